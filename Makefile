@@ -1,0 +1,55 @@
+# Each target sets itself up: the first call makes .venv and installs from setup.cfg.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Two processes share the two cores of a small machine; TensorFlow's import is most of a short test.
+JOBS   ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format bench docs clean
+
+help:
+	@echo "make demo      train, prune, quantize and export the digits recipe; show its report"
+	@echo "make test      run the tests (make test-all: the slow ones too)"
+	@echo "make lint      ruff and mypy"
+	@echo "make bench     every figure the README quotes"
+	@echo "make docs      build the guide into site/"
+
+$(VENV)/.base: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("tfopt needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/tfopt run recipes/digits.py $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slow' $(ARGS)
+
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.base
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,7 @@
+"""Imports every module that registers a class with Keras, so that saved models load after `import tfopt`."""
+
+import tfopt.callbacks
+import tfopt.optimizers
+import tfopt.pruning
+import tfopt.quantization
+import tfopt.schedules  # noqa: F401 (imported for their registration)

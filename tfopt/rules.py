@@ -1,0 +1,45 @@
+"""Rules: a layer-path pattern -> a setting. The first match wins; a rule that matches nothing raises.
+
+A pattern is a shell-style glob (`fnmatch`) on the whole path of a layer, or of something that it stands
+in: `"block"` matches the layers of the nested model `block` too, and `"*"` crosses the `/` between them.
+`"conv1"` matches that layer alone, `"conv*"` all whose path starts so, `"*/conv1"` it in any nested model.
+"""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from tfopt.errors import InvalidArgumentError
+
+T = TypeVar("T")
+
+
+def resolve(rules: Mapping[str, T] | None, paths: Iterable[str], default: T) -> dict[str, T]:
+    """Return the setting of every path.
+
+    Args:
+        rules: pattern -> setting, most specific first. `None` means no rules.
+        paths: the layer paths to decide on, in the order of the model.
+        default: the setting of a path that no rule matches.
+
+    Raises:
+        InvalidArgumentError: a rule was no path's first match. The message lists the paths.
+    """
+    rules = dict(rules or {})
+    paths = list(paths)
+    settings, used = {}, set()
+    for path in paths:
+        pattern = next((p for p in rules if _matches(path, p)), None)
+        settings[path] = default if pattern is None else rules[pattern]
+        used.add(pattern)
+    unused = [pattern for pattern in rules if pattern not in used]
+    if unused:
+        raise InvalidArgumentError(
+            f"These rules are no layer's first match: {', '.join(map(repr, unused))}. The first rule that "
+            f"matches wins, so put the specific ones first. Layers: {', '.join(paths) or 'none'}."
+        )
+    return settings
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return fnmatchcase(path, pattern) or ("/" in path and _matches(path.rpartition("/")[0], pattern))
