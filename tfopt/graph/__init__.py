@@ -1,0 +1,18 @@
+"""A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
+
+from tfopt.graph.lower import is_quantized, lower
+from tfopt.graph.rebuild import Copier, copy, replay
+from tfopt.graph.walk import Node, layers, nodes, require_functional, unwrapped
+
+__all__ = [
+    "Copier",
+    "Node",
+    "copy",
+    "is_quantized",
+    "layers",
+    "lower",
+    "nodes",
+    "replay",
+    "require_functional",
+    "unwrapped",
+]

@@ -1,0 +1,55 @@
+"""Lowering: from a model for training to the model that is exported.
+
+A layer that exists for training's sake has a method `lower()` that returns the layer to export in its
+place: a weight quantizer returns the bare layer, an activation quantizer one with a constant range.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfopt.graph.rebuild import Copier, replay
+from tfopt.graph.walk import Node, layers
+
+
+def is_quantized(model: keras.Model) -> bool:
+    """Return whether `model` is quantization-aware: whether some layer simulates integers."""
+    return any(getattr(layer, "tfopt_quantizer", False) for _, layer in layers(model))
+
+
+def lower(model: keras.Model) -> keras.Model:
+    """Return the inference form of `model`, in float32, with nested models opened.
+
+    The inputs and outputs keep their order, structure and names. The weights are copies.
+
+    Raises:
+        UnsupportedModel: the model is subclassed.
+        InvalidArgumentError: an activation quantizer has seen no data yet.
+    """
+    copies = Copier(change=_in_float32)
+    lowered: dict[int, keras.Layer] = {}
+
+    def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        operation = node.operation
+        if not hasattr(operation, "lower"):
+            return copies(node)(*args, **kwargs)
+        if id(operation) not in lowered:
+            lowered[id(operation)] = operation.lower()
+        return lowered[id(operation)](*args, **kwargs)
+
+    result = replay(model, emit)
+    copies.copy_weights()
+    return result
+
+
+def _in_float32(config: Any) -> Any:
+    """Return a layer's config with every dtype policy in it, at any depth, made float32."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return "float32"
+        return {key: _in_float32(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_in_float32(value) for value in config]
+    return config

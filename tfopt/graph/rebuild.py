@@ -1,0 +1,108 @@
+"""Making new models from the graph of an old one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import keras
+
+from tfopt.graph import _keras
+from tfopt.graph.walk import Node, as_node, require_functional, tensors_in
+
+Emit = Callable[[Node, tuple, dict[str, Any]], Any]
+"""Called for each node with new tensors in place of the old; returns the outputs, in the same structure."""
+
+
+def copy(model: keras.Model) -> keras.Model:
+    """Return a model of the same structure, names, weights, constraints and trainable flags.
+
+    The copy shares nothing with `model` and is not compiled.
+    """
+    require_functional(model)
+    compiled, model.compiled = model.compiled, False  # clone_model would share the optimizer's settings
+    try:
+        clone = keras.models.clone_model(model, recursive=True)
+    finally:
+        model.compiled = compiled
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def replay(
+    model: keras.Model,
+    emit: Emit,
+    emit_input: Callable[[keras.KerasTensor], keras.KerasTensor] = lambda tensor: tensor,
+    emit_output: Callable[[int, keras.KerasTensor], keras.KerasTensor] = lambda _, tensor: tensor,
+) -> keras.Model:
+    """Run `emit` over the graph of `model` on new inputs and return the model that comes out.
+
+    Nested models are opened: `emit` sees only layers and operations. The inputs and outputs keep their
+    structure, shapes and dtypes. `emit_input` returns what the model reads in place of an input,
+    `emit_output` what it returns in place of its n-th output.
+    """
+    require_functional(model)
+    old_inputs, old_outputs = _keras.structure(model)
+    new_inputs = keras.tree.map_structure(
+        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), old_inputs
+    )
+    flat = _replay(model, [emit_input(x) for x in keras.tree.flatten(new_inputs)], emit, "")
+    flat = [emit_output(index, tensor) for index, tensor in enumerate(flat)]
+    return keras.Model(new_inputs, keras.tree.pack_sequence_as(old_outputs, flat), name=model.name)
+
+
+def _replay(model: keras.Model, inputs: list[Any], emit: Emit, prefix: str) -> list[Any]:
+    old_inputs, old_outputs = map(keras.tree.flatten, _keras.structure(model))
+    new: dict[int, Any] = {id(old): tensor for old, tensor in zip(old_inputs, inputs, strict=True)}
+
+    def fill(value: Any) -> Any:
+        return new[id(value)] if isinstance(value, keras.KerasTensor) else value
+
+    for call in _keras.calls(model):
+        node = as_node(prefix, *call)
+        args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
+        if isinstance(node.operation, keras.Model):
+            results = _replay(node.operation, list(tensors_in(args)), emit, node.path + "/")
+        else:
+            results = keras.tree.flatten(emit(node, args, kwargs))
+        new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
+    return [new[id(x)] for x in old_outputs]
+
+
+class Copier:
+    """Copies operations out of a model, each once, so that a shared layer stays shared.
+
+    A path such as `block/conv` becomes the name `block.conv`, for Keras allows no `/` in names.
+
+    Args:
+        change: called with a layer's config before the copy is made; returns the config to use.
+        suffixes: path -> what to append to that layer's name.
+    """
+
+    def __init__(
+        self,
+        change: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config,
+        suffixes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._change = change
+        self._suffixes = suffixes
+        self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
+
+    def __call__(self, node: Node) -> keras.Operation:
+        """Return the copy of the node's operation; the weights follow with `copy_weights`."""
+        operation = node.operation
+        if id(operation) not in self._copies:
+            config = self._change(dict(operation.get_config())) | {"name": self.name(node)}
+            self._copies[id(operation)] = (operation, type(operation).from_config(config))
+        return self._copies[id(operation)][1]
+
+    def name(self, node: Node) -> str:
+        """Return the name of the copy."""
+        return node.path.replace("/", ".") + self._suffixes.get(node.path, "")
+
+    def copy_weights(self) -> None:
+        """Give every copied layer the weights of its original. Call it once the copies are built."""
+        for original, copied in self._copies.values():
+            if isinstance(original, keras.Layer):
+                copied.set_weights(original.get_weights())

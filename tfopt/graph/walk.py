@@ -1,0 +1,101 @@
+"""Reading a Keras 3 model as a graph of operations."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from tfopt.errors import InvalidArgumentError, UnsupportedModel
+from tfopt.graph import _keras
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Node:
+    """One call of an operation.
+
+    Attributes:
+        path: the names of the nested models and of the operation, joined by `/`.
+        operation: the layer or operation that was called; a shared layer stands in several nodes.
+        args, kwargs: what it was called with, `KerasTensor`s where tensors stood.
+        inputs, outputs: the tensors among them and those it returned, flat.
+    """
+
+    path: str
+    operation: keras.Operation
+    args: tuple
+    kwargs: dict[str, Any]
+    inputs: tuple[keras.KerasTensor, ...]
+    outputs: tuple[keras.KerasTensor, ...]
+
+
+def require_functional(model: keras.Model) -> None:
+    """Raise unless `model` is a built Sequential or functional model, with such models nested or not.
+
+    Raises:
+        UnsupportedModel: the model, or one nested in it, is subclassed.
+        InvalidArgumentError: it is no Keras 3 model, or a Sequential that has not seen its input shape.
+    """
+    if not isinstance(model, keras.Model):
+        raise InvalidArgumentError(
+            f"Expected a Keras 3 model (keras.Model), got {type(model).__module__}.{type(model).__name__}."
+        )
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise InvalidArgumentError(
+            f"The Sequential model {model.name!r} does not know its input shape yet: start it with "
+            "keras.Input(shape) or call model.build((None, *shape))."
+        )
+    if _keras.functional(model) is None:
+        raise UnsupportedModel(
+            f"The model {model.name!r} is subclassed ({type(model).__name__}): its call() is Python code, "
+            "not a graph of layers that can be rewritten. Make it functional: inputs = keras.Input(shape); "
+            "model = keras.Model(inputs, model.call(inputs)), if call() uses only layers and keras.ops."
+        )
+    for operation, *_ in _keras.calls(model):
+        if isinstance(operation, keras.Model):
+            require_functional(operation)
+
+
+def nodes(model: keras.Model) -> list[Node]:
+    """Return every call in an order that runs, nested models opened.
+
+    The tensors inside a nested model are its own, not those that it was called with.
+    """
+    require_functional(model)
+    return list(_nodes(model, ""))
+
+
+def _nodes(model: keras.Model, prefix: str) -> list[Node]:
+    found: list[Node] = []
+    for call in _keras.calls(model):
+        node = as_node(prefix, *call)
+        nested = isinstance(node.operation, keras.Model)
+        found += _nodes(node.operation, node.path + "/") if nested else [node]
+    return found
+
+
+def as_node(
+    prefix: str, operation: keras.Operation, args: tuple, kwargs: dict, outputs: list[keras.KerasTensor]
+) -> Node:
+    """Return one of Keras's calls as a node; `prefix` is the path of the model that it stands in."""
+    return Node(prefix + operation.name, operation, args, kwargs, tensors_in((args, kwargs)), tuple(outputs))
+
+
+def tensors_in(arguments: Any) -> tuple[keras.KerasTensor, ...]:
+    """Return the symbolic tensors in a structure of arguments, flat."""
+    return tuple(x for x in keras.tree.flatten(arguments) if isinstance(x, keras.KerasTensor))
+
+
+def layers(model: keras.Model) -> list[tuple[str, keras.Layer]]:
+    """Return (path, layer) of every layer that is no model itself, each once, in an order that runs."""
+    found: dict[int, tuple[str, keras.Layer]] = {}
+    for node in nodes(model):
+        if isinstance(node.operation, keras.Layer):
+            found.setdefault(id(node.operation), (node.path, node.operation))
+    return list(found.values())
+
+
+def unwrapped(layer: keras.Layer) -> keras.Layer:
+    """Return the layer that holds the weights: the inner one where tfopt has wrapped it, else itself."""
+    return unwrapped(layer.layer) if getattr(layer, "tfopt_wrapper", False) else layer
