@@ -1,0 +1,70 @@
+"""Fake quantization against the formulas, in NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfopt.quantization import fake_quantize
+
+
+def reference_weights(rows):
+    """Symmetric, one scale a column, -127..127 (TFLite 8-bit quantization specification)."""
+    scale = np.abs(rows).max(axis=0) / 127
+    safe = np.where(scale > 0, scale, 1)
+    return np.where(scale > 0, np.floor(rows / safe + 0.5).clip(-127, 127) * scale, 0)
+
+
+def reference_activations(x, low, high):
+    """Asymmetric, 256 values, the range shifted so that zero is one of them."""
+    scale = (high - low) / 255
+    zero_point = np.floor(-low / scale + 0.5)
+    return (np.floor(x / scale + zero_point + 0.5).clip(0, 255) - zero_point) * scale
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "columns"),
+    [((30, 7), (-1,), 7), ((3, 3, 5, 8), (-1,), 8), ((3, 3, 6, 2), (-2, -1), 12)],
+)
+def test_weights_lie_on_the_grid_of_their_channel(shape, axes, columns):
+    kernel = np.random.default_rng(0).normal(size=shape).astype("float32")
+    got = fake_quantize.weights(tf.constant(kernel), axes).numpy()
+    expected = reference_weights(kernel.reshape(-1, columns)).reshape(shape)
+    step = np.abs(kernel.reshape(-1, columns)).max() / 127
+    # Ties may fall either way in float32, which moves a value by one step.
+    assert np.mean(np.abs(got - expected) > 1e-6) < 0.01
+    assert np.abs(got - expected).max() <= step * 1.001
+
+
+def test_zero_weights_stay_exactly_zero_and_zero_channels_do_not_divide_by_zero():
+    kernel = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+    kernel[::3] = 0
+    kernel[:, 2] = 0
+    got = fake_quantize.weights(tf.constant(kernel), (-1,)).numpy()
+    assert np.isfinite(got).all()
+    assert (got[kernel == 0] == 0).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (0.0, 6.0), (-0.3, 0.01), (-128.0, 127.0)])
+def test_activations_lie_on_the_grid_that_holds_zero(low, high):
+    x = np.linspace(low * 1.3 - 0.1, high * 1.3 + 0.1, 997).astype("float32")
+    got = fake_quantize.activations(tf.constant(x), low, high).numpy()
+    expected = reference_activations(x, low, high)
+    assert np.mean(np.abs(got - expected) > (high - low) * 1e-5) < 0.01
+    assert np.abs(got - expected).max() <= (high - low) / 255 * 1.001
+    assert len(np.unique(got)) <= 256
+    assert 0.0 in got
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, 2.0), (-3.0, -1.0), (0.0, 0.0)])
+def test_ranges_are_widened_to_hold_zero(low, high):
+    low, high = (float(x) for x in fake_quantize.holding_zero(tf.constant(low), tf.constant(high)))
+    assert low <= 0 <= high
+    assert high - low >= fake_quantize.SMALLEST_WIDTH * 0.99
+
+
+def test_gradients_pass_inside_the_range_and_not_outside():
+    x = tf.constant([-2.0, -0.5, 0.2, 0.9, 5.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = fake_quantize.activations(x, -1.0, 1.0)
+    np.testing.assert_array_equal(tape.gradient(y, x), [0, 1, 1, 1, 0])

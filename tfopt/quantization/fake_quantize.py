@@ -1,0 +1,49 @@
+"""Fake quantization: round to the integers that a file will hold, in floating point.
+
+The scheme is TFLite's int8 (TensorFlow Lite 8-bit quantization specification; Jacob et al. 2018, arXiv
+1712.05877, section 3): weights symmetric and per channel in -127..127, so that zero stays zero and the
+zero point is 0; activations asymmetric and per tensor in -128..127. Gradients pass straight through
+inside the range and are zero outside it.
+"""
+
+import tensorflow as tf
+
+NUM_BITS = 8
+
+SMALLEST_WIDTH = 1e-4
+"""A range narrower than this (an activation that is always zero) is widened: a scale of 0 divides by 0."""
+
+
+def weights(kernel: tf.Tensor, channel_axes: tuple[int, ...]) -> tf.Tensor:
+    """Return `kernel` on the grid of its largest magnitude in each channel.
+
+    Args:
+        kernel: float32 of any shape.
+        channel_axes: the trailing axes that number the output channels: `(-1,)` for Dense and Conv2D,
+            `(-2, -1)` for depthwise kernels (input channel, multiplier).
+    """
+    channels = 1
+    for axis in channel_axes:
+        channels *= kernel.shape[axis]
+    rows = tf.reshape(kernel, [-1, channels])
+    largest = tf.stop_gradient(tf.reduce_max(tf.abs(rows), axis=0))
+    quantized = tf.quantization.fake_quant_with_min_max_vars_per_channel(
+        rows, -largest, largest, num_bits=NUM_BITS, narrow_range=True
+    )
+    return tf.reshape(quantized, kernel.shape)
+
+
+def activations(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:
+    """Return `x` on the 256 values of the range, which TensorFlow shifts to hold zero exactly.
+
+    Args:
+        x: float32 of any shape.
+        minimum, maximum: float32 scalars, as `holding_zero` returns them.
+    """
+    return tf.quantization.fake_quant_with_min_max_vars(x, minimum, maximum, num_bits=NUM_BITS)
+
+
+def holding_zero(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the range widened to hold zero, and to at least `SMALLEST_WIDTH`."""
+    minimum = tf.minimum(minimum, 0.0)
+    return minimum, tf.maximum(tf.maximum(maximum, 0.0), minimum + SMALLEST_WIDTH)

@@ -1,0 +1,149 @@
+"""Quantization-aware training: a model that computes as its int8 file will."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tfopt import rules as rules_
+from tfopt.errors import InvalidArgumentError, UnsupportedOperation
+from tfopt.graph import Copier, Node, is_quantized, nodes, replay
+from tfopt.quantization.activation_quantizer import ActivationQuantizer, FixedQuantizer
+from tfopt.quantization.canonical import canonical
+from tfopt.quantization.operations import Kind, kind
+from tfopt.quantization.plan import plan
+from tfopt.quantization.standalone_batch_norm import StandaloneBatchNormalization
+from tfopt.quantization.weight_quantizer import WeightQuantizer
+
+SCHEMES = ("int8",)
+
+
+def quantize_aware(
+    model: keras.Model,
+    scheme: str = "int8",
+    *,
+    rules: Mapping[str, str | None] | None = None,
+) -> keras.Model:
+    """Return a copy of `model` that computes as its quantized file will, to be trained further.
+
+    The copy has the same inputs and outputs, takes over weights, constraints and trainable flags, and
+    trains with plain `compile` and `fit`. Its ranges are empty at first: `calibrate` fills them, and so
+    does training. Export it with `tfopt.to_tflite`.
+
+    Args:
+        model: a built Sequential or functional model; models in it are opened.
+        scheme: `"int8"`: weights symmetric per channel, activations asymmetric per tensor.
+        rules: layer path -> scheme, or None to leave what it matches in float. First match wins.
+
+    Returns:
+        A functional model. Layers keep their names; those of a nested model `block` become `block.conv`.
+
+    Raises:
+        InvalidArgumentError: unknown scheme, a rule that matches nothing, or a model that is already
+            quantization-aware.
+        UnsupportedModel: a subclassed model.
+        UnsupportedOperation: an operation that int8 has no rule for. The message names the rule that
+            leaves it in float.
+
+    Example:
+        ```python
+        quantized = tfopt.quantize_aware(model)
+        tfopt.quantization.calibrate(quantized, x_train[:512])
+        quantized.compile("adam", "sparse_categorical_crossentropy")
+        quantized.fit(x_train, y_train, epochs=3)
+        tfopt.to_tflite(quantized).save("model.tflite")
+        ```
+
+    Reference:
+        Jacob et al., 2018, Quantization and Training of Neural Networks for Efficient
+        Integer-Arithmetic-Only Inference (arXiv 1712.05877), sections 2 and 3.
+    """
+    for value in (scheme, *(rules or {}).values()):
+        if value is not None and value not in SCHEMES:
+            raise InvalidArgumentError(f"Expected one of the schemes {SCHEMES}, got {value!r}.")
+    if is_quantized(model):
+        raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
+    model, paths = canonical(model)
+    kinds = _kinds(model, rules_.resolve(rules, paths.values(), scheme), paths)
+    return _quantized(model, kinds)
+
+
+def _kinds(
+    model: keras.Model, settings: Mapping[str, str | None], paths: Mapping[str, str]
+) -> dict[int, Kind]:
+    """Return the kind of every operation of a canonical model, by `id`."""
+    kinds = {}
+    for node in nodes(model):
+        # What the rewriting added on its own (an Identity that carries an output's name) has no path.
+        path = paths.get(node.path, node.path)
+        found = Kind.FLOAT if settings.get(path, "") is None else kind(node.operation)
+        if found is None or len(node.outputs) != 1:
+            raise UnsupportedOperation(
+                f"int8 has no rule for {path!r} ({type(node.operation).__name__}). Leave it in float with "
+                f"rules={{{path!r}: None}}, or replace it by a supported layer."
+            )
+        kinds[id(node.operation)] = found
+    _require_possible(model, kinds, paths)
+    return kinds
+
+
+def _require_possible(model: keras.Model, kinds: Mapping[int, Kind], paths: Mapping[str, str]) -> None:
+    """Raise where the converter would quantize a layer that a rule leaves in float.
+
+    It quantizes what has an int8 kernel and stands between quantized tensors, asked or not.
+    """
+    graph = nodes(model)
+    for node in graph:
+        left = kinds[id(node.operation)] is Kind.FLOAT and kind(node.operation) is not None
+        readers = [other for other in graph if any(x is node.outputs[0] for x in other.inputs)]
+        read = [other for other in readers if kinds[id(other.operation)] is not Kind.FLOAT]
+        if left and read:
+            raise UnsupportedOperation(
+                f"{paths.get(node.path, node.path)!r} cannot be left in float while "
+                f"{paths.get(read[0].path, read[0].path)!r}, which reads it, is quantized: the TFLite "
+                "converter quantizes every layer between quantized ones. Leave all that follow it in float "
+                "too, or none."
+            )
+
+
+def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
+    """Return the quantization-aware copy of a canonical model."""
+    planned = plan(model, kinds)
+    final = {id(tensor) for tensor in model.outputs}
+    copier = Copier()
+    wrappers: dict[int, keras.Layer] = {}
+    quantizers: dict[str, keras.Layer] = {}
+
+    def call(node: Node, args: tuple, kwargs: dict[str, Any]) -> keras.KerasTensor:
+        copied = copier(node)
+        operation = id(node.operation)
+        if operation in planned.standalone:
+            wrapper = StandaloneBatchNormalization
+        elif kinds[operation] is Kind.LINEAR:
+            wrapper = WeightQuantizer
+        else:
+            return copied(*args, **kwargs)
+        if operation not in wrappers:
+            wrappers[operation] = wrapper(copied, name=copied.name, dtype=copied.dtype_policy)
+        return wrappers[operation](args[0])
+
+    def quantize(old: keras.KerasTensor, new: keras.KerasTensor) -> keras.KerasTensor:
+        name = planned.quantizers.get(id(old))
+        if name is None:
+            return new
+        if id(old) in planned.fixed:
+            minimum, maximum = planned.fixed[id(old)]
+            quantizer = FixedQuantizer(minimum, maximum, inference_only=id(old) in final, name=name)
+        else:
+            quantizer = quantizers.setdefault(name, ActivationQuantizer(name=name))
+        return quantizer(new)
+
+    def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> keras.KerasTensor:
+        return quantize(node.outputs[0], call(node, args, kwargs))
+
+    inputs = iter(model.inputs)
+    result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new))
+    copier.copy_weights()
+    return result

@@ -1,0 +1,74 @@
+"""What a stage is: data that turns a model into a better one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from tfopt.errors import RunError
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfopt.data import Dataset
+
+
+class Context(Protocol):
+    """What a pipeline lends to a stage while it runs."""
+
+    data: Dataset
+    seed: int
+    directory: Path
+    """The stage's own folder; what is written here belongs to the run."""
+    record: dict[str, Any]
+    """What the stage has to say in `run.json`: JSON values only."""
+
+    def fit(
+        self,
+        model: keras.Model,
+        *,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        """Compile `model` as the run asks and train it, resuming at the epoch where it was cut off.
+
+        `callbacks` run before the run's own ones (checkpoint, history, progress), so that what they
+        put into `logs` and change in the model is recorded and saved.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Base of the stages: a frozen dataclass whose fields are JSON values.
+
+    A stage holds no state: everything it makes is in the model that it returns, in
+    `context.directory` or in `context.record`.
+    """
+
+    title: ClassVar[str]
+    """What the report calls a model that has been through the stage, such as `"pruned"`."""
+
+    def apply(self, model: keras.Model, context: Context) -> keras.Model:
+        """Return the better model. `model` may be used up."""
+        raise NotImplementedError
+
+    def check(self, before: keras.Model, after: keras.Model) -> None:
+        """Raise `InvariantError` where `after` has lost what this stage made in `before`.
+
+        Called once for each later stage, with the models that it took and returned.
+        """
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the class name and the fields, for `run.json`."""
+        return {"class": type(self).__name__, **dataclasses.asdict(self)}
+
+
+def from_config(config: dict[str, Any], classes: dict[str, Callable[..., Stage]]) -> Stage:
+    """Return the stage that `Stage.get_config` described; `classes` maps names to stage classes."""
+    fields = dict(config)
+    name = fields.pop("class", None)
+    if name not in classes:
+        raise RunError(f"Unknown stage {name!r}; known are {', '.join(sorted(classes))}.")
+    return classes[name](**fields)
