@@ -1,0 +1,115 @@
+"""Carries out a pruning schedule during `fit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfopt import measure
+from tfopt.errors import InvalidArgumentError
+from tfopt.pruning.masks import Masked, apply_masks, masked, raise_sparsity
+from tfopt.pruning.plan import Plan
+
+
+class PruningSchedule(keras.callbacks.Callback):
+    """Raises the sparsity of a model that `tfopt.prune(model, sparsity, schedule=...)` made.
+
+    The model itself knows how far, how fast and by which rules it is to be pruned. At each rise the
+    masks are set by the magnitudes of the weights as they then are; zeros stay zero. When the schedule
+    has reached its end the model needs this callback no more.
+
+    For a model that was pruned without a schedule it only keeps the zeros where Keras would overwrite
+    them: with `use_ema=True`, when `fit` ends.
+
+    Each epoch's `logs` get `sparsity`, the share of zeros (see `tfopt.measure.sparsity`).
+
+    Steps are counted from epoch 0, so that a `fit` that is resumed with `initial_epoch`, on weights from
+    then, goes on as if it had not been interrupted.
+
+    Raises:
+        InvalidArgumentError: when `fit` begins: the model has not been pruned, or the schedule needs
+            the number of steps and `fit` does not know it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps_per_epoch: int | None = None
+        self._first_of_epoch = 0
+        self._done: int | None = None
+        self._levels: list[float] | None = None
+        self._pending: list[tuple[Masked, Plan]] = []
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Check that the model and `fit` have what the schedule needs."""
+        entries = masked(self.model)
+        if not entries:
+            raise InvalidArgumentError(
+                "PruningSchedule found no pruned kernel in the model: make it with "
+                "model = tfopt.prune(model, sparsity, schedule=tfopt.pruning.Cubic()) and compile that."
+            )
+        self._pending = [(entry, entry.mask.plan) for entry in entries if entry.mask.plan is not None]
+        self._steps_per_epoch = self.params.get("steps")
+        self._first_of_epoch, self._done, self._levels = 0, None, None
+        for entry, plan in self._pending:
+            plan.finished(0, self._total)  # raises where the number of steps is missing
+            entry.mask.driven = True
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Find the step that the epoch starts from."""
+        if self._steps_per_epoch is not None:
+            self._first_of_epoch = epoch * self._steps_per_epoch
+        elif self._done is None and epoch > 0 and self._pending:
+            raise InvalidArgumentError(
+                f"PruningSchedule cannot tell at which step epoch {epoch} starts, for fit does not know the "
+                "steps of an epoch: pass steps_per_epoch."
+            )
+        else:
+            self._first_of_epoch = self._done or 0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Raise the sparsity when it is time."""
+        self._advance(self._first_of_epoch + batch)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Count the step."""
+        self._done = self._first_of_epoch + batch + 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Report the sparsity that the epoch ended with."""
+        if logs is not None:
+            logs["sparsity"] = measure.sparsity(self.model)
+        self._let_go()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Make the zeros zero again, and let go of what is finished."""
+        apply_masks(self.model)  # first, for averages (use_ema) would mislead the magnitudes
+        # No step was made where a fit is resumed that had only to end.
+        if self._done is None:
+            self._done = self._total
+        if self._done is not None:
+            self._advance(self._done)
+        self._let_go()
+        for entry, _ in self._pending:
+            entry.mask.driven = False
+        if any(entry.mask.plan is not None for entry, _ in self._pending):
+            # A later fit without this callback shall notice, hence trace its step anew.
+            self.model.train_function = None
+
+    @property
+    def _total(self) -> int | None:
+        if self._steps_per_epoch is None:
+            return None
+        return self._steps_per_epoch * self.params["epochs"]
+
+    def _advance(self, step: int) -> None:
+        levels = [plan.sparsity_at(step, self._total) for _, plan in self._pending]
+        if levels != self._levels:
+            raise_sparsity(self._pending, levels)
+            self._levels = levels
+
+    def _let_go(self) -> None:
+        """Take the plan from the masks that have reached their end: they train by themselves now."""
+        for entry, plan in self._pending:
+            if self._done is not None and plan.finished(self._done, self._total):
+                entry.mask.plan = None

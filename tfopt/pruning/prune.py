@@ -1,0 +1,106 @@
+"""`tfopt.prune`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import keras
+
+from tfopt import graph
+from tfopt.errors import InvalidArgumentError
+from tfopt.measure.kernels import KINDS, Kernel, kernels
+from tfopt.pruning.masks import attach, masked, raise_sparsity
+from tfopt.pruning.plan import Plan
+from tfopt.pruning.schedule import Cubic, check_sparsity
+from tfopt.rules import resolve
+
+_DEFAULT: Any = object()
+
+
+def prune(
+    model: keras.Model,
+    sparsity: float = 0.8,
+    *,
+    schedule: Cubic | None = None,
+    pattern: None = None,
+    rules: Mapping[str, float | None] | None = None,
+    scope: Literal["layer", "global"] = "layer",
+    engine: Literal["keras"] = "keras",
+) -> keras.Model:
+    """Return a copy of `model` whose smallest weights are zero and stay zero in training.
+
+    Kernels of dense, einsum and convolution layers are pruned by magnitude; biases and normalization
+    never, embeddings where a rule names them. The copy holds the same layers, saves and loads as a
+    `.keras` file, and trains with `compile` and `fit`; its optimizer keeps the zeros (see
+    `tfopt.pruning.SparsityMask`). Pruning a pruned model keeps the zeros it has and adds to them.
+
+    Without a schedule all zeros are made at once; train a little to mend the accuracy. With one,
+    `fit` needs the callback that follows the schedule, and says so if it is missing:
+
+        model = tfopt.prune(model, 0.8, schedule=tfopt.pruning.Cubic(end=0.7))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(x, y, epochs=6, callbacks=[tfopt.callbacks.PruningSchedule()])
+
+    Args:
+        model: a functional or Sequential model, nested or not. It is left as it is.
+        sparsity: the share of zeros, in [0, 1), of each kernel or of all together (see `scope`). Counts
+            are rounded to the nearest weight.
+        schedule: how the sparsity rises while training.
+        pattern: None, for single weights anywhere.
+        rules: layer path pattern -> sparsity, or None for a layer that is left as it is; the first
+            match wins. A layer that a rule gives a sparsity is pruned by itself, also in global scope.
+        scope: `"layer"` prunes every kernel to `sparsity`; `"global"` prunes the smallest weights of
+            the whole model, so that layers end with different shares and may lose all their weights.
+        engine: `"keras"`.
+
+    Raises:
+        InvalidArgumentError: an argument is out of range, a rule is of no use, or there is no kernel.
+        UnsupportedModel: the model is subclassed.
+    """
+    _check_offered("pattern", pattern, None, "leave it None to prune single weights anywhere")
+    _check_offered("engine", engine, "keras", 'leave it "keras"')
+    default = Plan(sparsity, schedule, scope)
+    if schedule is not None:
+        if not isinstance(schedule, Cubic):
+            raise InvalidArgumentError(f"schedule must be a tfopt.pruning.Cubic or None, got {schedule!r}.")
+        if schedule.initial_sparsity > sparsity:
+            raise InvalidArgumentError(
+                f"The schedule starts at sparsity {schedule.initial_sparsity}, above the final {sparsity}: "
+                "lower initial_sparsity, for zeros stay zero."
+            )
+    graph.require_functional(model)
+    with model.distribute_strategy.scope():
+        pruned = graph.copy(model)
+        for entry in masked(pruned):
+            entry.mask.plan = None
+        entries = [(attach(kernel, plan), plan) for kernel, plan in _plans(pruned, default, rules)]
+        raise_sparsity(entries, [plan.initial_sparsity for _, plan in entries])
+    return pruned
+
+
+def _plans(
+    model: keras.Model, default: Plan, rules: Mapping[str, float | None] | None
+) -> list[tuple[Kernel, Plan]]:
+    """Return (kernel, plan) of every kernel to prune."""
+    found = kernels(model)
+    if not found:
+        raise InvalidArgumentError(
+            f"The model {model.name!r} has no kernel to prune; layers with kernels are {KINDS}."
+        )
+    paths = dict.fromkeys(kernel.path for kernel in found)
+    settings: dict[str, Any] = resolve(rules, paths, _DEFAULT)
+    plans = []
+    for kernel in found:
+        setting = settings[kernel.path]
+        if setting is _DEFAULT and kernel.by_default:
+            plans.append((kernel, default))
+        elif setting is not _DEFAULT and setting is not None:
+            check_sparsity(setting, f"The sparsity that the rules give to {kernel.path!r}")
+            plans.append((kernel, Plan(setting, default.schedule, "layer")))
+    return plans
+
+
+def _check_offered(name: str, value: object, offered: object, advice: str) -> None:
+    if value != offered:
+        raise InvalidArgumentError(f"{name}={value!r} is not offered yet: {advice}.")

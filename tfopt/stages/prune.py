@@ -1,0 +1,94 @@
+"""The stage that makes weights zero."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import keras
+import numpy as np
+
+from tfopt import measure
+from tfopt.callbacks.pruning_schedule import PruningSchedule
+from tfopt.errors import InvalidArgumentError, InvariantError
+from tfopt.pruning import Cubic, prune
+from tfopt.pruning.masks import Masked, masked
+from tfopt.pruning.plan import Plan
+from tfopt.stages.base import Context, Stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Prune(Stage):
+    """Prunes by magnitude while training, along a cubic schedule (see `tfopt.prune`).
+
+    Args:
+        sparsity: the final share of zeros, in [0, 1).
+        epochs: how long to train, 1 or more.
+        scope: `"layer"` or `"global"`.
+        rules: layer path pattern -> sparsity, or None to leave a layer alone.
+        begin: the share of the stage's steps after which the sparsity rises, in [0, 1).
+        end: the share after which it has reached `sparsity`; the rest trains what is left.
+        frequency: steps from one rise to the next; None for 50 rises.
+
+    Raises:
+        InvalidArgumentError: an argument is out of its range.
+    """
+
+    title: ClassVar[str] = "pruned"
+
+    sparsity: float = 0.8
+    _: dataclasses.KW_ONLY
+    epochs: int = 6
+    scope: Literal["layer", "global"] = "layer"
+    rules: Mapping[str, float | None] | None = None
+    begin: float = 0.0
+    end: float = 0.7
+    frequency: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.epochs, int) or self.epochs < 1:
+            raise InvalidArgumentError(f"Prune needs epochs of 1 or more, got {self.epochs!r}.")
+        Plan(self.sparsity, self._schedule(), self.scope)
+
+    def apply(self, model: keras.Model, context: Context) -> keras.Model:
+        """Return the pruned and trained model; `record` gets the sparsity of each kernel."""
+        pruned = prune(model, self.sparsity, schedule=self._schedule(), rules=self.rules, scope=self.scope)
+        context.fit(pruned, epochs=self.epochs, callbacks=[PruningSchedule()])
+        context.record["kernels"] = [
+            {"layer": kernel.layer, "weights": kernel.weights, "zeros": kernel.zeros}
+            for kernel in measure.layer_table(pruned)
+        ]
+        return pruned
+
+    def check(self, before: keras.Model, after: keras.Model) -> None:
+        """Raise where a pruned kernel of `before` has no mask in `after`, or where its zeros are gone.
+
+        Masks are compared by what they hold, for a later stage may rename and split layers.
+        """
+        present = masked(after)
+        left = Counter(_content(entry) for entry in present)
+        for entry in masked(before):
+            content = _content(entry)
+            if not left[content]:
+                raise InvariantError(
+                    f"The mask of the pruned layer {entry.kernel.path!r} is gone: the stage that ran last "
+                    "must keep the layer's kernel and its constraint. Leave the layer out of that stage by "
+                    "a rule, or put the stage before Prune."
+                )
+            left[content] -= 1
+        for entry in present:
+            lost = np.count_nonzero(entry.weights[~entry.mask.value])
+            if lost:
+                raise InvariantError(
+                    f"{lost} pruned weights of {entry.kernel.path!r} are no longer zero: something other "
+                    "than an optimizer step changed them. Call tfopt.pruning.apply_masks(model) after it."
+                )
+
+    def _schedule(self) -> Cubic:
+        return Cubic(begin=float(self.begin), end=float(self.end), frequency=self.frequency)
+
+
+def _content(entry: Masked) -> bytes:
+    return np.packbits(entry.mask.value).tobytes()
