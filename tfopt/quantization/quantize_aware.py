@@ -65,9 +65,10 @@ def quantize_aware(
             raise InvalidArgumentError(f"Expected one of the schemes {SCHEMES}, got {value!r}.")
     if is_quantized(model):
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
-    model, paths = canonical(model)
-    kinds = _kinds(model, rules_.resolve(rules, paths.values(), scheme), paths)
-    return _quantized(model, kinds)
+    with model.distribute_strategy.scope():
+        model, paths = canonical(model)
+        kinds = _kinds(model, rules_.resolve(rules, paths.values(), scheme), paths)
+        return _quantized(model, kinds)
 
 
 def _kinds(
