@@ -18,9 +18,9 @@ def digits():
     return tfopt.data.load("digits")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_devices():
-    """A strategy that replicates over two logical CPU devices."""
+    """A strategy that replicates over two logical CPU devices; two in one process get in each other's way."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 

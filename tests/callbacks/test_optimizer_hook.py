@@ -1,0 +1,31 @@
+"""The adapter to Keras's private methods: a canary for the next version of Keras."""
+
+import inspect
+
+import keras
+import pytest
+
+from tfopt.callbacks import GradientMonitor, _optimizer_hook
+from tfopt.errors import UnsupportedModel
+
+
+def test_keras_still_has_what_we_rely_on():
+    kind = keras.optimizers.Optimizer
+    parameters = {
+        "_backend_update_step": ["self", "grads", "trainable_variables", "learning_rate"],
+        "_all_reduce_sum_gradients": ["self", "grads_and_vars"],
+        "_distributed_tf_update_step": ["self", "distribution", "grads_and_vars", "learning_rate"],
+    }
+    for name, expected in parameters.items():
+        assert list(inspect.signature(getattr(kind, name)).parameters) == expected
+    assert hasattr(keras.optimizers.SGD(), "_iterations")
+
+
+def test_another_keras_is_a_clear_error(monkeypatch):
+    monkeypatch.setattr(_optimizer_hook, "_PRIVATE", ("_gone",))
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    monitor = GradientMonitor()
+    monitor.set_model(model)
+    with pytest.raises(UnsupportedModel, match=r"SGD has no _gone.*Keras 3\.15"):
+        monitor.on_train_begin()

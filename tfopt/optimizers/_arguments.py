@@ -1,0 +1,44 @@
+"""Checks of the hyperparameters that optimizers share."""
+
+import numbers
+from typing import Any
+
+from tfopt.errors import InvalidArgumentError
+
+
+def check_betas(optimizer: str, **betas: float) -> None:
+    """Raise unless every beta, the fraction of a running average that a step keeps, is in [0, 1)."""
+    for name, beta in betas.items():
+        if not isinstance(beta, numbers.Real) or not 0 <= beta < 1:
+            raise InvalidArgumentError(
+                f"{optimizer}: expected {name} in [0, 1), got {beta!r}. It is the fraction that a step keeps."
+            )
+
+
+def check_epsilon(optimizer: str, epsilon: float) -> None:
+    """Raise unless `epsilon` is positive: at 0, a weight that has never had a gradient would become NaN."""
+    if not isinstance(epsilon, numbers.Real) or not 0 < epsilon < float("inf"):
+        raise InvalidArgumentError(f"{optimizer}: expected epsilon > 0, got {epsilon!r}.")
+
+
+def check_weight_decay(optimizer: str, weight_decay: float | None) -> None:
+    """Raise unless `weight_decay` is `None` or not negative."""
+    if weight_decay is None:
+        return
+    if not isinstance(weight_decay, numbers.Real) or not 0 <= weight_decay < float("inf"):
+        raise InvalidArgumentError(f"{optimizer}: expected weight_decay >= 0 or None, got {weight_decay!r}.")
+
+
+def learning_rate(optimizer: str, value: Any) -> Any:
+    """Return a rate that Keras takes: numbers as non-negative floats, schedules and callables as they are."""
+    if callable(value):
+        return value
+    if not isinstance(value, numbers.Real):
+        raise InvalidArgumentError(
+            f"{optimizer}: expected learning_rate to be a number, a LearningRateSchedule or a function "
+            f"without arguments, got {value!r}."
+        )
+    rate = float(value)
+    if not 0 <= rate < float("inf"):
+        raise InvalidArgumentError(f"{optimizer}: expected learning_rate >= 0, got {value!r}.")
+    return rate

@@ -1,0 +1,89 @@
+"""Linear warm-up, then a half cosine."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfopt.errors import InvalidArgumentError
+from tfopt.schedules import _arguments
+
+
+@keras.saving.register_keras_serializable(package="tfopt")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Raises the rate linearly to a peak, then lowers it along half a cosine; constant afterwards.
+
+    Steps are optimizer updates. Keras's own optimizers hand a schedule the number of batches instead: with
+    their `gradient_accumulation_steps=k`, give `k` times the steps. tfopt's optimizers count updates.
+
+    Reference: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017, arXiv
+    1608.03983), equation 5 with one period; Goyal et al., Accurate, Large Minibatch SGD (2017, arXiv
+    1706.02677), section 2.2 for the gradual warm-up.
+
+    Args:
+        peak_learning_rate: the rate at the end of the warm-up, >= 0.
+        warmup_steps: updates until the peak, >= 0; 0 starts at the peak.
+        total_steps: updates until `final_learning_rate`, the warm-up included; > `warmup_steps`.
+        initial_learning_rate: the rate of the first update of a warm-up, >= 0.
+        final_learning_rate: the rate at `total_steps` and after it, >= 0.
+        name: a name for the graph.
+
+    Raises:
+        InvalidArgumentError: a rate is negative or not finite, or the warm-up does not end before
+            `total_steps`.
+
+    Example:
+        >>> schedule = WarmupCosine(0.1, warmup_steps=10, total_steps=100)
+        >>> [round(float(schedule(step)), 4) for step in (0, 5, 10, 55, 100)]
+        [0.0, 0.05, 0.1, 0.05, 0.0]
+    """
+
+    def __init__(
+        self,
+        peak_learning_rate: float,
+        *,
+        warmup_steps: int,
+        total_steps: int,
+        initial_learning_rate: float = 0.0,
+        final_learning_rate: float = 0.0,
+        name: str = "WarmupCosine",
+    ) -> None:
+        super().__init__()
+        self.peak_learning_rate = _arguments.rate(name, "peak_learning_rate", peak_learning_rate)
+        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
+        self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
+        self.total_steps = _arguments.steps(name, "total_steps", total_steps, at_least=1)
+        self.name = name
+        if self.warmup_steps >= self.total_steps:
+            raise InvalidArgumentError(
+                f"{name}: expected warmup_steps < total_steps (which includes the warm-up), got "
+                f"warmup_steps={warmup_steps} and total_steps={total_steps}. Train longer or warm up less."
+            )
+
+    def __call__(self, step: Any) -> Any:
+        """Return the float32 rate of update `step` (0, 1, ...; a scalar or an array of any shape)."""
+        with keras.name_scope(self.name):
+            step = ops.cast(step, "float32")
+            rise = step / max(self.warmup_steps, 1)
+            warmup = (
+                self.initial_learning_rate + (self.peak_learning_rate - self.initial_learning_rate) * rise
+            )
+            decay = ops.clip((step - self.warmup_steps) / (self.total_steps - self.warmup_steps), 0.0, 1.0)
+            remaining = 0.5 * (1.0 + ops.cos(math.pi * decay))
+            cosine = (
+                self.final_learning_rate + (self.peak_learning_rate - self.final_learning_rate) * remaining
+            )
+            return ops.where(step < self.warmup_steps, warmup, cosine)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "peak_learning_rate": self.peak_learning_rate,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
+            "initial_learning_rate": self.initial_learning_rate,
+            "final_learning_rate": self.final_learning_rate,
+            "name": self.name,
+        }
