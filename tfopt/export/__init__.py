@@ -1,0 +1,28 @@
+"""TFLite files: writing them, running them, and the proof that they do what their model does.
+
+What writes files needs Keras and is imported when it is first used: reading and running needs LiteRT only.
+"""
+
+import importlib
+from typing import Any
+
+_NAMES = {
+    "FileSummary": "tfopt.export.inspect",
+    "TFLiteModel": "tfopt.export.tflite_model",
+    "Tolerance": "tfopt.export.verify",
+    "TOLERANCES": "tfopt.export.verify",
+    "Verification": "tfopt.export.verify",
+    "compare_files": "tfopt.export.compare",
+    "inspect_file": "tfopt.export.inspect",
+    "to_tflite": "tfopt.export.convert",
+}
+
+__all__ = list(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_NAMES[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,97 @@
+"""Representative data: the samples by which the converter finds the ranges of activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from tfopt.errors import DataError, InvalidArgumentError
+from tfopt.export.arrays import in_order
+
+if TYPE_CHECKING:
+    from tfopt.data import Dataset
+
+Representative: TypeAlias = (
+    "np.ndarray | tuple[np.ndarray, ...] | Mapping[str, np.ndarray] | Dataset | Callable[[], Iterable[Any]]"
+)
+"""What `to_tflite` calibrates with: arrays of samples, a `tfopt.data.Dataset` or TFLite's own form, a
+function that returns samples one after another, each a list of arrays with a batch dimension of 1."""
+
+WHAT = "representative_dataset"
+MAX_SAMPLES = 500
+"""Of arrays that hold more, so many are taken, spread evenly; ranges hardly change after that."""
+
+
+def calibration_arrays(
+    data: Any, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...], dtypes: tuple[str, ...]
+) -> list[np.ndarray]:
+    """Return one array an input, of shape (batches, batch_size, ...), samples in their order.
+
+    Args:
+        data: see `Representative`.
+        names: of the model's inputs.
+        shapes: of the inputs, with the batch size in front.
+        dtypes: of the inputs.
+
+    Raises:
+        InvalidArgumentError: `data` is of another kind, or does not fit the inputs.
+        DataError: it is empty, or holds NaN or infinity.
+    """
+    batches = []
+    for name, array, shape, dtype in zip(names, _samples(data, names), shapes, dtypes, strict=True):
+        if array.shape[1:] != shape[1:]:
+            raise InvalidArgumentError(
+                f"The representative data for the input {name!r} has samples of shape {array.shape[1:]}, the "
+                f"model takes {shape[1:]}. Give data like that of the training, preprocessed alike."
+            )
+        if not np.all(np.isfinite(array)):
+            raise DataError(
+                f"The representative data for the input {name!r} holds NaN or infinity, which would make "
+                "every range infinite. Remove these samples."
+            )
+        # A last batch that is not full repeats samples from the start, which moves no range.
+        needed = -(-len(array) // shape[0]) * shape[0]
+        full = np.take(array, np.arange(needed) % len(array), axis=0)
+        batches.append(full.reshape(-1, *shape).astype(dtype))
+    return batches
+
+
+def _samples(data: Any, names: tuple[str, ...]) -> list[np.ndarray]:
+    if hasattr(data, "x_train"):
+        data = data.x_train
+    if callable(data):
+        return _gathered(data(), names)
+    if not isinstance(data, np.ndarray | tuple | list | Mapping):
+        raise InvalidArgumentError(
+            f"{WHAT} must be an array of samples, a tuple or dict of arrays for several inputs, "
+            "a tfopt.data.Dataset, or a function that returns samples one after another, each a list of "
+            f"arrays with a batch dimension of 1; got {type(data).__name__}."
+        )
+    arrays = in_order(data, names, WHAT)
+    counts = sorted({len(array) if array.ndim else 0 for array in arrays})
+    if counts[0] == 0:
+        raise DataError("The representative data is empty. Give 100 samples or more of the training data.")
+    if len(counts) > 1:
+        raise InvalidArgumentError(f"The arrays of {WHAT} differ in length: {counts}.")
+    chosen = np.linspace(0, counts[0] - 1, min(MAX_SAMPLES, counts[0])).astype(int)
+    return [array[chosen] for array in arrays]
+
+
+def _gathered(samples: Iterable[Any], names: tuple[str, ...]) -> list[np.ndarray]:
+    columns: list[list[np.ndarray]] = [[] for _ in names]
+    for sample in samples:
+        for column, array in zip(columns, in_order(sample, names, "A representative sample"), strict=True):
+            column.append(array)
+    if not columns[0]:
+        raise DataError(
+            "The representative data is empty: the function returned no sample. Give 100 or more, and let "
+            "the function make a new iterator at each call."
+        )
+    try:
+        return [np.concatenate(column) for column in columns]
+    except ValueError as error:
+        raise InvalidArgumentError(
+            f"The samples of {WHAT} differ in shape, or have no batch dimension: {error}."
+        ) from error

@@ -1,0 +1,226 @@
+"""What is in a TFLite file: operators, types, what stayed in float, weights, zeros."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfopt.export import flatbuffer
+from tfopt.export.flatbuffer import TensorSpec, operator_name, text, type_name
+from tfopt.export.tensor_names import layer_of
+from tfopt.measure.size import compressed_bytes, raw_bytes
+
+FLOATS = ("float16", "float32", "float64", "bfloat16")
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+"""Operators that only change the type: they stand where integers begin and end."""
+
+_STORED = {
+    "float16": np.float16,
+    "float32": np.float32,
+    "float64": np.float64,
+    "int8": np.int8,
+    "uint8": np.uint8,
+}
+
+
+@dataclass(frozen=True)
+class OperatorSummary:
+    """One kind of operator: how often it stands in the file, and the types that it reads and writes."""
+
+    name: str
+    count: int
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FloatOperator:
+    """An operator that computes in float, and the layer of the Keras model that it came from."""
+
+    operator: str
+    layer: str
+
+
+@dataclass(frozen=True)
+class WeightSummary:
+    """A constant of two dimensions or more.
+
+    Attributes:
+        layer: of the Keras model.
+        shape: as TFLite stores it.
+        dtype: such as `"int8"`.
+        bytes: in the file.
+        size: the number of values.
+        zeros: how many of them are zero (stand at the zero point).
+        scales: how many scales it has: 0 where it is not quantized, above 1 where each channel has its own.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    size: int
+    zeros: int
+    scales: int
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros, in [0, 1]."""
+        return self.zeros / self.size
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether each channel has a scale of its own."""
+        return self.scales > 1
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What is in a TFLite file.
+
+    Attributes:
+        scheme: as `to_tflite` calls it, such as `"int8"`; found from the types of the tensors.
+        bytes, compressed_bytes: the file's size, plain and after gzip.
+        inputs, outputs: in the file's order.
+        operators: by name.
+        float_operators: what computes in float; in a float file that is everything.
+        weights: in the order of the file.
+    """
+
+    scheme: str
+    bytes: int
+    compressed_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operators: tuple[OperatorSummary, ...]
+    float_operators: tuple[FloatOperator, ...]
+    weights: tuple[WeightSummary, ...]
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros among all weights, in [0, 1]."""
+        return sum(weight.zeros for weight in self.weights) / max(
+            1, sum(weight.size for weight in self.weights)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return dataclasses.asdict(self) | {"sparsity": self.sparsity}
+
+    def __str__(self) -> str:
+        lines = [f"{self.scheme} TFLite file, {self.bytes} bytes, {self.compressed_bytes} compressed"]
+        for what, specs in (("input", self.inputs), ("output", self.outputs)):
+            lines += [f"{what} {spec.name}: {spec.dtype} {list(spec.shape)}{_grid(spec)}" for spec in specs]
+        lines += [f"{each.count} x {each.name} ({', '.join(each.types)})" for each in self.operators]
+        if self.scheme == "int8":
+            lines += [f"in float: {each.operator} of {each.layer}" for each in self.float_operators]
+        lines.append(f"{self.sparsity:.1%} of {sum(each.size for each in self.weights)} weights are zero")
+        return "\n".join(lines)
+
+
+def _grid(spec: TensorSpec) -> str:
+    return "" if spec.scale is None else f", {spec.scale:.6g} * (q - {spec.zero_point})"
+
+
+def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
+    """Return what is in a TFLite file.
+
+    Args:
+        content: of the file.
+        source: what an error message calls it.
+
+    Raises:
+        InvalidArgumentError: this is no TFLite file, or a damaged one.
+    """
+    model = flatbuffer.read(content, source)
+    with flatbuffer.naming_damage(source):
+        inputs, outputs = flatbuffer.interface(model)
+        calls = [(graph, operator) for graph in model.subgraphs for operator in graph.operators or []]
+        weights = tuple(_weights(model))
+        floats = tuple(_float_operators(model, calls))
+        return FileSummary(
+            scheme=_scheme(weights, floats, len(calls)),
+            bytes=raw_bytes(content),
+            compressed_bytes=compressed_bytes(content),
+            inputs=inputs,
+            outputs=outputs,
+            operators=tuple(_operators(model, calls)),
+            float_operators=floats,
+            weights=weights,
+        )
+
+
+def _operators(model: Any, calls: list[tuple[Any, Any]]) -> list[OperatorSummary]:
+    counts = Counter(operator_name(model, operator) for _, operator in calls)
+    types: dict[str, set[str]] = {name: set() for name in counts}
+    for graph, operator in calls:
+        for index in (*_ends(operator.inputs), *_ends(operator.outputs)):
+            tensor = graph.tensors[index]
+            # Integer constants beside the data (biases, shapes, axes) say nothing about the arithmetic.
+            if type_name(tensor) not in ("int32", "int64") or _data(model, tensor) is None:
+                types[operator_name(model, operator)].add(type_name(tensor))
+    return [OperatorSummary(name, counts[name], tuple(sorted(types[name]))) for name in sorted(counts)]
+
+
+def _float_operators(model: Any, calls: list[tuple[Any, Any]]) -> list[FloatOperator]:
+    found = []
+    for graph, operator in calls:
+        name = operator_name(model, operator)
+        results = [graph.tensors[index] for index in _ends(operator.outputs)]
+        if name not in CONVERSIONS and any(type_name(tensor) in FLOATS for tensor in results):
+            found.append(FloatOperator(name, layer_of(text(results[0].name))))
+    return found
+
+
+def _weights(model: Any) -> list[WeightSummary]:
+    found, seen = [], set()
+    for graph in model.subgraphs:
+        for tensor in graph.tensors or []:
+            data = _data(model, tensor)
+            shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
+            if data is None or len(shape) < 2 or type_name(tensor) not in (*_STORED, "int4"):
+                continue
+            if tensor.buffer in seen:
+                continue
+            seen.add(tensor.buffer)
+            size = math.prod(shape)
+            zeros = size - int(np.count_nonzero(_values(tensor, data, size)))
+            scales = tensor.quantization.scale if tensor.quantization is not None else None
+            count = 0 if scales is None else len(scales)
+            layer = layer_of(text(tensor.name))
+            found.append(WeightSummary(layer, shape, type_name(tensor), len(data), size, zeros, count))
+    return found
+
+
+def _values(tensor: Any, data: np.ndarray, size: int) -> np.ndarray:
+    """Return the stored values, the zero point subtracted; a sparse encoding leaves zeros out."""
+    if type_name(tensor) == "int4":
+        nibbles = np.stack([data & 15, data >> 4], axis=-1).ravel()[:size].astype(np.int8)
+        values = np.where(nibbles > 7, nibbles - 16, nibbles)
+    else:
+        values = np.frombuffer(data.tobytes(), _STORED[type_name(tensor)])
+    _, zero_point = flatbuffer.per_tensor(tensor)
+    return values if not zero_point else values.astype(np.int32) - zero_point
+
+
+def _data(model: Any, tensor: Any) -> np.ndarray | None:
+    data = model.buffers[tensor.buffer].data
+    return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
+
+
+def _ends(indices: Any) -> list[int]:
+    return [int(index) for index in (indices if indices is not None else []) if index >= 0]
+
+
+def _scheme(weights: tuple[WeightSummary, ...], floats: tuple[FloatOperator, ...], operators: int) -> str:
+    types = {weight.dtype for weight in weights}
+    integers = types & {"int8", "int4", "uint8"}
+    if "float16" in types:
+        return "float16"
+    if not floats or (integers and len(floats) < operators / 2):
+        return "int8"
+    return "dynamic" if integers else "float32"

@@ -1,0 +1,46 @@
+"""What the Keras model answers, to hold a file against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tfopt import graph
+from tfopt.errors import InvalidArgumentError
+from tfopt.export.freeze import names, packed
+from tfopt.export.verify import TOLERANCES, Tolerance
+
+BATCH = 128
+
+
+def outputs_of(model: keras.Model, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return output name -> the model's values at inference, samples first, in its order.
+
+    Args:
+        model: built Sequential or functional.
+        arrays: one an input, in the model's order.
+    """
+    if len(arrays) != len(model.inputs):
+        raise InvalidArgumentError(
+            f"The model {model.name!r} has {len(model.inputs)} inputs, the file {len(arrays)}. Verify a file "
+            "with its own model."
+        )
+    batches: list[list[np.ndarray]] = []
+    for start in range(0, len(arrays[0]), BATCH):
+        batch = packed(model, [array[start : start + BATCH] for array in arrays])
+        # Not predict(): it would trace anew, and spread over the devices of a strategy.
+        outputs = keras.tree.flatten(model(batch, training=False))
+        batches.append([keras.ops.convert_to_numpy(keras.ops.cast(x, "float32")) for x in outputs])
+    columns = zip(*batches, strict=True)
+    return {name: np.concatenate(kept) for name, kept in zip(names(model)[1], columns, strict=True)}
+
+
+def default_tolerance(model: keras.Model, scheme: str) -> Tolerance:
+    """Return how far a sound file of `scheme` may be from `model`.
+
+    A quantization-aware model rounds its activations, a float file of it does not: that one may be as far
+    off as an int8 file.
+    """
+    return TOLERANCES["int8" if graph.is_quantized(model) else scheme]

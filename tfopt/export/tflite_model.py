@@ -1,0 +1,236 @@
+"""A TFLite file that can be run, measured and compared with the model that it came from."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from tfopt.errors import DataError, InvalidArgumentError
+from tfopt.export import flatbuffer
+from tfopt.export.arrays import in_order
+from tfopt.export.flatbuffer import TensorSpec
+from tfopt.export.inspect import FileSummary, inspect_file
+from tfopt.export.verify import Tolerance, Verification, verify
+from tfopt.files import write_atomically
+from tfopt.measure.size import raw_bytes
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfopt.measure.latency import Latency
+
+Inputs: TypeAlias = "np.ndarray | tuple[np.ndarray, ...] | list[np.ndarray] | Mapping[str, np.ndarray]"
+"""One array; for several inputs a tuple in the file's order or a dict by name. Samples first."""
+Outputs: TypeAlias = "np.ndarray | dict[str, np.ndarray]"
+"""One array; for several outputs a dict by name, in the file's order."""
+
+
+class TFLiteModel:
+    """The content of a TFLite file, run by LiteRT on one thread. Needs no TensorFlow.
+
+    Args:
+        content: of a file, or the path of one.
+
+    Attributes:
+        inputs, outputs: name, shape, dtype, scale and zero point of each, in the Keras model's order.
+
+    Raises:
+        InvalidArgumentError: there is no such file, or it is no TFLite file, or a damaged one.
+
+    Example:
+        >>> file = tfopt.TFLiteModel("model.tflite")
+        >>> probabilities = file.predict(x)
+    """
+
+    def __init__(self, content: bytes | bytearray | memoryview | str | os.PathLike[str]) -> None:
+        self._source = "The content"
+        if isinstance(content, str | os.PathLike):
+            self._source = str(content)
+            content = _read(Path(content))
+        self._content = bytes(content)
+        model = flatbuffer.read(self._content, self._source)
+        with flatbuffer.naming_damage(self._source):
+            self.inputs, self.outputs = flatbuffer.interface(model)
+
+    def __bytes__(self) -> bytes:
+        return self._content
+
+    def __len__(self) -> int:
+        return raw_bytes(self._content)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._content,)
+
+    def __repr__(self) -> str:
+        ends = (f"{spec.name}: {spec.dtype} {list(spec.shape)}" for spec in (*self.inputs, *self.outputs))
+        return f"TFLiteModel({len(self)} bytes, {', '.join(ends)})"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file to `path`, whole or not at all.
+
+        Raises:
+            RunError: the system refused, such as for a full disk.
+        """
+        write_atomically(path, self._content)
+
+    def predict(self, x: Inputs) -> Outputs:
+        """Return the outputs for any number of samples: real numbers in, real numbers out.
+
+        Integer inputs and outputs are quantized and dequantized here.
+
+        Args:
+            x: of shape (samples, ...) each; see `Inputs`.
+
+        Returns:
+            float32 of shape (samples, ...); a dict by name where there are several outputs.
+
+        Raises:
+            InvalidArgumentError: an input is missing or has another shape.
+            DataError: a value that must be quantized is NaN or infinite.
+        """
+        outputs = {
+            spec.name: dequantize(array, spec) for spec, array in zip(self.outputs, self._run(x), strict=True)
+        }
+        return _single(outputs)
+
+    def predict_quantized(self, x: Inputs) -> Outputs:
+        """Return the outputs as the file has them: integers on the grid of `outputs`' scale and zero point.
+
+        Args, returns and raises: as `predict`, but for the type.
+        """
+        return _single(dict(zip((spec.name for spec in self.outputs), self._run(x), strict=True)))
+
+    def verify(
+        self,
+        model: keras.Model,
+        x: Inputs,
+        *,
+        tolerance: Tolerance | None = None,
+        classification: bool = True,
+    ) -> Verification:
+        """Return how far this file is from the Keras model that it was made from.
+
+        Args:
+            model: the Keras model.
+            x: samples that no training saw, such as the test split.
+            tolerance: how far they may be apart; `None` is that of the file's scheme in
+                `tfopt.export.TOLERANCES`.
+            classification: whether the outputs choose a class.
+
+        Raises:
+            InvalidArgumentError: `x` does not fit, or the model and the file have different outputs.
+            DataError: `x` is empty, or holds NaN where it must be quantized.
+        """
+        from tfopt.export.reference import default_tolerance, outputs_of
+
+        arrays = self._arrays(x)
+        if not len(arrays[0]):
+            raise DataError("Verifying a file needs at least one sample, got none.")
+        expected = outputs_of(model, arrays)
+        if set(expected) != {spec.name for spec in self.outputs}:
+            # A model that was rewritten may call them otherwise; their order stays.
+            expected = dict(zip((spec.name for spec in self.outputs), expected.values(), strict=False))
+        actual = {
+            spec.name: dequantize(array, spec) for spec, array in zip(self.outputs, self._run(x), strict=True)
+        }
+        shapes = [{name: array.shape for name, array in each.items()} for each in (actual, expected)]
+        if shapes[0] != shapes[1]:
+            raise InvalidArgumentError(
+                f"The outputs of the file, {shapes[0]}, are not those of {model.name!r}, {shapes[1]}. "
+                "Verify a file with its own model."
+            )
+        steps = {spec.name: spec.step for spec in self.outputs}
+        tolerance = tolerance or default_tolerance(model, self.summary().scheme)
+        return verify(expected, actual, steps, tolerance, classification=classification)
+
+    def benchmark(self, *, turns: int = 50) -> Latency:
+        """Return the latency of one call, on random input; see `tfopt.measure.latency`."""
+        from tfopt.measure import latency
+
+        return latency({"model": self._content}, turns=turns)["model"]
+
+    def summary(self) -> FileSummary:
+        """Return what is in the file: operators, types, weights, zeros. `print` shows it."""
+        return self._summary
+
+    @cached_property
+    def _summary(self) -> FileSummary:
+        return inspect_file(self._content, self._source)
+
+    @cached_property
+    def _interpreter(self) -> Any:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(model_content=self._content, num_threads=1)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InvalidArgumentError(f"LiteRT cannot run {self._source}: {error}.") from error
+        return interpreter
+
+    def _arrays(self, x: Inputs) -> list[np.ndarray]:
+        arrays = in_order(x, [spec.name for spec in self.inputs], "The input")
+        for spec, array in zip(self.inputs, arrays, strict=True):
+            if array.ndim == 0 or array.shape[1:] != spec.shape[1:] or len(array) != len(arrays[0]):
+                wanted = ", ".join(map(str, ("samples", *spec.shape[1:])))
+                raise InvalidArgumentError(
+                    f"The input {spec.name!r} must have the shape ({wanted}), with as many samples as the "
+                    f"others, got {array.shape}."
+                )
+        return arrays
+
+    def _run(self, x: Inputs) -> list[np.ndarray]:
+        """Return the raw outputs, in order."""
+        arrays = [quantize(array, spec) for array, spec in zip(self._arrays(x), self.inputs, strict=True)]
+        samples, batch = len(arrays[0]), self.inputs[0].shape[0]
+        if samples == 0:
+            return [np.zeros((0, *spec.shape[1:]), spec.dtype) for spec in self.outputs]
+        interpreter = self._interpreter
+        batches: list[list[np.ndarray]] = [[] for _ in self.outputs]
+        for start in range(0, math.ceil(samples / batch) * batch, batch):
+            # A last batch that is not full is filled up; what comes of that is cut off below.
+            rows = np.minimum(np.arange(start, start + batch), samples - 1)
+            for spec, array in zip(self.inputs, arrays, strict=True):
+                interpreter.set_tensor(spec.index, array[rows])
+            interpreter.invoke()
+            for spec, kept in zip(self.outputs, batches, strict=True):
+                kept.append(interpreter.get_tensor(spec.index))
+        return [np.concatenate(kept)[:samples] for kept in batches]
+
+
+def quantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """Return real numbers as the file's input takes them: q = round(x / scale) + zero_point, saturating."""
+    if spec.scale is None or spec.zero_point is None:
+        return np.ascontiguousarray(array, spec.dtype)
+    if not np.all(np.isfinite(array)):
+        raise DataError(f"The input {spec.name!r} holds NaN or infinity, which no integer stands for.")
+    limits = np.iinfo(spec.dtype)
+    # Half upwards, as fake quantization in training rounds.
+    integers = np.floor(np.asarray(array, np.float32) / np.float32(spec.scale) + 0.5) + spec.zero_point
+    return np.clip(integers, limits.min, limits.max).astype(spec.dtype)
+
+
+def dequantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """Return a file's output as real numbers: x = scale * (q - zero_point)."""
+    if spec.scale is None or spec.zero_point is None:
+        return array.astype(np.float32) if array.dtype.kind == "f" else array
+    return (array.astype(np.float32) - spec.zero_point) * np.float32(spec.scale)
+
+
+def _single(outputs: dict[str, np.ndarray]) -> Outputs:
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InvalidArgumentError(f"There is no file {path}. Give the path of a .tflite file.") from error
+    except OSError as error:
+        raise InvalidArgumentError(f"Cannot read {path}: {error.strerror or error}.") from error

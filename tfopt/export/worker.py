@@ -1,0 +1,95 @@
+"""The process that converts: reads one JSON request a line, answers one JSON line each.
+
+Started by path and on its own (see `process.py`), so it imports nothing of tfopt and no Keras model.
+A request names a file with a frozen graph and the file to write:
+
+    {"graph": path, "inputs": ["input_0:0"], "outputs": ["Identity:0"], "result": path,
+     "optimize": bool, "float16": bool, "calibration": path of .npz or null,
+     "input_type": "int8" or "float32", "output_type": ...}
+
+The answer is `{}`, or `{"error": text}`. The process ends when its input is closed, even in the middle of a
+conversion: then its parent is gone.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import numpy as np
+
+
+def main() -> None:
+    """Serve requests until the parent closes the pipe."""
+    # Ctrl-C reaches the whole process group, and it is the parent that decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # TensorFlow's C++ code may print; only answers may go where the parent reads them.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
+    while True:
+        answers.write(json.dumps(_answer(json.loads(requests.get()))) + "\n")
+        answers.flush()
+
+
+def _read(lines: TextIO, requests: "queue.Queue[str]") -> None:
+    for line in lines:
+        requests.put(line)
+    os._exit(0)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, str]:
+    try:
+        content = convert(request)
+        with open(request["result"], "wb") as file:
+            file.write(content)
+    except Exception as error:  # noqa: BLE001 (whatever the converter raises belongs to the parent)
+        return {"error": f"{type(error).__name__}: {error}"}
+    return {}
+
+
+def convert(request: dict[str, Any]) -> bytes:
+    """Return the content of the TFLite file that `request` asks for."""
+    # Here, and not above: importing takes seconds, in which the process must notice that its parent is gone.
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([_function(request)])
+    if request["optimize"]:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if request["float16"]:
+        converter.target_spec.supported_types = [tf.float16]
+    if request["calibration"]:
+        converter.representative_dataset = lambda: _samples(request["calibration"])
+    converter.inference_input_type = tf.dtypes.as_dtype(request["input_type"])
+    converter.inference_output_type = tf.dtypes.as_dtype(request["output_type"])
+    return converter.convert()
+
+
+def _function(request: dict[str, Any]) -> Any:
+    import tensorflow as tf
+
+    graph_def = tf.compat.v1.GraphDef()
+    with open(request["graph"], "rb") as file:
+        graph_def.ParseFromString(file.read())
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph_def, name=""), [])
+    # Lists, for a dictionary would put the inputs into the order of the alphabet.
+    return wrapped.prune(
+        [wrapped.graph.as_graph_element(name) for name in request["inputs"]],
+        [wrapped.graph.as_graph_element(name) for name in request["outputs"]],
+    )
+
+
+def _samples(path: str) -> Iterator[list[np.ndarray]]:
+    with np.load(path) as file:
+        arrays = [file[f"arr_{position}"] for position in range(len(file.files))]
+    for sample in zip(*arrays, strict=True):
+        yield list(sample)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The stage that writes the TFLite file and proves that it does what the model does."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfopt.errors import InvalidArgumentError, VerificationError
+from tfopt.export.schemes import end_type
+from tfopt.export.verify import Tolerance, Verification
+from tfopt.files import write_atomically
+from tfopt.stages.base import Context, Stage
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfopt.export import TFLiteModel
+
+FILE = "model.tflite"
+FAILED_FILE = "model.failed.tflite"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportTFLite(Stage):
+    """Writes the model as a TFLite file and verifies it in LiteRT on the test split.
+
+    A file that fails is kept as `model.failed.tflite` and raises. The model goes on as it is.
+
+    Args:
+        scheme: `"float32"`, `"float16"`, `"dynamic"` or `"int8"`; `None` is `"int8"` for a
+            quantization-aware model and `"float32"` for others. `"int8"` of a model that is not
+            quantization-aware is calibrated on the training split.
+        input_type, output_type: `"int8"` (the default for `"int8"`) or `"float32"`.
+        min_agreement: the least share of samples of which file and model choose the same class, in [0, 1];
+            `None` is that of `tfopt.export.TOLERANCES`.
+        max_lsb: the largest difference of an integer output in steps of its grid, 0 or more; `None` sets no
+            limit.
+        samples: how many test samples to verify on, at most, spread evenly; 1 or more.
+
+    Raises:
+        InvalidArgumentError: an argument is out of its range.
+    """
+
+    scheme: str | None = None
+    _: dataclasses.KW_ONLY
+    input_type: str | None = None
+    output_type: str | None = None
+    min_agreement: float | None = None
+    max_lsb: int | None = None
+    samples: int = 1000
+
+    def __post_init__(self) -> None:
+        # Which scheme None will be is not known yet; int8 has all types that any has.
+        for name in ("input_type", "output_type"):
+            end_type(name, getattr(self, name), self.scheme or "int8")
+        if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
+            raise InvalidArgumentError(
+                f"ExportTFLite needs min_agreement in [0, 1], got {self.min_agreement!r}."
+            )
+        if self.max_lsb is not None and self.max_lsb < 0:
+            raise InvalidArgumentError(f"ExportTFLite needs max_lsb of 0 or more, got {self.max_lsb!r}.")
+        if self.samples < 1:
+            raise InvalidArgumentError(f"ExportTFLite needs samples of 1 or more, got {self.samples!r}.")
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """What the report calls the file."""
+        return f"{self.scheme} TFLite" if self.scheme else "TFLite"
+
+    def apply(self, model: keras.Model, context: Context) -> keras.Model:
+        """Write `model.tflite` into the stage's folder; `record` gets the verification and the title.
+
+        Raises:
+            VerificationError: the file fails its tolerance.
+            ConversionError: the converter refused the model, or died.
+        """
+        from tfopt.export import to_tflite
+
+        file = to_tflite(
+            model,
+            self.scheme,
+            representative_dataset=context.data,
+            input_type=self.input_type,
+            output_type=self.output_type,
+        )
+        verification = file.verify(
+            model,
+            _some(context.data.split("test")[0], self.samples),
+            tolerance=self._tolerance(model, file),
+            classification=context.data.num_classes is not None,
+        )
+        context.record["title"] = f"{self.scheme or file.summary().scheme} TFLite"
+        context.record["verification"] = _record(verification, file)
+        failed = context.directory / FAILED_FILE
+        if not verification.passed:
+            write_atomically(failed, bytes(file))
+            raise VerificationError(
+                f"The TFLite file of {model.name!r} does not do what the model does, on "
+                f"{verification.samples} test samples: {'; '.join(verification.failures)}. It is kept as "
+                f"{failed}. Train quantization-aware (tfopt.QuantizeAware), choose a scheme that rounds "
+                "less, or allow more with ExportTFLite(min_agreement=..., max_lsb=...)."
+            )
+        failed.unlink(missing_ok=True)  # what an earlier attempt left
+        write_atomically(context.directory / FILE, bytes(file))
+        return model
+
+    def _tolerance(self, model: keras.Model, file: TFLiteModel) -> Tolerance:
+        from tfopt.export.reference import default_tolerance
+
+        tolerance = default_tolerance(model, file.summary().scheme)
+        asked = {
+            name: getattr(self, name)
+            for name in ("min_agreement", "max_lsb")
+            if getattr(self, name) is not None
+        }
+        # What is asked for is held to, however small the differences are.
+        return dataclasses.replace(tolerance, **asked, negligible_lsb=0) if asked else tolerance
+
+
+def _record(verification: Verification, file: TFLiteModel) -> dict[str, Any]:
+    summary = file.summary()
+    operators = {each.name: {"count": each.count, "types": list(each.types)} for each in summary.operators}
+    # In a file of another scheme, all operators are meant to compute in float.
+    floats = summary.float_operators if summary.scheme == "int8" else ()
+    return verification.to_dict() | {
+        "operators": operators,
+        "float_operators": [dataclasses.asdict(each) for each in floats],
+    }
+
+
+def _some(x: Any, samples: int) -> Any:
+    if isinstance(x, dict):
+        return {name: _some(array, samples) for name, array in x.items()}
+    if isinstance(x, tuple | list):
+        return tuple(_some(array, samples) for array in x)
+    return x[np.linspace(0, len(x) - 1, min(samples, len(x))).astype(int)]
