@@ -15,7 +15,7 @@ ROOT = Path(tfopt.__file__).parent
 ORDER = [
     "_version", "errors", "rules", "files", "report", "data", "graph", "schedules", "clipping", "measure",
     "optimizers", "pruning", "callbacks", "quantization", "export", "distribute", "stages", "pipeline",
-    "recipe", "search", "cli",
+    "recipe_file", "recipe", "search", "cli",
 ]  # fmt: skip
 """A package may import those that stand before it."""
 
@@ -77,7 +77,9 @@ def test_classes_are_registered_in_either_order_of_import(imports):
         f"import json; {imports}; print(json.dumps("
         "[k for k in keras.saving.get_custom_objects() if k.startswith('tfopt>')]))"
     )
-    assert {"tfopt>Adan", "tfopt>WarmupCosine", "tfopt>SparsityMask", "tfopt>WeightQuantizer"} <= {*registered}
+    assert {"tfopt>Adan", "tfopt>WarmupCosine", "tfopt>SparsityMask", "tfopt>WeightQuantizer"} <= {
+        *registered
+    }
 
 
 def test_every_public_name_can_be_had():

@@ -42,7 +42,9 @@ def test_layers_keep_their_names_and_the_original_its_weights(small_cnn, images)
 def test_before_any_data_the_model_is_the_float_model_with_quantized_weights(small_cnn, images):
     model = small_cnn()
     quantized = tfopt.quantize_aware(model)
-    np.testing.assert_allclose(quantized.predict(images, verbose=0), model.predict(images, verbose=0), atol=0.02)
+    np.testing.assert_allclose(
+        quantized.predict(images, verbose=0), model.predict(images, verbose=0), atol=0.02
+    )
 
 
 def test_the_kernel_is_quantized_and_the_variable_is_not(small_cnn):

@@ -15,7 +15,11 @@ from tfopt.stages import from_config
 def context(digits):
     fitted = []
     return types.SimpleNamespace(
-        data=digits, seed=0, record={}, fitted=fitted, fit=lambda model, *, epochs: fitted.append((model, epochs))
+        data=digits,
+        seed=0,
+        record={},
+        fitted=fitted,
+        fit=lambda model, *, epochs: fitted.append((model, epochs)),
     )
 
 

@@ -1,0 +1,104 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECORD = json.loads((Path(__file__).parents[1] / "report" / "run.json").read_text())
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(name, created, **changes):
+        folder = tmp_path / "digits" / name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps(RECORD | {"id": name, "created": created} | changes))
+        os.utime(folder / "run.json", (1e9 + len(name), 1e9 + len(name)))
+        (folder / "model.tflite").write_bytes(b"")
+        return folder
+
+    return make
+
+
+def report(*arguments):
+    code = (
+        "import sys; from tfopt.cli import main\n"
+        "try: main()\n"
+        "finally: print('imported', [name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "report", *map(str, arguments)], capture_output=True, text=True
+    )
+    output, _, imported = done.stdout.rpartition("imported ")
+    assert imported.strip() == "[]"
+    return done.returncode, output, done.stderr.rstrip()
+
+
+def test_a_run_is_shown_with_its_files(make_run):
+    folder = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00")
+    code, output, errors = report(folder)
+    assert (code, errors) == (0, "")
+    assert "int8 TFLite keeps 97.50 % (trained 97.78 %)" in output
+    assert output.splitlines()[-2:] == [str(folder / "model.tflite"), str(folder / "report.html")]
+    assert "<svg" in (folder / "report.html").read_text()
+
+
+def test_of_several_runs_the_latest_comes_first(make_run):
+    make_run("0000aaaa", "2026-11-20T05:14:03+00:00", status="running")
+    latest = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00")
+    make_run("1111bbbb", "2026-11-21T05:14:03+00:00", status="failed", error="No space left.")
+    code, output, _ = report(latest.parent)
+    assert code == 0
+    assert output.index("8f3a2c91") < output.index("1111bbbb") < output.index("0000aaaa")
+    assert "Failed: No space left." in output
+    assert "Not finished" in output
+
+
+def test_a_run_that_was_cut_off_gets_its_page(make_run):
+    folder = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00", status="running")
+    (folder / "report.html").write_text("old")
+    os.utime(folder / "report.html", (1, 1))
+    assert report(folder / "run.json")[0] == 0
+    assert "Not finished" in (folder / "report.html").read_text()
+
+
+def test_a_search_is_shown(tmp_path):
+    record = {"schema": 1, "name": "digits", "status": "complete", "best": None, "front": [], "trials": []}
+    (tmp_path / "search.json").write_text(json.dumps(record))
+    code, output, _ = report(tmp_path)
+    assert code == 0
+    assert "No trial completed." in output
+
+
+def test_searches_are_listed_beside_runs(make_run):
+    folder = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00").parent
+    search = folder / "search-12ab34cd"
+    search.mkdir()
+    record = {"schema": 1, "name": "digits", "status": "complete", "best": None, "front": [], "trials": []}
+    (search / "search.json").write_text(json.dumps(record))
+    assert report(folder)[1].splitlines()[-2:] == ["Searches:", str(search)]
+    assert report(folder / "search-12ab34cd")[1] == report(search / "search.json")[1]
+
+
+def test_a_folder_without_runs_says_what_to_do(tmp_path):
+    code, output, errors = report(tmp_path)
+    assert (code, output) == (1, "")
+    assert errors.startswith("error: There is no run in")
+    assert "tfopt run" in errors
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"schema": 99}', "[]"])
+def test_a_broken_record_is_one_line(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    code, _, errors = report(tmp_path)
+    assert code == 1
+    assert errors.startswith("error: ")
+    assert len(errors.splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    code, _, errors = report(tmp_path, "--debug")
+    assert code == 1
+    assert "Traceback" in errors

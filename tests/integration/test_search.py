@@ -1,0 +1,103 @@
+"""A real search over a small recipe, killed in the middle."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from tfopt.pipeline import Run
+from tfopt.search import SearchResult
+
+RECIPE = textwrap.dedent(
+    """
+    import keras
+    import tfopt
+
+    def model(data, width):
+        return keras.Sequential(
+            [
+                keras.Input(data.input_shape),
+                keras.layers.Conv2D(width, 3, strides=2, activation="relu"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(data.num_classes, activation="softmax"),
+            ]
+        )
+
+    def build(hp):
+        return tfopt.Recipe(
+            data=tfopt.data.load("digits"),
+            model=lambda data: model(data, hp.Int("width", 2, 12, default=4)),
+            optimizer=lambda steps: keras.optimizers.Adam(1e-2),
+            stages=[tfopt.Train(epochs=6), tfopt.QuantizeAware("int8", epochs=1), tfopt.ExportTFLite()],
+        )
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """A search over three trials, killed while its second one trains, and started again."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "tiny.py").write_text(RECIPE)
+    command = [sys.executable, "-m", "tfopt", "search", "tiny.py", "--trials", "3"]
+    command += ["--minimize", "bytes", "--keep", "accuracy=-0.05"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(list(folder.glob("saved_models/tiny/trials/*/run.json"))) < 2:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    runs = {path: path.stat().st_mtime_ns for path in folder.glob("saved_models/tiny/trials/*/model.tflite")}
+    assert len(runs) == 1
+    again = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in runs} == runs, "a finished trial was run again"
+    (path,) = folder.glob("saved_models/tiny/search-*")
+    return SearchResult.load(path), again.stdout
+
+
+def test_every_trial_is_a_run(result):
+    search, _ = result
+    trials = search.record["trials"]
+    assert [trial["status"] for trial in trials] == ["complete"] * 3
+    assert trials[0]["values"] == {"width": 4}
+    assert len({trial["values"]["width"] for trial in trials}) == 3
+    for trial in trials:
+        run = Run.load(search.path / trial["run"])
+        assert run.complete
+        assert run.record["recipe"]["values"] == trial["values"]
+
+
+def test_figures_are_those_of_the_file(result):
+    search, _ = result
+    for trial in search.record["trials"]:
+        run = Run.load(search.path / trial["run"])
+        assert trial["figures"]["bytes"] == len(run.tflite)
+        assert trial["figures"]["accuracy"] == run.record["stages"][-1]["validation"]["accuracy"]
+        assert trial["figures"]["latency"] > 0
+
+
+def test_the_best_is_the_smallest_that_keeps_its_accuracy(result):
+    search, _ = result
+    record = search.record
+    feasible = [
+        trial
+        for trial in record["trials"]
+        if trial["figures"]["accuracy"] >= record["baseline"]["accuracy"] - 0.05 - 1e-6
+    ]
+    smallest = min(feasible, key=lambda trial: trial["figures"]["bytes"], default=None)
+    assert record["best"] == (smallest and smallest["number"])
+    if smallest:
+        assert len(search.best.tflite) == smallest["figures"]["bytes"]
+        assert record["best"] in record["front"]
+        assert len(search.front) == len(record["front"])
+
+
+def test_the_table_shows_every_trial(result):
+    search, output = result
+    rows = [line.split() for line in output.splitlines() if line.split()[:1] in (["1"], ["2"], ["3"])]
+    assert [row[-1] for row in rows] == [str(trial["values"]["width"]) for trial in search.record["trials"]]
+    assert json.loads((search.path / "search.json").read_text())["status"] == "complete"

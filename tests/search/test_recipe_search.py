@@ -1,0 +1,244 @@
+"""The logic of a search, with runs that are made up. Real ones: tests/integration/test_search.py."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import tfopt
+from tfopt.errors import InvalidArgumentError, RecipeError, RunError
+from tfopt.search.goal import Goal
+from tfopt.search.journal import Journal
+from tfopt.search.recipe_search import SearchResult, conduct, search
+
+
+class FakeRecipe:
+    """Stands for a recipe: wider is more accurate and larger."""
+
+    def __init__(self, fail=(), interrupt=None):
+        self.fail, self.interrupt, self.calls = fail, interrupt, []
+
+    def __call__(self, hp, runs):
+        if len(self.calls) == self.interrupt:
+            raise KeyboardInterrupt
+        width = hp.Int("width", 1, 64, default=16)
+        hp.Float("lr", 1e-4, 1e-1, sampling="log", default=1e-2)
+        self.calls.append(dict(hp.values))
+        if len(self.calls) - 1 in self.fail:
+            raise RunError("It would not.\nAt all.")
+        path = runs / f"{width}-{hp.get('lr'):.6f}"
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "model.tflite").write_bytes(bytes(width))
+        stages = [
+            {"name": "train", "validation": {"loss": 0.1, "accuracy": 0.9}},
+            {
+                "name": "export_tflite",
+                "file": "model.tflite",
+                "validation": {"loss": 0.1, "accuracy": 0.85 + width / 640},
+                "bytes": 100 * width,
+                "compressed_bytes": 50 * width,
+            },
+        ]
+        return SimpleNamespace(path=path, record={"stages": stages})
+
+
+def latency(first, second):
+    return second.stat().st_size / first.stat().st_size
+
+
+def run_search(path, recipe, *, trials=6, seed=0, goal=None, **kwargs):
+    goal = goal or Goal.of(minimize="bytes")
+    return conduct(
+        Journal(path, goal, {"name": "fake", "seed": seed}),
+        trials=trials,
+        seed=seed,
+        run_trial=recipe,
+        measure_latency=latency,
+        runs=path / "trials",
+        **kwargs,
+    )
+
+
+def test_first_trial_is_the_defaults_and_the_others_differ(tmp_path):
+    recipe = FakeRecipe()
+    result = run_search(tmp_path, recipe)
+    assert recipe.calls[0] == {"width": 16, "lr": 1e-2}
+    assert len({tuple(call.values()) for call in recipe.calls}) == 6
+    assert [trial["number"] for trial in result.record["trials"]] == list(range(1, 7))
+    assert [trial["values"] for trial in result.record["trials"]] == recipe.calls
+    assert result.record["status"] == "complete"
+
+
+def test_best_and_front_come_from_the_file(tmp_path):
+    result = run_search(tmp_path, FakeRecipe())
+    trials = result.record["trials"]
+    assert result.record["best"] == min(trials, key=lambda trial: trial["figures"]["bytes"])["number"]
+    # Wider is better in accuracy and worse in both others: nothing dominates anything.
+    assert result.record["front"] == list(range(1, 7))
+    assert trials[0]["figures"]["latency"] == 1.0
+
+
+def test_infeasible_trials_are_ranked_last(tmp_path):
+    goal = Goal.of(minimize="bytes", keep={"accuracy": -0.02})
+    record = run_search(tmp_path, FakeRecipe(), goal=goal, trials=12).record
+    feasible = [trial for trial in record["trials"] if trial["figures"]["accuracy"] >= 0.9 - 0.02 - 1e-7]
+    assert 0 < len(feasible) < 12
+    assert [trial["number"] for trial in record["trials"] if trial["feasible"]] == [
+        t["number"] for t in feasible
+    ]
+    assert record["best"] == min(feasible, key=lambda trial: trial["figures"]["bytes"])["number"]
+    assert set(record["front"]) <= {trial["number"] for trial in feasible}
+
+
+def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path):
+    result = run_search(tmp_path, FakeRecipe(fail=(1, 2, 3, 4)), trials=7)
+    statuses = [trial["status"] for trial in result.record["trials"]]
+    assert statuses == ["complete", "failed", "failed", "failed", "failed", "complete", "complete"]
+    assert result.record["trials"][1]["reason"] == "It would not."
+    assert result.record["trials"][1]["values"]
+    assert "Traceback" in (tmp_path / "failures" / "2.txt").read_text()
+
+
+def test_when_every_trial_fails_there_is_no_best(tmp_path):
+    result = run_search(tmp_path, FakeRecipe(fail=range(100)), trials=3)
+    assert result.record["best"] is None
+    assert result.record["front"] == []
+    assert result.best is None
+
+
+def test_an_interrupted_search_goes_on_to_the_same_result(tmp_path):
+    whole = FakeRecipe()
+    expected = run_search(tmp_path / "whole", whole)
+    for moment in (0, 1, 3):
+        path = tmp_path / str(moment)
+        with pytest.raises(KeyboardInterrupt):
+            run_search(path, FakeRecipe(interrupt=moment))
+        assert json.loads((path / "search.json").read_text())["status"] == "running"
+        rest = FakeRecipe()
+        result = run_search(path, rest)
+        assert rest.calls == whole.calls[moment:]
+        assert result.record["front"] == expected.record["front"]
+        assert [t["values"] for t in result.record["trials"]] == whole.calls
+
+
+def test_a_finished_search_runs_nothing_and_more_trials_go_on(tmp_path):
+    run_search(tmp_path, FakeRecipe(), trials=3)
+    again = FakeRecipe()
+    run_search(tmp_path, again, trials=3)
+    assert again.calls == []
+    run_search(tmp_path, again, trials=5)
+    assert len(again.calls) == 2
+
+
+def test_seeds_share_no_samples(tmp_path):
+    recipes = [FakeRecipe() for _ in range(3)]
+    for seed, recipe in enumerate(recipes):
+        run_search(tmp_path / str(seed), recipe, seed=seed, trials=20)
+    rates = [call["lr"] for recipe in recipes for call in recipe.calls[1:]]
+    assert len(set(rates)) == len(rates)
+
+
+def test_a_small_space_is_exhausted_without_an_error(tmp_path):
+    class TwoWidths(FakeRecipe):
+        def __call__(self, hp, runs):
+            width = hp.Choice("width", [1, 2])
+            path = runs / str(width)
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "model.tflite").write_bytes(bytes(width))
+            stage = {"file": "model.tflite", "validation": {"accuracy": 0.9}, "bytes": width}
+            return SimpleNamespace(path=path, record={"stages": [stage]})
+
+    result = run_search(tmp_path, TwoWidths(), trials=10)
+    assert [trial["values"] for trial in result.record["trials"]] == [{"width": 1}, {"width": 2}]
+    assert result.record["status"] == "complete"
+
+
+def test_on_trial_hears_of_every_trial(tmp_path):
+    heard = []
+    run_search(
+        tmp_path, FakeRecipe(fail=(1,)), trials=3, on_trial=lambda entry, _: heard.append(entry["status"])
+    )
+    assert heard == ["complete", "failed", "complete"]
+
+
+def test_a_full_disk_ends_the_search_with_its_reason(tmp_path, monkeypatch):
+    import tfopt.search.journal as journal
+
+    def refuse(path, content):
+        raise RunError(f"Cannot write {path}: No space left on device.")
+
+    recipe = FakeRecipe()
+
+    def fill_disk(entry, record):
+        monkeypatch.setattr(journal, "write_atomically", refuse)
+
+    with pytest.raises(RunError, match="No space left"):
+        run_search(tmp_path, recipe, on_trial=fill_disk)
+    assert len(recipe.calls) == 1
+
+
+def test_a_kill_between_any_two_files_loses_nothing(tmp_path):
+    """Ends the process at its n-th written file, for every n, and starts it again."""
+    script = textwrap.dedent(
+        f"""
+        import os, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path
+        import tfopt.files
+        import test_recipe_search as test
+        import tfopt.search.journal, tfopt.search.tuner
+        real, left = tfopt.files.write_atomically, [0]
+        def counted(path, content):
+            if left[0] == 0: os._exit(137)
+            left[0] -= 1
+            real(path, content)
+        tfopt.search.journal.write_atomically = tfopt.search.tuner.write_atomically = counted
+        # Forks keep the imports, so that all these processes cost seconds.
+        def run(path, count):
+            child = os.fork()
+            if child == 0:
+                left[0] = count
+                test.run_search(path, test.FakeRecipe(fail=(1,)), trials=3)
+                os._exit(0)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        n, status = 0, 137
+        while status == 137:
+            path = Path(sys.argv[1]) / str(n)
+            status = run(path, n)
+            assert run(path, 10**9) == 0, n
+            n += 1
+        assert status == 0
+        """
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, env={**os.environ})
+    results = [SearchResult.load(path).record for path in sorted(tmp_path.iterdir())]
+    assert len(results) > 20
+    values = {json.dumps([trial["values"] for trial in record["trials"]]) for record in results}
+    assert len(values) == 1
+    assert {record["status"] for record in results} == {"complete"}
+    assert all([trial["number"] for trial in record["trials"]] == [1, 2, 3] for record in results)
+
+
+def test_arguments_are_checked_before_anything_runs(tmp_path):
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text("raise SystemExit('was run')")
+    with pytest.raises(InvalidArgumentError, match="trials >= 1"):
+        search(recipe, trials=0)
+    with pytest.raises(InvalidArgumentError, match="seed >= 0"):
+        search(recipe, seed=-1)
+    with pytest.raises(InvalidArgumentError, match="Cannot minimize 'accuracy'"):
+        search(recipe, minimize="accuracy")
+    with pytest.raises(RecipeError, match="Cannot read the recipe"):
+        search(tmp_path / "none.py")
+
+
+def test_the_package_is_the_function():
+    assert callable(tfopt.search)
+    with pytest.raises(InvalidArgumentError, match="trials"):
+        tfopt.search("recipe.py", trials=0)

@@ -1,0 +1,149 @@
+"""`tfopt inspect`, `compare` and `bench`: what a .tflite file holds, does and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from tfopt.cli.options import READABLE_FILE, debug
+from tfopt.cli.show import print_rich, table
+from tfopt.report import formats
+
+if TYPE_CHECKING:
+    from tfopt.export import FileSummary
+    from tfopt.export.compare import FileComparison
+
+
+@click.command(short_help="Show what a .tflite file holds.")
+@click.argument("model", type=READABLE_FILE)
+@debug
+def inspect(model: Path) -> None:
+    """Show what the file MODEL holds: inputs, outputs, operators, weights and their zeros."""
+    from tfopt.export import TFLiteModel
+
+    summary = TFLiteModel(model).summary()
+    sizes = f"{formats.size(summary.bytes)}, gzip {formats.size(summary.compressed_bytes)}"
+    click.echo(
+        f"{model}: {summary.scheme}, {sizes}, {formats.percent(summary.sparsity, 1)} of the weights are zero"
+    )
+    for rows in (_ends(summary), _operators(summary), _weights(summary)):
+        click.echo()
+        print_rich(rows)
+    if summary.scheme == "int8":
+        floats = [f"{each.operator} of {each.layer}" for each in summary.float_operators]
+        click.echo(f"\nIn float: {', '.join(floats) or 'none'}")
+
+
+@click.command(short_help="Compare two .tflite files.")
+@click.argument("first", type=READABLE_FILE)
+@click.argument("second", type=READABLE_FILE)
+@debug
+def compare(first: Path, second: Path) -> None:
+    """Compare two files: bytes, operators, what they answer and how long they take."""
+    from tfopt.export import compare_files
+
+    found = compare_files(first, second)
+    one, two = found.first, found.second
+    print_rich(_figures(found, str(first), str(second)))
+    click.echo()
+    rows = table("Operator", "First >", "Second >", "Types")
+    counts = [{each.name: each for each in summary.operators} for summary in (one, two)]
+    for name in sorted({*counts[0], *counts[1]}):
+        each = [operators.get(name) for operators in counts]
+        types = " / ".join(", ".join(operator.types) for operator in each if operator)
+        rows.add_row(
+            name, *(str(operator.count) if operator else formats.MISSING for operator in each), types
+        )
+    print_rich(rows)
+    click.echo()
+    if not found.outputs:
+        click.echo("They have different inputs or outputs, so their answers were not compared.")
+        return
+    rows = table("Output", "Same class >", "Max difference >", "Max LSB >", "SNR >")
+    for output in found.outputs:
+        rows.add_row(
+            output.name,
+            formats.percent(output.top1_agreement),
+            f"{output.max_error:.3g}",
+            formats.MISSING if output.max_lsb is None else str(output.max_lsb),
+            f"{output.snr_db:.1f} dB",
+        )
+    print_rich(rows)
+    click.echo(f"On {found.samples} {'random inputs, which are not data' if found.random else 'samples'}.")
+
+
+@click.command(short_help="Measure the latency of .tflite files.")
+@click.argument("models", type=READABLE_FILE, nargs=-1, required=True)
+@debug
+def bench(models: tuple[Path, ...]) -> None:
+    """Measure the latency of MODELS in LiteRT, by turns on one thread, as ratios to the first."""
+    from tfopt.export import TFLiteModel
+    from tfopt.measure.latency import latency
+
+    measured = latency({str(model): bytes(TFLiteModel(model)) for model in models})
+    rows = table("File", "Median >", "10 % >", "90 % >", "Ratio >", "Size >")
+    for name, one in measured.items():
+        times = (one.median_seconds, one.low_seconds, one.high_seconds)
+        size = formats.size(Path(name).stat().st_size)
+        rows.add_row(name, *map(formats.seconds, times), formats.ratio(one.ratio), size)
+    print_rich(rows)
+    click.echo("CPU time of one call on one thread; a ratio above 1 is slower than the first file.")
+
+
+def _figures(found: FileComparison, first: str, second: str) -> Table:
+    rows = table("", f"{first} >", f"{second} >", "Ratio >")
+    one, two = found.first, found.second
+    rows.add_row("Scheme", one.scheme, two.scheme, "")
+    for name, show, before, after, ratio in (
+        ("Size", formats.size, one.bytes, two.bytes, found.bytes_ratio),
+        ("gzip", formats.size, one.compressed_bytes, two.compressed_bytes, found.compressed_ratio),
+        (
+            "Latency",
+            formats.seconds,
+            found.first_latency.median_seconds,
+            found.second_latency.median_seconds,
+            found.latency_ratio,
+        ),
+    ):
+        rows.add_row(name, show(before), show(after), formats.ratio(ratio))
+    rows.add_row("Zero weights", formats.percent(one.sparsity, 1), formats.percent(two.sparsity, 1), "")
+    return rows
+
+
+def _ends(summary: FileSummary) -> Table:
+    rows = table("", "Name", "Type", "Shape", "Scale >", "Zero point >")
+    for what, specs in (("input", summary.inputs), ("output", summary.outputs)):
+        for spec in specs:
+            scale = formats.MISSING if spec.scale is None else f"{spec.scale:.6g}"
+            zero = formats.MISSING if spec.zero_point is None else str(spec.zero_point)
+            rows.add_row(what, spec.name, spec.dtype, _shape(spec.shape), scale, zero)
+    return rows
+
+
+def _operators(summary: FileSummary) -> Table:
+    rows = table("Operator", "Count >", "Types")
+    for operator in summary.operators:
+        rows.add_row(operator.name, str(operator.count), ", ".join(operator.types))
+    return rows
+
+
+def _weights(summary: FileSummary) -> Table:
+    rows = table("Weights of", "Shape", "Type", "Scales >", "Bytes >", "Zeros >")
+    for weight in summary.weights:
+        rows.add_row(
+            weight.layer,
+            _shape(weight.shape),
+            weight.dtype,
+            str(weight.scales or formats.MISSING),
+            str(weight.bytes),
+            formats.percent(weight.sparsity, 1),
+        )
+    return rows
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,78 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+READABLE_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+
+class NameValue(click.ParamType):
+    """`NAME=VALUE`: a name and the text of a value."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Return the name and the value."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, content = value.partition("=")
+        if not separator or not name or not content:
+            self.fail(f"expected NAME=VALUE, such as width=16, got {value!r}.", param, ctx)
+        return name, content
+
+
+def named_numbers(
+    context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, float]:
+    """Return `NAME=NUMBER` options as a dict; a click callback."""
+    numbers = {}
+    for name, value in pairs:
+        try:
+            numbers[name] = float(value)
+        except ValueError:
+            message = f"expected a number, such as {name}=-0.01, got {value!r}."
+            raise click.BadParameter(message, context, option) from None
+    return numbers
+
+
+def debug(command: Command) -> Command:
+    """Give a command the option `--debug`."""
+
+    def remember(context: click.Context, _: click.Parameter, value: bool) -> None:
+        context.find_root().obj.debug |= value
+
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, callback=remember, help="Show the traceback of an error."
+    )(command)
+
+
+class Interrupted(click.ClickException):
+    """The user stopped a command that the same command continues."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("Interrupted. The same command goes on from here.")
+
+    def show(self, file: Any = None) -> None:
+        """Print the message, which is no error."""
+        click.echo(f"\n{self.message}", file=file, err=file is None)
+
+
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """Say, where the user interrupts what runs inside, how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted from None

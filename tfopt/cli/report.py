@@ -1,0 +1,81 @@
+"""`tfopt report`: what came out of runs and searches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tfopt.cli.options import debug
+from tfopt.cli.show import print_rich, show_files, show_run, show_search, table
+from tfopt.errors import RunError
+from tfopt.search.journal import read
+
+if TYPE_CHECKING:
+    from tfopt.pipeline import Run
+
+
+@click.command(short_help="Show runs and searches.")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--open", "open_page", is_flag=True, help="Open report.html in the browser.")
+@debug
+def report(path: Path, open_page: bool) -> None:
+    """Show the run, the search or the latest of the runs in PATH."""
+    folder = path if path.is_dir() else path.parent
+    if (folder / "search.json").is_file():
+        show_search(folder, read(folder))
+        return
+    runs = _runs(folder)
+    searches = sorted(folder.glob("*/search.json"), key=lambda record: record.stat().st_mtime, reverse=True)
+    if not runs and not searches:
+        raise RunError(
+            f"There is no run in {folder}: expected run.json there or in its folders. "
+            "Make one with: tfopt run recipes/digits.py"
+        )
+    if not runs:
+        show_search(searches[0].parent, read(searches[0].parent))
+        return
+    latest, *others = runs
+    page = _up_to_date_page(latest)
+    show_run(latest)
+    if others:
+        _show_others(others, folder)
+    if searches:
+        click.echo("\nSearches:")
+        show_files(folder, tuple(str(search.parent.relative_to(folder)) for search in searches))
+    if open_page:
+        click.launch(str(page))
+
+
+def _runs(folder: Path) -> list[Run]:
+    """Return the runs at or in `folder`, latest first."""
+    from tfopt.pipeline import Run
+
+    if (folder / "run.json").is_file():
+        return [Run.load(folder)]
+    runs = [Run.load(record.parent) for record in folder.glob("*/run.json")]
+    return sorted(runs, key=lambda run: run.record.get("created") or "", reverse=True)
+
+
+def _up_to_date_page(run: Run) -> Path:
+    """Return `report.html`, written now where a run that was cut off has none or an older one."""
+    page, record = Path(run.path) / "report.html", Path(run.path) / "run.json"
+    if page.exists() and page.stat().st_mtime >= record.stat().st_mtime:
+        return page
+    from tfopt.report import write_html
+
+    return write_html(run)
+
+
+def _show_others(runs: list[Run], folder: Path) -> None:
+    from tfopt.report.formats import moment
+    from tfopt.report.verdict import verdict
+
+    rows = table("Folder", "Begun", "Outcome")
+    for run in runs:
+        rows.add_row(
+            str(Path(run.path).relative_to(folder)), moment(run.record.get("created")), verdict(run.record)
+        )
+    click.echo("\nEarlier runs:")
+    print_rich(rows)

@@ -1,0 +1,60 @@
+"""`tfopt run`: one run of a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tfopt.cli.options import READABLE_FILE, NameValue, debug, resumable
+from tfopt.cli.show import show_run
+
+
+@click.command(short_help="Run a recipe and show what came out.")
+@click.argument("recipe", type=READABLE_FILE)
+@click.option(
+    "--data", metavar="PATH_OR_NAME", help="Train on this instead of the recipe's data: .npz, folder, name."
+)
+@click.option(
+    "--set",
+    "values",
+    type=NameValue(),
+    multiple=True,
+    help="Set a hyperparameter of the recipe; can be repeated.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of runs.  [default: saved_models/RECIPE]",
+)
+@click.option("--fresh", is_flag=True, help="Start anew even where the same run exists.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "one_device", "mirrored"]),
+    help="How training is spread over devices.  [default: the recipe's]",
+)
+@debug
+def run(
+    recipe: Path,
+    data: str | None,
+    values: tuple[tuple[str, str], ...],
+    seed: int | None,
+    out: Path | None,
+    fresh: bool,
+    strategy: str | None,
+) -> None:
+    """Run RECIPE: train, optimize and export its model; show what came out.
+
+    A run that was cut off goes on from its last epoch when the same command is given again; one that is
+    complete is only shown.
+    """
+    from tfopt.recipe import Recipe
+
+    with resumable():
+        done = Recipe.from_file(recipe, values=dict(values), data=data).run(
+            out, seed=seed, fresh=fresh, strategy=strategy
+        )
+    show_run(done)

@@ -1,0 +1,82 @@
+"""`tfopt search`: many runs of a recipe, and the best of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfopt.cli.options import READABLE_FILE, NameValue, debug, named_numbers, resumable
+from tfopt.cli.show import show_search
+
+
+@click.command(short_help="Search over a recipe's hyperparameters.")
+@click.argument("recipe", type=READABLE_FILE)
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs in all."
+)
+@click.option(
+    "--minimize",
+    type=click.Choice(["bytes", "compressed_bytes", "latency"]),
+    help="The figure to make small.",
+)
+@click.option(
+    "--maximize", type=click.Choice(["accuracy"]), help="What a search is after unless told otherwise."
+)
+@click.option(
+    "--keep",
+    type=NameValue(),
+    multiple=True,
+    callback=named_numbers,
+    metavar="accuracy=CHANGE",
+    help="How far the file may fall below the float model, such as accuracy=-0.01.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of searches.  [default: saved_models/RECIPE]",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+)
+@debug
+def search(
+    recipe: Path,
+    trials: int,
+    minimize: str | None,
+    maximize: str | None,
+    keep: dict[str, float],
+    out: Path | None,
+    seed: int,
+) -> None:
+    """Search over the hyperparameters of RECIPE; every trial is a run, judged by its exported file.
+
+    The figures are those of the validation split. A search that was cut off goes on when the same command
+    is given again, and so does one that shall have more trials.
+    """
+    from tfopt.search import search as search_recipe
+
+    with resumable():
+        result = search_recipe(
+            recipe,
+            trials=trials,
+            minimize=minimize,
+            maximize=maximize,
+            keep=keep,
+            out=out,
+            seed=seed,
+            on_trial=_tell,
+        )
+    show_search(result.path, result.record)
+    if result.record["best"] is None:
+        sys.exit(1)
+
+
+def _tell(entry: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Print how a trial ended, in one line."""
+    from tfopt.report.trials import outcome
+
+    click.echo(f"trial {entry['number']} of {record['requested_trials']}: {outcome(entry)}")

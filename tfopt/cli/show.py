@@ -1,0 +1,62 @@
+"""What commands print about runs and searches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from tfopt.report import terminal_table, trials_table
+
+if TYPE_CHECKING:
+    from tfopt.pipeline import Run
+
+_WIDE = 120
+"""Columns where nobody's terminal sets a limit: a file or a pipe."""
+
+
+def print_rich(renderable: RenderableType) -> None:
+    """Print a `rich` renderable to standard output, in colour only on a terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDE)
+    console.print(renderable)
+
+
+def table(*headings: str) -> Table:
+    """Return an empty table with these columns; a heading that ends in " >" is of a column of figures."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        figures = heading.endswith(">")
+        made.add_column(heading.removesuffix(" >"), justify="right" if figures else "left", no_wrap=figures)
+    return made
+
+
+def show_run(run: Run) -> None:
+    """Print the table of a run and where its files are."""
+    print_rich(terminal_table(run.record))
+    click.echo()
+    show_files(Path(run.path), ("model.tflite", "report.html"))
+
+
+def show_search(folder: Path, record: Mapping[str, Any]) -> None:
+    """Print the table of a search and where its record and its best trial's files are."""
+    print_rich(trials_table(record))
+    click.echo()
+    show_files(folder, ("search.json",))
+    best = next((trial for trial in record["trials"] if trial["number"] == record["best"]), None)
+    if best:
+        show_files(Path(os.path.normpath(folder / best["run"])), ("model.tflite", "report.html"))
+
+
+def show_files(folder: Path, names: tuple[str, ...]) -> None:
+    """Print the paths of those files that exist, one a line, so that a terminal can open them."""
+    found: list[Any] = [folder / name for name in names if (folder / name).exists()]
+    for path in found or [folder]:
+        click.echo(path)

@@ -1,0 +1,200 @@
+"""What happened epoch by epoch, across the stages, as SVG that takes its colours from the page."""
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tfopt.report import formats
+from tfopt.report.table import main_metric, metric_title, stages
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart."""
+
+    label: str
+    color: str
+    """The name of a colour of the page: `"first"` or `"second"`."""
+    last: str
+    """The last value, for the caption."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart, ready for the page."""
+
+    title: str
+    lines: tuple[Line, ...]
+    svg: str
+
+
+@dataclass(frozen=True)
+class _Plan:
+    title: str
+    keys: tuple[tuple[str, str], ...]
+    """Key in the history -> what the caption calls it."""
+    show: Callable[[float], str]
+    share: bool = False
+    """The values are shares in [0, 1], shown as percentages."""
+    from_zero: bool = False
+    may_be_logarithmic: bool = False
+
+
+# matplotlib writes colours as hexadecimal numbers. These stand for the page's own, which change with the
+# reader's light or dark setting.
+_COLORS = {"ink": "#010203", "muted": "#040506", "line": "#070809", "first": "#0a0b0c", "second": "#0d0e0f"}
+_LOGARITHMIC_FROM = 100
+"""How far the largest value lies above the smallest one before a linear axis hides the small ones."""
+
+
+def charts(record: Mapping[str, Any]) -> list[Chart]:
+    """Return the charts of a run: those for which its history has values.
+
+    Args:
+        record: the content of `run.json`.
+    """
+    histories = [stage.get("history") or {} for stage in stages(record)]
+    drawn = []
+    for plan in _plans(main_metric(record)):
+        series = {key: [_values(history.get(key)) for history in histories] for key, _ in plan.keys}
+        series = {key: parts for key, parts in series.items() if any(map(_has_number, parts))}
+        if series:
+            drawn.append(_chart(plan, series, [_epochs(history) for history in histories]))
+    return drawn
+
+
+def _plans(metric: str) -> list[_Plan]:
+    def pair(key: str) -> tuple[tuple[str, str], ...]:
+        return ((key, "training"), (f"val_{key}", "validation"))
+
+    def short(value: float) -> str:
+        return f"{value:.3g}"
+
+    plans = [_Plan("Loss", pair("loss"), short, may_be_logarithmic=True)]
+    if metric != "loss":
+        accuracy = metric.endswith("accuracy")
+        show = formats.percent if accuracy else short
+        plans.append(_Plan(metric_title(metric), pair(metric), show, share=accuracy))
+    return [
+        *plans,
+        _Plan("Learning rate", (("learning_rate", ""),), short, from_zero=True),
+        _Plan("Gradient norm", (("grad_norm", "before clipping"),), short, may_be_logarithmic=True),
+        _Plan("Clipped steps", (("clip_rate", ""),), formats.percent, share=True, from_zero=True),
+        _Plan(
+            "Sparsity",
+            (("sparsity", ""),),
+            lambda value: formats.percent(value, 1),
+            share=True,
+            from_zero=True,
+        ),
+    ]
+
+
+def _values(raw: Any) -> list[float]:
+    """Return a history as floats; what is no finite number, as after a diverged epoch, is a gap."""
+    return [float(value) if formats.is_number(value) else float("nan") for value in raw or []]
+
+
+def _has_number(values: list[float]) -> bool:
+    return any(map(formats.is_number, values))
+
+
+def _epochs(history: Mapping[str, Any]) -> int:
+    return max((len(values or []) for values in history.values()), default=0)
+
+
+def _chart(plan: _Plan, series: dict[str, list[list[float]]], epochs: list[int]) -> Chart:
+    # `Figure` without pyplot: no global figure, no choice of backend for the host program.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+
+    figure = Figure(figsize=(5.2, 2.3), layout="constrained")
+    axes = figure.add_subplot()
+    lines = []
+    for (key, parts), color in zip(series.items(), ("first", "second"), strict=False):
+        start = 0
+        last = float("nan")
+        for part, length in zip(parts, epochs, strict=True):
+            marker = "o" if len(part) == 1 else None
+            x = range(start + 1, start + len(part) + 1)
+            axes.plot(x, part, color=_COLORS[color], linewidth=1.6, marker=marker, markersize=3)
+            last = next(filter(formats.is_number, reversed(part)), last)
+            start += length
+        lines.append(Line(dict(plan.keys)[key], color, plan.show(last)))
+
+    values = [value for parts in series.values() for part in parts for value in part if value == value]
+    if plan.may_be_logarithmic and min(values) > 0 and max(values) > _LOGARITHMIC_FROM * min(values):
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if plan.share:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    else:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    if plan.from_zero:
+        axes.set_ylim(bottom=0)
+    if axes.get_yscale() == "linear":
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axes.set_xlim(0.5, max(sum(epochs), 1) + 0.5)
+    _mark_stages(axes, epochs)
+    _style(axes)
+    return Chart(plan.title, tuple(lines), _svg(figure, plan.title))
+
+
+def _mark_stages(axes: Any, epochs: list[int]) -> None:
+    """Number each stage that trained at its first epoch, with a line where it begins."""
+    start = 0
+    for number, length in enumerate(epochs, 1):
+        if not length:
+            continue
+        if start:
+            axes.axvline(start + 0.5, color=_COLORS["muted"], linewidth=0.7, dashes=(2, 2))
+        axes.annotate(
+            str(number),
+            (start + 0.5, 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(2, 2),
+            textcoords="offset points",
+            color=_COLORS["muted"],
+            fontsize=8.5,
+        )
+        start += length
+
+
+def _style(axes: Any) -> None:
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(_COLORS["line"])
+    axes.grid(axis="y", color=_COLORS["line"], linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_COLORS["muted"], length=0, labelsize=8.5, which="both")
+    axes.set_xlabel("epoch", color=_COLORS["muted"], fontsize=8.5, loc="right", labelpad=1)
+
+
+def _svg(figure: Any, title: str) -> str:
+    """Return `figure` as an `<svg>` element for a page that holds several."""
+    import matplotlib
+
+    file = io.StringIO()
+    # The salt makes the identifiers the same in every report, and different between its charts.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    # Its style element would hold for the whole page; its fonts and its fixed size are the page's to choose.
+    svg = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"font(-family)?: [^;\"]*'DejaVu Sans'[^;\"]*", _font_size, svg)
+    svg = re.sub(
+        r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg
+    )
+    for name, code in _COLORS.items():
+        svg = svg.replace(code, f"var(--{name})")
+    return svg
+
+
+def _font_size(font: re.Match[str]) -> str:
+    found = re.search(r"[\d.]+px", font[0])
+    return f"font-size: {found[0]}" if found else ""

@@ -1,0 +1,107 @@
+"""The report in a terminal, of any width."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from tfopt.report import formats
+from tfopt.report.table import COLUMNS, Column, heading, measured, rows
+from tfopt.report.verdict import verdict
+
+_STATUS_STYLE = {"complete": "green", "running": "yellow", "failed": "red"}
+
+
+def terminal_table(record: Mapping[str, Any]) -> RenderableType:
+    """Return the report of a run for a `rich` console.
+
+    Args:
+        record: the content of `run.json`. What it lacks is shown as missing.
+    """
+    status = str(record.get("status", "complete"))
+    head = Text.assemble(
+        (str(record.get("name") or "run"), "bold"),
+        f"  {record.get('id') or ''}  ",
+        (status, _STATUS_STYLE.get(status, "")),
+        f"  {formats.seconds(record.get('seconds'))}, seed {record.get('seed', formats.MISSING)}",
+    )
+    return Group(
+        head,
+        Text(),
+        _StageTable(record),
+        Text(),
+        Text(verdict(record), style="bold"),
+        Text(_conditions(record), style="dim"),
+    )
+
+
+def text(record: Mapping[str, Any], width: int | None = None) -> str:
+    """Return the report of a run as plain text.
+
+    Args:
+        record: the content of `run.json`.
+        width: columns of the terminal. `None`: wide enough for the whole table.
+    """
+    console = Console(file=io.StringIO(), width=width or 120, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(terminal_table(record))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+class _StageTable:
+    """The table of stages, which leaves out columns where it would not fit, and says which."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.record = record
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns, hidden, gap = list(COLUMNS), list[Column](), 2
+        while self._width(console, options, columns, gap) > options.max_width:
+            last = max(columns, key=lambda column: column.priority)
+            if gap > 1:
+                gap = 1
+            elif last.priority:
+                columns.remove(last)
+                hidden.append(last)
+            else:
+                break
+        yield self._table(columns, gap)
+        if hidden:
+            names = ", ".join(column.title for column in reversed(hidden))
+            yield Text(f"Too narrow to show: {names}", style="dim")
+
+    def _table(self, columns: list[Column], gap: int) -> Table:
+        # The box itself puts one blank between two columns.
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, gap - 1, 0, 0))
+        for column in columns:
+            table.add_column(
+                heading(column, self.record),
+                justify="right" if column.right else "left",
+                no_wrap=column.right,
+                min_width=None if column.right else 8,
+            )
+        for cells in rows(self.record, tuple(columns)):
+            table.add_row(*map(Text, cells))
+        return table
+
+    def _width(self, console: Console, options: ConsoleOptions, columns: list[Column], gap: int) -> int:
+        unlimited = options.update(width=1000)
+        return Measurement.get(console, unlimited, self._table(columns, gap)).maximum
+
+
+def _conditions(record: Mapping[str, Any]) -> str:
+    """Return on what the figures were measured: figures without their conditions are not honest."""
+    parts = []
+    test = (record.get("data") or {}).get("test")
+    if test:
+        parts.append(f"accuracy on {test} held-out samples")
+    if any(stage.get("latency") for stage in measured(record)):
+        cpu = (record.get("environment") or {}).get("cpu") or "this machine"
+        parts.append(f"latency as a ratio to the first file, one thread, {cpu}")
+    said = "; ".join(parts)
+    return said[:1].upper() + said[1:]
