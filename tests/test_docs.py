@@ -30,7 +30,8 @@ def test_the_examples_of_a_page_run(page, digits, small_cnn, tmp_path, monkeypat
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     names = {
         "keras": keras, "np": np, "tfopt": tfopt, "model": model, "data": digits,
-        "x_train": digits.x_train, "y_train": digits.y_train, "x_test": digits.x_test, "y_test": digits.y_test,
+        "x_train": digits.x_train, "y_train": digits.y_train,
+        "x_test": digits.x_test, "y_test": digits.y_test,
     }  # fmt: skip
     for number, block in enumerate(_examples(page), 1):
         source = re.sub(r"epochs=\d+", "epochs=1", block)

@@ -81,7 +81,7 @@ def _plans(metric: str) -> list[_Plan]:
         *plans,
         _Plan("Learning rate", (("learning_rate", ""),), short, from_zero=True),
         _Plan("Gradient norm", (("grad_norm", "before clipping"),), short, may_be_logarithmic=True),
-        _Plan("Clipped steps", (("clip_rate", ""),), formats.percent, share=True, from_zero=True),
+        _Plan("Clipped gradients", (("clip_rate", ""),), formats.percent, share=True, from_zero=True),
         _Plan(
             "Sparsity",
             (("sparsity", ""),),

@@ -1,0 +1,80 @@
+from dataclasses import dataclass
+
+import pytest
+
+from tfopt.errors import InvalidArgumentError, StageOrderError
+from tfopt.pipeline.order import RULES, check_order
+from tfopt.stages import Stage, Train
+
+
+@dataclass(frozen=True)
+class Prune(Stage):
+    title = "pruned"
+
+
+@dataclass(frozen=True)
+class QuantizeAware(Stage):
+    title = "quantization-aware"
+
+
+@dataclass(frozen=True)
+class ExportTFLite(Stage):
+    title = "exported"
+
+
+@dataclass(frozen=True)
+class MyExport(ExportTFLite):
+    pass
+
+
+ALLOWED = [
+    [Train()],
+    [ExportTFLite()],
+    [Train(), Prune(), QuantizeAware(), ExportTFLite()],
+    [Prune(), Train(), Prune(), QuantizeAware()],
+]
+
+FORBIDDEN = [
+    ([ExportTFLite(), Train()], r"Train \(stage 2\) cannot come after ExportTFLite \(stage 1\).*comes last"),
+    ([ExportTFLite(), ExportTFLite()], "comes last"),
+    ([Train(), QuantizeAware(), Prune()], r"Prune \(stage 3\).*QuantizeAware \(stage 2\).*float weights"),
+    ([QuantizeAware(), Train(), QuantizeAware()], r"QuantizeAware \(stage 3\).*already"),
+    ([MyExport(), Train()], r"after MyExport \(stage 1\)"),
+]
+
+
+@pytest.mark.parametrize("stages", ALLOWED)
+def test_allowed(stages):
+    check_order(stages)
+
+
+@pytest.mark.parametrize(("stages", "message"), FORBIDDEN)
+def test_forbidden(stages, message):
+    with pytest.raises(StageOrderError, match=message):
+        check_order(stages)
+
+
+def test_every_rule_is_tested():
+    for rule in RULES:
+        assert any(rule.reason.split(";")[0].split(",")[0] in _message(stages) for stages, _ in FORBIDDEN), (
+            rule
+        )
+
+
+def _message(stages):
+    with pytest.raises(StageOrderError) as caught:
+        check_order(stages)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([], "at least one stage"),
+        ([Train], r"Call it: Train\(\)"),
+        (["train"], "Stage 1 must be a tfopt stage"),
+    ],
+)
+def test_what_is_no_pipeline(stages, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        check_order(stages)

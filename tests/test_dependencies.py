@@ -1,0 +1,35 @@
+"""What setup.cfg asks for can be imported, together, in one environment."""
+
+import configparser
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFIG = Path(__file__).parents[1] / "setup.cfg"
+
+MODULES = {
+    "keras-tuner": "keras_tuner",
+    "tensorflow-model-optimization": "tensorflow_model_optimization",
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "litert-quantizer": "litert_quantizer",
+    "scikit-learn": "sklearn.datasets",
+}
+"""The module of a package, where it is not the package's name."""
+
+
+def _requirements():
+    config = configparser.ConfigParser()
+    config.read(CONFIG)
+    lines = config["options"]["install_requires"].strip().splitlines()
+    return [re.match(r"[\w-]+", line).group() for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("package", _requirements())
+def test_it_is_imported(package):
+    # A process of its own: tensorflow_model_optimization changes what tf.keras is for all that follow.
+    subprocess.run(
+        [sys.executable, "-c", f"import {MODULES.get(package, package)}"], check=True, capture_output=True
+    )

@@ -1,0 +1,7 @@
+"""Data as one value: splits, class count, normalization, calibration samples, a fingerprint."""
+
+from tfopt.data.arrays import from_arrays
+from tfopt.data.dataset import Dataset
+from tfopt.data.sources import load
+
+__all__ = ["Dataset", "from_arrays", "load"]

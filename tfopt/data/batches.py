@@ -1,0 +1,41 @@
+"""Training batches whose order depends on the seed and the epoch alone, so that resuming is exact."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfopt.data.structure import Arrays, count, map_leaves
+
+
+def training_batches(
+    x: Arrays, y: Arrays, batch_size: int, *, seed: int, first_epoch: int, epochs: int
+) -> tf.data.Dataset:
+    """Return the batches of the epochs `first_epoch` to `epochs - 1`, one epoch after another.
+
+    `tf.data.Dataset.shuffle` draws from a state that lives in the iterator: an epoch's order would
+    depend on where the process began. A stateless shuffle of the indices does not.
+    """
+    samples = count(x)
+    # Captured as tensors in host memory; arrays met while tracing become constants of the graph, whose
+    # size is limited to 2 GB.
+    with tf.device("CPU:0"):
+        x, y = map_leaves(tf.constant, x), map_leaves(tf.constant, y)
+
+    def order(epoch: tf.Tensor) -> tf.data.Dataset:
+        indices = tf.random.experimental.stateless_shuffle(
+            tf.range(samples, dtype=tf.int64), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
+        )
+        return tf.data.Dataset.from_tensor_slices(indices).batch(batch_size)
+
+    def batch(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (
+            map_leaves(lambda array: tf.gather(array, indices), x),
+            map_leaves(lambda array: tf.gather(array, indices), y),
+        )
+
+    return (
+        tf.data.Dataset.range(first_epoch, epochs)
+        .flat_map(order)
+        .map(batch, num_parallel_calls=1)
+        .prefetch(2)
+    )

@@ -1,0 +1,94 @@
+"""What training cannot use is refused here, by the name of the array that holds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfopt.data.structure import leaves
+from tfopt.errors import DataError
+
+
+def as_float(array: Any, name: str) -> np.ndarray:
+    """Return the array as float32.
+
+    Raises:
+        DataError: it is not numeric, or holds NaN or infinity.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiub":
+        raise DataError(
+            f"{name} must hold numbers, got dtype {array.dtype}. Object arrays are never unpickled: "
+            "save plain numeric arrays, all samples of one shape."
+        )
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32, copy=False)
+    wrong = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+    if len(wrong):
+        raise DataError(
+            f"{name} holds NaN or infinity in {len(wrong)} of {len(array)} samples, the first at index "
+            f"{wrong[0]}. Remove or repair them."
+        )
+    return array
+
+
+def normalized(array: Any, name: str) -> np.ndarray:
+    """Return inputs as float32, those of dtype `uint8` divided by 255. Raises as `as_float`."""
+    divisor = 255 if np.asarray(array).dtype == np.uint8 else None
+    array = as_float(array, name)
+    return array if divisor is None else array / np.float32(divisor)
+
+
+def integer_labels(labels: Any, name: str) -> np.ndarray:
+    """Return class labels as int32 of shape (samples,).
+
+    Raises:
+        DataError: they are not integers from 0, one a sample.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise DataError(
+            f"{name} must hold one integer label a sample, got shape {labels.shape}. For one-hot labels take "
+            "`y.argmax(axis=1)`; for targets that are not classes pass `num_classes=None`."
+        )
+    if labels.dtype.kind not in "fiub":
+        raise DataError(f"{name} must hold integer labels, got dtype {labels.dtype}.")
+    with np.errstate(invalid="ignore"):
+        whole = labels.astype(np.int32)
+    wrong = np.flatnonzero(whole != labels)
+    if len(wrong):
+        raise DataError(
+            f"{name} must hold integer labels, got {labels[wrong[0]]} at index {wrong[0]}. "
+            "For targets that are not classes pass `num_classes=None`."
+        )
+    if whole.size and whole.min() < 0:
+        raise DataError(f"{name} holds the label {whole.min()}; labels count from 0.")
+    return whole
+
+
+def check_range(labels: np.ndarray, num_classes: int, name: str) -> None:
+    """Raise `DataError` where a label is not below `num_classes`."""
+    if labels.size and labels.max() >= num_classes:
+        raise DataError(
+            f"{name} holds the label {labels.max()}, but there are {num_classes} classes (0 to "
+            f"{num_classes - 1}). Correct the labels or pass `num_classes`."
+        )
+
+
+def check_split(x: Any, y: Any, name: str) -> None:
+    """Raise `DataError` where a split is empty or its inputs and labels differ in length."""
+    sizes = {
+        f"{array}{key and '/' + key}": np.shape(value)[:1]
+        for array, values in ((f"x_{name}", x), (f"y_{name}", y))
+        for key, value in leaves(values)
+    }
+    if not sizes or () in sizes.values():
+        raise DataError(f"The {name} split must be arrays with one row a sample, got a single number.")
+    if len(set(sizes.values())) != 1:
+        found = ", ".join(f"{key}: {size[0]}" for key, size in sizes.items())
+        raise DataError(f"The arrays of the {name} split differ in their number of samples ({found}).")
+    if next(iter(sizes.values()))[0] == 0:
+        raise DataError(f"The {name} split is empty. Give it samples, or let tfopt hold some out.")

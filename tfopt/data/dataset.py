@@ -1,0 +1,123 @@
+"""The value that holds the data of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfopt.data.structure import Arrays, count, leaves, map_leaves
+from tfopt.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+SPLITS = {"train": "train", "validation": "val", "test": "test"}
+"""The name of a split -> what its arrays are called."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Train, validation and test arrays with what is known about them. Made by `load` or `from_arrays`.
+
+    The arrays are read-only. With several inputs (outputs), `x` (`y`) is a tuple of arrays in the order
+    of the model's inputs (outputs), or a dict by their names.
+
+    Attributes:
+        name: such as `"digits"`.
+        x_train, x_val, x_test: inputs, float32, normalized, samples first.
+        y_train, y_val, y_test: class labels from 0, int32, shape (samples,); else targets, float32.
+        num_classes: the number of classes; `None` where the targets are not classes.
+        normalization: what was done to the inputs, such as `"x / 255"`.
+        class_names: one name a class, or `None`.
+    """
+
+    name: str
+    x_train: Arrays
+    y_train: Arrays
+    x_val: Arrays
+    y_val: Arrays
+    x_test: Arrays
+    y_test: Arrays
+    num_classes: int | None
+    normalization: str
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of one sample; with several inputs a tuple or dict of shapes."""
+        return map_leaves(lambda array: array.shape[1:], self.x_train)
+
+    def split(self, name: str) -> tuple[Arrays, Arrays]:
+        """Return (x, y) of `"train"`, `"validation"` or `"test"`."""
+        if name not in SPLITS:
+            raise InvalidArgumentError(f"Unknown split {name!r}; choose from {', '.join(SPLITS)}.")
+        return getattr(self, f"x_{SPLITS[name]}"), getattr(self, f"y_{SPLITS[name]}")
+
+    def training_batches(
+        self, batch_size: int, *, seed: int, first_epoch: int = 0, epochs: int = 1
+    ) -> tf.data.Dataset:
+        """Return the training batches of the epochs `first_epoch` to `epochs - 1`, one after another.
+
+        An epoch's order is derived from (seed, epoch) alone. Use with
+        `fit(..., steps_per_epoch=data.steps_per_epoch(batch_size))`; the last batch of an epoch may be
+        smaller.
+        """
+        from tfopt.data.batches import training_batches
+
+        return training_batches(
+            self.x_train, self.y_train, batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
+        )
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Return the number of batches of one epoch."""
+        return -(-count(self.x_train) // batch_size)
+
+    def representative_dataset(self, samples: int = 200) -> Callable[[], Iterator[list[np.ndarray]]]:
+        """Return what `tf.lite.TFLiteConverter` calibrates with: training samples one by one.
+
+        Args:
+            samples: how many, spread evenly over the training split.
+        """
+        total = count(self.x_train)
+        chosen = np.linspace(0, total - 1, min(samples, total)).astype(int)
+        arrays = [array for _, array in leaves(self.x_train)]
+
+        def generate() -> Iterator[list[np.ndarray]]:
+            for index in chosen:
+                yield [array[index : index + 1] for array in arrays]
+
+        return generate
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 over all arrays, as 64 hex digits."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for name in SPLITS:
+            for part, arrays in zip("xy", self.split(name), strict=True):
+                for key, array in leaves(arrays):
+                    digest.update(f"{name} {part} {key} {array.dtype} {array.shape}".encode())
+                    digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `run.json` says about the data."""
+        return {
+            "name": self.name,
+            "input_shape": map_leaves(lambda array: list(array.shape[1:]), self.x_train),
+            "num_classes": self.num_classes,
+            **{name: count(self.split(name)[0]) for name in SPLITS},
+            "normalization": self.normalization,
+            "fingerprint": self.fingerprint(),
+        }
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count(self.split(name)[0])} {name}" for name in SPLITS)
+        return f"Dataset({self.name!r}, {self.input_shape}, {counts}, num_classes={self.num_classes})"

@@ -1,0 +1,77 @@
+"""Images in folders, one folder a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfopt.errors import DataError
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+_SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
+
+
+def read_folder(root: Path, image_size: tuple[int, int] | None) -> dict[str, Any]:
+    """Return the arrays and class names of `<class>/<image>`, or of `train|validation|test/<class>/<image>`.
+
+    Images are grayscale when all of them are, else RGB; bytes. Classes are numbered in the order of
+    their names.
+
+    Raises:
+        DataError: there are no images, one cannot be read, or their sizes differ without `image_size`.
+    """
+    folders = {_SPLITS[f.name]: f for f in _folders(root) if f.name in _SPLITS}
+    splits = folders if "train" in folders else {"train": root}
+    names = [folder.name for folder in _folders(splits["train"])]
+    if len(names) < 2:
+        raise DataError(
+            f"{root} must hold two or more folders of images, one a class; got {', '.join(names) or 'none'}."
+        )
+    files: dict[str, list[tuple[Path, int]]] = {}
+    for split, folder in splits.items():
+        unknown = sorted({f.name for f in _folders(folder)} - set(names))
+        if unknown:
+            raise DataError(f"{folder} holds classes that {splits['train']} does not: {', '.join(unknown)}.")
+        files[split] = [(file, label) for label, name in enumerate(names) for file in _images(folder / name)]
+    images = {file: _open(file, image_size) for entries in files.values() for file, _ in entries}
+    modes = {image.mode for image in images.values()}
+    sizes = {image.size: file for file, image in images.items()}
+    if len(sizes) > 1:
+        (size, file), (other_size, other) = list(sizes.items())[:2]
+        raise DataError(
+            f"The images differ in size: {file.name} is {size[1]}x{size[0]}, {other.name} is "
+            f"{other_size[1]}x{other_size[0]}. Pass image_size=(height, width)."
+        )
+    mode = "L" if modes == {"L"} else "RGB"
+    found: dict[str, Any] = {"class_names": names}
+    for split, entries in files.items():
+        pixels = [np.asarray(images[file].convert(mode), np.uint8) for file, _ in entries]
+        stacked = np.stack(pixels) if pixels else np.zeros((0, 1, 1), np.uint8)
+        found[f"x_{split}"] = stacked[..., np.newaxis] if mode == "L" else stacked
+        found[f"y_{split}"] = np.array([label for _, label in entries], np.int32)
+    return found
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+
+
+def _open(file: Path, image_size: tuple[int, int] | None) -> Any:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as opened:
+            image = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
+            if image_size is None:
+                return image
+            return image.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"Cannot read the image {file}: {error}. Remove or replace it.") from error

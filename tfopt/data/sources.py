@@ -1,0 +1,140 @@
+"""Where data comes from: the names, file kinds and folders that `tfopt.data.load` knows."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfopt.data.arrays import from_arrays
+from tfopt.data.dataset import Dataset
+from tfopt.data.folders import read_folder
+from tfopt.errors import DataError, InvalidArgumentError
+
+_CACHED = {
+    "mnist": "mnist.npz",
+    "fashion_mnist": "fashion-mnist/ (its four .gz files)",
+    "cifar10": "cifar-10-batches-py-target/ (the unpacked archive)",
+    "cifar100": "cifar-100-python-target/ (the unpacked archive)",
+}
+"""The image datasets of `keras.datasets` and where Keras keeps them below ~/.keras/datasets."""
+
+
+def _digits() -> dict[str, Any]:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return {
+        "x_train": (bunch.images / 16)[..., np.newaxis],
+        "y_train": bunch.target,
+        "class_names": [str(name) for name in bunch.target_names],
+        "normalization": "x / 16",
+    }
+
+
+def _keras_dataset(name: str) -> dict[str, Any]:
+    import keras
+
+    try:
+        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # get_file raises a bare Exception when it cannot download
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"Cannot get {name!r}: {reason or type(error).__name__}. Without a network, put it into "
+            f"~/.keras/datasets/{_CACHED[name]} yourself, or load your own .npz file: "
+            "tfopt.data.load('file.npz')."
+        ) from error
+    return {"x_train": _images(x_train), "y_train": y_train, "x_test": _images(x_test), "y_test": y_test}
+
+
+def _npz(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError, AttributeError, TypeError) as error:
+        if "Object arrays" in str(error):
+            problem = "it holds object arrays, which are never unpickled: save plain numeric arrays"
+        else:
+            problem = "it is not an intact .npz file"
+        raise DataError(f"Cannot read {path}: {problem}.") from error
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+    if {"x", "y"} <= arrays.keys():
+        x, y = arrays["x"], arrays["y"]
+        return {"x_train": _images(x), "y_train": y}
+    if not {"x_train", "y_train"} <= arrays.keys():
+        raise DataError(
+            f"{path} must hold x_train, y_train, x_test, y_test (and may hold x_val, y_val), or x and y; "
+            f"found {', '.join(arrays) or 'nothing'}."
+        )
+    wanted = [f"{part}_{split}" for split in ("train", "val", "test") for part in "xy"]
+    return {
+        key: _images(arrays[key]) if key.startswith("x") else arrays[key] for key in wanted if key in arrays
+    }
+
+
+def _images(x: np.ndarray) -> np.ndarray:
+    """Give grayscale images of bytes, (samples, height, width), the channel axis that Conv2D needs."""
+    return x[..., np.newaxis] if x.ndim == 3 and x.dtype == np.uint8 else x
+
+
+_NAMES: dict[str, Callable[[], dict[str, Any]]] = {
+    "digits": _digits,
+    **{name: partial(_keras_dataset, name) for name in _CACHED},
+}
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    image_size: tuple[int, int] | None = None,
+    **options: Any,
+) -> Dataset:
+    """Load a dataset by name, from an .npz file, or from a folder with one folder of images a class.
+
+    Args:
+        source: `"digits"` (8x8 handwritten digits from scikit-learn, no download);
+            `"mnist"`, `"fashion_mnist"`, `"cifar10"`, `"cifar100"` (through `keras.datasets`);
+            a path to an `.npz` file with x_train, y_train, x_test, y_test, optionally x_val, y_val, or
+            with x, y alone; a path to a folder `<class>/<image>`, or `train/<class>/<image>`
+            beside `test/...` and optionally `validation/...`.
+            Arrays of dtype `uint8` are divided by 255; those of shape (samples, height, width) become
+            images of one channel.
+        seed: decides which training samples are held out for validation.
+        image_size: (height, width) to which the images of a folder are resized; without it they
+            must all be of one size.
+        **options: `validation`, `test`, `stratify`, `num_classes`, `class_names`, `name` of
+            `from_arrays`.
+
+    Raises:
+        DataError: there is no such dataset, it cannot be read or downloaded, or training cannot use it.
+
+    Example:
+        >>> data = load("digits")
+        >>> data.input_shape, data.num_classes
+        ((8, 8, 1), 10)
+    """
+    path = Path(source).expanduser()
+    if image_size is not None and not path.is_dir():
+        raise InvalidArgumentError(f"image_size is for folders of images; {str(source)!r} is none.")
+    if str(source) in _NAMES:
+        found = {"name": str(source), **_NAMES[str(source)]()}
+    elif path.is_dir():
+        found = {"name": path.resolve().name, **read_folder(path, image_size)}
+    elif path.suffix == ".npz":
+        if not path.exists():
+            raise DataError(f"No such file: {path}.")
+        found = {"name": path.stem, **_npz(path)}
+    else:
+        raise DataError(
+            f"Unknown dataset {str(source)!r}: expected one of {', '.join(_NAMES)}, an .npz file, or a "
+            f"folder with one folder of images a class."
+        )
+    return from_arrays(**(found | options), seed=seed)

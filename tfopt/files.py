@@ -1,0 +1,52 @@
+"""Files that are whole or not there: written under a temporary name in the same folder, then moved."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfopt.errors import RunError
+
+TEMPORARY_PREFIX = ".unfinished-"
+"""What a process that was killed while writing leaves behind begins so, and may be deleted."""
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; what is written there becomes `path` when the block ends.
+
+    The temporary name keeps the suffix, which `keras.Model.save` goes by. Missing parent folders are
+    made. When the block raises, the temporary file is removed and an older `path` is left as it was.
+
+    Raises:
+        RunError: the system refused, such as for a full disk or a folder that may not be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
+        ) from error
+    finally:
+        # A full or vanished disk may refuse this too; the error that brought us here is the one to show.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write `content` (text as UTF-8) to `path`, so that no reader ever sees a part of it.
+
+    Raises:
+        RunError: the system refused, such as for a full disk; nothing new is left behind.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)

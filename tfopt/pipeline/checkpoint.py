@@ -1,0 +1,118 @@
+"""A checkpoint at the end of every epoch, from which training goes on exactly.
+
+`keras.callbacks.BackupAndRestore` leaves out the states of seed generators, so that dropout draws other
+masks after a restart, and the states of callbacks (keras-team/keras#19796).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfopt.errors import RunError
+from tfopt.files import replacing
+from tfopt.pipeline.state import capture, restore
+
+_STATE = "state"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+        epoch: how many epochs are done.
+        stopped: whether a callback has ended the training.
+        seconds: how long they took.
+        history: what the logs held, a list a key.
+        state: the states of callbacks and constraints.
+        arrays: the values of variables and of arrays in `state`.
+    """
+
+    epoch: int
+    stopped: bool
+    seconds: float
+    history: dict[str, list[float]]
+    state: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint | None:
+        """Return the checkpoint at `path`, or `None` where there is none.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            return cls(**json.loads(arrays.pop(_STATE).tobytes()), arrays=arrays)
+        except Exception as error:
+            raise RunError(
+                f"The checkpoint {path} is damaged ({error}). Delete it to train the stage anew."
+            ) from error
+
+    def restore(self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Give a compiled model and its callbacks the state of the checkpoint.
+
+        Raises:
+            RunError: the model is another one.
+        """
+        variables = _variables(model)
+        held = {name: array for name, array in self.arrays.items() if name in variables}
+        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+        if expected != {name: array.shape for name, array in held.items()}:
+            raise RunError(
+                "The checkpoint is of another model than the stage makes now. Run with --fresh (fresh=True)."
+            )
+        for name, variable in variables.items():
+            values = held[name]
+            if values.dtype.kind == "V":  # how NumPy reads back bfloat16 and its like
+                values = values.view(keras.ops.convert_to_numpy(variable).dtype)
+            variable.assign(values)
+        for name, holder in _holders(model, callbacks).items():
+            restore(holder, self.state.get(name, {}), self.arrays)
+
+
+def write(
+    path: Path,
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+    *,
+    epoch: int,
+    stopped: bool,
+    seconds: float,
+    history: dict[str, list[float]],
+) -> None:
+    """Write a checkpoint of a model that is training. See `Checkpoint` for the arguments."""
+    arrays = {name: np.asarray(keras.ops.convert_to_numpy(v)) for name, v in _variables(model).items()}
+    state = {name: capture(holder, arrays, f"{name}/") for name, holder in _holders(model, callbacks).items()}
+    header = {"epoch": epoch, "stopped": stopped, "seconds": seconds, "history": history, "state": state}
+    arrays[_STATE] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return everything that a training step changes, by name; a model's seed generators are among it."""
+    return {
+        **{f"model/{i}": variable for i, variable in enumerate(model.variables)},
+        **{f"optimizer/{i}": variable for i, variable in enumerate(model.optimizer.variables)},
+    }
+
+
+def _holders(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Any]:
+    """Return the objects whose attributes training may change: callbacks, and constraints such as masks."""
+    constraints = [(i, v.constraint) for i, v in enumerate(model.variables) if v.constraint is not None]
+    return {
+        **{f"callback/{i}": callback for i, callback in enumerate(callbacks)},
+        **{f"constraint/{i}": constraint for i, constraint in constraints if hasattr(constraint, "__dict__")},
+    }

@@ -1,0 +1,104 @@
+"""How the models of a run are compiled: the same loss and metrics each time, a new optimizer each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from tfopt import graph
+from tfopt.errors import InvalidArgumentError
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """The arguments of `keras.Model.compile`, as a recipe for making them anew.
+
+    Attributes:
+        config: what `keras.Model.get_compile_config` returns, with or without an optimizer.
+        make_optimizer: number of steps -> optimizer, instead of the one in `config`.
+    """
+
+    config: dict[str, Any]
+    make_optimizer: Callable[[int], keras.optimizers.Optimizer] | None = None
+
+    @classmethod
+    def of_model(cls, model: keras.Model) -> Compilation:
+        """Return how `model` is compiled.
+
+        Raises:
+            InvalidArgumentError: it is not, or with something that Keras cannot save.
+        """
+        if not getattr(model, "compiled", False) or model.loss is None:
+            raise InvalidArgumentError(
+                f"The model {model.name!r} has no loss, so the stages do not know how to train it. "
+                'Call model.compile(optimizer=..., loss=..., metrics=["accuracy"]) first.'
+            )
+        config = model.get_compile_config()
+        if not config:
+            raise InvalidArgumentError(
+                f"The model {model.name!r} is compiled with something that Keras cannot save. Register "
+                "your loss and metrics with @keras.saving.register_keras_serializable()."
+            )
+        return cls(config)
+
+    @classmethod
+    def of(
+        cls,
+        loss: Any,
+        metrics: Any,
+        *,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        make_optimizer: Callable[[int], keras.optimizers.Optimizer] | None = None,
+    ) -> Compilation:
+        """Return the compilation with these arguments, with one of the two for the optimizer."""
+        arguments = {"loss": loss, "metrics": metrics}
+        if optimizer is not None:
+            arguments["optimizer"] = optimizer
+        return cls(keras.saving.serialize_keras_object(arguments), make_optimizer)
+
+    def compile(self, model: keras.Model, steps: int) -> None:
+        """Compile `model` for a training of `steps` steps; its optimizer is built and at its start."""
+        arguments = self._arguments()
+        arguments["optimizer"] = self.optimizer(steps)
+        model.compile(**arguments)
+        model.optimizer.build(model.trainable_variables)
+
+    def compile_for_evaluation(self, model: keras.Model) -> None:
+        """Compile `model` with loss and metrics only."""
+        arguments = self._arguments()
+        wanted = ("loss", "loss_weights", "metrics", "weighted_metrics")
+        model.compile(**{name: arguments[name] for name in wanted if name in arguments})
+
+    def optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+        """Return a new optimizer for a training of `steps` steps.
+
+        Raises:
+            InvalidArgumentError: the recipe's callable returned something else.
+        """
+        if self.make_optimizer is None:
+            return self._arguments()["optimizer"]
+        optimizer = self.make_optimizer(steps)
+        if not isinstance(optimizer, keras.optimizers.Optimizer):
+            raise InvalidArgumentError(
+                f"optimizer(steps) must return a Keras optimizer, got {optimizer!r}. Return one such as "
+                "tfopt.optimizers.Adan(1e-3)."
+            )
+        return optimizer
+
+    def _arguments(self) -> dict[str, Any]:
+        return keras.saving.deserialize_keras_object(self.config)
+
+
+def cross_entropy(model: keras.Model) -> keras.losses.Loss:
+    """Return the loss for integer labels, of probabilities or of logits as the model returns them.
+
+    Keras's default takes what it is given for probabilities, and a model that returns logits learns
+    nothing right then, without a word.
+    """
+    last = graph.nodes(model)[-1].operation
+    activation = getattr(last, "activation", None)
+    probabilities = activation is keras.activations.softmax or type(last).__name__ == "Softmax"
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not probabilities)

@@ -1,0 +1,212 @@
+"""Doing what a plan says: one stage after another, each from the file of the one before."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from tfopt import graph, measure
+from tfopt.errors import InvalidArgumentError, RunError
+from tfopt.export import TFLiteModel, to_tflite
+from tfopt.files import replacing, write_atomically
+from tfopt.pipeline import results, run_folder
+from tfopt.pipeline.fingerprint import fingerprint
+from tfopt.pipeline.plan import Plan, Step
+from tfopt.pipeline.progress import Display
+from tfopt.pipeline.record import new_record, now, one_line
+from tfopt.pipeline.run import Run
+from tfopt.pipeline.stage_context import StageContext
+
+_MODEL = "model.keras"
+_FILE = "model.tflite"
+
+
+def execute(plan: Plan, out: Path, *, fresh: bool, console: Console | None) -> Run:
+    """Run a plan in a folder below `out`, from where an earlier run of the same plan was cut off.
+
+    Args:
+        plan: what to do; it has passed its preflight.
+        out: the folder of runs.
+        fresh: start anew even where the same plan has a run.
+        console: where to show progress; `None` for nowhere.
+    """
+    parts = plan.parts()
+    digest = fingerprint(parts)
+    path = run_folder.choose(out, digest, fresh=fresh)
+    with run_folder.locked(path), Display(len(plan.stages), console) as display:
+        if (path / run_folder.RECORD).exists():
+            record = run_folder.read_record(path)
+            if record["status"] == "complete":
+                display.say(f"The run {path} is complete: nothing is trained again (--fresh starts anew).")
+                return _reported(Run(path, record))
+            done = sum(entry["status"] == "complete" for entry in record["stages"])
+            display.say(f"The run {path} goes on: {done} of {len(record['stages'])} stages are done.")
+        else:
+            record = new_record(plan, path, digest, parts)
+            display.say(f"The run {path} begins.{_difference(out, parts)}")
+        record |= {"status": "running", "error": None}
+        run_folder.write_record(path, record)
+        try:
+            _Execution(plan, path, record, display).run()
+        except Exception as error:
+            record |= {"status": "failed", "error": one_line(error)}
+            with contextlib.suppress(RunError):  # a full disk; the error at hand says so already
+                run_folder.write_record(path, record)
+            raise
+        return _reported(Run(path, record))
+
+
+class _Execution:
+    """A run while its stages are worked off."""
+
+    def __init__(self, plan: Plan, path: Path, record: dict[str, Any], display: Display) -> None:
+        self.plan = plan
+        self.path = path
+        self.record = record
+        self.display = display
+        self.first_file = b""
+        """The float32 file of the first stage: what latencies are compared with."""
+
+    def run(self) -> None:
+        """Do the stages that are not done, then write what belongs to the whole."""
+        start = self.path / "stages" / f".start-{_MODEL}"
+        _save(self.plan.model, start)
+        source, earlier, redo = start, list[Step](), False
+        for step, entry in zip(self.plan.steps, self.record["stages"], strict=True):
+            # What comes after a stage that is made again rests on it, and is made again too.
+            redo = redo or not self._is_done(entry)
+            if redo:
+                self._run_stage(step, entry, source, earlier)
+            if entry["model"]:
+                source = self.path / entry["model"]
+            self.first_file = self.first_file or (self.path / entry["file"]).read_bytes()
+            earlier.append(step)
+        self._finish()
+        start.unlink(missing_ok=True)
+
+    def _is_done(self, entry: dict[str, Any]) -> bool:
+        files = [entry.get("model"), entry.get("file")]
+        return entry["status"] == "complete" and all((self.path / name).exists() for name in files if name)
+
+    def _run_stage(self, step: Step, entry: dict[str, Any], source: Path, earlier: list[Step]) -> None:
+        began = time.monotonic()
+        directory = self.path / step.folder
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / _FILE).unlink(missing_ok=True)
+        entry["status"] = "running"
+        run_folder.write_record(self.path, self.record)
+        self.display.begin(step.number, step.name)
+
+        seed = self.plan.stage_seed(step.number)
+        context = StageContext(
+            data=self.plan.data,
+            seed=seed,
+            directory=directory,
+            logs=self.path / "logs" / directory.name,
+            compilation=self.plan.compilation,
+            callbacks=self.plan.callbacks,
+            batch_size=self.plan.batch_size,
+            strategy=self.plan.strategy,
+            display=self.display,
+        )
+        # From the file and this seed on, a stage depends on nothing that the process did before, so
+        # that one which is resumed cannot differ.
+        keras.utils.set_random_seed(seed)
+        with self.plan.strategy.scope():
+            model = keras.saving.load_model(source, compile=False)
+        try:
+            model = step.stage.apply(model, context)
+        except Exception:
+            entry |= {**context.record, "status": "failed"}
+            raise
+        if not isinstance(model, keras.Model):
+            kind = type(step.stage).__name__
+            raise InvalidArgumentError(f"{kind}.apply must return a keras.Model, got {model!r}.")
+        self.display.note("measuring")
+        if (directory / _FILE).exists():
+            _check(earlier, source, model)
+            found = self._measure_file(model, directory)
+        else:
+            with replacing(directory / _MODEL) as temporary:
+                graph.copy(model).save(temporary)
+                # What is checked and measured is what the file holds.
+                model = keras.saving.load_model(temporary, compile=False)
+                _check(earlier, source, model)
+            found = self._measure_model(model, directory)
+
+        entry |= {"verification": None, **context.record, **found, "history": context.history}
+        entry |= {"sparsity": measure.sparsity(model), "macs": measure.macs(model)}
+        entry |= {"status": "complete", "seconds": time.monotonic() - began + context.earlier_seconds}
+        self.record["seconds"] = sum(each["seconds"] for each in self.record["stages"])
+        run_folder.write_record(self.path, self.record)
+        context.forget_checkpoints()
+        self.display.end(step.number, entry["title"], entry["metrics"], entry["seconds"])
+
+    def _measure_model(self, model: keras.Model, directory: Path) -> dict[str, Any]:
+        plan = self.plan
+        file = to_tflite(model, scheme="float32")
+        write_atomically(directory / _FILE, bytes(file))
+        return {
+            "model": f"stages/{directory.name}/{_MODEL}",
+            "file": f"stages/{directory.name}/{_FILE}",
+            **results.of_model(model, plan.data, plan.compilation, plan.batch_size),
+            **results.of_bytes(bytes(file), self.first_file or bytes(file)),
+        }
+
+    def _measure_file(self, model: keras.Model, directory: Path) -> dict[str, Any]:
+        plan = self.plan
+        file = TFLiteModel(directory / _FILE)
+        return {
+            "model": None,
+            "file": f"stages/{directory.name}/{_FILE}",
+            **results.of_file(file, model, plan.data, plan.compilation, plan.batch_size),
+            **results.of_bytes(bytes(file), self.first_file or bytes(file)),
+        }
+
+    def _finish(self) -> None:
+        last = self.record["stages"][-1]
+        if last["model"] is None:
+            write_atomically(self.path / _FILE, (self.path / last["file"]).read_bytes())
+        self.record |= {"status": "complete", "finished": now()}
+        run_folder.write_record(self.path, self.record)
+
+
+def _reported(run: Run) -> Run:
+    """Return the run, with its page written where it has none."""
+    from tfopt.report import write_html
+
+    if not (run.path / "report.html").exists():
+        write_html(run)
+    return run
+
+
+def _difference(out: Path, parts: dict[str, str]) -> str:
+    """Say why the newest run of `out` that was cut off is not the one that goes on, if there is one."""
+    try:
+        newest = Run.load(out)
+    except RunError:
+        return ""
+    before = newest.record.get("parts", {})
+    changed = [name for name, digest in parts.items() if before.get(name) != digest[:8]]
+    if newest.complete or not changed:
+        return ""
+    return f" It is not {newest.path.name}, which was cut off: the {', '.join(changed)} differ."
+
+
+def _check(earlier: list[Step], source: Path, after: keras.Model) -> None:
+    """Check that what the earlier stages made is still there."""
+    if earlier:
+        before = keras.saving.load_model(source, compile=False)
+        for step in earlier:
+            step.stage.check(before, after)
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    """Save without optimizer: the next stage has its own, and loading must not ask for the user's loss."""
+    with replacing(path) as temporary:
+        graph.copy(model).save(temporary)

@@ -1,0 +1,83 @@
+"""What a run will do, as a digest: two runs with the same fingerprint have the same result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfopt.pipeline.state import capture
+
+
+def fingerprint(parts: dict[str, Any]) -> str:
+    """Return the SHA-256 of JSON values, as 64 hex digits; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def model_config(model: keras.Model) -> Any:
+    """Return the config of a model without what depends on what the process made before."""
+    return without_made_up_names({"class_name": type(model).__name__, "config": model.get_config()})
+
+
+def without_made_up_names(config: Any) -> Any:
+    """Return a Keras config with the names that Keras made up (`"conv2d_3"`) as numbers in order."""
+    made_up: dict[str, str] = {}
+    _collect(config, made_up)
+    return _replace(config, made_up)
+
+
+def weights_digest(model: keras.Model) -> str:
+    """Return the SHA-256 of the model's weights, as 64 hex digits."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        digest.update(f"{values.dtype} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def callback_configs(callbacks: Sequence[keras.callbacks.Callback]) -> list[Any]:
+    """Return what can be said about callbacks: their config, else their plain attributes."""
+    configs = []
+    for callback in callbacks:
+        if hasattr(callback, "get_config"):
+            config = callback.get_config()
+        else:
+            arrays: dict[str, np.ndarray] = {}
+            config = {"attributes": capture(callback, arrays, ""), "arrays": {}}
+            for name, array in arrays.items():
+                config["arrays"][name] = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+        configs.append({"class": type(callback).__name__, **config})
+    return configs
+
+
+def _collect(config: Any, made_up: dict[str, str]) -> None:
+    """Find the objects of a config whose name is what Keras makes of their class, perhaps with a number."""
+    if isinstance(config, dict):
+        inner = config.get("config")
+        if isinstance(inner, dict) and isinstance(inner.get("name"), str) and config.get("class_name"):
+            # As Keras names layers: "Conv2D" -> "conv2d", "BatchNormalization" -> "batch_normalization".
+            snake = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", str(config["class_name"]).split(">")[-1])
+            snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
+            name = inner["name"]
+            if re.fullmatch(re.escape(snake) + r"(_\d+)?", name):
+                made_up.setdefault(name, f"{snake}#{len(made_up)}")
+        for value in config.values():
+            _collect(value, made_up)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            _collect(value, made_up)
+
+
+def _replace(config: Any, names: dict[str, str]) -> Any:
+    if isinstance(config, dict):
+        # The identity of a shared object is its address in memory.
+        return {key: _replace(value, names) for key, value in config.items() if key != "shared_object_id"}
+    if isinstance(config, list | tuple):
+        return [_replace(value, names) for value in config]
+    return names.get(config, config) if isinstance(config, str) else config

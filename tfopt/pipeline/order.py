@@ -1,0 +1,66 @@
+"""Which stage may not come after which, and why: checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from tfopt.errors import InvalidArgumentError, StageOrderError
+from tfopt.stages.base import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRule:
+    """`then` may not come anywhere after `first`; both are class names, and `"Stage"` is any stage."""
+
+    first: str
+    then: str
+    reason: str
+
+
+RULES = (
+    OrderRule(
+        first="ExportTFLite",
+        then="Stage",
+        reason="the file is written from the model as it is then, so ExportTFLite comes last",
+    ),
+    OrderRule(
+        first="QuantizeAware",
+        then="QuantizeAware",
+        reason="the model is quantization-aware already; keep one of the two",
+    ),
+    OrderRule(
+        first="QuantizeAware",
+        then="Prune",
+        reason="masks are computed on the float weights, and what is zeroed later would shift the ranges "
+        "that were learned; put Prune before QuantizeAware",
+    ),
+)
+
+
+def check_order(stages: Sequence[Stage]) -> None:
+    """Check that the stages of a pipeline can follow one another.
+
+    Raises:
+        InvalidArgumentError: there are none, or something else is among them.
+        StageOrderError: one would undo another; the message says which and why.
+    """
+    if not stages:
+        raise InvalidArgumentError("A pipeline needs at least one stage, such as tfopt.Train(epochs=20).")
+    for position, stage in enumerate(stages, 1):
+        if not isinstance(stage, Stage):
+            forgotten = isinstance(stage, type) and issubclass(stage, Stage)
+            advice = f" Call it: {stage.__name__}()." if forgotten else ""
+            raise InvalidArgumentError(f"Stage {position} must be a tfopt stage, got {stage!r}.{advice}")
+    for (i, first), (j, then) in combinations(enumerate(stages, 1), 2):
+        for rule in RULES:
+            if rule.first in _names(first) and rule.then in _names(then):
+                raise StageOrderError(
+                    f"{type(then).__name__} (stage {j}) cannot come after {type(first).__name__} (stage {i})"
+                    f": {rule.reason}."
+                )
+
+
+def _names(stage: Stage) -> set[str]:
+    return {kind.__name__ for kind in type(stage).__mro__}

@@ -1,0 +1,98 @@
+"""`tfopt.Pipeline`: stages in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from rich.console import Console
+
+from tfopt import distribute
+from tfopt.data.dataset import Dataset
+from tfopt.pipeline.compilation import Compilation
+from tfopt.pipeline.execution import execute
+from tfopt.pipeline.order import check_order
+from tfopt.pipeline.plan import Plan
+from tfopt.pipeline.preflight import checked
+from tfopt.pipeline.run import Run
+from tfopt.pipeline.stage_context import Callbacks
+from tfopt.stages.base import Stage
+
+
+class Pipeline:
+    """Stages in order, run with resume and with what earlier stages made checked after each.
+
+    Args:
+        stages: at least one; the order is checked at once.
+
+    Raises:
+        StageOrderError: one stage would undo another.
+
+    Example:
+        >>> pipeline = tfopt.Pipeline([tfopt.Prune(sparsity=0.8), tfopt.ExportTFLite("int8")])
+        >>> run = pipeline.run(model, data, out="saved_models/digits")
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        check_order(stages)
+        self.stages = tuple(stages)
+
+    def run(
+        self,
+        model: keras.Model,
+        data: Dataset,
+        *,
+        out: str | os.PathLike[str],
+        strategy: str | tf.distribute.Strategy = "auto",
+        seed: int = 0,
+        fresh: bool = False,
+        name: str | None = None,
+        batch_size: int = 64,
+        callbacks: Callbacks = (),
+        quiet: bool = False,
+    ) -> Run:
+        """Run the stages on a compiled model, in a folder of its own below `out`.
+
+        The folder's name is derived from what will be done: the model with its weights, how it is
+        compiled, the stages, the data, seed and batch size. Called again with the same, a run that is
+        complete is returned and one that was cut off goes on, with the same result; set the seed
+        (`keras.utils.set_random_seed`) before you make the model, or its weights are new every time.
+        The model itself is left as it is: every stage works on a copy, with a new optimizer of the
+        same config.
+
+        Args:
+            model: functional or Sequential, compiled with optimizer, loss and metrics.
+            data: what to train, validate and test on.
+            out: the folder of runs.
+            strategy: see `tfopt.distribute.resolve`.
+            seed: of everything random in the stages, from 0.
+            fresh: start anew although the same run exists.
+            name: of the run in reports; by default that of `out`.
+            batch_size: samples a step, over all replicas.
+            callbacks: Keras callbacks for every training; copied, or made anew where a callable.
+            quiet: show no progress.
+
+        Raises:
+            InvalidArgumentError, UnsupportedModel, DataError: before any training, for what cannot work.
+            InvariantError: a stage broke what an earlier one had made.
+            VerificationError: the exported file does not do what the model does.
+            RunError: the folder cannot be written, or another process writes it.
+        """
+        plan = Plan(
+            model=model,
+            data=data,
+            compilation=Compilation.of_model(model),
+            callbacks=callbacks,
+            stages=self.stages,
+            batch_size=batch_size,
+            seed=seed,
+            strategy=distribute.resolve(strategy),
+            name=name or Path(out).resolve().name,
+        )
+        return execute(checked(plan), Path(out), fresh=fresh, console=None if quiet else Console(stderr=True))
+
+    def __repr__(self) -> str:
+        return f"Pipeline([{', '.join(map(repr, self.stages))}])"

@@ -1,0 +1,137 @@
+"""What would fail after an hour of training fails here, before it begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfopt import graph
+from tfopt.data.dataset import Dataset
+from tfopt.data.structure import leaves, map_leaves
+from tfopt.errors import DataError, InvalidArgumentError, RunError, UnsupportedModel
+from tfopt.pipeline.compilation import Compilation
+from tfopt.pipeline.fingerprint import weights_digest
+from tfopt.pipeline.plan import Plan
+
+
+def checked(plan: Plan) -> Plan:
+    """Return the plan, checked: the model can be trained on the data, saved and loaded.
+
+    Inputs that came by name are put in the model's order.
+
+    Raises:
+        UnsupportedModel: the model is not functional, or does not come back from a `.keras` file as it
+            went in.
+        InvalidArgumentError: its inputs or outputs do not fit the data.
+    """
+    model = plan.model
+    if not isinstance(model, keras.Model):
+        raise InvalidArgumentError(f"Expected a keras.Model, got {model!r}.")
+    graph.require_functional(model)
+    data = _arranged(plan.data, model)
+    _check_inputs(model, data)
+    _check_outputs(model, data, plan.compilation)
+    _check_round_trip(model, data)
+    return dataclasses.replace(plan, data=data)
+
+
+def _arranged(data: Dataset, model: keras.Model) -> Dataset:
+    """Return the data with inputs in the model's order, where they came by the names of its inputs."""
+    # A Sequential that was never called has no `input`.
+    if not isinstance(data.x_train, dict) or isinstance(getattr(model, "input", None), dict):
+        return data
+    names = [tensor.name for tensor in model.inputs]
+    if set(names) != set(data.x_train):
+        raise DataError(
+            f"The model's inputs are {', '.join(names)}, the data's {', '.join(sorted(data.x_train))}. "
+            "Give them the same names."
+        )
+    ordered: dict[str, Any] = {
+        split: tuple(getattr(data, split)[name] for name in names) for split in ("x_train", "x_val", "x_test")
+    }
+    return dataclasses.replace(data, **ordered)
+
+
+def _check_inputs(model: keras.Model, data: Dataset) -> None:
+    expected = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    found = [array.shape[1:] for _, array in leaves(data.x_train)]
+    if len(expected) != len(found) or not all(map(_fits, expected, found)):
+        raise InvalidArgumentError(
+            f"The model {model.name!r} takes inputs of shape {_join(expected)}, the data {data.name!r} has "
+            f"{_join(found)}. Build the model with the data's input_shape."
+        )
+
+
+def _check_outputs(model: keras.Model, data: Dataset, compilation: Compilation) -> None:
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.outputs]
+    targets = leaves(data.y_train)
+    if len(shapes) != len(targets):
+        raise InvalidArgumentError(
+            f"The model {model.name!r} has {len(shapes)} outputs, the data {data.name!r} has "
+            f"{len(targets)} targets."
+        )
+    if data.num_classes is None:
+        return
+    # One sigmoid output tells two classes apart.
+    binary = (
+        data.num_classes == 2 and shapes[0][-1:] == (1,) and "sparse" not in str(compilation.config["loss"])
+    )
+    if shapes[0][-1:] != (data.num_classes,) and not binary:
+        units = shapes[0][-1] if shapes[0] else 1
+        raise InvalidArgumentError(
+            f"The model {model.name!r} has {units} outputs, the data {data.name!r} has {data.num_classes} "
+            f"classes. Give its last layer {data.num_classes} units."
+        )
+
+
+def _check_round_trip(model: keras.Model, data: Dataset) -> None:
+    sample = map_leaves(lambda array: array[:2], data.x_train)
+    with tempfile.TemporaryDirectory(prefix="tfopt-") as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            model.save(path)
+        except OSError as error:
+            raise RunError(
+                f"Cannot write {path}: {error.strerror or error}. Free some space there, or set TMPDIR."
+            ) from error
+        except Exception as error:  # whatever a layer of one's own may raise
+            raise _not_kept(model, error) from error
+        try:
+            loaded = keras.saving.load_model(path, compile=False)
+        except Exception as error:
+            raise _not_kept(model, error) from error
+    before, after = (_flat(m(sample, training=False)) for m in (model, loaded))
+    same = all(
+        np.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True) for a, b in zip(before, after, strict=True)
+    )
+    if weights_digest(model) != weights_digest(loaded) or not same:
+        raise UnsupportedModel(
+            f"The model {model.name!r} computes something else after it was saved and loaded: a layer of "
+            "yours leaves something out of get_config() or keeps weights where Keras does not see them."
+        )
+
+
+def _not_kept(model: keras.Model, error: Exception) -> UnsupportedModel:
+    # Keras wraps the cause in the config of everything around it.
+    reason = " ".join(str(error).split("Exception encountered:")[-1].split())[:300]
+    return UnsupportedModel(
+        f"The model {model.name!r} cannot be saved and loaded again: {reason} Register your own layers with "
+        "@keras.saving.register_keras_serializable() and give them get_config()."
+    )
+
+
+def _flat(outputs: Any) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs)]
+
+
+def _fits(expected: tuple[int | None, ...], found: tuple[int, ...]) -> bool:
+    return len(expected) == len(found) and all(e in (None, f) for e, f in zip(expected, found, strict=True))
+
+
+def _join(shapes: list[Any]) -> str:
+    return " and ".join(map(str, shapes))

@@ -1,0 +1,95 @@
+"""What a run shows while it works: a bar in a terminal, one line a stage elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+class Display:
+    """The progress of one run on a console; a context manager.
+
+    Args:
+        stages: how many stages the run has.
+        console: where to; `None` shows nothing.
+    """
+
+    def __init__(self, stages: int, console: Console | None) -> None:
+        self._stages = stages
+        self._console = console or Console(quiet=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def begin(self, number: int, name: str) -> None:
+        """Show that a stage begins."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(f"{number}/{self._stages} {name}", total=None, note="")
+
+    def note(self, text: str) -> None:
+        """Show what the stage does now."""
+        if self._task is not None:
+            self._progress.update(self._task, note=text)
+
+    def end(self, number: int, title: str, metrics: dict[str, float], seconds: float) -> None:
+        """Print what a stage has reached."""
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items())
+        self.say(f"[green]✓[/] {number}/{self._stages} {title}: {figures} ({seconds:.0f} s)")
+
+    def callback(self) -> keras.callbacks.Callback:
+        """Return the callback that moves the bar with the batches of one `fit`."""
+        return _Bar(self._progress, self._task)
+
+
+class _Bar(keras.callbacks.Callback):
+    async_safe = True  # it never reads the logs of a batch, so nothing has to wait for a device
+
+    def __init__(self, progress: Progress, task: TaskID | None) -> None:
+        super().__init__()
+        self._progress = progress
+        self._task = task
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._epoch = epoch
+        self._move(0)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._move(batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        shown = {name: (logs or {}).get(name) for name in ("loss", "accuracy", "val_accuracy")}
+        figures = " ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
+        if self._task is not None:
+            self._progress.update(self._task, note=f"epoch {epoch + 1}/{self.params['epochs']} {figures}")
+
+    def _move(self, batch: int) -> None:
+        steps = self.params.get("steps") or 1
+        if self._task is not None:
+            done = self._epoch * steps + batch
+            self._progress.update(self._task, completed=done, total=steps * self.params["epochs"])

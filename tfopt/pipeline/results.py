@@ -1,0 +1,65 @@
+"""What is measured of the model or file that a stage made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfopt import measure
+from tfopt.data.dataset import Dataset
+from tfopt.export import TFLiteModel
+from tfopt.pipeline.compilation import Compilation
+
+_SPLITS = {"metrics": "test", "validation": "validation"}
+
+
+def of_model(
+    model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of a Keras model on the test and validation splits."""
+    compilation.compile_for_evaluation(model)
+    return {name: _evaluate(model, *data.split(split), batch_size) for name, split in _SPLITS.items()}
+
+
+def of_file(
+    file: TFLiteModel, model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of a TFLite file on the test and validation splits, from its own predictions.
+
+    Args:
+        model: the model that the file was made from, for the names of its outputs.
+    """
+    # A model that returns what it is given applies the very metrics that the Keras models are judged by.
+    inputs = [keras.Input(tensor.shape[1:]) for tensor in model.outputs]
+    names = getattr(model, "output_names", ["output"])  # a Sequential has one output and no name for it
+    outputs = [keras.layers.Identity(name=name)(x) for name, x in zip(names, inputs, strict=True)]
+    judge = keras.Model(inputs, outputs)
+    compilation.compile_for_evaluation(judge)
+    results = {}
+    for name, split in _SPLITS.items():
+        x, y = data.split(split)
+        results[name] = _evaluate(judge, _predictions(file, x), y, batch_size)
+    return results
+
+
+def _predictions(file: TFLiteModel, x: Any) -> Any:
+    predicted = file.predict(x)
+    return tuple(predicted[spec.name] for spec in file.outputs) if isinstance(predicted, dict) else predicted
+
+
+def _evaluate(model: keras.Model, x: Any, y: Any, batch_size: int) -> dict[str, float]:
+    results = model.evaluate(x, y, batch_size=batch_size, return_dict=True, verbose=0)
+    return {name: float(value) for name, value in results.items()}
+
+
+def of_bytes(content: bytes, first: bytes) -> dict[str, Any]:
+    """Return size and latency of a file, the latency beside that of the first stage's file."""
+    files = {"baseline": first} if content == first else {"baseline": first, "this": content}
+    measured = {name: latency.median_seconds for name, latency in measure.latency(files).items()}
+    seconds, baseline = measured.get("this", measured["baseline"]), measured["baseline"]
+    return {
+        "bytes": measure.raw_bytes(content),
+        "compressed_bytes": measure.compressed_bytes(content),
+        "latency": {"seconds": seconds, "baseline_seconds": baseline, "ratio": seconds / baseline},
+    }

@@ -1,0 +1,167 @@
+"""What a pipeline lends to a stage: above all a `fit` that goes on where it was cut off."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfopt.callbacks import GradientMonitor
+from tfopt.data.dataset import Dataset
+from tfopt.pipeline import checkpoint
+from tfopt.pipeline.compilation import Compilation
+from tfopt.pipeline.progress import Display
+
+Callbacks = Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]]
+
+
+def new_callbacks(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
+    """Return callbacks for one training: what a callable makes, else deep copies."""
+    return list(callbacks()) if callable(callbacks) else [copy.deepcopy(each) for each in callbacks]
+
+
+class StageContext:
+    """The `tfopt.stages.Context` of one stage of one run.
+
+    Args:
+        data: what to train on.
+        seed: of this stage.
+        directory: the stage's folder.
+        logs: the folder for TensorBoard.
+        compilation: how to compile.
+        callbacks: the user's, for every `fit`.
+        batch_size: samples a step, over all replicas.
+        strategy: under which to train.
+        display: shows the progress.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: Dataset,
+        seed: int,
+        directory: Path,
+        logs: Path,
+        compilation: Compilation,
+        callbacks: Callbacks,
+        batch_size: int,
+        strategy: tf.distribute.Strategy,
+        display: Display,
+    ) -> None:
+        self.data = data
+        self.seed = seed
+        self.directory = directory
+        self.record: dict[str, Any] = {}
+        self.history: dict[str, list[float]] = {}
+        self.earlier_seconds = 0.0
+        """How long was trained before the run was cut off."""
+        self._logs = logs
+        self._compilation = compilation
+        self._callbacks = callbacks
+        self._batch_size = batch_size
+        self._strategy = strategy
+        self._display = display
+        self._checkpoints: list[Path] = []
+
+    def fit(
+        self,
+        model: keras.Model,
+        *,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        """Compile `model` as the run asks and train it, resuming at the epoch where it was cut off.
+
+        Args:
+            model: the model to train, made in the scope of the run's strategy.
+            epochs: how many, from the start of the stage.
+            callbacks: the stage's own; they come after the user's and before the run's.
+        """
+        steps = self.data.steps_per_epoch(self._batch_size)
+        path = self.directory / f"checkpoint-{len(self._checkpoints) + 1}.npz"
+        self._checkpoints.append(path)
+        found = checkpoint.Checkpoint.read(path)
+        first = 0 if found is None else epochs if found.stopped else found.epoch
+        with self._strategy.scope():
+            self._compilation.compile(model, steps * epochs)
+
+        own = [*new_callbacks(self._callbacks), *callbacks]
+        recorder = _Recorder(path, own, found)
+        model.fit(
+            self.data.training_batches(self._batch_size, seed=self.seed, first_epoch=first, epochs=epochs),
+            epochs=epochs,
+            initial_epoch=first,
+            steps_per_epoch=steps,
+            validation_data=self.data.split("validation"),
+            validation_batch_size=self._batch_size,
+            callbacks=[
+                *own,
+                GradientMonitor(),
+                keras.callbacks.TensorBoard(self._logs, write_graph=False),
+                recorder,
+                self._display.callback(),
+            ],
+            shuffle=False,
+            verbose=0,
+        )
+        _constrain(model)
+        self.earlier_seconds += 0.0 if found is None else found.seconds
+        for name, values in recorder.history.items():
+            self.history.setdefault(name, []).extend(values)
+
+    def forget_checkpoints(self) -> None:
+        """Delete the checkpoints, when the stage's model is safe."""
+        for path in self._checkpoints:
+            path.unlink(missing_ok=True)
+
+
+def _constrain(model: keras.Model) -> None:
+    """Apply the constraints, where averaged weights that no constraint has seen replaced the trained ones."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if optimizer.use_ema:
+        for variable in model.trainable_variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Restores the checkpoint when training begins, then keeps the history and writes a checkpoint an epoch.
+
+    It comes after the callbacks whose state it keeps: they prepare themselves in `on_train_begin`, and
+    only then can they be given the state that they had.
+    """
+
+    def __init__(
+        self, path: Path, callbacks: Sequence[keras.callbacks.Callback], found: checkpoint.Checkpoint | None
+    ) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self._path = path
+        self._callbacks = callbacks
+        self._found = found
+        self._began = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._began = time.monotonic()
+        if self._found is not None:
+            self._found.restore(self.model, self._callbacks)
+            self.history = {name: list(values) for name, values in self._found.history.items()}
+            self._began -= self._found.seconds
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        checkpoint.write(
+            self._path,
+            self.model,
+            self._callbacks,
+            epoch=epoch + 1,
+            stopped=bool(self.model.stop_training),
+            seconds=time.monotonic() - self._began,
+            history=self.history,
+        )

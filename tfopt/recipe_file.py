@@ -1,0 +1,180 @@
+"""Reading a recipe file, and setting the hyperparameters that it asks for."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfopt.errors import RecipeError, TfoptError
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+    from tfopt.recipe import Recipe
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Callable[[keras_tuner.HyperParameters], Recipe]:
+    """Return the `build` of a recipe file. The file is executed; what cannot work is found before that.
+
+    Raises:
+        RecipeError: there is no such file, it is no Python, it lacks `build`, or it fails when executed.
+    """
+    path = Path(path)
+    try:
+        source = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError(f"No such recipe: {path}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"Cannot read the recipe {path}: {error}.") from error
+    try:
+        tree = ast.parse(source, filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        text = getattr(error, "msg", None) or error
+        raise RecipeError(f"{path}, line {line or '?'}: {text}.") from error
+    if not _binds(tree, "build"):
+        raise RecipeError(
+            f"{path} has no build: expected a function `def build(hp)` that returns a tfopt.Recipe."
+        )
+
+    name = f"tfopt_recipe_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"Cannot read the recipe {path}: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    # Keras looks up the classes of a module here when it loads a model that holds them.
+    sys.modules[name] = module
+    with _neighbours_importable(path):
+        calling(path, "the recipe", lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    build = module.build
+    if not callable(build):
+        raise RecipeError(
+            f"{path}: build must be a function of hp that returns a tfopt.Recipe, got {build!r}."
+        )
+
+    def checked(hp: keras_tuner.HyperParameters) -> Recipe:
+        from tfopt.recipe import Recipe
+
+        recipe = calling(path, "build(hp)", lambda: build(hp))
+        if not isinstance(recipe, Recipe):
+            raise RecipeError(f"{path}: build(hp) must return a tfopt.Recipe, got {type(recipe).__name__}.")
+        return recipe
+
+    return checked
+
+
+def calling(path: str | Path, what: str, function: Callable[[], Any]) -> Any:
+    """Call what a recipe wrote; say in one line where it failed."""
+    try:
+        return function()
+    except TfoptError:
+        raise
+    except Exception as error:
+        frame, line = error.__traceback__, None
+        while frame is not None:
+            if frame.tb_frame.f_code.co_filename == str(path):
+                line = frame.tb_lineno
+            frame = frame.tb_next
+        where = f"{path}, line {line}" if line else str(path)
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"{where}: {what} raised {type(error).__name__}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _neighbours_importable(path: Path) -> Iterator[None]:
+    """Let a recipe import the files beside it, as a script can."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _binds(tree: ast.Module, name: str) -> bool:
+    """Return whether a module can have the global `name`: defined, assigned or imported."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=found) | ast.ClassDef(name=found) | ast.Name(id=found, ctx=ast.Store()):
+                if found == name:
+                    return True
+            case ast.alias(name=found, asname=alias):
+                if (alias or found) in (name, "*"):
+                    return True
+    return False
+
+
+def with_values(
+    make: Callable[[keras_tuner.HyperParameters], Recipe], values: Mapping[str, Any], file: str
+) -> Recipe:
+    """Return the recipe with these values for its hyperparameters.
+
+    What a recipe asks for may depend on a value (a hyperparameter of an optimizer that another one
+    chooses), so values are set until no more of them are asked for.
+
+    Raises:
+        RecipeError: a value is for no hyperparameter, or not in its range.
+    """
+    import keras_tuner
+
+    converted: dict[str, Any] = {}
+    while True:
+        hp = keras_tuner.HyperParameters()
+        hp.values.update(converted)
+        recipe = make(hp)
+        asked = {parameter.name: parameter for parameter in recipe.declare().space}
+        new = [name for name in values if name in asked and name not in converted]
+        if not new:
+            break
+        converted |= {name: _convert(values[name], asked[name], file) for name in new}
+    unknown = [name for name in values if name not in converted]
+    if unknown:
+        raise RecipeError(
+            f"{file} has no hyperparameter {', '.join(map(repr, unknown))}; it has "
+            f"{', '.join(asked) or 'none'}."
+        )
+    return recipe
+
+
+def _convert(value: Any, parameter: Any, file: str) -> Any:
+    """Return a value, or the text of one, as a hyperparameter takes it."""
+    parse, allowed = _KINDS[type(parameter).__name__]
+    try:
+        return parse(value, parameter)
+    except (ValueError, KeyError):
+        raise RecipeError(
+            f"{file}: the hyperparameter {parameter.name!r} takes {allowed(parameter)}, got {value!r}."
+        ) from None
+
+
+def _number(kind: type) -> Callable[[Any, Any], Any]:
+    def parse(value: Any, parameter: Any) -> Any:
+        number = kind(str(value))
+        if not parameter.min_value <= number <= parameter.max_value:
+            raise ValueError
+        return number
+
+    return parse
+
+
+def _one_of(value: Any, parameter: Any) -> Any:
+    return {str(choice): choice for choice in parameter.values}[str(value)]
+
+
+_KINDS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], str]]] = {
+    "Int": (_number(int), lambda p: f"an integer from {p.min_value} to {p.max_value}"),
+    "Float": (_number(float), lambda p: f"a number from {p.min_value} to {p.max_value}"),
+    "Boolean": (
+        lambda value, _: {"true": True, "false": False}[str(value).lower()],
+        lambda _: "true or false",
+    ),
+    "Choice": (_one_of, lambda p: f"one of {', '.join(map(str, p.values))}"),
+    "Fixed": (lambda value, p: {str(p.value): p.value}[str(value)], lambda p: f"{p.value!r} only"),
+}
+"""Class of a hyperparameter -> how its values are read, and which they are."""
