@@ -109,6 +109,10 @@ class Recipe:
 
         def make(hp: keras_tuner.HyperParameters) -> Recipe:
             recipe = build(hp)
+            if not isinstance(recipe, Recipe):
+                raise RecipeError(
+                    f"{path}: build(hp) must return a tfopt.Recipe, got {type(recipe).__name__}."
+                )
             changes: dict[str, Any] = {"file": os.fspath(path), "hyperparameters": hp}
             changes |= {} if data is None else {"data": data}
             return dataclasses.replace(recipe, **changes)

@@ -9,17 +9,25 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tfopt.errors import RecipeError, TfoptError
 
 if TYPE_CHECKING:
     import keras_tuner
 
-    from tfopt.recipe import Recipe
+
+class Declares(Protocol):
+    """What can tell which hyperparameters it asks for."""
+
+    def declare(self) -> keras_tuner.HyperParameters:
+        """Return them."""
 
 
-def load_recipe(path: str | os.PathLike[str]) -> Callable[[keras_tuner.HyperParameters], Recipe]:
+R = TypeVar("R", bound=Declares)
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Callable[[keras_tuner.HyperParameters], Any]:
     """Return the `build` of a recipe file. The file is executed; what cannot work is found before that.
 
     Raises:
@@ -58,15 +66,7 @@ def load_recipe(path: str | os.PathLike[str]) -> Callable[[keras_tuner.HyperPara
             f"{path}: build must be a function of hp that returns a tfopt.Recipe, got {build!r}."
         )
 
-    def checked(hp: keras_tuner.HyperParameters) -> Recipe:
-        from tfopt.recipe import Recipe
-
-        recipe = calling(path, "build(hp)", lambda: build(hp))
-        if not isinstance(recipe, Recipe):
-            raise RecipeError(f"{path}: build(hp) must return a tfopt.Recipe, got {type(recipe).__name__}.")
-        return recipe
-
-    return checked
+    return lambda hp: calling(path, "build(hp)", lambda: build(hp))
 
 
 def calling(path: str | Path, what: str, function: Callable[[], Any]) -> Any:
@@ -110,9 +110,7 @@ def _binds(tree: ast.Module, name: str) -> bool:
     return False
 
 
-def with_values(
-    make: Callable[[keras_tuner.HyperParameters], Recipe], values: Mapping[str, Any], file: str
-) -> Recipe:
+def with_values(make: Callable[[keras_tuner.HyperParameters], R], values: Mapping[str, Any], file: str) -> R:
     """Return the recipe with these values for its hyperparameters.
 
     What a recipe asks for may depend on a value (a hyperparameter of an optimizer that another one

@@ -213,3 +213,10 @@ def test_mixed_precision_trains_and_exports(small_cnn, images):
     quantized.fit(images, np.zeros(len(images)), verbose=0)
     file = tfopt.to_tflite(quantized)
     assert not file.summary().float_operators
+
+
+def test_the_file_calls_its_output_what_the_model_calls_it(images):
+    inputs = keras.Input((8, 8, 1), name="image")
+    quantized = tfopt.quantize_aware(keras.Model(inputs, keras.layers.Dense(3, name="head")(inputs)))
+    calibrate(quantized, images)
+    assert [spec.name for spec in tfopt.to_tflite(quantized).outputs] == ["head"]

@@ -22,9 +22,7 @@ from tfopt.cli.show import show_run
     multiple=True,
     help="Set a hyperparameter of the recipe; can be repeated.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
-)
+@click.option("--seed", type=click.IntRange(min=0), help="Of everything random.  [default: the recipe's]")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

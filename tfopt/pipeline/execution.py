@@ -139,8 +139,8 @@ class _Execution:
                 _check(earlier, source, model)
             found = self._measure_model(model, directory)
 
+        found["macs"] = measure.macs(model)
         entry |= {"verification": None, **context.record, **found, "history": context.history}
-        entry |= {"sparsity": measure.sparsity(model), "macs": measure.macs(model)}
         entry |= {"status": "complete", "seconds": time.monotonic() - began + context.earlier_seconds}
         self.record["seconds"] = sum(each["seconds"] for each in self.record["stages"])
         run_folder.write_record(self.path, self.record)
@@ -154,6 +154,7 @@ class _Execution:
         return {
             "model": f"stages/{directory.name}/{_MODEL}",
             "file": f"stages/{directory.name}/{_FILE}",
+            "sparsity": measure.sparsity(model),
             **results.of_model(model, plan.data, plan.compilation, plan.batch_size),
             **results.of_bytes(bytes(file), self.first_file or bytes(file)),
         }
@@ -164,6 +165,7 @@ class _Execution:
         return {
             "model": None,
             "file": f"stages/{directory.name}/{_FILE}",
+            "sparsity": file.summary().sparsity,
             **results.of_file(file, model, plan.data, plan.compilation, plan.batch_size),
             **results.of_bytes(bytes(file), self.first_file or bytes(file)),
         }

@@ -17,6 +17,9 @@ _FUSED_INTO = {
 }
 """Kind -> the kinds that the converter fuses it into, when it is their output's only reader."""
 
+QUANTIZER_SUFFIX = ".quantizer"
+"""What the name of a quantizer ends in, behind the name of what makes the tensor."""
+
 _KEEPS_SCALE = {Kind.SAME_SCALE, Kind.AVERAGE}
 
 
@@ -64,7 +67,7 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
 
     shared: dict[int, str] = {}
     for tensor, name in named.items():
-        shared.setdefault(scales.root(tensor), f"{name}.quantizer")
+        shared.setdefault(scales.root(tensor), name + QUANTIZER_SUFFIX)
     return Plan({tensor: shared[scales.root(tensor)] for tensor in named}, fixed, standalone)
 
 
