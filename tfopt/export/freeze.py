@@ -16,9 +16,9 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
-from tfopt.quantization.plan import QUANTIZER_SUFFIX
 from tfopt.export.flatbuffer import unique
 from tfopt.export.tensor_names import TensorNames, layer_of
+from tfopt.quantization.plan import QUANTIZER_SUFFIX
 
 FAKE_QUANTIZATION = (
     "FakeQuantWithMinMaxVars",
@@ -102,7 +102,8 @@ def names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what the inputs and outputs of `model` are called, in its order.
 
     Dictionary keys where the model takes or returns a dictionary; else the names of the input tensors, and
-    of the layers that make the outputs (not of the quantizers behind them). Names that stand twice get `_1`, `_2`.
+    of the layers that make the outputs (not of the quantizers behind them). Names that stand twice get
+    `_1`, `_2`.
     """
     if isinstance(model, keras.Sequential):
         return (model.inputs[0].name,), (model.layers[-1].name,)
