@@ -2,7 +2,6 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import pytest
 
@@ -135,7 +134,7 @@ def test_names_cannot_break_out_of_the_page(record):
 
 
 def test_write_html(record, tmp_path):
-    path = write_html(SimpleNamespace(path=tmp_path, record=record))
+    path = write_html(tmp_path, record)
     assert path == tmp_path / "report.html"
     assert path.read_text(encoding="utf-8") == page(record)
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

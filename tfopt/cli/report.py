@@ -65,7 +65,7 @@ def _up_to_date_page(run: Run) -> Path:
         return page
     from tfopt.report import write_html
 
-    return write_html(run)
+    return write_html(Path(run.path), run.record)
 
 
 def _show_others(runs: list[Run], folder: Path) -> None:

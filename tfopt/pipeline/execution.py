@@ -183,7 +183,7 @@ def _reported(run: Run) -> Run:
     from tfopt.report import write_html
 
     if not (run.path / "report.html").exists():
-        write_html(run)
+        write_html(run.path, run.record)
     return run
 
 

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tfopt.files import write_atomically
 from tfopt.report import formats
 from tfopt.report.curves import charts
 from tfopt.report.table import COLUMNS, heading, main_metric, measured, rows, stages, title
 from tfopt.report.verdict import compare, verdict
 
-if TYPE_CHECKING:
-    from tfopt.pipeline import Run
 
-
-def write_html(run: Run) -> Path:
-    """Write `report.html` into the folder of `run` and return its path.
+def write_html(folder: Path, record: Mapping[str, Any]) -> Path:
+    """Write `report.html` into the folder of a run and return its path.
 
     Args:
-        run: a run, complete or cut off; of it `path` and `record` are used.
+        folder: of the run.
+        record: the content of its `run.json`; the run may be complete or cut off.
 
     Raises:
         RunError: the file cannot be written.
     """
-    from tfopt.files import write_atomically
-
-    path = Path(run.path) / "report.html"
-    write_atomically(path, page(run.record))
+    path = folder / "report.html"
+    write_atomically(path, page(record))
     return path
 
 
