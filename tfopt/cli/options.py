@@ -76,3 +76,14 @@ def resumable() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted from None
+
+
+data_option = click.option(
+    "--data", metavar="PATH_OR_NAME", help="Train on this instead of the recipe's data: .npz, folder, name."
+)
+
+strategy_option = click.option(
+    "--strategy",
+    type=click.Choice(["auto", "one_device", "mirrored"]),
+    help="How training is spread over devices.  [default: the recipe's]",
+)

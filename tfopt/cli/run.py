@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.options import READABLE_FILE, NameValue, debug, resumable
+from tfopt.cli.options import READABLE_FILE, NameValue, data_option, debug, resumable, strategy_option
 from tfopt.cli.show import show_run
 
 
 @click.command(short_help="Run a recipe and show what came out.")
 @click.argument("recipe", type=READABLE_FILE)
-@click.option(
-    "--data", metavar="PATH_OR_NAME", help="Train on this instead of the recipe's data: .npz, folder, name."
-)
+@data_option
 @click.option(
     "--set",
     "values",
@@ -29,11 +27,7 @@ from tfopt.cli.show import show_run
     help="Folder of runs.  [default: saved_models/RECIPE]",
 )
 @click.option("--fresh", is_flag=True, help="Start anew even where the same run exists.")
-@click.option(
-    "--strategy",
-    type=click.Choice(["auto", "one_device", "mirrored"]),
-    help="How training is spread over devices.  [default: the recipe's]",
-)
+@strategy_option
 @debug
 def run(
     recipe: Path,

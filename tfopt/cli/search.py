@@ -9,7 +9,15 @@ from typing import Any
 
 import click
 
-from tfopt.cli.options import READABLE_FILE, NameValue, debug, named_numbers, resumable
+from tfopt.cli.options import (
+    READABLE_FILE,
+    NameValue,
+    data_option,
+    debug,
+    named_numbers,
+    resumable,
+    strategy_option,
+)
 from tfopt.cli.show import show_search
 
 
@@ -34,6 +42,7 @@ from tfopt.cli.show import show_search
     metavar="accuracy=CHANGE",
     help="How far the file may fall below the float model, such as accuracy=-0.01.",
 )
+@data_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -42,6 +51,7 @@ from tfopt.cli.show import show_search
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
 )
+@strategy_option
 @debug
 def search(
     recipe: Path,
@@ -49,8 +59,10 @@ def search(
     minimize: str | None,
     maximize: str | None,
     keep: dict[str, float],
+    data: str | None,
     out: Path | None,
     seed: int,
+    strategy: str | None,
 ) -> None:
     """Search over the hyperparameters of RECIPE; every trial is a run, judged by its exported file.
 
@@ -66,8 +78,10 @@ def search(
             minimize=minimize,
             maximize=maximize,
             keep=keep,
+            data=data,
             out=out,
             seed=seed,
+            strategy=strategy,
             on_trial=_tell,
         )
     show_search(result.path, result.record)

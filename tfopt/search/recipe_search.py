@@ -79,8 +79,10 @@ def search(
     minimize: str | None = None,
     maximize: str | None = None,
     keep: Mapping[str, float] | None = None,
+    data: str | Path | None = None,
     out: str | Path | None = None,
     seed: int = 0,
+    strategy: str | None = None,
     on_trial: OnTrial | None = None,
 ) -> SearchResult:
     """Run a recipe with different hyperparameters and find the best file.
@@ -97,8 +99,10 @@ def search(
         maximize: `"accuracy"`, on the validation split; what a search is after unless told otherwise.
         keep: `{"accuracy": -0.01}` ranks a file last whose accuracy falls more than 0.01 below the float
             model of the first trial.
+        data: what `tfopt.data.load` takes, in place of the recipe's data.
         out: folder of the searches and their runs; `saved_models/<name of the recipe>` by default.
         seed: of the random values and of every run, at least 0.
+        strategy: see `tfopt.distribute.resolve`; the recipe's by default.
         on_trial: called after each trial with its entry and the record.
 
     Returns:
@@ -121,9 +125,10 @@ def search(
         source = recipe.read_bytes()
     except OSError as error:
         raise RecipeError(f"Cannot read the recipe {recipe}: {error.strerror}.") from error
-    run_trial, name = _recipe_runner(recipe, seed)
+    run_trial, name = _recipe_runner(recipe, data, seed, strategy)
     folder = Path(out) if out is not None else Path("saved_models") / name
-    identity = json.dumps([hashlib.sha256(source).hexdigest(), goal.metric, dict(goal.keep), seed])
+    where = None if data is None else str(Path(data).resolve())
+    identity = json.dumps([hashlib.sha256(source).hexdigest(), goal.metric, dict(goal.keep), seed, where])
     path = folder / f"search-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     about = {
         "name": name,
@@ -131,7 +136,9 @@ def search(
         "recipe": {"file": str(recipe)},
         "seed": seed,
         "requested_trials": trials,
-        "command": _command(recipe, goal, trials, out, seed),
+        "command": _command(
+            recipe, goal, trials, {"data": data, "out": out, "seed": seed or None, "strategy": strategy}
+        ),
     }
     return conduct(
         Journal(path, goal, about),
@@ -190,19 +197,22 @@ def conduct(
     return SearchResult(journal.path, journal.record)
 
 
-def _recipe_runner(recipe: Path, seed: int) -> tuple[RunTrial, str]:
+def _recipe_runner(
+    recipe: Path, data: str | Path | None, seed: int, strategy: str | None
+) -> tuple[RunTrial, str]:
     """Return what runs a trial, and the name of the recipe's runs."""
     from tfopt.recipe import Recipe
 
     # Whatever is wrong with the file itself is said now, not once for every trial.
-    name = Recipe.from_file(recipe).name or recipe.stem
+    name = Recipe.from_file(recipe, data=data).name or recipe.stem
 
     def run_trial(hyperparameters: keras_tuner.HyperParameters, runs: Path) -> Run:
         import keras
 
         # The memory of the trial before must not add up, nor the names that Keras counts.
         keras.utils.clear_session()
-        return Recipe.from_file(recipe, hyperparameters=hyperparameters).run(runs, seed=seed)
+        made = Recipe.from_file(recipe, data=data, hyperparameters=hyperparameters)
+        return made.run(runs, seed=seed, strategy=strategy)
 
     return run_trial, name
 
@@ -213,15 +223,13 @@ def _latency_ratio(first: Path, second: Path) -> float:
     return latency({"first": first.read_bytes(), "second": second.read_bytes()})["second"].ratio
 
 
-def _command(recipe: Path, goal: Goal, trials: int, out: str | Path | None, seed: int) -> str:
+def _command(recipe: Path, goal: Goal, trials: int, options: Mapping[str, Any]) -> str:
     words = ["tfopt", "search", str(recipe), "--trials", str(trials)]
     words += ["--minimize" if goal.direction == "min" else "--maximize", goal.metric]
     for name, change in goal.keep.items():
         words += ["--keep", f"{name}={change}"]
-    if out is not None:
-        words += ["--out", str(out)]
-    if seed:
-        words += ["--seed", str(seed)]
+    for name, value in options.items():
+        words += [] if value is None else [f"--{name}", str(value)]
     return shlex.join(words)
 
 
