@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,11 @@ def test_a_failing_import_shows_what_was_held_back(noisy):
 def test_only_the_process_of_the_command_line_is_changed():
     code = f"import os, tfopt, tfopt.cli; assert {VARIABLE!r} not in os.environ"
     assert run(code, "").returncode == 0
+
+
+def test_litert_says_nothing_of_its_delegate():
+    file = Path(__file__).parents[2] / "saved_models" / "example" / "model.tflite"
+    code = f"from tfopt.cli import main; main(['bench', {str(file)!r}])"
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,8 +1,9 @@
-"""TensorFlow's start-up messages, kept from who uses the command line.
+"""Start-up messages of TensorFlow and LiteRT, kept from who uses the command line.
 
 TensorFlow 2.21 writes to standard error before its own log level counts: that it uses oneDNN, that there is
 no GPU. `TF_CPP_MIN_LOG_LEVEL` does not stop that, so standard error itself is held back while TensorFlow
-starts. Setting the variable oneself shows everything.
+starts. LiteRT tells of its delegate, in the midst of a progress bar. Setting the variable oneself shows
+everything.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 
 VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
@@ -22,14 +23,42 @@ _STDERR = 2
 
 
 def quiet_tensorflow() -> None:
-    """Keep TensorFlow quiet in this process, from its import on, whenever that will be."""
+    """Keep TensorFlow and LiteRT quiet in this process, from their import on, whenever that will be."""
     if VARIABLE not in os.environ:
         os.environ[VARIABLE] = "2"
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path[:0] = [_Finder(name, started) for name, started in _STARTED.items()]
+
+
+def _look_for_devices(tensorflow: ModuleType) -> None:
+    """Do now what complains where there is no GPU."""
+    tensorflow.config.list_physical_devices()
+
+
+def _quiet_first_allocation(litert: ModuleType) -> None:
+    """Hold back what the first interpreter of the process says of its delegate."""
+    allocate_tensors = litert.Interpreter.allocate_tensors
+
+    def first(interpreter: object) -> None:
+        litert.Interpreter.allocate_tensors = allocate_tensors
+        with _standard_error_held_back():
+            allocate_tensors(interpreter)
+
+    litert.Interpreter.allocate_tensors = first
+
+
+_STARTED: dict[str, Callable[[ModuleType], None]] = {
+    "tensorflow": _look_for_devices,
+    "ai_edge_litert.interpreter": _quiet_first_allocation,
+}
+"""Module -> what to do with it at the end of its import."""
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as ever, but wraps the execution of its module. Works once."""
+    """Finds one module as ever, but wraps its execution. Works once."""
+
+    def __init__(self, name: str, started: Callable[[ModuleType], None]) -> None:
+        self._name = name
+        self._started = started
 
     def find_spec(
         self,
@@ -37,7 +66,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None = None,  # noqa: ARG002 (importlib's signature)
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "tensorflow":
+        if fullname != self._name:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
@@ -47,8 +76,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             def execute_quietly(module: ModuleType) -> None:
                 with _standard_error_held_back():
                     execute(module)
-                    # The first look for devices complains where there is no GPU.
-                    module.config.list_physical_devices()
+                    self._started(module)
 
             spec.loader.exec_module = execute_quietly  # type: ignore[method-assign]
         return spec
