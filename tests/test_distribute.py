@@ -36,3 +36,7 @@ def test_auto_inside_a_scope_is_that_strategy(two_devices):
 def test_what_is_refused(strategy, message):
     with pytest.raises(InvalidArgumentError, match=message):
         distribute.resolve(strategy)
+
+
+def test_the_mirrored_strategy_of_a_process_is_one():
+    assert distribute.resolve("mirrored") is distribute.resolve("mirrored")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -53,9 +54,15 @@ def resolve(strategy: str | tf.distribute.Strategy = "auto") -> tf.distribute.St
     gpus = tf.config.list_logical_devices("GPU")
     if strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):
         devices = gpus or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
+        return _mirrored(tuple(device.name for device in devices))
     # The default strategy places as OneDeviceStrategy does, without its layer of indirection.
     return tf.distribute.get_strategy()
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    """Return the strategy of these devices: two in one process get in each other's collectives' way."""
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def describe(strategy: tf.distribute.Strategy) -> dict[str, Any]:
