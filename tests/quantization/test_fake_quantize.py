@@ -68,3 +68,11 @@ def test_gradients_pass_inside_the_range_and_not_outside():
         tape.watch(x)
         y = fake_quantize.activations(x, -1.0, 1.0)
     np.testing.assert_array_equal(tape.gradient(y, x), [0, 1, 1, 1, 0])
+
+
+def test_means_of_integers_are_rounded_away_from_the_integer_zero():
+    low, high = -1.0, 1.55  # a step of 0.01, the integer zero at 0.28
+    halves = np.array([-0.995, -0.005, 0.005, 0.275, 0.285, 0.305, 1.005], "float32")
+    nudged = fake_quantize.away_from_zero(tf.constant(halves), tf.constant(low), tf.constant(high))
+    got = fake_quantize.activations(nudged, low, high).numpy()
+    np.testing.assert_allclose(got, [-1.0, -0.01, 0.0, 0.27, 0.29, 0.31, 1.01], atol=1e-5)

@@ -14,10 +14,6 @@ _spec = importlib.util.spec_from_file_location("zoo", Path(__file__).with_name("
 zoo = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(zoo)
 
-LSB = {"pooling": 4}
-"""The largest difference allowed at the output where it is not 2: LiteRT's AVERAGE_POOL_2D rounds halves
-away from zero and fake quantization upwards, and an average of integers often is a half."""
-
 
 @pytest.mark.parametrize("name", zoo.MODELS)
 def test_the_file_does_what_the_model_does(name, tmp_path):
@@ -36,5 +32,5 @@ def test_the_file_does_what_the_model_does(name, tmp_path):
     summary = file.summary()
     assert not summary.float_operators
     difference = file.verify(loaded, x)
-    assert difference.max_lsb <= LSB.get(name, 2)
-    assert difference.mean_lsb <= 1
+    assert difference.max_lsb <= 2
+    assert difference.mean_lsb <= 0.3

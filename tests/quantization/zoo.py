@@ -77,7 +77,7 @@ MODELS = {
         L.Conv2D(4, 1),
     ),
     "pooling": lambda: _sequential(
-        L.Conv2D(8, 3, activation="relu"), L.MaxPooling2D(), L.AveragePooling2D(3), L.Flatten(), L.Dense(4)
+        L.Conv2D(8, 3, activation="relu"), L.AveragePooling2D(2), L.MaxPooling2D(3), L.Flatten(), L.Dense(4)
     ),
     "reshaping": lambda: _sequential(
         L.Conv2D(8, 3), L.Cropping2D(1), L.Reshape((16, 8)), L.Permute((2, 1)), L.Flatten(), L.Dense(4)

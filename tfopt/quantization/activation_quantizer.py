@@ -42,17 +42,23 @@ class ActivationQuantizer(keras.layers.Layer):
 
         self.minimum, self.maximum, self.batches = scalar("minimum"), scalar("maximum"), scalar("batches")
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Return the quantized input, in the input's own dtype."""
+    def call(self, inputs: tf.Tensor, training: bool | None = None, averaged: bool = False) -> tf.Tensor:
+        """Return the quantized input, in the input's own dtype.
+
+        Args:
+            inputs: of any shape and floating dtype.
+            training: whether the range moves.
+            averaged: whether the input is a mean of values in this range, which LiteRT rounds otherwise.
+        """
         x = tf.cast(inputs, tf.float32)
         if self.observing:
             self._observe(x)
             return inputs
         if training:
             self._observe(x)
-            quantized = self._quantize(x)
+            quantized = self._quantize(x, averaged)
         else:
-            quantized = tf.cond(self.batches.value > 0, lambda: self._quantize(x), lambda: x)
+            quantized = tf.cond(self.batches.value > 0, lambda: self._quantize(x, averaged), lambda: x)
         return tf.cast(quantized, inputs.dtype)
 
     def _observe(self, x: tf.Tensor) -> None:
@@ -64,10 +70,10 @@ class ActivationQuantizer(keras.layers.Layer):
             variable.assign(past * variable.value + (1.0 - past) * tf.stop_gradient(now))
         self.batches.assign(seen + 1.0)
 
-    def _quantize(self, x: tf.Tensor) -> tf.Tensor:
-        return fake_quantize.activations(
-            x, *fake_quantize.holding_zero(self.minimum.value, self.maximum.value)
-        )
+    def _quantize(self, x: tf.Tensor, averaged: bool) -> tf.Tensor:
+        low, high = fake_quantize.holding_zero(self.minimum.value, self.maximum.value)
+        x = fake_quantize.away_from_zero(x, low, high) if averaged else x
+        return fake_quantize.activations(x, low, high)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape."""
@@ -111,7 +117,12 @@ class FixedQuantizer(keras.layers.Layer):
         self.maximum = maximum
         self.inference_only = inference_only
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool | None = None,
+        averaged: bool = False,  # noqa: ARG002 (a lowered ActivationQuantizer is called as that was)
+    ) -> tf.Tensor:
         """Return the quantized input, in the input's own dtype."""
         if training and self.inference_only:
             return inputs

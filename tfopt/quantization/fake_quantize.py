@@ -43,6 +43,17 @@ def activations(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tens
     return tf.quantization.fake_quant_with_min_max_vars(x, minimum, maximum, num_bits=NUM_BITS)
 
 
+def away_from_zero(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:
+    """Return `x` moved by a hair, so that `activations` rounds halves as LiteRT's AVERAGE_POOL_2D does.
+
+    That rounds the mean of integers away from the integer 0, fake quantization upwards; and a mean of four
+    integers is a half in one case of four.
+    """
+    step = (maximum - minimum) / (2**NUM_BITS - 1)
+    integer_zero = (2 ** (NUM_BITS - 1) + tf.round(minimum / step)) * step
+    return x + tf.stop_gradient(tf.sign(x - integer_zero) * step * 1e-3)
+
+
 def holding_zero(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the range widened to hold zero, and to at least `SMALLEST_WIDTH`."""
     minimum = tf.minimum(minimum, 0.0)

@@ -130,7 +130,7 @@ def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
             wrappers[operation] = wrapper(copied, name=copied.name, dtype=copied.dtype_policy)
         return wrappers[operation](args[0])
 
-    def quantize(old: keras.KerasTensor, new: keras.KerasTensor) -> keras.KerasTensor:
+    def quantize(old: keras.KerasTensor, new: keras.KerasTensor, **kwargs: bool) -> keras.KerasTensor:
         name = planned.quantizers.get(id(old))
         if name is None:
             return new
@@ -139,10 +139,11 @@ def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
             quantizer = FixedQuantizer(minimum, maximum, inference_only=id(old) in final, name=name)
         else:
             quantizer = quantizers.setdefault(name, ActivationQuantizer(name=name))
-        return quantizer(new)
+        return quantizer(new, **kwargs)
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> keras.KerasTensor:
-        return quantize(node.outputs[0], call(node, args, kwargs))
+        averaged = {"averaged": True} if kinds[id(node.operation)] is Kind.AVERAGE else {}
+        return quantize(node.outputs[0], call(node, args, kwargs), **averaged)
 
     inputs = iter(model.inputs)
     result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new))
