@@ -158,11 +158,16 @@ def test_an_interrupted_run_goes_on_with_the_same_command(tmp_path):
     recipe.write_text(RECIPE.replace("EPOCHS", "40"))
     arguments = [sys.executable, "-m", "tfopt", "run", str(recipe)]
     process = subprocess.Popen(
-        arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        arguments,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has its children ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while process.poll() is None and not list(tmp_path.glob("saved_models/*/*/run.json")):
-        time.sleep(0.2)
-    time.sleep(1)
+    while process.poll() is None and not list(tmp_path.glob("saved_models/*/*/stages/*/checkpoint*.npz")):
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130
