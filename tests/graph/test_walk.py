@@ -24,7 +24,6 @@ def test_nested_models_are_opened_and_shared_layers_come_once(nested):
 
 
 def test_nodes_come_in_an_order_that_runs(small_cnn):
-    seen = {id(x) for x in small_cnn().inputs}
     model = small_cnn()
     seen = {id(x) for x in model.inputs}
     for node in graph.nodes(model):

@@ -1,5 +1,6 @@
 """Bad input at the command line: one line, an exit code, and nothing half-written under a final name."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -106,17 +107,9 @@ def test_a_disk_that_fills_up(tmp_path):
         # A file that grows beyond this fails as on a full disk; TensorFlow's import writes none.
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
 
-    process = _run(
-        _recipe(tmp_path), preexec_fn=limit, env={**_environment(), "PYTHONDONTWRITEBYTECODE": "1"}
-    )
+    process = _run(_recipe(tmp_path), preexec_fn=limit, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
     _is_one_line(process, "Cannot write")
     final = [path.name for path in tmp_path.rglob("*") if path.suffix in (".keras", ".tflite", ".html")]
     assert not [name for name in final if not name.startswith(".")]
     again = _run(_recipe(tmp_path))
     assert again.returncode == 0, again.stderr
-
-
-def _environment():
-    import os
-
-    return dict(os.environ)

@@ -59,11 +59,6 @@ class Cubic:
                 f"frequency must be a number of steps, 1 or more, or None; got {self.frequency!r}."
             )
 
-    @property
-    def needs_total(self) -> bool:
-        """Whether the number of all steps must be known."""
-        return isinstance(self.begin, float) or isinstance(self.end, float)
-
     def sparsity_at(self, step: int, total_steps: int | None, final_sparsity: float) -> float:
         """Return the sparsity that step `step` trains with.
 

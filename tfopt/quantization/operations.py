@@ -7,7 +7,6 @@ have their scale fixed.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Callable
 
@@ -89,20 +88,13 @@ def activation_name(layer: keras.Layer) -> str:
     return getattr(layer.activation, "__name__", type(layer.activation).__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Kernel:
-    attribute: str
-    channel_axes: tuple[int, ...]
-
-
-_KERNELS = {
-    keras.layers.Conv2D: _Kernel("kernel", (-1,)),
-    keras.layers.DepthwiseConv2D: _Kernel("kernel", (-2, -1)),
-    keras.layers.Dense: _Kernel("kernel", (-1,)),
+_CHANNEL_AXES: dict[type[keras.Layer], tuple[int, ...]] = {
+    keras.layers.Conv2D: (-1,),
+    keras.layers.DepthwiseConv2D: (-2, -1),
+    keras.layers.Dense: (-1,),
 }
 
 
 def kernel_axes(layer: keras.Layer) -> tuple[keras.Variable, tuple[int, ...]]:
     """Return the kernel of a LINEAR layer and the trailing axes that number its output channels."""
-    kernel = _KERNELS[type(layer)]
-    return getattr(layer, kernel.attribute), kernel.channel_axes
+    return layer.kernel, _CHANNEL_AXES[type(layer)]

@@ -97,10 +97,11 @@ def _require_possible(model: keras.Model, kinds: Mapping[int, Kind], paths: Mapp
     """
     graph = nodes(model)
     for node in graph:
-        left = kinds[id(node.operation)] is Kind.FLOAT and kind(node.operation) is not None
+        if kinds[id(node.operation)] is not Kind.FLOAT or kind(node.operation) is None:
+            continue
         readers = [other for other in graph if any(x is node.outputs[0] for x in other.inputs)]
         read = [other for other in readers if kinds[id(other.operation)] is not Kind.FLOAT]
-        if left and read:
+        if read:
             raise UnsupportedOperation(
                 f"{paths.get(node.path, node.path)!r} cannot be left in float while "
                 f"{paths.get(read[0].path, read[0].path)!r}, which reads it, is quantized: the TFLite "
@@ -136,10 +137,10 @@ def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
             return new
         if id(old) in planned.fixed:
             minimum, maximum = planned.fixed[id(old)]
-            quantizer = FixedQuantizer(minimum, maximum, inference_only=id(old) in final, name=name)
-        else:
-            quantizer = quantizers.setdefault(name, ActivationQuantizer(name=name))
-        return quantizer(new, **kwargs)
+            return FixedQuantizer(minimum, maximum, inference_only=id(old) in final, name=name)(new, **kwargs)
+        if name not in quantizers:
+            quantizers[name] = ActivationQuantizer(name=name)
+        return quantizers[name](new, **kwargs)
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> keras.KerasTensor:
         averaged = {"averaged": True} if kinds[id(node.operation)] is Kind.AVERAGE else {}

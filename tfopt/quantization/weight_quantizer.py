@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tfopt.graph import unwrapped
 from tfopt.quantization import fake_quantize
 from tfopt.quantization.operations import kernel_axes
 
@@ -44,8 +43,8 @@ class WeightQuantizer(keras.layers.Wrapper):
 
         With the fake quantization left in, conversion fails for Dense layers.
         """
-        layer = unwrapped(self)
-        bare = type(layer).from_config(layer.get_config() | {"dtype": "float32", "name": self.name})
-        bare.build(layer.get_build_config()["input_shape"])
-        bare.set_weights(layer.get_weights())
+        config = self.layer.get_config() | {"dtype": "float32", "name": self.name}
+        bare = type(self.layer).from_config(config)
+        bare.build(self.layer.get_build_config()["input_shape"])
+        bare.set_weights(self.layer.get_weights())
         return bare
