@@ -1,52 +1,10 @@
-"""Adan against figures of the authors' code (sail-sg/Adan@2c65bea, torch 2.13) and against NumPy."""
-
-from pathlib import Path
+"""Adan against its paper in NumPy; the authors' figures stand in test_references.py."""
 
 import keras
 import numpy as np
 import pytest
 
 from tfopt.optimizers import Adan
-
-GOLDEN = Path(__file__).parent / "golden"
-PROBLEMS = ["rosenbrock", "quadvec", "quadmat"]
-# name: (arguments, largest deviation in float32 as a share of the largest movement)
-TRAJECTORIES = {
-    "adan_author": ({}, 2e-5),
-    "adan-wd_author": ({"weight_decay": 0.1}, 3e-5),
-    "adan-wd-noprox_author": ({"weight_decay": 0.1, "no_prox": True}, 2e-5),
-}
-
-
-def replay(optimizer, start, gradients, dtype="float32"):
-    """Return the parameters after 0, 1, ... steps along the given gradients."""
-    variables = {name: keras.Variable(value, dtype=dtype) for name, value in start.items()}
-    optimizer.build(list(variables.values()))
-    path = {name: [variable.numpy()] for name, variable in variables.items()}
-    for step in range(len(next(iter(gradients.values())))):
-        optimizer.apply([keras.ops.convert_to_tensor(gradients[n][step], dtype) for n in variables])
-        for name, variable in variables.items():
-            path[name].append(variable.numpy())
-    return {name: np.stack(values) for name, values in path.items()}
-
-
-def deviation(ours, theirs):
-    return np.abs(ours - theirs).max() / np.abs(theirs - theirs[0]).max()
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("name", TRAJECTORIES)
-def test_follows_the_authors_code(name, problem, dtype):
-    arguments, tolerance = TRAJECTORIES[name]
-    figures = np.load(GOLDEN / f"{name}.npz")
-    names = [key.split("/")[2] for key in figures if key.startswith(f"{problem}/grad/")]
-    theirs = {n: figures[f"{problem}/{n}"] for n in names}
-    gradients = {n: figures[f"{problem}/grad/{n}"] for n in names}
-    ours = replay(Adan(0.01, **arguments), {n: p[0] for n, p in theirs.items()}, gradients, dtype)
-    for n in names:
-        # The rate itself is a float32 variable of Keras.
-        assert deviation(ours[n], theirs[n]) < (tolerance if dtype == "float32" else 1e-7)
 
 
 def reference(p, gradients, lr, b1, b2, b3, eps, wd):
@@ -69,7 +27,7 @@ def reference(p, gradients, lr, b1, b2, b3, eps, wd):
     ("b1", "b2", "b3", "eps", "wd"),
     [(0.98, 0.92, 0.99, 1e-8, 0.0), (0.9, 0.5, 0.999, 1e-3, 0.3), (0.0, 0.0, 0.0, 1e-8, 0.02)],
 )
-def test_follows_the_numpy_reference(b1, b2, b3, eps, wd):
+def test_follows_the_numpy_reference(b1, b2, b3, eps, wd, replay, deviation):
     random = np.random.default_rng(0)
     start, gradients = random.normal(size=(4, 3)), random.normal(size=(25, 4, 3))
     gradients *= np.array([1e-6, 1.0, 1e2])
@@ -80,13 +38,13 @@ def test_follows_the_numpy_reference(b1, b2, b3, eps, wd):
     assert deviation(ours["p"], theirs) < 2e-5
 
 
-def test_first_step_is_that_of_the_sign():
+def test_first_step_is_that_of_the_sign(replay):
     """With no change of gradient yet, the averages cancel: every entry moves by the learning rate."""
     path = replay(Adan(0.1), {"p": np.zeros(3)}, {"p": np.array([[1e-4, -5.0, 300.0]])})["p"]
     np.testing.assert_allclose(path[1], [-0.1, 0.1, -0.1], rtol=1e-3)
 
 
-def test_weight_without_gradient_stays():
+def test_weight_without_gradient_stays(replay):
     path = replay(Adan(0.1), {"p": np.ones(2)}, {"p": np.array([[0.0, 1.0]] * 3)})["p"]
     assert path[-1][0] == 1.0
 

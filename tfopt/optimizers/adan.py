@@ -1,14 +1,13 @@
 """Adan: Adam with Nesterov momentum from gradient differences."""
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
+import tensorflow as tf
 
 from tfopt.optimizers import _arguments
-from tfopt.optimizers.base import Optimizer
+from tfopt.optimizers.base import Optimizer, Update
+from tfopt.optimizers.group import Group
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -47,6 +46,8 @@ class Adan(Optimizer):
         >>> model.compile(optimizer, loss="sparse_categorical_crossentropy")
     """
 
+    slots = ("gradient_average", "change_average", "square_average", "last_gradient")
+
     def __init__(
         self,
         learning_rate: Any = 1e-3,
@@ -66,55 +67,34 @@ class Adan(Optimizer):
         self.epsilon = epsilon
         self.no_prox = no_prox
 
-    def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Create the state for `variables`."""
-        if self.built:
-            return
-        super().build(variables)
-        self._gradient_averages = self.add_optimizer_variables(variables, "gradient_average")
-        self._change_averages = self.add_optimizer_variables(variables, "change_average")
-        self._square_averages = self.add_optimizer_variables(variables, "square_average")
-        self._last_gradients = self.add_optimizer_variables(variables, "last_gradient")
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move one `variable` by its dense `gradient`."""
-        index = self._get_variable_index(variable)
-        m, v = self._gradient_averages[index], self._change_averages[index]
-        n, last = self._square_averages[index], self._last_gradients[index]
-        gradient = ops.cast(gradient, variable.dtype)
-        lr = ops.cast(learning_rate, variable.dtype)
-
-        # `last` holds zeros before the first step (what build() assigns is lost under fit()), so the change
-        # counts from the second on. Scalars are combined first: tensors are what costs.
-        had_last = ops.cast(self.iterations > 0, variable.dtype)
-        change = gradient - last
-        look_ahead = gradient + change * (self.beta_2 * had_last)
-        new_m = m * self.beta_1 + gradient * (1 - self.beta_1)
-        new_v = v * self.beta_2 + change * ((1 - self.beta_2) * had_last)
-        new_n = n * self.beta_3 + ops.square(look_ahead) * (1 - self.beta_3)
-
-        correct_m, correct_v, correct_n = (
-            ops.cast(self._bias_correction(beta, variable.dtype), variable.dtype)
-            for beta in (self.beta_1, self.beta_2, self.beta_3)
+    def update(self, group: Group) -> Update:
+        """Return the change of the weights and the new state."""
+        state, step = group.state, group.step
+        # `last_gradient` holds zeros at first, so the change counts from the second step on.
+        change = tf.where(step.number > 1, group.gradient - state["last_gradient"], 0.0)
+        m = state["gradient_average"] * self.beta_1 + group.gradient * (1 - self.beta_1)
+        v = state["change_average"] * self.beta_2 + change * (1 - self.beta_2)
+        n = state["square_average"] * self.beta_3 + (1 - self.beta_3) * tf.square(
+            group.gradient + self.beta_2 * change
         )
-        step = new_m * (lr / correct_m) + new_v * (lr * self.beta_2 / correct_v)
-        step = step / (ops.sqrt(new_n) * ops.rsqrt(correct_n) + self.epsilon)
-        # A factor near 1 would be rounded; what is taken away is not.
-        if not self.decays(variable):
-            self.assign_sub(variable, step)
-        elif self.no_prox:
-            self.assign_sub(variable, step + variable * (lr * self.weight_decay))
-        else:
-            shrink = lr * self.weight_decay / (1 + lr * self.weight_decay)
-            self.assign_sub(variable, step + (variable - step) * shrink)
-        for state, value in ((m, new_m), (v, new_v), (n, new_n), (last, gradient)):
-            self.assign(state, value)
+        numerator = m / step.bias_correction(self.beta_1) + v * (
+            self.beta_2 / step.bias_correction(self.beta_2)
+        )
+        root = tf.sqrt(n / step.bias_correction(self.beta_3))
+        return step.learning_rate * numerator / (root + self.epsilon), {
+            "gradient_average": m,
+            "change_average": v,
+            "square_average": n,
+            "last_gradient": group.gradient,
+        }
 
-    def _bias_correction(self, beta: float, dtype: Any) -> Any:
-        """Return `1 - beta^t`: the weight that an average started at zero has gathered after `t` updates."""
-        # A step count does not fit float16; expm1 keeps the digits that 1 - beta^t loses near beta^t = 1.
-        steps = ops.cast(self.iterations + 1, keras.backend.result_type(dtype, "float32"))
-        return -ops.expm1(steps * (math.log(beta) if beta else -math.inf))
+    def decay(self, change: tf.Tensor, group: Group) -> tf.Tensor:
+        """Return `change` with weight decay in it."""
+        if self.no_prox:
+            return super().decay(change, group)
+        # A factor near 1 would be rounded; what is taken away is not.
+        shrink = group.step.learning_rate * self.weight_decay
+        return change + (group.weights - change) * (shrink / (1 + shrink))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

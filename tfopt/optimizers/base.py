@@ -1,31 +1,44 @@
-"""What tfopt's optimizers share: where they mend `keras.optimizers.Optimizer`.
+"""What tfopt's optimizers share: how an update reaches variables, and where they mend Keras's base class.
 
-This module is the only one of the package that overrides private methods of Keras's base class.
+This module is the only one of the package that overrides private methods of `keras.optimizers.Optimizer`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers import _arguments
+from tfopt.optimizers.group import Group, Layout, Step, layouts
+
+Update = tuple[tf.Tensor, Mapping[str, tf.Tensor]]
+"""What is subtracted from the weights of a group, and its new state by slot."""
 
 
 class Optimizer(keras.optimizers.Optimizer):
-    """Base of tfopt's optimizers; a subclass writes `build`, `update_step` and `get_config` as with Keras.
+    """Base of tfopt's optimizers: a subclass writes `slots`, `update` and `get_config`.
 
-    Four things differ from Keras's base class:
+    `update` is a pure function of gradient, weights and state. The base class applies it to groups of
+    variables (`tfopt.optimizers.group`), compiled where that pays, under any strategy. Where it differs
+    from Keras's base class:
 
     - A schedule is called with the number of updates, not of batches, under `gradient_accumulation_steps`.
-    - Sparse gradients (of an Embedding) reach `update_step` dense, duplicate rows summed: a rule with
+    - Sparse gradients (of an Embedding) reach `update` dense, duplicate rows summed: a rule with
       momentum moves every row at each step, and squares of duplicates taken singly would be wrong.
-    - What `exclude_from_weight_decay` excluded is saved with the optimizer.
-    - Weight decay is left to `update_step`, which asks `decays(variable)`.
+    - An update with inf or NaN in the gradient of any variable on any replica is skipped: it changes
+      neither weights nor state, and is not counted in `iterations`.
+    - `clipnorm`, `clipvalue` and `global_clipnorm` clip the sum over replicas, not each replica's part.
+    - Weight decay is decoupled, `p <- p - learning_rate weight_decay p`, with what
+      `exclude_from_weight_decay` excluded saved with the optimizer.
+
+    State is kept in float32 for variables of half precision.
 
     Args:
         learning_rate: >= 0, a `LearningRateSchedule`, or a function without arguments.
@@ -38,21 +51,81 @@ class Optimizer(keras.optimizers.Optimizer):
         InvalidArgumentError: a number is out of its range.
     """
 
+    slots: ClassVar[tuple[str, ...]] = ()
+    """Names of the state that holds a number for each weight, zero at first."""
+    fuses: ClassVar[bool] = True
+    """Whether XLA compiles the update of large variables; it does linear algebra slowly."""
+
     def __init__(self, learning_rate: Any, *, weight_decay: float | None = None, **kwargs: Any) -> None:
         kind = type(self).__name__
         _arguments.check_weight_decay(kind, weight_decay)
         super().__init__(_arguments.learning_rate(kind, learning_rate), weight_decay=weight_decay, **kwargs)
         self._decay_exclusions: tuple[str, ...] = ()
 
-    def _get_current_learning_rate(self) -> Any:
-        # Keras passes `_iterations`, which counts batches also where several make one update.
-        if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-            return self._learning_rate(self.iterations)
-        return super()._get_current_learning_rate()
+    # What a subclass writes.
 
-    def apply(self, grads: Sequence, trainable_variables: Sequence | None = None) -> None:
-        """Update `trainable_variables` (or the variables that the optimizer was built with) by `grads`."""
-        super().apply([None if g is None else tf.convert_to_tensor(g) for g in grads], trainable_variables)
+    def update(self, group: Group) -> Update:
+        """Return what one update subtracts from the weights of `group`, before decay, and its new state."""
+        raise NotImplementedError
+
+    def create_state(self, layout: Layout) -> dict[str, keras.Variable]:
+        """Return the state of a group by slot; override it for state that is not shaped like the weights."""
+        return {slot: self.add_state(layout, slot) for slot in self.slots}
+
+    def joins(self, variable: keras.Variable) -> bool:  # noqa: ARG002
+        """Return whether `variable` may be joined with others where it is small."""
+        return True
+
+    def decay(self, change: tf.Tensor, group: Group) -> tf.Tensor:
+        """Return `change` with weight decay in it; called for groups that decay."""
+        return change + group.weights * (group.step.learning_rate * self.weight_decay)
+
+    def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
+        """Yield the update of each group, decay included; override it for a rule that couples the groups."""
+        fused = functools.cache(self._fused_update)
+        for group in groups:
+            # One pass over memory instead of one an operation. Outside a graph each step would compile anew.
+            if self.fuses and not group.layout.joined and not tf.executing_eagerly():
+                alike = dataclasses.replace(group.layout, indices=())
+                figures = (group.step.number, group.step.learning_rate)
+                yield fused(alike)(group.gradient, group.weights, dict(group.state), *figures)
+            else:
+                yield self.decayed_update(group)
+
+    # What a subclass uses.
+
+    def decayed_update(self, group: Group) -> Update:
+        """Return `update(group)` with weight decay in the change."""
+        change, state = self.update(group)
+        return (self.decay(change, group) if group.layout.decays else change), state
+
+    def add_state(
+        self,
+        layout: Layout,
+        name: str,
+        *,
+        shape: Sequence[int] | None = None,
+        dtype: str | None = None,
+        initializer: Any = "zeros",
+    ) -> keras.Variable:
+        """Return a new variable of the optimizer, on the devices of the group's weights.
+
+        Args:
+            layout: the group.
+            name: the slot.
+            shape: by default a number for each weight.
+            dtype: by default that of the computation.
+            initializer: as in Keras. What `create_state` assigns is lost under `fit`.
+        """
+        first = self._trainable_variables[layout.indices[0]]
+        owner = "joined" if layout.joined else getattr(first, "path", first.name).replace("/", "_")
+        with self._distribution_strategy.extended.colocate_vars_with(_native(first)):
+            return self.add_variable(
+                layout.shape if shape is None else tuple(shape),
+                initializer=initializer,
+                dtype=dtype or layout.dtype,
+                name=f"{owner}_{name}",
+            )
 
     def exclude_from_weight_decay(
         self, var_list: Iterable | None = None, var_names: Iterable[str] | None = None
@@ -74,13 +147,111 @@ class Optimizer(keras.optimizers.Optimizer):
         self._decay_exclusions = (*by_variable, *(var_names or ()))
 
     def decays(self, variable: Any) -> bool:
-        """Return whether weight decay applies to `variable`, as handed to `update_step`."""
-        known = self._trainable_variables[self._get_variable_index(variable)]
-        path = getattr(known, "path", known.name)
+        """Return whether weight decay applies to `variable`."""
+        path = getattr(variable, "path", variable.name)
         return bool(self.weight_decay) and not any(re.search(p, path) for p in self._decay_exclusions)
 
+    # From the gradients of all variables to the updates of groups.
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Create the state for `variables`."""
+        if self.built:
+            return
+        super().build(variables)
+        found = tuple(layouts(variables, self.decays, self.joins))
+        self._groups = tuple((layout, self.create_state(layout)) for layout in found)
+
+    @tf.autograph.experimental.do_not_convert
+    def apply(self, grads: Sequence, trainable_variables: Sequence | None = None) -> None:
+        """Update `trainable_variables` (or the variables that the optimizer was built with) by `grads`."""
+        super().apply([None if g is None else tf.convert_to_tensor(g) for g in grads], trainable_variables)
+
+    def _distributed_tf_update_step(self, distribution: Any, pairs: Sequence, learning_rate: Any) -> None:
+        """Update by pairs of gradient and variable, summed over replicas."""
+        gradients, variables = zip(*((g, v) for g, v in pairs if g is not None), strict=True)
+        indices = [self._get_variable_index(variable) for variable in variables]
+
+        def update_replica(_: Any, gradients: Sequence, variables: Sequence, learning_rate: Any) -> None:
+            clipped = super(Optimizer, self)._clip_gradients(gradients)
+            pairs = zip(clipped, variables, strict=True)
+            self._update_known(dict(zip(indices, pairs, strict=True)), learning_rate)
+
+        distribution.extended.update(
+            variables[0], update_replica, args=(list(gradients), list(variables), learning_rate), group=False
+        )
+
+    def _update_known(self, known: Mapping[int, tuple[tf.Tensor, Any]], learning_rate: Any) -> None:
+        """Update by `known`: index of a variable -> its gradient and itself."""
+        present = [(la, state) for la, state in self._groups if not known.keys().isdisjoint(la.indices)]
+        number = self.iterations + 1
+        groups = [
+            self._group(layout, state, known, Step(number, learning_rate, layout.dtype))
+            for layout, state in present
+        ]
+
+        def assign() -> None:
+            for (_, state), group, update in zip(present, groups, self.updates(groups), strict=True):
+                self._assign(known, state, group, update)
+
+        # A sum is finite only if all that it adds up is.
+        sums = [tf.cast(tf.reduce_sum(group.gradient), tf.float32) for group in groups]
+        tf.cond(tf.math.is_finite(tf.add_n(sums)), assign, self._uncount)
+
+    def _group(self, layout: Layout, state: Mapping, known: Mapping[int, tuple], step: Step) -> Group:
+        """Return the tensors of a group; a variable that the loss does not reach has a gradient of zero."""
+        gradients = [
+            known[index][0] if index in known else tf.zeros(shape)
+            for index, shape in zip(layout.indices, layout.shapes, strict=True)
+        ]
+        weights = [known[i][1] if i in known else self._trainable_variables[i] for i in layout.indices]
+        return Group(
+            layout=layout,
+            gradient=layout.join(gradients),
+            weights=layout.join(weights),
+            state={slot: tf.convert_to_tensor(variable) for slot, variable in state.items()},
+            step=step,
+        )
+
+    def _assign(self, known: Mapping[int, tuple], state: Mapping, group: Group, update: Update) -> None:
+        """Assign the update of a group to its state and to those of its variables that are `known`."""
+        layout = group.layout
+        change, new = update
+        for index, part in zip(layout.indices, layout.split(change), strict=True):
+            if index in known:
+                self.assign_sub(known[index][1], part)
+        reached = [index in known for index in layout.indices]
+        for slot, value in new.items():
+            if not all(reached):
+                value = tf.where(tf.repeat(reached, layout.sizes), value, group.state[slot])
+            self.assign(state[slot], value)
+
+    def _fused_update(self, layout: Layout) -> Callable[..., Update]:
+        """Return `decayed_update`, compiled, for large variables that differ in nothing but their values."""
+
+        def update(gradient: Any, weights: Any, state: dict, number: Any, learning_rate: Any) -> Update:
+            step = Step(number, learning_rate, layout.dtype)
+            return self.decayed_update(Group(layout, gradient, weights, state, step))
+
+        return tf.function(update, jit_compile=True, autograph=False)
+
+    def _uncount(self) -> None:
+        """Take back the step that Keras will count, as its LossScaleOptimizer counts none that it skips."""
+        self._iterations.assign_sub(self.gradient_accumulation_steps or 1)
+
+    # Mended parts of Keras's base class.
+
+    def _get_current_learning_rate(self) -> Any:
+        # Keras passes `_iterations`, which counts batches also where several make one update.
+        if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            return self._learning_rate(self.iterations)
+        return super()._get_current_learning_rate()
+
     def _apply_weight_decay(self, variables: Sequence) -> None:
-        """Do nothing: Keras decays all variables by `p -= lr wd p` before `update_step`."""
+        """Do nothing: Keras decays all variables before `update`, also in a step that is skipped."""
+
+    def _clip_gradients(self, grads: Sequence) -> Sequence:
+        """Do nothing: this comes before the sum over replicas."""
+        return grads
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments and what is excluded from weight decay."""
@@ -94,3 +265,7 @@ class Optimizer(keras.optimizers.Optimizer):
         optimizer = super().from_config(config, custom_objects)
         optimizer.exclude_from_weight_decay(var_names=excluded)
         return optimizer
+
+
+def _native(variable: Any) -> Any:
+    return variable.value if isinstance(variable, keras.Variable) else variable

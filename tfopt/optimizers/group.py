@@ -1,0 +1,132 @@
+"""Groups of variables that are updated together: small ones laid end to end, large ones singly.
+
+A step over many small tensors costs the launch of its operations, not arithmetic: 200 biases joined to one
+vector take a third of the time and a fifth of the tracing. Joining large ones only costs copies.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+JOINED_BELOW = 16_384
+"""Variables with fewer entries are joined."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Which variables make up a group, and where each begins.
+
+    Attributes:
+        indices: positions of the variables in the list that the optimizer was built with.
+        shapes: their shapes.
+        dtype: of the computation: float32 for variables of half precision.
+        decays: whether weight decay applies to them.
+        joined: several laid end to end, as a vector; otherwise one as it is.
+    """
+
+    indices: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: str
+    decays: bool
+    joined: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the gradient, of the weights and of state that holds a number for each weight."""
+        return (sum(self.sizes),) if self.joined else self.shapes[0]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of entries of each variable."""
+        return tuple(math.prod(shape) for shape in self.shapes)
+
+    def join(self, tensors: Sequence) -> tf.Tensor:
+        """Return the variables' tensors as one, in the dtype of the computation."""
+        if not self.joined:
+            return tf.cast(tensors[0], self.dtype)
+        return tf.concat([tf.reshape(tf.cast(t, self.dtype), [-1]) for t in tensors], axis=0)
+
+    def split(self, tensor: tf.Tensor) -> list[tf.Tensor]:
+        """Return the part of each variable, in its shape."""
+        if not self.joined:
+            return [tensor]
+        parts = tf.split(tensor, self.sizes)
+        return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+
+class Step:
+    """The figures of one update, in the dtype of a computation.
+
+    Attributes:
+        number: 1 for the first update.
+        learning_rate: of this update.
+    """
+
+    def __init__(self, number: tf.Tensor, learning_rate: tf.Tensor, dtype: str) -> None:
+        self.number = tf.cast(number, dtype)
+        self.learning_rate = tf.cast(learning_rate, dtype)
+
+    def bias_correction(self, beta: float) -> tf.Tensor:
+        """Return `1 - beta^number`: the weight that an average started at zero has gathered."""
+        # expm1 keeps the digits that 1 - beta^t loses near beta^t = 1.
+        return -tf.math.expm1(self.number * (math.log(beta) if beta else -math.inf))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Group:
+    """What an update rule is given of one group.
+
+    Attributes:
+        layout: the variables.
+        gradient: of shape `layout.shape`, as all tensors here, without duplicate rows, finite.
+        weights: before the update.
+        state: by slot.
+        step: figures that all groups share.
+    """
+
+    layout: Layout
+    gradient: tf.Tensor
+    weights: tf.Tensor
+    state: Mapping[str, tf.Tensor]
+    step: Step
+
+    def sum(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the sum of `x` over each variable by itself, broadcastable to `x`."""
+        if not self.layout.joined:
+            return tf.reduce_sum(x)
+        sizes = self.layout.sizes
+        owner = tf.repeat(tf.range(len(sizes)), sizes)
+        return tf.gather(tf.math.unsorted_segment_sum(x, owner, len(sizes)), owner)
+
+    def mean(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the mean of `x` over each variable by itself, broadcastable to `x`."""
+        return self.sum(x) / self.sum(tf.ones_like(x))
+
+    def norm(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the L2 norm of `x` over each variable by itself, broadcastable to `x`."""
+        return tf.sqrt(self.sum(tf.square(x)))
+
+
+def layouts(
+    variables: Sequence[keras.Variable],
+    decays: Callable[[keras.Variable], bool],
+    joins: Callable[[keras.Variable], bool],
+) -> Iterator[Layout]:
+    """Yield the groups of `variables`: of each dtype, what `joins` says and what decays alike is joined."""
+    together: dict[tuple[str, bool], list[int]] = {}
+    for index, variable in enumerate(variables):
+        if getattr(variable, "overwrite_with_gradient", False):
+            continue
+        dtype = keras.backend.result_type(variable.dtype, "float32")
+        if joins(variable) and math.prod(variable.shape) < JOINED_BELOW:
+            together.setdefault((dtype, decays(variable)), []).append(index)
+        else:
+            yield Layout((index,), (tuple(variable.shape),), dtype, decays(variable), joined=False)
+    for (dtype, decay), indices in together.items():
+        shapes = tuple(tuple(variables[i].shape) for i in indices)
+        yield Layout(tuple(indices), shapes, dtype, decay, joined=True)
