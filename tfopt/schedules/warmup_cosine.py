@@ -1,21 +1,22 @@
 """Linear warm-up, then a half cosine."""
 
-import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments
+from tfopt.schedules import _arguments, _shapes
+from tfopt.schedules._schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
-class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+class WarmupCosine(Schedule):
     """Raises the rate linearly to a peak, then lowers it along half a cosine; constant afterwards.
 
-    Steps are optimizer updates. Keras's own optimizers hand a schedule the number of batches instead: with
-    their `gradient_accumulation_steps=k`, give `k` times the steps. tfopt's optimizers count updates.
+    Equals optax's `warmup_cosine_decay_schedule(init_value, peak_value, warmup_steps, decay_steps,
+    end_value)`, whose `decay_steps` is our `total_steps`, and Hugging Face's
+    `get_cosine_schedule_with_warmup`, which rises again after its end.
 
     Reference: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017, arXiv
     1608.03983), equation 5 with one period; Goyal et al., Accurate, Large Minibatch SGD (2017, arXiv
@@ -49,41 +50,22 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         final_learning_rate: float = 0.0,
         name: str = "WarmupCosine",
     ) -> None:
-        super().__init__()
+        super().__init__(name)
         self.peak_learning_rate = _arguments.rate(name, "peak_learning_rate", peak_learning_rate)
         self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
         self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
         self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
         self.total_steps = _arguments.steps(name, "total_steps", total_steps, at_least=1)
-        self.name = name
         if self.warmup_steps >= self.total_steps:
             raise InvalidArgumentError(
                 f"{name}: expected warmup_steps < total_steps (which includes the warm-up), got "
                 f"warmup_steps={warmup_steps} and total_steps={total_steps}. Train longer or warm up less."
             )
 
-    def __call__(self, step: Any) -> Any:
-        """Return the float32 rate of update `step` (0, 1, ...; a scalar or an array of any shape)."""
-        with keras.name_scope(self.name):
-            step = ops.cast(step, "float32")
-            rise = step / max(self.warmup_steps, 1)
-            warmup = (
-                self.initial_learning_rate + (self.peak_learning_rate - self.initial_learning_rate) * rise
-            )
-            decay = ops.clip((step - self.warmup_steps) / (self.total_steps - self.warmup_steps), 0.0, 1.0)
-            remaining = 0.5 * (1.0 + ops.cos(math.pi * decay))
-            cosine = (
-                self.final_learning_rate + (self.peak_learning_rate - self.final_learning_rate) * remaining
-            )
-            return ops.where(step < self.warmup_steps, warmup, cosine)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            "peak_learning_rate": self.peak_learning_rate,
-            "warmup_steps": self.warmup_steps,
-            "total_steps": self.total_steps,
-            "initial_learning_rate": self.initial_learning_rate,
-            "final_learning_rate": self.final_learning_rate,
-            "name": self.name,
-        }
+    def _rate(self, step: Any) -> Any:
+        warmup = _shapes.rise(
+            "linear", self.initial_learning_rate, self.peak_learning_rate, step / max(self.warmup_steps, 1)
+        )
+        progress = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
+        decay = _shapes.fall("cosine", self.peak_learning_rate, self.final_learning_rate, progress)
+        return ops.where(step < self.warmup_steps, warmup, decay)

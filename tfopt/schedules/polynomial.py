@@ -1,0 +1,55 @@
+"""A power of what is left of the training."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfopt.schedules import _arguments
+from tfopt.schedules._schedule import Schedule
+
+
+@keras.saving.register_keras_serializable(package="tfopt")
+class Polynomial(Schedule):
+    """Takes the rate from one value to another along (1 - t / decay_steps)^power; constant afterwards.
+
+    Equals torch's `PolynomialLR(total_iters, power)` with `decay_steps=total_iters`; optax's
+    `polynomial_schedule(init_value, end_value, power, transition_steps)`; Keras's `PolynomialDecay`
+    without `cycle`, whose `end_learning_rate` is our `final_learning_rate`. Hugging Face's
+    `get_polynomial_decay_schedule_with_warmup(W, N, lr_end, power)` is this one with `decay_steps=N - W`
+    inside `Warmup(..., warmup_steps=W)`.
+
+    Args:
+        initial_learning_rate: the rate of the first update, >= 0.
+        decay_steps: updates until `final_learning_rate`, >= 1.
+        power: > 0; 1 is linear, a higher one falls fast at first.
+        final_learning_rate: the rate at `decay_steps` and after it, >= 0.
+        name: a name for the graph.
+
+    Raises:
+        InvalidArgumentError: an argument is out of its range.
+
+    Example:
+        >>> schedule = Polynomial(0.1, decay_steps=80, power=2.0)
+        >>> [round(float(schedule(step)), 4) for step in (0, 40, 80)]
+        [0.1, 0.025, 0.0]
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        *,
+        decay_steps: int,
+        power: float = 1.0,
+        final_learning_rate: float = 0.0,
+        name: str = "Polynomial",
+    ) -> None:
+        super().__init__(name)
+        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
+        self.decay_steps = _arguments.steps(name, "decay_steps", decay_steps, at_least=1)
+        self.power = _arguments.positive(name, "power", power)
+
+    def _rate(self, step: Any) -> Any:
+        left = ops.power(ops.clip(1.0 - step / self.decay_steps, 0.0, 1.0), self.power)
+        return self.final_learning_rate + (self.initial_learning_rate - self.final_learning_rate) * left
