@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tfopt
+from tfopt import graph
 from tfopt.data import from_arrays
 from tfopt.errors import InvalidArgumentError, InvariantError, RunError, StageOrderError, VerificationError
 from tfopt.pipeline import Pipeline, Run, run_folder
@@ -313,3 +314,28 @@ def test_what_is_refused_before_any_training(blobs, tmp_path):
     with pytest.raises(StageOrderError):
         Pipeline([tfopt.stages.QuantizeAware(), Prune(0.5)])
     assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True)
+class Watch(Stage):
+    """Trains, and says whether batch normalization was fused before and after."""
+
+    title: ClassVar[str] = "watched"
+
+    def apply(self, model, context):
+        before = graph.is_fused(model)
+        context.fit(model, epochs=1)
+        context.record["fused"] = [before, graph.is_fused(model)]
+        return model
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_every_stage_of_a_run_trains_as_its_first_model_does(fused, blobs, tmp_path):
+    images = from_arrays(np.resize(blobs.x_train, (90, 2, 2, 6)), np.arange(90) % 3, name="images")
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.BatchNormalization(), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
+    first = keras.Sequential([keras.Input((2, 2, 6)), *layers], name="normalized")
+    first = tfopt.fuse_batch_norm(first) if fused else first
+    first.compile("sgd", "sparse_categorical_crossentropy")
+    run = Pipeline([Watch(), Watch()]).run(first, images, out=tmp_path, quiet=True)
+    assert [stage["fused"] for stage in run.record["stages"][1:]] == [[False, fused]] * 2

@@ -1,5 +1,6 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
+from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.rebuild import Copier, copy, replay
 from tfopt.graph.walk import Node, layers, nodes, require_functional, unwrapped
@@ -8,6 +9,9 @@ __all__ = [
     "Copier",
     "Node",
     "copy",
+    "fuse_batch_norm",
+    "fuse_in_place",
+    "is_fused",
     "is_quantized",
     "layers",
     "lower",

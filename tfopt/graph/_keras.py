@@ -1,8 +1,8 @@
-"""The one place that reads Keras's private record of a functional model.
+"""The one place that reads Keras's private record of a functional model, and of the layers in a layer.
 
 Keras keeps the calls that made a functional model in `Function._nodes_by_depth` and gives no public way
 to read them; `clone_model(call_function=...)` shows one call at a time, without its consumers, and does
-not open nested models.
+not open nested models. The layers that a layer holds are in `Layer._layers`; only a model's are public.
 """
 
 from collections.abc import Iterator
@@ -31,3 +31,8 @@ def structure(model: keras.Model) -> tuple[Any, Any]:
     """Return the symbolic inputs and outputs as the model was given them: tensor, list, tuple or dict."""
     inner = functional(model)
     return inner.input, inner.output
+
+
+def sublayers(layer: keras.Layer) -> list[keras.Layer]:
+    """Return every layer inside `layer`, at any depth, each once."""
+    return layer._flatten_layers(include_self=False)

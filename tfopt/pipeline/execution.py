@@ -113,6 +113,7 @@ class _Execution:
             batch_size=self.plan.batch_size,
             strategy=self.plan.strategy,
             display=self.display,
+            fused=graph.is_fused(self.plan.model),
         )
         # From the file and this seed on, a stage depends on nothing that the process did before, so
         # that one which is resumed cannot differ.

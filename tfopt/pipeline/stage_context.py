@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt import graph
 from tfopt.callbacks import GradientMonitor
 from tfopt.data.dataset import Dataset
 from tfopt.pipeline import checkpoint
@@ -38,6 +39,7 @@ class StageContext:
         batch_size: samples a step, over all replicas.
         strategy: under which to train.
         display: shows the progress.
+        fused: whether to train with fused batch normalization, which a model loses in its file.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class StageContext:
         batch_size: int,
         strategy: tf.distribute.Strategy,
         display: Display,
+        fused: bool = False,
     ) -> None:
         self.data = data
         self.seed = seed
@@ -66,6 +69,7 @@ class StageContext:
         self._batch_size = batch_size
         self._strategy = strategy
         self._display = display
+        self._fused = fused
         self._checkpoints: list[Path] = []
 
     def fit(
@@ -87,6 +91,8 @@ class StageContext:
         self._checkpoints.append(path)
         found = checkpoint.Checkpoint.read(path)
         first = 0 if found is None else epochs if found.stopped else found.epoch
+        if self._fused:
+            graph.fuse_in_place(model)
         with self._strategy.scope():
             self._compilation.compile(model, steps * epochs)
 

@@ -9,7 +9,7 @@ import keras
 
 from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
-from tfopt.graph import Copier, Node, is_quantized, nodes, replay
+from tfopt.graph import Copier, Node, fuse_in_place, is_quantized, nodes, replay
 from tfopt.quantization.activation_quantizer import ActivationQuantizer, FixedQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.operations import Kind, kind
@@ -149,4 +149,5 @@ def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
     inputs = iter(model.inputs)
     result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new))
     copier.copy_weights()
+    fuse_in_place(result)
     return result
