@@ -14,8 +14,8 @@ ROOT = Path(tfopt.__file__).parent
 
 ORDER = [
     "_version", "errors", "rules", "files", "report", "data", "graph", "schedules", "clipping", "measure",
-    "optimizers", "pruning", "callbacks", "quantization", "export", "distribute", "stages", "pipeline",
-    "recipe_file", "recipe", "search", "cli",
+    "optimizers", "pruning", "trainers", "callbacks", "quantization", "export", "distribute", "stages",
+    "pipeline", "recipe_file", "recipe", "search", "cli",
 ]  # fmt: skip
 """A package may import those that stand before it."""
 

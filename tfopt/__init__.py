@@ -31,9 +31,11 @@ _PACKAGES = (
     "schedules",
     "search",
     "stages",
+    "trainers",
 )
 
 _NAMES = {
+    "fuse_batch_norm": "tfopt.graph",
     "prune": "tfopt.pruning",
     "quantize_aware": "tfopt.quantization",
     "to_tflite": "tfopt.export",

@@ -17,6 +17,10 @@ class DataError(TfoptError, ValueError):
     """A dataset is missing, unreadable, empty, or holds values that training cannot use."""
 
 
+class NonFiniteError(TfoptError, ArithmeticError):
+    """A loss or a gradient became NaN or infinite while training."""
+
+
 class UnsupportedModel(TfoptError, ValueError):
     """A model is of a kind that tfopt cannot read as a graph of operations."""
 
@@ -31,6 +35,10 @@ class StageOrderError(TfoptError, ValueError):
 
 class InvariantError(TfoptError, RuntimeError):
     """A later stage broke what an earlier one had made, such as the zeros of a pruned kernel."""
+
+
+class TrainingError(TfoptError, RuntimeError):
+    """Training cannot go on, as when no gradient is finite any more."""
 
 
 class ConversionError(TfoptError, RuntimeError):

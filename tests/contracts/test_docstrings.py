@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from tfopt import callbacks, optimizers, schedules
+from tfopt import callbacks, optimizers, schedules, trainers
 
-PACKAGES = (optimizers, schedules, callbacks)
+PACKAGES = (optimizers, schedules, callbacks, trainers)
 OBJECTS = {name: getattr(package, name) for package in PACKAGES for name in package.__all__}
 EXAMPLES = {name: kind for name, kind in OBJECTS.items() if ">>>" in (kind.__doc__ or "")}
 
