@@ -16,6 +16,7 @@ import numpy as np
 
 import tfopt
 from tfopt import optimizers as ours
+from tfopt.optimizers import schedule_free
 
 TARGET = 0.97
 BATCH = 64
@@ -51,7 +52,10 @@ OURS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "ADOPT": (ours.ADOPT, ADAM),
     "DAdaptAdam": (ours.DAdaptAdam, (1.0,)),
     "FactoredAdam": (ours.FactoredAdam, ADAM),
-    "LARS": (lambda rate: ours.LARS(rate, exclude=("bias", "gamma", "beta")), (3.0, 10.0, 30.0)),
+    "LARS": (
+        lambda rate: ours.LARS(rate, exclude_from_layer_adaptation=("bias", "gamma", "beta")),
+        (3.0, 10.0, 30.0),
+    ),
     "MARS": (ours.MARS, ADAM),
     "Momentum": (lambda rate: ours.Momentum(rate, debias=True), (0.3, 1.0, 3.0)),
     "NadamW": (ours.NadamW, ADAM),
@@ -63,9 +67,9 @@ OURS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "Shampoo": (ours.Shampoo, ADAM),
     "SOAP": (ours.SOAP, ADAM),
     "StableAdamW": (ours.StableAdamW, ADAM),
-    "AdamW8bit": (lambda rate: ours.AdamW8bit(rate, min_8bit_size=0), ADAM),
-    "Lion8bit": (lambda rate: ours.Lion8bit(rate, min_8bit_size=0), SIGN),
-    "SGDM8bit": (lambda rate: ours.SGDM8bit(rate, min_8bit_size=0), SGD),
+    "AdamW8bit": (lambda rate: ours.AdamW8bit(rate, min_8bit_size=1), ADAM),
+    "Lion8bit": (lambda rate: ours.Lion8bit(rate, min_8bit_size=1), SIGN),
+    "SGDM8bit": (lambda rate: ours.SGDM8bit(rate, min_8bit_size=1), SGD),
     "Cautious(Adam)": (lambda rate: ours.Cautious(keras.optimizers.Adam(rate)), ADAM),
     "GradientCentralization(SGD 0.9)": (lambda rate: ours.GradientCentralization(_sgdm(rate)), SGD),
     "LayerwiseLearningRate(Adam, 0.9)": (
@@ -131,7 +135,7 @@ class Contestant:
             variable.assign(value)
         self.model.optimizer.learning_rate = rate
         until, callbacks = UntilTarget(), []
-        if isinstance(self.model.optimizer, tfopt.optimizers.ScheduleFree):
+        if isinstance(self.model.optimizer, schedule_free.ScheduleFree):
             callbacks = [tfopt.callbacks.EvaluateAtAverage()]
         order = np.random.default_rng(seed).permutation(len(self.data.y_train))
         keras.utils.set_random_seed(seed)

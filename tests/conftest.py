@@ -12,6 +12,14 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def pytest_collection_modifyitems(items):
+    """Keep the tests of one file in one process, and of the long contract tables those of one row."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        row = parameters.get("make", "") if item.path.parent.name == "contracts" else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.relative_to(item.config.rootpath)} {row}"))
+
+
 @pytest.fixture(scope="session")
 def digits():
     """The handwritten digits that scikit-learn ships."""

@@ -3,6 +3,7 @@
 import inspect
 
 import keras
+import numpy as np
 import pytest
 
 from tfopt.callbacks import GradientMonitor, _optimizer_hook
@@ -29,3 +30,26 @@ def test_another_keras_is_a_clear_error(monkeypatch):
     monitor.set_model(model)
     with pytest.raises(UnsupportedModel, match=r"SGD has no _gone.*Keras 3\.15"):
         monitor.on_train_begin()
+
+
+def test_keras_still_raises_where_replicas_accumulate(two_devices):
+    """When it no longer does, `tfopt.optimizers.replicated_accumulation` can go."""
+    with two_devices.scope():
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2), "mse")
+    with pytest.raises(RuntimeError, match="merge_call"):
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), batch_size=2, verbose=0)
+
+
+def test_does_what_nadam_does_besides():
+    """Its method that the hook hides keeps a product of momenta."""
+
+    def trained(*callbacks):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.Nadam(0.1), "mse")
+        model.fit(np.eye(2), np.ones((2, 1)), epochs=4, verbose=0, callbacks=list(callbacks))
+        return model.get_weights()
+
+    for ours, plain in zip(trained(GradientMonitor()), trained(), strict=True):
+        np.testing.assert_array_equal(ours, plain)

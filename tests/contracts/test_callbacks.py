@@ -17,15 +17,50 @@ CALLBACKS = {
     **{
         f"GradientClipping {method}": (lambda method=method: callbacks.GradientClipping(method, 0.02), True)
         for method in METHODS
+        if method != "zclip"
     },
+    "GradientClipping zclip": (
+        lambda: callbacks.GradientClipping("zclip", 0.02, warmup_steps=2, max_grad_norm=0.1),
+        True,
+    ),
+    "GradientClipping by a schedule": (
+        lambda: callbacks.GradientClipping("norm", lambda update: 0.01 if update < 4 else 0.02),
+        True,
+    ),
+    "GradientClipping by rules": (
+        lambda: callbacks.GradientClipping(
+            "zclip", 0.02, warmup_steps=2, rules={"hidden": ("autoclip", 5.0), "head": None}
+        ),
+        True,
+    ),
 }
 # callback, arguments, and what the message says
 BAD_ARGUMENTS = [
     ("GradientClipping", ("agc",), {}, "choose one of value, norm, global_norm, adaptive"),
+    ("GradientClipping", (None,), {}, "choose one of"),
     ("GradientClipping", ("norm", 0.0), {}, "threshold > 0"),
+    ("GradientClipping", ("norm", True), {}, "threshold > 0"),
     ("GradientClipping", ("norm", float("nan")), {}, "threshold > 0"),
     ("GradientClipping", ("norm", "1"), {}, "threshold > 0"),
     ("GradientClipping", ("norm",), {"rules": {"head": -1.0}}, "'head'"),
+    ("GradientClipping", ("norm",), {"rules": {"head": ("agc", 1.0)}}, "'agc' in the rule 'head'"),
+    ("GradientClipping", ("norm",), {"rules": {"head": ("norm", 1.0, 2.0)}}, r"\(method, threshold\) in the"),
+    ("GradientClipping", ("norm", lambda update: -1.0), {}, "schedule of thresholds >= 0"),
+    ("GradientClipping", ("norm", lambda update: None), {}, "one number"),
+    ("GradientClipping", ("autoclip", 101.0), {}, "<= 100 for 'autoclip'"),
+    ("GradientClipping", ("autoclip",), {"history": 0}, "history"),
+    ("GradientClipping", ("norm",), {"history": 5}, "no option 'history'; it takes none"),
+    ("GradientClipping", ("zclip",), {"beta": 0.9}, "no option 'beta'; it takes alpha"),
+    ("GradientClipping", ("zclip",), {"alpha": 1.0}, r"alpha in \[0, 1\)"),
+    ("GradientClipping", ("zclip",), {"warmup_steps": 0}, "warmup_steps"),
+    ("GradientClipping", ("zclip",), {"mode": "median"}, "zscore, percentile"),
+    ("GradientClipping", ("zclip",), {"clip_option": "median"}, "adaptive_scaling, mean"),
+    ("GradientClipping", ("zclip",), {"max_grad_norm": -1.0}, "max_grad_norm > 0"),
+    ("GradientClipping", ("zclip",), {"epsilon": None}, "epsilon > 0"),
+    ("GradientClipping", ("zclip",), {"skip_update_on_spike": 1}, "True or False"),
+    ("GradientClipping", ("norm",), {"max_nonfinite_steps": 0}, "max_nonfinite_steps >= 1"),
+    ("GradientMonitor", (0,), {}, "interval >= 1"),
+    ("GradientMonitor", ("often",), {}, "interval >= 1"),
 ]
 
 RANDOM = np.random.default_rng(0)
@@ -105,6 +140,16 @@ def test_accumulated_batches_equal_one_large_batch(make):
 
     large = train(classifier(), make(), batch_size=16)
     assert distance(large, train(classifier(accumulating), make(), batch_size=4)) < 2e-6
+
+
+def test_replicas_accumulate_batches(make, two_devices):
+    """Keras alone raises here."""
+
+    def accumulating():
+        return keras.optimizers.AdamW(0.02, gradient_accumulation_steps=2, use_ema=True, ema_momentum=0.9)
+
+    one = train(classifier(accumulating), make())
+    assert distance(one, train(classifier(accumulating, strategy=two_devices), make())) < 2e-6
 
 
 def test_loss_scale_does_not_matter(make):

@@ -26,3 +26,15 @@ def replay():
 def deviation():
     """A function: largest difference of two paths of a parameter, as a share of the largest movement."""
     return lambda ours, theirs: np.abs(ours - theirs).max() / np.abs(theirs - theirs[0]).max()
+
+
+@pytest.fixture
+def rough():
+    """A start (4, 3) and 25 gradients: of 1e-6 to 100, a spike, and entries that are zero always or later."""
+    random = np.random.default_rng(0)
+    start, gradients = random.normal(size=(4, 3)), random.normal(size=(25, 4, 3))
+    gradients *= np.array([1e-6, 1.0, 1e2])
+    gradients[10] *= 50
+    gradients[5:, 2] = 0
+    gradients[:, 0, 0] = 0
+    return start, gradients

@@ -3,7 +3,7 @@
 This module alone touches the private methods of Keras's optimizers for that, as there is no public way:
 `apply` sees the gradients of one replica and one batch, still with the loss scale, and a callback sees none.
 `_backend_update_step` is called with exactly those that are to be applied, and a callable of that name on the
-instance hides the method of the class.
+instance hides the method of the class. So does one that lets several replicas accumulate gradients.
 """
 
 from __future__ import annotations
@@ -17,22 +17,57 @@ import tensorflow as tf
 
 from tfopt.clipping.slices import Gradient, l2_norm, sum_duplicates
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
+from tfopt.optimizers import Optimizer, replicated_accumulation
 
 _PATCHED = "_backend_update_step"
-_PRIVATE = (_PATCHED, "_all_reduce_sum_gradients", "_distributed_tf_update_step", "_iterations")
+_PRIVATE = (
+    _PATCHED,
+    "_all_reduce_sum_gradients",
+    "_distributed_tf_update_step",
+    *replicated_accumulation.PRIVATE,
+)
 
-Transform = Callable[[list[Gradient], Sequence], list[Gradient]]
-Observer = Callable[[list[Gradient], list[Gradient], tf.Tensor], None]
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Update:
+    """One update of one optimizer, while the training step is traced.
+
+    Attributes:
+        optimizer: the optimizer whose rule it is.
+        index: its place among the optimizers of the model.
+        variables: what is to be updated.
+        gradients: of these, before all transforms.
+        norm: the norm of all of them; not finite where an entry is not.
+        learning_rate: the rate of this update.
+        figures: where transforms put what observers may want to show.
+    """
+
+    optimizer: keras.optimizers.Optimizer
+    index: int
+    variables: Sequence
+    gradients: list[Gradient]
+    norm: tf.Tensor
+    learning_rate: Any
+    figures: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+
+    @property
+    def finite(self) -> tf.Tensor:
+        """Whether all gradients are finite."""
+        return tf.math.is_finite(self.norm)
+
+
+Transform = Callable[[Update, list[Gradient]], list[Gradient]]
+Observer = Callable[[Update, list[Gradient]], Callable[[], None] | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Link:
-    """What one callback does with the gradients of an update, traced into the training step.
+    """What one callback does with an update, traced into the training step in replica context.
 
     Attributes:
         owner: the callback.
-        transform: (gradients, variables) -> gradients; an update whose norm is not finite is then skipped.
-        observe: (gradients before all transforms, after them, norm before); runs in replica context.
+        transform: (update, gradients) -> gradients; an update whose norm is not finite is then skipped.
+        observe: (update, gradients after all transforms) -> what to do when it has been applied, if anything.
     """
 
     owner: keras.callbacks.Callback
@@ -43,10 +78,15 @@ class Link:
 class UpdateHook:
     """Stands in for one optimizer's `_backend_update_step` and runs the links of one `fit`."""
 
-    def __init__(self, optimizer: keras.optimizers.Optimizer, fit: Any) -> None:
+    def __init__(self, optimizer: keras.optimizers.Optimizer, index: int, scaler: Any, fit: Any) -> None:
         self.optimizer = optimizer
+        self.index = index
+        self.scaler = scaler
         self.fit = fit
         self.links: list[Link] = []
+        # tfopt's optimizers, and any in a wrapper of tfopt's, accumulate over replicas by themselves.
+        mended = isinstance(optimizer, Optimizer) or replicated_accumulation.METHOD in vars(optimizer)
+        self.accumulates = not mended
 
     @property
     def transforms(self) -> list[Transform]:
@@ -59,19 +99,30 @@ class UpdateHook:
         reduced = self.optimizer._all_reduce_sum_gradients(list(zip(gradients, targets, strict=True)))
         # Two replicas can hold slices of the same row, so this comes after the sum.
         before = after = [sum_duplicates(gradient) for gradient, _ in reduced]
-        norm = l2_norm(before)
+        update = Update(
+            optimizer=self.optimizer,
+            index=self.index,
+            variables=variables,
+            gradients=before,
+            norm=l2_norm(before),
+            learning_rate=learning_rate,
+        )
         for transform in self.transforms:
-            after = transform(after, variables)
-        for link in self.links:
-            if link.observe:
-                link.observe(before, after, norm)
+            after = transform(update, after)
+        finish = [link.observe(update, after) for link in self.links if link.observe]
+        # Nadam's method, which this one hides, also multiplies up its momenta. With nothing to update, it
+        # does only that.
+        type(self.optimizer)._backend_update_step(self.optimizer, [], [], learning_rate)
         tf.__internal__.distribute.interim.maybe_merge_call(
             self._update if self.transforms else self._update_always,
             tf.distribute.get_strategy(),
             list(zip(after, targets, strict=True)),
             learning_rate,
-            tf.math.is_finite(norm),
+            update.finite,
         )
+        for last in finish:
+            if last is not None:
+                last()
 
     def _update_always(self, strategy: Any, pairs: list, learning_rate: Any, _: Any) -> None:
         self.optimizer._distributed_tf_update_step(strategy, pairs, learning_rate)
@@ -82,16 +133,20 @@ class UpdateHook:
         tf.cond(
             finite,
             lambda: self.optimizer._distributed_tf_update_step(strategy, pairs, learning_rate),
-            self._uncount,
+            self._skip,
         )
 
-    def _uncount(self) -> None:
+    def _skip(self) -> None:
         """Take back the step that Keras will count, for its LossScaleOptimizer counts none that it skips."""
         self.optimizer._iterations.assign_sub(self.optimizer.gradient_accumulation_steps or 1)
+        if self.scaler is not None:
+            # It looks at the first replica only, and would keep a scale at which another one overflows.
+            self.scaler.step_counter.assign(0)
+            self.scaler.dynamic_scale.assign(self.scaler.dynamic_scale * 0.5)
 
 
 def rules_of(optimizer: keras.optimizers.Optimizer) -> Iterator[keras.optimizers.Optimizer]:
-    """Yield the optimizers that update variables: itself, or those in a loss scaler or MultiOptimizer."""
+    """Yield the optimizers that update variables: itself, or those in a wrapper or MultiOptimizer."""
     inner = getattr(optimizer, "inner_optimizer", None)
     several = getattr(optimizer, "optimizers", None)
     if inner is not None:
@@ -103,6 +158,20 @@ def rules_of(optimizer: keras.optimizers.Optimizer) -> Iterator[keras.optimizers
         yield optimizer
 
 
+def scaler_of(model: keras.Model) -> keras.optimizers.LossScaleOptimizer | None:
+    """Return the optimizer that scales the loss of `model`, or `None`; Keras puts it around all others."""
+    optimizer = model.optimizer
+    return optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else None
+
+
+def require_optimizer(owner: keras.callbacks.Callback) -> None:
+    """Raise `InvalidArgumentError` where the model of `owner` is not compiled with an optimizer."""
+    if getattr(owner.model, "optimizer", None) is None:
+        raise InvalidArgumentError(
+            f"{type(owner).__name__} needs a model with an optimizer: call model.compile(optimizer=...)."
+        )
+
+
 def attach(link: Link) -> list[UpdateHook]:
     """Let `link` take part in the training of its owner's model; call it in `on_train_begin`.
 
@@ -111,15 +180,13 @@ def attach(link: Link) -> list[UpdateHook]:
         UnsupportedModel: the optimizer lacks the methods that Keras 3.15's have.
     """
     model, fit = link.owner.model, link.owner.params
-    if getattr(model, "optimizer", None) is None:
-        raise InvalidArgumentError(
-            f"{type(link.owner).__name__} needs a model with an optimizer: call model.compile(optimizer=...)."
-        )
+    require_optimizer(link.owner)
     if model.built and not model.optimizer.built:
         # A MultiOptimizer does not know its optimizers before.
         with model.distribute_strategy.scope():
             model.optimizer.build(model.trainable_variables)
-    hooks = [_hook(optimizer, fit) for optimizer in rules_of(model.optimizer)]
+    scaler = scaler_of(model)
+    hooks = [_hook(optimizer, i, scaler, fit) for i, optimizer in enumerate(rules_of(model.optimizer))]
     if not hooks:
         raise InvalidArgumentError(
             f"{type(link.owner).__name__} cannot see into the MultiOptimizer of a model that is not built: "
@@ -127,7 +194,7 @@ def attach(link: Link) -> list[UpdateHook]:
         )
     for hook in hooks:
         hook.links = [*(other for other in hook.links if other.owner is not link.owner), link]
-    _retrace(model)
+    retrace(model)
     return hooks
 
 
@@ -140,10 +207,17 @@ def detach(owner: keras.callbacks.Callback) -> None:
         hook.links = [link for link in hook.links if link.owner is not owner]
         if not hook.links:
             del vars(optimizer)[_PATCHED]
-    _retrace(owner.model)
+            if hook.accumulates:
+                del vars(optimizer)[replicated_accumulation.METHOD]
+    retrace(owner.model)
 
 
-def _hook(optimizer: keras.optimizers.Optimizer, fit: Any) -> UpdateHook:
+def retrace(model: keras.Model) -> None:
+    """Drop the compiled training step, which holds the update as it was when it was traced."""
+    model.make_train_function(force=True)
+
+
+def _hook(optimizer: keras.optimizers.Optimizer, index: int, scaler: Any, fit: Any) -> UpdateHook:
     missing = [name for name in _PRIVATE if not hasattr(optimizer, name)]
     if missing:
         raise UnsupportedModel(
@@ -154,11 +228,9 @@ def _hook(optimizer: keras.optimizers.Optimizer, fit: Any) -> UpdateHook:
     # All callbacks of one fit() share their `params`. Others are left over from a fit() that an error or a
     # Ctrl-C ended before on_train_end.
     if hook is None or hook.fit is not fit:
-        hook = UpdateHook(optimizer, fit)
+        left, hook = hook, UpdateHook(optimizer, index, scaler, fit)
+        hook.accumulates = hook.accumulates or (left is not None and left.accumulates)
         vars(optimizer)[_PATCHED] = hook
+        if hook.accumulates:
+            replicated_accumulation.stand_in(optimizer)
     return hook
-
-
-def _retrace(model: keras.Model) -> None:
-    """Drop the compiled training step, which holds the update as it was when it was traced."""
-    model.make_train_function(force=True)

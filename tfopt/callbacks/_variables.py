@@ -1,5 +1,7 @@
 """Variables of a model by layer path, and variables that callbacks hold during one training."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -21,15 +23,13 @@ def layer_paths(model: keras.Model, prefix: str = "") -> dict[int, str]:
     return paths
 
 
-def replicated(
-    model: keras.Model, name: str, value: float | list[float], *, per_replica: bool = False
-) -> keras.Variable:
+def replicated(model: keras.Model, name: str, value: Any, *, per_replica: bool = False) -> keras.Variable:
     """Return a float32 variable that the training step of `model` can use.
 
     Args:
         model: a compiled model, for its `tf.distribute` strategy.
         name: the variable's name.
-        value: the initial value.
+        value: the initial value, a number or nested lists or an array of numbers.
         per_replica: each replica has its own, of which the first is read. Only such a one can be assigned to
             in a replica without waiting for the others, and so inside `tf.cond`.
     """

@@ -1,9 +1,12 @@
-"""What the gradients do during training, in the logs of each epoch."""
+"""What the gradients do during training, in the logs of each epoch and in TensorBoard."""
 
 # ruff: noqa: ARG002 (Keras calls its callbacks with more than each needs)
 
 from __future__ import annotations
 
+import numbers
+import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,8 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.callbacks import _optimizer_hook
+from tfopt.callbacks._layer_figures import LayerFigures
 from tfopt.callbacks._variables import replicated
 from tfopt.clipping.slices import Gradient, l2_norm, values
+from tfopt.errors import InvalidArgumentError
 
 _FIGURES = ("updates", "norm", "clipped_norm", "clip_rate", "nonfinite")
 
@@ -29,34 +34,76 @@ class GradientMonitor(keras.callbacks.Callback):
     - `learning_rate`: of the next update; `learning_rate_NAME` for each optimizer of a
       `keras.optimizers.MultiOptimizer`, of which each counts as updates of its own.
     - `nonfinite_steps`: updates whose gradients held inf or NaN (or a norm beyond float32, 1e19).
+    - `loss_scale`: of a `LossScaleOptimizer`, which halves it at each update that it skips itself; those are
+      not among the `nonfinite_steps`.
+    - `update_ratio`: norm of the change of all weights relative to the norm of the weights; about 1e-3 is
+      usual. Mean over the updates that are measured: the first of an epoch and each `interval`-th after it.
+    - `effective_learning_rate`: norm of that change relative to the norm of the (clipped) gradients: the rate
+      of SGD that would step as far. Mean over the same updates.
     - `clipped_grad_norm` and `clip_rate`, beside a `GradientClipping` in whatever order: the norm after it,
       and the share of non-zero gradient entries that it changed, means over the finite updates. By global
-      norm, that is the share of updates that were clipped.
+      norm, that is the share of updates that were clipped. `clip_threshold`: its threshold at the last update
+      (for `"autoclip"` and `"zclip"` the norm above which they clipped).
+
+    While training and after it, `layers` holds what was last measured of each layer.
+
+    Args:
+        interval: measure layers every so many updates, >= 1; `benchmarks/gradient_monitor.py` prints the
+            cost.
+        log_dir: a directory for TensorBoard: whatever was measured of each layer is written there at each
+            such update, by its number. By default nothing is written.
+
+    Raises:
+        InvalidArgumentError: `interval` is no whole number >= 1.
 
     Example:
         >>> watching = [GradientMonitor(), keras.callbacks.TensorBoard("logs")]
         >>> history = model.fit(x, y, verbose=0, callbacks=watching)
         >>> sorted(history.history)
-        ['grad_norm', 'learning_rate', 'loss', 'nonfinite_steps']
+        ['effective_learning_rate', 'grad_norm', 'learning_rate', 'loss', 'nonfinite_steps', 'update_ratio']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interval: int = 50, log_dir: str | os.PathLike | None = None) -> None:
         super().__init__()
+        if not isinstance(interval, numbers.Integral) or isinstance(interval, bool) or interval < 1:
+            raise InvalidArgumentError(f"GradientMonitor: expected interval >= 1, got {interval!r}.")
+        self.interval: int = int(interval)
+        self.log_dir: str | None = None if log_dir is None else os.fspath(log_dir)
+        self.layers: dict[str, dict[str, float]] = {}
+        """Layer path -> `grad_norm`, `clipped_grad_norm`, `weight_norm`, `update_norm`, `update_ratio`."""
         # Variables belong to one training: a callback is copied before, and used again for other models.
         self._sums: Any = None
+        self._threshold: Any = None
+        self._measured: LayerFigures | None = None
         self._hooks: list[_optimizer_hook.UpdateHook] = []
+        self._writer: Any = None
+        self._written: int = 0
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Take hold of the optimizer."""
-        self._sums = replicated(self.model, "gradient_sums", [0.0] * len(_FIGURES), per_replica=True)
         self._hooks = _optimizer_hook.attach(_optimizer_hook.Link(owner=self, observe=self._observe))
+        self._sums = replicated(self.model, "gradient_sums", [0.0] * len(_FIGURES), per_replica=True)
+        self._threshold = replicated(self.model, "threshold_seen", np.nan, per_replica=True)
+        self._measured = LayerFigures(self.model, len(self._hooks), self.interval)
+        if self.log_dir is not None:
+            self._writer = tf.summary.create_file_writer(self.log_dir)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sum from zero."""
         self._sums.assign([0.0] * len(_FIGURES))
+        self._layer_figures.begin_epoch()
+        self._written = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Write what was measured, where that is asked for."""
+        if self._writer is None or self._layer_figures.measured == self._written:
+            return
+        self._written = self._layer_figures.measured
+        self._write()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Put the figures of the epoch into `logs`."""
+        self.layers = self._layer_figures.of_layers
         if logs is None:
             return
         sums = dict(zip(_FIGURES, self._sums.numpy().tolist(), strict=True))
@@ -65,22 +112,35 @@ class GradientMonitor(keras.callbacks.Callback):
         if any(hook.transforms for hook in self._hooks):
             logs["clipped_grad_norm"] = sums["clipped_norm"] / updates
             logs["clip_rate"] = sums["clip_rate"] / updates
+            logs["clip_threshold"] = float(self._threshold.numpy())
         logs["nonfinite_steps"] = sums["nonfinite"]
+        logs |= self._layer_figures.of_epoch
         for hook in self._hooks:
             name = "learning_rate" if len(self._hooks) == 1 else f"learning_rate_{hook.optimizer.name}"
             logs[name] = float(keras.ops.convert_to_numpy(hook.optimizer.learning_rate))
+        scaler = _optimizer_hook.scaler_of(self.model)
+        if scaler is not None:
+            logs["loss_scale"] = float(keras.ops.convert_to_numpy(scaler.dynamic_scale))
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Let go of the optimizer."""
         _optimizer_hook.detach(self)
-        self._sums = None
+        if self._writer is not None:
+            self._writer.close()
+        self._sums = self._threshold = self._measured = self._writer = None
         self._hooks = []
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {}
+        return {"interval": self.interval, "log_dir": self.log_dir}
 
-    def _observe(self, before: list[Gradient], after: list[Gradient], norm: tf.Tensor) -> None:
+    @property
+    def _layer_figures(self) -> LayerFigures:
+        assert self._measured is not None, "set in on_train_begin"
+        return self._measured
+
+    def _observe(self, update: _optimizer_hook.Update, after: list[Gradient]) -> Callable[[], None]:
+        before, norm = update.gradients, update.norm
         clipped = any(new is not old for new, old in zip(after, before, strict=True))
         figures = [
             1.0,
@@ -88,10 +148,19 @@ class GradientMonitor(keras.callbacks.Callback):
             l2_norm(after) if clipped else norm,
             _share_changed(before, after) if clipped else 0.0,
         ]
-        finite = tf.math.is_finite(norm)
         # Not a product: 0 times NaN is NaN.
-        counted = tf.where(finite, tf.stack(figures), tf.zeros(len(figures)))
-        self._sums.assign_add(tf.concat([counted, [tf.cast(~finite, tf.float32)]], axis=0))
+        counted = tf.where(update.finite, tf.stack(figures), tf.zeros(len(figures)))
+        self._sums.assign_add(tf.concat([counted, [tf.cast(~update.finite, tf.float32)]], axis=0))
+        if "clip_threshold" in update.figures:
+            self._threshold.assign(update.figures["clip_threshold"])
+        return self._layer_figures.observe(update, after)
+
+    def _write(self) -> None:
+        step = int(keras.ops.convert_to_numpy(self._hooks[0].optimizer.iterations))
+        with self._writer.as_default(step=step):
+            for layer, figures in self._layer_figures.of_layers.items():
+                for name, value in figures.items():
+                    tf.summary.scalar(f"{name}/{layer}", value)
 
 
 def _share_changed(before: list[Gradient], after: list[Gradient]) -> tf.Tensor:

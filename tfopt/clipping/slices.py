@@ -40,12 +40,19 @@ def sum_duplicates(gradient: Gradient) -> Gradient:
 
 def l2_norm(gradients: list[Gradient]) -> tf.Tensor:
     """Return the float32 norm of all gradients as one vector; inf or NaN where an entry is not finite."""
-    squares = [tf.reduce_sum(tf.square(tf.cast(values(g), tf.float32))) for g in gradients]
-    return tf.sqrt(tf.add_n(squares))
+    return tf.sqrt(tf.add_n([sum_of_squares(g) for g in gradients]))
 
 
-def scale_to(gradient: Gradient, norm: tf.Tensor, largest: tf.Tensor | float) -> Gradient:
-    """Return `gradient` times `largest / norm` where `norm`, which broadcasts to it, exceeds `largest`."""
+def sum_of_squares(gradient: Gradient) -> tf.Tensor:
+    """Return the float32 sum of the squares of all entries."""
+    # One operation instead of two, which counts with hundreds of small variables.
+    return 2.0 * tf.nn.l2_loss(tf.cast(values(gradient), tf.float32))
+
+
+def scale_to(
+    gradient: Gradient, norm: tf.Tensor, largest: tf.Tensor | float, epsilon: float = 0.0
+) -> Gradient:
+    """Return `gradient` times `largest / (norm + epsilon)` where `norm`, which broadcasts, is above it."""
     norm = tf.cast(norm, tf.float32)
-    scale = tf.where(norm > largest, largest / norm, 1.0)
+    scale = tf.where(norm > largest, largest / (norm + epsilon), 1.0)
     return map_values(lambda g: g * tf.cast(scale, g.dtype), gradient)

@@ -1,6 +1,7 @@
 """Checks of the hyperparameters that optimizers share."""
 
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 from tfopt.errors import InvalidArgumentError
@@ -27,6 +28,46 @@ def check_weight_decay(optimizer: str, weight_decay: float | None) -> None:
         return
     if not isinstance(weight_decay, numbers.Real) or not 0 <= weight_decay < float("inf"):
         raise InvalidArgumentError(f"{optimizer}: expected weight_decay >= 0 or None, got {weight_decay!r}.")
+
+
+def check_count(optimizer: str, **counts: int) -> None:
+    """Raise unless every count is a whole number of at least 1."""
+    for name, count in counts.items():
+        if not isinstance(count, numbers.Integral) or isinstance(count, bool) or count < 1:
+            raise InvalidArgumentError(
+                f"{optimizer}: expected {name} to be a whole number >= 1, got {count!r}."
+            )
+
+
+def check_positive(optimizer: str, **positive: float) -> None:
+    """Raise unless every number is finite and > 0."""
+    for name, number in positive.items():
+        if not isinstance(number, numbers.Real) or not 0 < number < float("inf"):
+            raise InvalidArgumentError(f"{optimizer}: expected {name} > 0, got {number!r}.")
+
+
+def check_share(optimizer: str, **shares: float) -> None:
+    """Raise unless every number is in (0, 1]."""
+    for name, share in shares.items():
+        if not isinstance(share, numbers.Real) or not 0 < share <= 1:
+            raise InvalidArgumentError(f"{optimizer}: expected {name} in (0, 1], got {share!r}.")
+
+
+def check_not_negative(optimizer: str, **numbers_: float) -> None:
+    """Raise unless every number is finite and >= 0."""
+    for name, number in numbers_.items():
+        if not isinstance(number, numbers.Real) or not 0 <= number < float("inf"):
+            raise InvalidArgumentError(f"{optimizer}: expected {name} >= 0, got {number!r}.")
+
+
+def patterns(optimizer: str, name: str, value: Iterable[str]) -> tuple[str, ...]:
+    """Return `value` as a tuple if it is several regular expressions, not a single one."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidArgumentError(
+            f"{optimizer}: expected {name} to be a list of regular expressions, got {value!r}; "
+            f'write it as ["bias"].'
+        )
+    return tuple(value)
 
 
 def learning_rate(optimizer: str, value: Any) -> Any:

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers import _arguments
+from tfopt.optimizers import _arguments, replicated_accumulation
 from tfopt.optimizers.group import Group, Layout, Step, layouts
 
 Update = tuple[tf.Tensor, Mapping[str, tf.Tensor]]
@@ -82,15 +82,9 @@ class Optimizer(keras.optimizers.Optimizer):
 
     def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
         """Yield the update of each group, decay included; override it for a rule that couples the groups."""
-        fused = functools.cache(self._fused_update)
+        evaluate = self.evaluator()
         for group in groups:
-            # One pass over memory instead of one an operation. Outside a graph each step would compile anew.
-            if self.fuses and not group.layout.joined and not tf.executing_eagerly():
-                alike = dataclasses.replace(group.layout, indices=())
-                figures = (group.step.number, group.step.learning_rate)
-                yield fused(alike)(group.gradient, group.weights, dict(group.state), *figures)
-            else:
-                yield self.decayed_update(group)
+            yield evaluate(self.decayed_update, group)
 
     # What a subclass uses.
 
@@ -98,6 +92,33 @@ class Optimizer(keras.optimizers.Optimizer):
         """Return `update(group)` with weight decay in the change."""
         change, state = self.update(group)
         return (self.decay(change, group) if group.layout.decays else change), state
+
+    def evaluator(self) -> Callable[..., Any]:
+        """Return a function `(rule, group, *figures) -> rule(group, *figures)`, compiled where that pays.
+
+        `rule` is pure and returns tensors; what it needs beside the group are scalars, the `figures`. Make
+        one evaluator an update: it traces a rule once for all large variables that are alike.
+        """
+
+        @functools.cache
+        def compiled(rule: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
+            def flat(
+                gradient: Any, weights: Any, state: dict, number: Any, learning_rate: Any, *figures: Any
+            ) -> Any:
+                step = Step(number, learning_rate, layout.dtype)
+                return rule(Group(layout, gradient, weights, state, step), *figures)
+
+            return tf.function(flat, jit_compile=True, autograph=False)
+
+        def evaluate(rule: Callable[..., Any], group: Group, *figures: tf.Tensor) -> Any:
+            # One pass over memory instead of one an operation. Outside a graph each step would compile anew.
+            if not self.fuses or group.layout.joined or tf.executing_eagerly():
+                return rule(group, *figures)
+            function = compiled(rule, dataclasses.replace(group.layout, indices=()))
+            step = (group.step.number, group.step.learning_rate)
+            return function(group.gradient, group.weights, dict(group.state), *step, *figures)
+
+        return evaluate
 
     def add_state(
         self,
@@ -143,13 +164,11 @@ class Optimizer(keras.optimizers.Optimizer):
             raise InvalidArgumentError(
                 "exclude_from_weight_decay() came after the optimizer was built: call it before compile()."
             )
-        by_variable = (f"^{re.escape(variable.path)}$" for variable in var_list or ())
-        self._decay_exclusions = (*by_variable, *(var_names or ()))
+        self._decay_exclusions = path_patterns(var_list, var_names)
 
     def decays(self, variable: Any) -> bool:
         """Return whether weight decay applies to `variable`."""
-        path = getattr(variable, "path", variable.name)
-        return bool(self.weight_decay) and not any(re.search(p, path) for p in self._decay_exclusions)
+        return bool(self.weight_decay) and not has_path(variable, self._decay_exclusions)
 
     # From the gradients of all variables to the updates of groups.
 
@@ -167,21 +186,15 @@ class Optimizer(keras.optimizers.Optimizer):
         super().apply([None if g is None else tf.convert_to_tensor(g) for g in grads], trainable_variables)
 
     def _distributed_tf_update_step(self, distribution: Any, pairs: Sequence, learning_rate: Any) -> None:
-        """Update by pairs of gradient and variable, summed over replicas."""
-        gradients, variables = zip(*((g, v) for g, v in pairs if g is not None), strict=True)
+        on_each_replica(self.update_variables, distribution, pairs, learning_rate)
+
+    def update_variables(
+        self, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable], learning_rate: Any
+    ) -> None:
+        """Update the variables of one replica by dense gradients, summed over replicas."""
         indices = [self._get_variable_index(variable) for variable in variables]
-
-        def update_replica(_: Any, gradients: Sequence, variables: Sequence, learning_rate: Any) -> None:
-            clipped = super(Optimizer, self)._clip_gradients(gradients)
-            pairs = zip(clipped, variables, strict=True)
-            self._update_known(dict(zip(indices, pairs, strict=True)), learning_rate)
-
-        distribution.extended.update(
-            variables[0], update_replica, args=(list(gradients), list(variables), learning_rate), group=False
-        )
-
-    def _update_known(self, known: Mapping[int, tuple[tf.Tensor, Any]], learning_rate: Any) -> None:
-        """Update by `known`: index of a variable -> its gradient and itself."""
+        gradients = super()._clip_gradients(gradients)
+        known = dict(zip(indices, zip(gradients, variables, strict=True), strict=True))
         present = [(la, state) for la, state in self._groups if not known.keys().isdisjoint(la.indices)]
         number = self.iterations + 1
         groups = [
@@ -225,26 +238,18 @@ class Optimizer(keras.optimizers.Optimizer):
                 value = tf.where(tf.repeat(reached, layout.sizes), value, group.state[slot])
             self.assign(state[slot], value)
 
-    def _fused_update(self, layout: Layout) -> Callable[..., Update]:
-        """Return `decayed_update`, compiled, for large variables that differ in nothing but their values."""
-
-        def update(gradient: Any, weights: Any, state: dict, number: Any, learning_rate: Any) -> Update:
-            step = Step(number, learning_rate, layout.dtype)
-            return self.decayed_update(Group(layout, gradient, weights, state, step))
-
-        return tf.function(update, jit_compile=True, autograph=False)
-
     def _uncount(self) -> None:
         """Take back the step that Keras will count, as its LossScaleOptimizer counts none that it skips."""
         self._iterations.assign_sub(self.gradient_accumulation_steps or 1)
 
     # Mended parts of Keras's base class.
 
+    def _backend_apply_gradients(self, grads: Sequence, trainable_variables: Sequence) -> None:
+        own = super()._backend_apply_gradients
+        replicated_accumulation.apply_gradients(self, own, grads, trainable_variables)
+
     def _get_current_learning_rate(self) -> Any:
-        # Keras passes `_iterations`, which counts batches also where several make one update.
-        if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-            return self._learning_rate(self.iterations)
-        return super()._get_current_learning_rate()
+        return current_learning_rate(self)
 
     def _apply_weight_decay(self, variables: Sequence) -> None:
         """Do nothing: Keras decays all variables before `update`, also in a step that is skipped."""
@@ -265,6 +270,48 @@ class Optimizer(keras.optimizers.Optimizer):
         optimizer = super().from_config(config, custom_objects)
         optimizer.exclude_from_weight_decay(var_names=excluded)
         return optimizer
+
+
+def current_learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
+    """Return the rate of the next update, as Keras's private method of the class does, by updates."""
+    # Keras hands a schedule `_iterations`, which counts batches also where several make one update.
+    if isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        return optimizer._learning_rate(optimizer.iterations)
+    return keras.optimizers.Optimizer._get_current_learning_rate(optimizer)
+
+
+def path_patterns(var_list: Iterable | None, var_names: Iterable[str] | None) -> tuple[str, ...]:
+    """Return regular expressions for the paths of the given variables, and those given."""
+    return (*(f"^{re.escape(variable.path)}$" for variable in var_list or ()), *(var_names or ()))
+
+
+def has_path(variable: Any, patterns: Iterable[str]) -> bool:
+    """Return whether the path of a variable (`"conv1/bias"`) holds one of the regular expressions."""
+    path = getattr(variable, "path", variable.name)
+    return any(re.search(pattern, path) for pattern in patterns)
+
+
+def on_each_replica(
+    update: Callable[[Sequence, Sequence, Any], None], distribution: Any, pairs: Sequence, learning_rate: Any
+) -> None:
+    """Call `update(gradients, variables, learning_rate)` with what each device holds of them.
+
+    Args:
+        update: sees the gradients summed over replicas, and the device's copy of each variable.
+        distribution: the strategy, in cross-replica context (or that of the one replica there is).
+        pairs: of gradient and variable; those without gradient are left out.
+        learning_rate: of the update.
+    """
+    reached = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
+    if not reached:
+        return
+    gradients, variables = zip(*reached, strict=True)
+    distribution.extended.update(
+        variables[0],
+        lambda _, *arguments: update(*arguments),
+        args=(list(gradients), list(variables), learning_rate),
+        group=False,
+    )
 
 
 def _native(variable: Any) -> Any:

@@ -44,7 +44,7 @@ class GradientCentralization(Wrapper):
     ) -> None:
         if unit_axis not in (-1, 0):
             raise InvalidArgumentError(
-                f"GradientCentralization: expected unit_axis to be -1 (Keras) or 0 (torch), got {unit_axis!r}."
+                f"GradientCentralization: expected unit_axis -1 (Keras) or 0 (torch), got {unit_axis!r}."
             )
         super().__init__(inner_optimizer, name=name)
         self.unit_axis = unit_axis

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfopt.clipping.slices import sum_duplicates, values
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._accumulation import apply_or_accumulate, needed
+from tfopt.optimizers import replicated_accumulation
 from tfopt.optimizers.base import (
     Optimizer,
     current_learning_rate,
@@ -33,9 +33,9 @@ class Wrapper(keras.optimizers.Optimizer):
 
     Learning rate, weight decay, accumulation, clipping, moving average of weights and loss scale are those of
     the inner optimizer, which may be Keras's, tfopt's or another wrapper. What tfopt's base class mends holds
-    for an optimizer of Keras's as soon as it is wrapped: an update with inf or NaN in any gradient is skipped,
-    not counted and decays no weight; duplicate rows of sparse gradients are summed first; a schedule counts
-    updates; the sum over replicas is clipped; and gradients accumulate over several replicas.
+    for an optimizer of Keras's as soon as it is wrapped: an update with inf or NaN in any gradient is
+    skipped, not counted and decays no weight; duplicate rows of sparse gradients are summed first; a schedule
+    counts updates; the sum over replicas is clipped; and gradients accumulate over several replicas.
 
     Args:
         inner_optimizer: not built yet. A `LossScaleOptimizer` goes around the wrapper, not into it; in a
@@ -131,7 +131,7 @@ class Wrapper(keras.optimizers.Optimizer):
         """Hide methods of `rule` by others, as attributes that Keras does not track."""
         vars(rule)[_UPDATE] = self._update
         if not isinstance(rule, Optimizer):
-            vars(rule)["_backend_apply_gradients"] = functools.partial(_apply_gradients, rule)
+            replicated_accumulation.stand_in(rule)
             vars(rule)["_get_current_learning_rate"] = functools.partial(current_learning_rate, rule)
             # These two come when it is certain that there is an update, and of what.
             vars(rule)["_clip_gradients"] = lambda gradients: gradients
@@ -218,14 +218,6 @@ class Wrapper(keras.optimizers.Optimizer):
         optimizer = cls(**config)
         optimizer._decay_exclusions = tuple(excluded)
         return optimizer
-
-
-def _apply_gradients(rule: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence) -> None:
-    """Do what the method of Keras's class does, also where that raises."""
-    if needed(rule):
-        apply_or_accumulate(rule, gradients, variables)
-    else:
-        type(rule)._backend_apply_gradients(rule, gradients, variables)
 
 
 def _checked(kind: type[Wrapper], inner: Any) -> keras.optimizers.Optimizer:

@@ -80,8 +80,14 @@ def _plans(metric: str) -> list[_Plan]:
     return [
         *plans,
         _Plan("Learning rate", (("learning_rate", ""),), short, from_zero=True),
-        _Plan("Gradient norm", (("grad_norm", "before clipping"),), short, may_be_logarithmic=True),
+        _Plan(
+            "Gradient norm",
+            (("grad_norm", "before clipping"), ("clipped_grad_norm", "after clipping")),
+            short,
+            may_be_logarithmic=True,
+        ),
         _Plan("Clipped gradients", (("clip_rate", ""),), formats.percent, share=True, from_zero=True),
+        _Plan("Update relative to weights", (("update_ratio", ""),), short, may_be_logarithmic=True),
         _Plan(
             "Sparsity",
             (("sparsity", ""),),
