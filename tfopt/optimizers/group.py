@@ -73,8 +73,11 @@ class Step:
 
     def bias_correction(self, beta: float) -> tf.Tensor:
         """Return `1 - beta^number`: the weight that an average started at zero has gathered."""
-        # expm1 keeps the digits that 1 - beta^t loses near beta^t = 1.
-        return -tf.math.expm1(self.number * (math.log(beta) if beta else -math.inf))
+        # Of `beta - 1` no digit is lost, nor of what expm1 returns near beta^t = 1. Not by Python's logarithm:
+        # `ScheduleMomentum` puts a variable behind a beta.
+        gap = beta - 1
+        gap = tf.cast(gap, self.number.dtype) if tf.is_tensor(gap) else tf.constant(gap, self.number.dtype)
+        return -tf.math.expm1(self.number * tf.math.log1p(gap))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
