@@ -1,4 +1,4 @@
-"""What every callback that sets rates, momentum or batch sizes promises. A new one is one row of it."""
+"""What every callback that sets rates, momentum or batch sizes promises. A new one is one row of a table."""
 
 import contextlib
 import copy

@@ -1,4 +1,4 @@
-"""Every model of the zoo: quantize, train a step, save, load, export, run; the file does the same."""
+"""Every model of the zoos: quantize, train a step, save, load, export, run; the file does the same."""
 
 import importlib.util
 from pathlib import Path
@@ -9,28 +9,81 @@ import pytest
 
 import tfopt
 from tfopt.quantization import calibrate
+from tfopt.quantization.canonical import canonical
 
-_spec = importlib.util.spec_from_file_location("zoo", Path(__file__).with_name("zoo.py"))
-zoo = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(zoo)
+
+def _zoo(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+zoo, wide_zoo = _zoo("zoo"), _zoo("wide_zoo")
+WIDE = [
+    name if name in wide_zoo.QUICK else pytest.param(name, marks=pytest.mark.slow) for name in wide_zoo.MODELS
+]
+
+
+def _samples(model):
+    rng = np.random.default_rng(0)
+    arrays = [
+        rng.integers(0, 20, (64, *tensor.shape[1:])).astype(tensor.dtype)
+        if "int" in tensor.dtype
+        else rng.normal(size=(64, *tensor.shape[1:])).astype("float32")
+        for tensor in model.inputs
+    ]
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def _compare(model, folder):
+    """Return the summary of the file and how far it is from the model that it was made of."""
+    x = _samples(model)
+    model = tfopt.quantize_aware(model)
+    calibrate(model, x)
+    zeros = [np.zeros((64, *tensor.shape[1:])) for tensor in model.outputs]
+    several = len(zeros) > 1
+    model.compile("adam", ["mse"] * len(zeros) if several else "mse")
+    model.fit(x, zeros if several else zeros[0], epochs=1, verbose=0)
+
+    model.save(folder / "model.keras")
+    loaded = keras.models.load_model(folder / "model.keras")
+    keras.tree.map_structure(
+        np.testing.assert_array_equal, loaded.predict(x, verbose=0), model.predict(x, verbose=0)
+    )
+    file = tfopt.to_tflite(loaded)
+    return file.summary(), file.verify(loaded, x)
 
 
 @pytest.mark.parametrize("name", zoo.MODELS)
 def test_the_file_does_what_the_model_does(name, tmp_path):
     keras.utils.set_random_seed(0)
-    x = np.random.default_rng(0).normal(size=(64, *zoo.SHAPE)).astype("float32")
-    model = tfopt.quantize_aware(zoo.MODELS[name]())
-    calibrate(model, x)
-    model.compile("adam", "mse")
-    model.fit(x, np.zeros((len(x), *model.output_shape[1:])), epochs=1, verbose=0)
-
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
-
-    file = tfopt.to_tflite(loaded)
-    summary = file.summary()
+    summary, difference = _compare(zoo.MODELS[name](), tmp_path)
     assert not summary.float_operators
-    difference = file.verify(loaded, x)
     assert difference.max_lsb <= 2
     assert difference.mean_lsb <= 0.3
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_the_file_is_integer_but_for_what_has_no_kernel(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    summary, difference = _compare(wide_zoo.MODELS[name](), tmp_path)
+    floats = {operator.operator for operator in summary.float_operators}
+    assert floats == wide_zoo.LEFT_IN_FLOAT.get(name, set())
+    if difference.max_lsb is not None:
+        assert difference.max_lsb <= wide_zoo.MAX_LSB.get(name, 2)
+        assert difference.mean_lsb <= 0.5
+    assert difference.snr_db > 30
+
+
+@pytest.mark.parametrize("name", [*zoo.MODELS, *wide_zoo.MODELS])
+def test_the_canonical_model_computes_the_same(name):
+    keras.utils.set_random_seed(0)
+    model = {**zoo.MODELS, **wide_zoo.MODELS}[name]()
+    x = _samples(model)
+    rewritten, _ = canonical(model)
+    keras.tree.map_structure(
+        lambda one, other: np.testing.assert_allclose(one, other, atol=5e-6),
+        rewritten(x, training=False),
+        model(x, training=False),
+    )

@@ -2,15 +2,19 @@
 
 from tfopt.quantization.activation_quantizer import ActivationQuantizer, FixedQuantizer
 from tfopt.quantization.calibrate import calibrate
+from tfopt.quantization.kinds import left_in_float
 from tfopt.quantization.quantize_aware import quantize_aware
-from tfopt.quantization.standalone_batch_norm import StandaloneBatchNormalization
+from tfopt.quantization.scaling import Scaling
+from tfopt.quantization.standalone_affine import StandaloneAffine
 from tfopt.quantization.weight_quantizer import WeightQuantizer
 
 __all__ = [
     "ActivationQuantizer",
     "FixedQuantizer",
-    "StandaloneBatchNormalization",
+    "Scaling",
+    "StandaloneAffine",
     "WeightQuantizer",
     "calibrate",
+    "left_in_float",
     "quantize_aware",
 ]

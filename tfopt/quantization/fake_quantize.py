@@ -19,9 +19,12 @@ def weights(kernel: tf.Tensor, channel_axes: tuple[int, ...]) -> tf.Tensor:
 
     Args:
         kernel: float32 of any shape.
-        channel_axes: the trailing axes that number the output channels: `(-1,)` for Dense and Conv2D,
-            `(-2, -1)` for depthwise kernels (input channel, multiplier).
+        channel_axes: the axes that number the output channels, neighbours counted from the end: `(-1,)` for
+            Dense and Conv2D, `(-2, -1)` for depthwise kernels (input channel, multiplier), `(-2,)` for
+            Conv2DTranspose.
     """
+    if channel_axes == (-2,):
+        return tf.linalg.matrix_transpose(weights(tf.linalg.matrix_transpose(kernel), (-1,)))
     channels = 1
     for axis in channel_axes:
         channels *= kernel.shape[axis]

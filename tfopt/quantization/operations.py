@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -16,65 +17,98 @@ import keras
 class Kind(enum.Enum):
     """How an operation takes part in quantization."""
 
-    LINEAR = "multiplies by a kernel; a BatchNormalization and a ReLU behind it are fused into it"
-    NORMALIZATION = "fused into the LINEAR before it, else exported as a depthwise convolution"
+    LINEAR = "multiplies by a kernel; what is affine and a ReLU behind it are fused into it"
+    LINEAR_ALONE = "multiplies by a kernel; nothing is fused into it"
+    NORMALIZATION = "affine in each channel: fused into the LINEAR before it, else a depthwise convolution"
+    SCALING = "multiplies by a number or adds one: fused into the LINEAR before it, else an operator"
     RELU = "fused into the operator before it"
-    SUM = "adds two tensors; a ReLU behind it is fused into it"
+    SUM = "adds, subtracts or multiplies two tensors; a ReLU behind it is fused into it"
     OWN_RANGE = "returns values in a range of their own"
     SAME_SCALE = "returns some of the values it is given"
     AVERAGE = "returns averages of the values it is given, in their scale"
     SIGMOID = "returns values from 0 to 1 in a scale of 1/256"
     TANH = "returns values from -1 to 1 in a scale of 1/128"
-    FLOAT = "is left in float by a rule"
+    FLOAT = "is left in float: LiteRT has no int8 kernel for it, or a rule says so"
 
 
 FIXED_RANGES = {Kind.SIGMOID: (0.0, 255 / 256), Kind.TANH: (-1.0, 127 / 128)}
 """The ranges that TFLite prescribes for the outputs of SOFTMAX and LOGISTIC, and of TANH."""
 
-_FLOW = Kind.SAME_SCALE
+
+def _all(kind: Kind, names: str) -> dict[str, Kind]:
+    return dict.fromkeys(names.split(), kind)
+
 
 _KINDS: dict[str, Kind] = {
-    "Conv2D": Kind.LINEAR,
-    "DepthwiseConv2D": Kind.LINEAR,
-    "Dense": Kind.LINEAR,
-    "BatchNormalization": Kind.NORMALIZATION,
-    "Add": Kind.SUM,
-    "GlobalAveragePooling2D": Kind.OWN_RANGE,
-    "AveragePooling2D": Kind.AVERAGE,
-    "Softmax": Kind.SIGMOID,
-    **dict.fromkeys(("MaxPooling2D", "GlobalMaxPooling2D", "Concatenate"), _FLOW),
-    **dict.fromkeys(("Flatten", "Reshape", "Permute", "ZeroPadding2D", "Cropping2D", "Identity"), _FLOW),
-    **dict.fromkeys(("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout"), _FLOW),
+    **_all(Kind.LINEAR, "Conv2D DepthwiseConv2D Dense"),
+    **_all(Kind.LINEAR_ALONE, "Conv1D DepthwiseConv1D Conv2DTranspose"),
+    **_all(Kind.NORMALIZATION, "BatchNormalization LayerScale"),
+    **_all(Kind.SUM, "Add Subtract Multiply"),
+    **_all(Kind.OWN_RANGE, "GlobalAveragePooling1D GlobalAveragePooling2D Mean Sum Embedding"),
+    **_all(Kind.OWN_RANGE, "LeakyReLU LeakyRelu PReLU Gelu Absolute Exp"),
+    **_all(Kind.AVERAGE, "AveragePooling1D AveragePooling2D AveragePool"),
+    **_all(Kind.SIGMOID, "Softmax Sigmoid"),
+    **_all(Kind.TANH, "Tanh"),
+    **_all(Kind.RELU, "Relu Relu6"),
+    **_all(Kind.SAME_SCALE, "MaxPooling1D MaxPooling2D MaxPool GlobalMaxPooling1D GlobalMaxPooling2D"),
+    **_all(Kind.SAME_SCALE, "Max Min Concatenate Maximum Minimum Stack Split GetItem"),
+    **_all(Kind.SAME_SCALE, "Flatten Reshape Permute Transpose ExpandDims Squeeze RepeatVector Identity"),
+    **_all(Kind.SAME_SCALE, "ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D UpSampling1D"),
+    **_all(Kind.SAME_SCALE, "Dropout SpatialDropout1D SpatialDropout2D GaussianNoise GaussianDropout"),
+    **_all(Kind.SAME_SCALE, "AlphaDropout ActivityRegularization StopGradient"),
+    **_all(Kind.FLOAT, "ELU Elu Selu Celu Softplus Softsign LogSigmoid Expm1 Log Log1p Erf Sin Cos"),
+    **_all(Kind.FLOAT, "Sqrt Rsqrt Power"),
+    **_all(Kind.FLOAT, "LayerNormalization GroupNormalization RMSNormalization UnitNormalization"),
+    **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv1DTranspose"),
 }
 """The name of a Keras class -> its kind. Layers and operations share names: `layers.Add`, `ops.add`."""
 
 _ACTIVATIONS: dict[str, Kind] = {
-    "linear": _FLOW,
-    "relu": Kind.RELU,
-    "relu6": Kind.RELU,
-    "softmax": Kind.SIGMOID,
-    "sigmoid": Kind.SIGMOID,
-    "tanh": Kind.TANH,
+    **_all(Kind.SAME_SCALE, "linear"),
+    **_all(Kind.RELU, "relu relu6"),
+    **_all(Kind.SIGMOID, "softmax sigmoid"),
+    **_all(Kind.TANH, "tanh"),
+    **_all(Kind.OWN_RANGE, "leaky_relu gelu exponential"),
+    **_all(Kind.FLOAT, "elu selu celu softplus softsign log_softmax log_sigmoid squareplus"),
+    **_all(Kind.FLOAT, "soft_shrink hard_shrink tanh_shrink hard_tanh threshold sparse_plus sparse_sigmoid"),
 }
+"""The name of an activation -> its kind. Others are rewritten to these, see `rewrites`."""
 
 
 def _relu(layer: keras.layers.ReLU) -> Kind | None:
     plain = layer.negative_slope == 0 and layer.threshold == 0 and layer.max_value in (None, 6)
-    return Kind.RELU if plain else None
+    return Kind.RELU if plain else Kind.FLOAT
 
 
 def _activation(layer: keras.layers.Activation) -> Kind | None:
     return _ACTIVATIONS.get(activation_name(layer))
 
 
-_BY_CONFIG: dict[str, Callable[[keras.Operation], Kind | None]] = {
+def _resize(operation: Any) -> Kind:
+    """A nearest neighbour is one of the values; between neighbours LiteRT rounds a mean to their scale."""
+    known = {"nearest": Kind.SAME_SCALE, "bilinear": Kind.AVERAGE}
+    return known.get(operation.interpolation, Kind.FLOAT)
+
+
+def _pad(operation: Any) -> Kind | None:
+    return Kind.SAME_SCALE if operation.mode == "constant" else None
+
+
+_BY_CONFIG: dict[str, Callable[[Any], Kind | None]] = {
     "ReLU": _relu,
     "Activation": _activation,
+    "UpSampling2D": _resize,
+    "Resizing": _resize,
+    "Resize": _resize,
+    "Pad": _pad,
 }
 
 
 def kind(operation: keras.Operation) -> Kind | None:
     """Return the kind of an operation, or None where quantization has no rule for it."""
+    own = getattr(operation, "tfopt_kind", None)
+    if own is not None:
+        return own
     if not type(operation).__module__.startswith("keras."):
         return None  # a user's subclass may do anything
     if getattr(operation, "data_format", None) == "channels_first":
@@ -88,13 +122,16 @@ def activation_name(layer: keras.Layer) -> str:
     return getattr(layer.activation, "__name__", type(layer.activation).__name__)
 
 
-_CHANNEL_AXES: dict[type[keras.Layer], tuple[int, ...]] = {
-    keras.layers.Conv2D: (-1,),
-    keras.layers.DepthwiseConv2D: (-2, -1),
-    keras.layers.Dense: (-1,),
+_CHANNEL_AXES: dict[str, tuple[int, ...]] = {
+    "Conv1D": (-1,),
+    "Conv2D": (-1,),
+    "Conv2DTranspose": (-2,),
+    "DepthwiseConv1D": (-2, -1),
+    "DepthwiseConv2D": (-2, -1),
+    "Dense": (-1,),
 }
 
 
 def kernel_axes(layer: keras.Layer) -> tuple[keras.Variable, tuple[int, ...]]:
-    """Return the kernel of a LINEAR layer and the trailing axes that number its output channels."""
-    return layer.kernel, _CHANNEL_AXES[type(layer)]
+    """Return the kernel of a layer that multiplies by one and the axes that number its output channels."""
+    return layer.kernel, _CHANNEL_AXES[type(layer).__name__]

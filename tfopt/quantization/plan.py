@@ -13,9 +13,16 @@ from tfopt.quantization.operations import FIXED_RANGES, Kind
 
 _FUSED_INTO = {
     Kind.NORMALIZATION: {Kind.LINEAR},
-    Kind.RELU: {Kind.LINEAR, Kind.NORMALIZATION, Kind.SUM},
+    Kind.SCALING: {Kind.LINEAR},
+    Kind.RELU: {Kind.LINEAR, Kind.SUM},
 }
 """Kind -> the kinds that the converter fuses it into, when it is their output's only reader."""
+
+_FUSED_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.LINEAR, Kind.RELU: Kind.OWN_RANGE}
+"""Kind -> what the operator counts as that it was fused into."""
+
+_ALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.SUM}
+"""Kind -> what it counts as that nothing takes in; a NORMALIZATION is then a depthwise convolution."""
 
 QUANTIZER_SUFFIX = ".quantizer"
 """What the name of a quantizer ends in, behind the name of what makes the tensor."""
@@ -30,7 +37,7 @@ class Plan:
     Attributes:
         quantizers: tensor -> name of the quantizer that it passes; tensors in one scale share one.
         fixed: tensor -> the range that TFLite prescribes for it, where that is its quantizer.
-        standalone: the BatchNormalizations (by `id`) that no operator takes in.
+        standalone: the operations (by `id`) of the kind NORMALIZATION that no operator takes in.
     """
 
     quantizers: dict[int, str]
@@ -46,20 +53,20 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
         kinds: `id` of each operation -> its kind.
     """
     flow = _Flow(model)
+    fused = _fused(flow, kinds)
     standalone = {
         id(node.operation)
         for node in flow.nodes
-        if kinds[id(node.operation)] is Kind.NORMALIZATION
-        and ((source := flow.only_source(node)) is None or kinds[id(source.operation)] is not Kind.LINEAR)
+        if kinds[id(node.operation)] is Kind.NORMALIZATION and node not in fused
     }
-    # What stands alone is exported as a depthwise convolution, so a ReLU behind it is fused.
+    # A shared one that stands alone in one place is a convolution of its own in all.
     kinds = {**kinds, **dict.fromkeys(standalone, Kind.LINEAR)}
-    named, fixed = _quantized_tensors(flow, kinds)
+    named, fixed = _quantized_tensors(flow, kinds, _fused(flow, kinds))
 
     scales = _SharedScales()
     for node in flow.nodes:
         if kinds[id(node.operation)] in _KEEPS_SCALE:
-            for tensor in node.inputs:
+            for tensor in (*node.inputs, *node.outputs):
                 scales.unite(id(tensor), id(node.outputs[0]))
     # Where a tensor whose range is prescribed meets others in one scale, the converter rescales it.
     ranges = {scales.root(tensor) for tensor in named.keys() - fixed.keys()}
@@ -71,26 +78,41 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
     return Plan({tensor: shared[scales.root(tensor)] for tensor in named}, fixed, standalone)
 
 
+def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> set[Node]:
+    """Return the nodes that the converter fuses into the operator before them."""
+    fused = set()
+    counts_as: dict[Node | None, Kind] = {}
+    for node in flow.nodes:
+        kind = kinds[id(node.operation)]
+        if counts_as.get(flow.only_source(node)) in _FUSED_INTO.get(kind, ()):
+            fused.add(node)
+            counts_as[node] = _FUSED_AS[kind]
+        else:
+            counts_as[node] = _ALONE_AS.get(kind, kind)
+    return fused
+
+
 def _quantized_tensors(
-    flow: _Flow, kinds: Mapping[int, Kind]
+    flow: _Flow, kinds: Mapping[int, Kind], fused: set[Node]
 ) -> tuple[dict[int, str], dict[int, tuple[float, float]]]:
     """Return tensor -> name of what makes it, and tensor -> range where TFLite prescribes one."""
     named = {id(x): x.name for x in flow.inputs if keras.backend.is_float_dtype(x.dtype)}
     fixed = {}
     for node in flow.nodes:
-        kind, tensor = kinds[id(node.operation)], id(node.outputs[0])
-        readers = flow.readers[tensor]
-        reading = [kinds[id(reader.operation)] for reader in readers]
-        only_floats_read = kind is Kind.FLOAT and all(other is Kind.FLOAT for other in reading)
-        fused = any(
-            flow.only_source(reader) is node and kind in _FUSED_INTO.get(other, ())
-            for reader, other in zip(readers, reading, strict=True)
-        )
-        if kind is Kind.SAME_SCALE or only_floats_read or fused:
+        kind = kinds[id(node.operation)]
+        if kind is Kind.SAME_SCALE:
             continue
-        named[tensor] = node.path
-        if kind in FIXED_RANGES:
-            fixed[tensor] = FIXED_RANGES[kind]
+        for index, output in enumerate(node.outputs):
+            readers = flow.readers[id(output)]
+            only_floats_read = kind is Kind.FLOAT and all(
+                kinds[id(reader.operation)] is Kind.FLOAT for reader in readers
+            )
+            taken_in = any(reader in fused for reader in readers)
+            if only_floats_read or taken_in or not keras.backend.is_float_dtype(output.dtype):
+                continue
+            named[id(output)] = f"{node.path}.{index}" if index else node.path
+            if kind in FIXED_RANGES:
+                fixed[id(output)] = FIXED_RANGES[kind]
     return named, fixed
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import keras
 
 from tfopt import rules as rules_
-from tfopt.errors import InvalidArgumentError, UnsupportedOperation
-from tfopt.graph import Copier, Node, fuse_in_place, is_quantized, nodes, replay
+from tfopt.errors import InvalidArgumentError
+from tfopt.graph import Copier, Node, fuse_in_place, is_quantized, replay
 from tfopt.quantization.activation_quantizer import ActivationQuantizer, FixedQuantizer
 from tfopt.quantization.canonical import canonical
-from tfopt.quantization.operations import Kind, kind
+from tfopt.quantization.kinds import kinds_of
+from tfopt.quantization.operations import Kind
 from tfopt.quantization.plan import plan
-from tfopt.quantization.standalone_batch_norm import StandaloneBatchNormalization
+from tfopt.quantization.standalone_affine import StandaloneAffine
 from tfopt.quantization.weight_quantizer import WeightQuantizer
 
 SCHEMES = ("int8",)
@@ -67,47 +68,8 @@ def quantize_aware(
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
         model, paths = canonical(model)
-        kinds = _kinds(model, rules_.resolve(rules, paths.values(), scheme), paths)
+        kinds = kinds_of(model, rules_.resolve(rules, paths.values(), scheme), paths)
         return _quantized(model, kinds)
-
-
-def _kinds(
-    model: keras.Model, settings: Mapping[str, str | None], paths: Mapping[str, str]
-) -> dict[int, Kind]:
-    """Return the kind of every operation of a canonical model, by `id`."""
-    kinds = {}
-    for node in nodes(model):
-        # What the rewriting added on its own (an Identity that carries an output's name) has no path.
-        path = paths.get(node.path, node.path)
-        found = Kind.FLOAT if settings.get(path, "") is None else kind(node.operation)
-        if found is None or len(node.outputs) != 1:
-            raise UnsupportedOperation(
-                f"int8 has no rule for {path!r} ({type(node.operation).__name__}). Leave it in float with "
-                f"rules={{{path!r}: None}}, or replace it by a supported layer."
-            )
-        kinds[id(node.operation)] = found
-    _require_possible(model, kinds, paths)
-    return kinds
-
-
-def _require_possible(model: keras.Model, kinds: Mapping[int, Kind], paths: Mapping[str, str]) -> None:
-    """Raise where the converter would quantize a layer that a rule leaves in float.
-
-    It quantizes what has an int8 kernel and stands between quantized tensors, asked or not.
-    """
-    graph = nodes(model)
-    for node in graph:
-        if kinds[id(node.operation)] is not Kind.FLOAT or kind(node.operation) is None:
-            continue
-        readers = [other for other in graph if any(x is node.outputs[0] for x in other.inputs)]
-        read = [other for other in readers if kinds[id(other.operation)] is not Kind.FLOAT]
-        if read:
-            raise UnsupportedOperation(
-                f"{paths.get(node.path, node.path)!r} cannot be left in float while "
-                f"{paths.get(read[0].path, read[0].path)!r}, which reads it, is quantized: the TFLite "
-                "converter quantizes every layer between quantized ones. Leave all that follow it in float "
-                "too, or none."
-            )
 
 
 def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
@@ -118,12 +80,12 @@ def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
 
-    def call(node: Node, args: tuple, kwargs: dict[str, Any]) -> keras.KerasTensor:
+    def call(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         copied = copier(node)
         operation = id(node.operation)
         if operation in planned.standalone:
-            wrapper = StandaloneBatchNormalization
-        elif kinds[operation] is Kind.LINEAR:
+            wrapper = StandaloneAffine
+        elif kinds[operation] in (Kind.LINEAR, Kind.LINEAR_ALONE):
             wrapper = WeightQuantizer
         else:
             return copied(*args, **kwargs)
@@ -142,9 +104,10 @@ def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
             quantizers[name] = ActivationQuantizer(name=name)
         return quantizers[name](new, **kwargs)
 
-    def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> keras.KerasTensor:
+    def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        made = keras.tree.flatten(call(node, args, kwargs))
         averaged = {"averaged": True} if kinds[id(node.operation)] is Kind.AVERAGE else {}
-        return quantize(node.outputs[0], call(node, args, kwargs), **averaged)
+        return [quantize(old, new, **averaged) for old, new in zip(node.outputs, made, strict=True)]
 
     inputs = iter(model.inputs)
     result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new))

@@ -1,0 +1,62 @@
+"""Layers that are several operators in a file: a kernel with an activation, a separable convolution."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import keras
+
+from tfopt.quantization.activation_rewrites import activated
+from tfopt.quantization.operations import activation_name
+from tfopt.quantization.place import Place
+
+Tensor: TypeAlias = keras.KerasTensor
+
+
+def split_activation(place: Place, layer: Any, x: Tensor) -> Tensor:
+    """Return the layer without its activation, and that behind it."""
+    config = layer.get_config() | {"activation": "linear"}
+    del config["name"]
+    bare = place.layer(lambda name: type(layer).from_config(config | {"name": name}), weights=layer.weights)
+    return _activated(place, layer, bare(x))
+
+
+def split_separable(place: Place, layer: Any, x: Tensor) -> Tensor:
+    """Return a depthwise convolution, then a pointwise one, then the activation."""
+    two = isinstance(layer, keras.layers.SeparableConv2D)
+    shared = {
+        "padding": layer.padding,
+        "data_format": layer.data_format,
+        "dtype": layer.dtype_policy,
+        "trainable": layer.trainable,
+    }
+    depthwise = place.part("depthwise").layer(
+        keras.layers.DepthwiseConv2D if two else keras.layers.DepthwiseConv1D,
+        layer.kernel_size,
+        strides=layer.strides,
+        dilation_rate=layer.dilation_rate,
+        depth_multiplier=layer.depth_multiplier,
+        use_bias=False,
+        depthwise_regularizer=layer.depthwise_regularizer,
+        depthwise_constraint=layer.depthwise_constraint,
+        weights=[layer.depthwise_kernel],
+        **shared,
+    )
+    pointwise = place.part("pointwise").layer(
+        keras.layers.Conv2D if two else keras.layers.Conv1D,
+        layer.filters,
+        1,
+        use_bias=layer.use_bias,
+        kernel_regularizer=layer.pointwise_regularizer,
+        kernel_constraint=layer.pointwise_constraint,
+        bias_regularizer=layer.bias_regularizer,
+        bias_constraint=layer.bias_constraint,
+        weights=[layer.pointwise_kernel, *([layer.bias] if layer.use_bias else [])],
+        **{**shared, "padding": "valid"},
+    )
+    return _activated(place, layer, pointwise(depthwise(x)))
+
+
+def _activated(place: Place, layer: Any, x: Tensor) -> Tensor:
+    name = activation_name(layer)
+    return x if name == "linear" else activated(place.part(name), layer.activation, x)

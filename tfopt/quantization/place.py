@@ -1,0 +1,47 @@
+"""Where a rewriting puts the layers that it makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+Made = dict[str, tuple[keras.Layer, Sequence[keras.Variable]]]
+"""Name -> the layer and the variables whose values are its weights."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """The name and path that a rewriting may use, and what was made under them.
+
+    Attributes:
+        name: of the operation that is rewritten; its parts are called `name.part`.
+        path: of that operation; its parts have the path `path/part`.
+        made: the layers made so far in the whole model. A shared layer is rewritten in each of its calls,
+            under one name, and so stays shared.
+        paths: name -> path of every operation.
+    """
+
+    name: str
+    path: str
+    made: Made
+    paths: dict[str, str]
+
+    def part(self, name: str) -> Place:
+        """Return the place of a part of the operation."""
+        return dataclasses.replace(self, name=f"{self.name}.{name}", path=f"{self.path}/{name}")
+
+    def layer(
+        self,
+        make: Callable[..., keras.Layer],
+        *args: Any,
+        weights: Sequence[keras.Variable] = (),
+        **config: Any,
+    ) -> keras.Layer:
+        """Return the layer of this place, made by `make(*args, **config)` in the first call."""
+        if self.name not in self.made:
+            self.made[self.name] = (make(*args, **config, name=self.name), weights)
+            self.paths[self.name] = self.path
+        return self.made[self.name][0]

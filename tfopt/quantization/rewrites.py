@@ -1,0 +1,55 @@
+"""The table of rewritings: the name of a Keras class -> the simpler operations that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tfopt.quantization import activation_rewrites, arithmetic_rewrites, layer_rewrites
+from tfopt.quantization.place import Place
+
+Rewrite = Callable[..., Any]
+"""Called with a place, the operation and its arguments; returns its output, or None to keep the operation."""
+
+REWRITES: dict[str, Rewrite] = {
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv2DTranspose", "Dense"), layer_rewrites.split_activation),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "Conv3D"), layer_rewrites.split_activation),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), layer_rewrites.split_separable),
+    "Conv1DTranspose": layer_rewrites.split_activation,
+    "Activation": activation_rewrites.activation,
+    "ReLU": activation_rewrites.relu,
+    "Silu": activation_rewrites.operation("silu"),
+    "HardSigmoid": activation_rewrites.operation("hard_sigmoid"),
+    "HardSilu": activation_rewrites.operation("hard_silu"),
+    "Clip": activation_rewrites.clip,
+    "Add": arithmetic_rewrites.add,
+    "Subtract": arithmetic_rewrites.subtract,
+    "Multiply": arithmetic_rewrites.multiply,
+    "TrueDivide": arithmetic_rewrites.divide,
+    "Divide": arithmetic_rewrites.divide,
+    "Negative": arithmetic_rewrites.negative,
+    "Square": arithmetic_rewrites.square,
+    "Power": arithmetic_rewrites.power,
+    "Average": arithmetic_rewrites.average,
+    "Maximum": arithmetic_rewrites.maximum,
+    "Minimum": arithmetic_rewrites.minimum,
+    "CustomScaleLayer": arithmetic_rewrites.scaled_sum,
+    "Rescaling": arithmetic_rewrites.rescaling,
+    "Normalization": arithmetic_rewrites.normalization,
+}
+
+
+def rewritten(place: Place, operation: keras.Operation, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Return the output of simpler operations in place of `operation`, or None where it stays.
+
+    Args:
+        place: where the new layers go.
+        operation: what the model calls.
+        args, kwargs: what it is called with, in the new model.
+    """
+    if not type(operation).__module__.startswith("keras."):
+        return None  # a user's subclass may do anything
+    rewrite = REWRITES.get(type(operation).__name__)
+    return None if rewrite is None else rewrite(place, operation, *args, **kwargs)
