@@ -121,7 +121,7 @@ OPTIMIZERS = {
         {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-7, "weight_decay": 0.1},
     ),
     "Cautious": (lambda **others: optimizers.Cautious(optimizers.Adan(**others), floor=0.5), {}),
-    "Cautious of Keras": (lambda **others: optimizers.Cautious(keras.optimizers.AdamW(**others)), {}),
+    "Cautious of Keras": (lambda **others: optimizers.Cautious(keras.optimizers.AdamW(**others), 1.0), {}),
     "GradientCentralization": (lambda **others: optimizers.GradientCentralization(sgd(**others)), {}),
     "LayerwiseLearningRate": (
         lambda **others: optimizers.LayerwiseLearningRate(sgd(**others), {"*dense*": 0.5}, decay=0.9),
