@@ -73,8 +73,8 @@ class Step:
 
     def bias_correction(self, beta: float) -> tf.Tensor:
         """Return `1 - beta^number`: the weight that an average started at zero has gathered."""
-        # Of `beta - 1` no digit is lost, nor of what expm1 returns near beta^t = 1. Not by Python's logarithm:
-        # `ScheduleMomentum` puts a variable behind a beta.
+        # Of `beta - 1` no digit is lost, nor of what expm1 returns near beta^t = 1. No logarithm of Python's,
+        # for `ScheduleMomentum` puts a variable behind a beta.
         gap = beta - 1
         gap = tf.cast(gap, self.number.dtype) if tf.is_tensor(gap) else tf.constant(gap, self.number.dtype)
         return -tf.math.expm1(self.number * tf.math.log1p(gap))
