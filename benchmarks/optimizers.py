@@ -104,7 +104,7 @@ def main() -> None:
             step = statistics.median(contestant.times)
             print(
                 f"  {name:34}{step / statistics.median(base.times):10.2f}{1e3 * step:12.2f}"
-                f"{contestant.first_call / base.first_call:14.2f}{contestant.state_bytes:12.1f}"
+                f"{contestant.first_call / base.first_call:14.2f}{contestant.state_bytes:12.2f}"
             )
 
 

@@ -53,7 +53,7 @@ def train(model, **arguments):
         lambda: keras.optimizers.Adam(1e-2, gradient_accumulation_steps=3),
     ],
 )
-@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("trained", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_training_afterwards_is_as_without_the_test(optimizer, trained):
     tested, plain = network(optimizer()), network(optimizer())
     if trained:

@@ -1,29 +1,48 @@
-"""Which rows of the contract of optimizers are tested at length without being asked."""
+"""Which rows of the long contract tables are tested at length without being asked: `make test-all` asks."""
 
 import pytest
 
-# What the base classes do for all optimizers alike, and what is tested with two devices anyway.
-SHARED = {
-    "test_compiled_equals_eager": ("arguments1",),
-    "test_trains_in_mixed_precision": ("mixed_bfloat16",),
-    "test_accumulated_batches_equal_one_large_batch": ("-1]",),
-    "test_moving_average_of_weights": ("",),
-    "test_static_loss_scale_changes_nothing": ("",),
-    "test_skips_nonfinite_updates": ("True",),
+# table: (rows that are tested in full, tests of what rows share, and which of their parameters)
+# A shared promise is kept by a base class or by the hook that all callbacks use.
+AT_LENGTH = {
+    "test_optimizers.py": (
+        {"Adan", "Lookahead", "Prodigy", "SAM", "ScheduleFreeAdamW"},
+        {
+            "test_compiled_equals_eager": "",
+            "test_trains_in_mixed_precision": "",
+            "test_accumulated_batches_equal_one_large_batch": "",
+            "test_moving_average_of_weights": "",
+            "test_static_loss_scale_changes_nothing": "",
+            "test_skips_nonfinite_updates": "",
+        },
+    ),
+    "test_callbacks.py": (
+        {"GradientMonitor", "GradientClipping global_norm", "GradientClipping zclip"},
+        {
+            "test_compiled_equals_eager": "arguments1",
+            "test_accumulated_batches_equal_one_large_batch": "",
+            "test_loss_scale_does_not_matter": "",
+            "test_works_in_a_multi_optimizer": "",
+            "test_can_be_copied_used_again_and_leaves_nothing_behind": "",
+            "test_a_fit_that_broke_off_leaves_no_second_clipping": "",
+            "test_optimizer_can_be_saved_while_training": "",
+            "test_replicas_accumulate_batches": "",
+        },
+    ),
 }
-FULLY = {"Adan", "AdamW8bit", "Cautious of Keras", "Lookahead", "Prodigy", "SAM", "ScheduleFreeAdamW"}
+# Another form of an optimizer, as "SAM asam" is of "SAM", and what is tested of it all the same.
+BRIEFLY = ("test_config_round_trip", "test_learns")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark as slow what `make test` leaves to `make test-all`.
-
-    A row named by two words is another form of one named by the first.
-    """
+    """Mark as slow what `make test` leaves to `make test-all`."""
     for item in items:
-        if item.path.name != "test_optimizers.py" or "make" not in getattr(item, "fixturenames", ()):
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        row = parameters.get("make", parameters.get("make_clipping"))
+        if item.path.name not in AT_LENGTH or row is None:
             continue
-        row = item.callspec.params["make"]
-        shared = any(part in item.name for part in SHARED.get(item.originalname, ()))
-        another_form = " " in row and item.originalname not in ("test_config_round_trip", "test_learns")
-        if row not in FULLY and (shared or another_form):
+        in_full, shared = AT_LENGTH[item.path.name]
+        is_shared = item.originalname in shared and shared[item.originalname] in item.name
+        is_form = item.path.name == "test_optimizers.py" and " " in row and item.originalname not in BRIEFLY
+        if row not in in_full and (is_shared or is_form):
             item.add_marker(pytest.mark.slow)

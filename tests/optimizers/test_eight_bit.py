@@ -84,6 +84,7 @@ def test_tiny_gradients_among_large_ones_move_no_weight_too_far(replay):
     assert np.abs(np.diff(path["p"], axis=0)).max() < 0.11
 
 
+@pytest.mark.slow
 def test_trains_the_digits_as_float_does(digits, small_cnn):
     """With every variable in 8 bits."""
     accuracy = {}

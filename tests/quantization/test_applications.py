@@ -17,12 +17,10 @@ SIZES = {
     **dict.fromkeys(("DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "NASNetMobile"), 64),
     **{"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75, "ConvNeXtTiny": 64},
 }
-QUICK = {"MobileNetV3Small"}
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SIZES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIZES)
 def test_an_architecture_becomes_a_file_of_integers(name, tmp_path):
     keras.utils.set_random_seed(0)
     model = getattr(keras.applications, name)(
