@@ -52,10 +52,7 @@ OURS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "ADOPT": (ours.ADOPT, ADAM),
     "DAdaptAdam": (ours.DAdaptAdam, (1.0,)),
     "FactoredAdam": (ours.FactoredAdam, ADAM),
-    "LARS": (
-        lambda rate: ours.LARS(rate, exclude_from_layer_adaptation=("bias", "gamma", "beta")),
-        (3.0, 10.0, 30.0),
-    ),
+    "LARS": (ours.LARS, (10.0, 30.0, 100.0)),
     "MARS": (ours.MARS, ADAM),
     "Momentum": (lambda rate: ours.Momentum(rate, debias=True), (0.3, 1.0, 3.0)),
     "NadamW": (ours.NadamW, ADAM),
