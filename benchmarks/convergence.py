@@ -61,7 +61,10 @@ OURS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "ScheduleFreeAdamW": (ours.ScheduleFreeAdamW, ADAM),
     "ScheduleFreeRAdam": (ours.ScheduleFreeRAdam, ADAM),
     "ScheduleFreeSGD": (ours.ScheduleFreeSGD, (0.3, 1.0, 3.0)),
-    "Shampoo": (ours.Shampoo, ADAM),
+    "Shampoo, grafting=adam": (
+        lambda rate: ours.Shampoo(rate, grafting="adam", precondition_frequency=10),
+        ADAM,
+    ),
     "SOAP": (ours.SOAP, ADAM),
     "StableAdamW": (ours.StableAdamW, ADAM),
     "AdamW8bit": (lambda rate: ours.AdamW8bit(rate, min_8bit_size=1), ADAM),
