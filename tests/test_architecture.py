@@ -87,3 +87,10 @@ def test_every_public_name_can_be_had():
         assert getattr(tfopt, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'prun'"):
         tfopt.prun  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["graph", "optimizers", "prune"])
+def test_anything_can_be_had_before_keras(name):
+    """Registering the classes must not meet a package that is half imported."""
+    code = f"import json, tfopt; print(json.dumps(callable(tfopt.{name}) or True))"
+    assert _in_a_fresh_process(code)

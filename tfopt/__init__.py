@@ -50,6 +50,20 @@ _NAMES = {
     "TfoptError": "tfopt.errors",
 }
 
+# What can be had without Keras, so that the command line answers at once.
+_LIGHT = (
+    "data",
+    "errors",
+    "pipeline",
+    "report",
+    "rules",
+    "search",
+    "Pipeline",
+    "Recipe",
+    "Run",
+    "TfoptError",
+)
+
 __all__ = ["__version__", *_PACKAGES, *_NAMES]
 
 
@@ -59,6 +73,9 @@ def _register(_: ModuleType) -> None:
 
 
 def __getattr__(name: str) -> Any:
+    if name in __all__ and name not in _LIGHT:
+        # First, for `_register` imports other packages, which must not find this one half imported.
+        importlib.import_module("keras")
     if name in _NAMES:
         value = getattr(importlib.import_module(_NAMES[name]), name)
     elif name in _PACKAGES:

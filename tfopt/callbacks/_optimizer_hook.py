@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from tfopt.clipping.slices import Gradient, l2_norm, sum_duplicates
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
-from tfopt.optimizers import Optimizer, replicated_accumulation
+from tfopt.optimizers import replicated_accumulation
+from tfopt.optimizers.base import Optimizer
 
 _PATCHED = "_backend_update_step"
 _PRIVATE = (
