@@ -2,10 +2,13 @@
 
 Names are imported when they are first used, so that `import tfopt` costs nothing and the command line
 answers at once. One thing cannot wait for a first use: `keras.models.load_model` must find the classes
-that tfopt registers, so these are imported as soon as Keras is.
+that tfopt registers, so these are imported as soon as Keras is, or, where Keras is imported by a part of
+tfopt, as soon as that part is whole.
 """
 
 import importlib
+import pkgutil
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -50,32 +53,24 @@ _NAMES = {
     "TfoptError": "tfopt.errors",
 }
 
-# What can be had without Keras, so that the command line answers at once.
-_LIGHT = (
-    "data",
-    "errors",
-    "pipeline",
-    "report",
-    "rules",
-    "search",
-    "Pipeline",
-    "Recipe",
-    "Run",
-    "TfoptError",
-)
-
 __all__ = ["__version__", *_PACKAGES, *_NAMES]
 
 
-@wrapt.when_imported("keras")
-def _register(_: ModuleType) -> None:
-    importlib.import_module("tfopt.registered")
+def _register(done: ModuleType) -> None:
+    """Imports the registered classes once `done` was the last that they, or Keras, waited for."""
+    half_imported = any(
+        name.startswith("tfopt.") and module is not done and getattr(module.__spec__, "_initializing", False)
+        for name, module in [*sys.modules.items()]
+    )
+    if "keras" in sys.modules and not half_imported:
+        importlib.import_module("tfopt.registered")
+
+
+for _name in ("keras", *(f"tfopt.{module.name}" for module in pkgutil.iter_modules(__path__))):
+    wrapt.register_post_import_hook(_register, _name)
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__ and name not in _LIGHT:
-        # First, for `_register` imports other packages, which must not find this one half imported.
-        importlib.import_module("keras")
     if name in _NAMES:
         value = getattr(importlib.import_module(_NAMES[name]), name)
     elif name in _PACKAGES:
