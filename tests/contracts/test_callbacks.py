@@ -51,16 +51,16 @@ BAD_ARGUMENTS = [
     ("GradientClipping", ("autoclip",), {"history": 0}, "history"),
     ("GradientClipping", ("norm",), {"history": 5}, "no option 'history'; it takes none"),
     ("GradientClipping", ("zclip",), {"beta": 0.9}, "no option 'beta'; it takes alpha"),
-    ("GradientClipping", ("zclip",), {"alpha": 1.0}, r"alpha in \[0, 1\)"),
+    ("GradientClipping", ("zclip",), {"alpha": 1.0}, r"alpha to be a finite number in \[0, 1\)"),
     ("GradientClipping", ("zclip",), {"warmup_steps": 0}, "warmup_steps"),
-    ("GradientClipping", ("zclip",), {"mode": "median"}, "zscore, percentile"),
-    ("GradientClipping", ("zclip",), {"clip_option": "median"}, "adaptive_scaling, mean"),
-    ("GradientClipping", ("zclip",), {"max_grad_norm": -1.0}, "max_grad_norm > 0"),
-    ("GradientClipping", ("zclip",), {"epsilon": None}, "epsilon > 0"),
+    ("GradientClipping", ("zclip",), {"mode": "median"}, "'zscore', 'percentile'"),
+    ("GradientClipping", ("zclip",), {"clip_option": "median"}, "'adaptive_scaling', 'mean'"),
+    ("GradientClipping", ("zclip",), {"max_grad_norm": -1.0}, "max_grad_norm to be a finite number > 0"),
+    ("GradientClipping", ("zclip",), {"epsilon": None}, "epsilon to be a finite number > 0"),
     ("GradientClipping", ("zclip",), {"skip_update_on_spike": 1}, "True or False"),
     ("GradientClipping", ("norm",), {"max_nonfinite_steps": 0}, "max_nonfinite_steps >= 1"),
-    ("GradientMonitor", (0,), {}, "interval >= 1"),
-    ("GradientMonitor", ("often",), {}, "interval >= 1"),
+    ("GradientMonitor", (0,), {}, "interval to be a whole number >= 1"),
+    ("GradientMonitor", ("often",), {}, "interval to be a whole number >= 1"),
 ]
 
 RANDOM = np.random.default_rng(0)

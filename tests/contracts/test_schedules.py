@@ -94,11 +94,11 @@ BAD_VALUES = {
 BAD_ARGUMENTS = [
     ("Cyclic", {"mode": "sine"}, "mode to be one of 'triangular', 'triangular2', 'exp_range'"),
     ("Cyclic", {"gamma": 0}, "gamma"),
-    ("Cyclic", {"gamma": 1.01}, "gamma to be a finite number > 0 and <= 1"),
+    ("Cyclic", {"gamma": 1.01}, r"gamma to be a finite number in \(0, 1\]"),
     ("OneCycle", {"anneal": "cos"}, "anneal to be one of 'cosine', 'linear'"),
     ("OneCycle", {"total_steps": 3, "pct_start": 0.3}, "at least one update in each phase"),
     ("OneCycle", {"pct_start": 0.6}, "at least one update in each phase"),
-    ("REX", {"beta": 1.0}, r"beta to be in \[0, 1\)"),
+    ("REX", {"beta": 1.0}, r"beta to be a finite number in \[0, 1\)"),
     ("Sequence", {"milestones": [9, 3]}, "milestones to increase"),
     ("Sequence", {"milestones": [3]}, "one milestone between each two schedules"),
     ("Sequence", {"milestones": 3}, "list of updates"),

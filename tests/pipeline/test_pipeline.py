@@ -305,7 +305,7 @@ def test_what_is_refused_before_any_training(blobs, tmp_path):
     plain = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     with pytest.raises(InvalidArgumentError, match=r"has no loss.*Call model\.compile"):
         pipeline.run(plain, blobs, out=tmp_path)
-    with pytest.raises(InvalidArgumentError, match="batch_size must be an integer from 1, got 0"):
+    with pytest.raises(InvalidArgumentError, match="batch_size to be a whole number >= 1, got 0"):
         pipeline.run(model(), blobs, out=tmp_path, batch_size=0)
     with pytest.raises(InvalidArgumentError, match=r"data must be a tfopt\.data\.Dataset, got tuple"):
         pipeline.run(model(), (1, 2), out=tmp_path)

@@ -29,8 +29,8 @@ def test_counts_beyond_what_float32_can():
 @pytest.mark.parametrize(
     ("momenta", "message"),
     [
-        ((1.0, 0.85), "max_momentum to be in"),
-        ((0.95, -0.1), "base_momentum to be in"),
+        ((1.0, 0.85), "max_momentum to be a finite number in"),
+        ((0.95, -0.1), "base_momentum to be a finite number in"),
         ((0.8, 0.9), "base_momentum <= max_momentum"),
     ],
 )

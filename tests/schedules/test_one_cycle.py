@@ -39,8 +39,8 @@ def test_stays_at_the_end():
 @pytest.mark.parametrize(
     ("momenta", "message"),
     [
-        ((1.0, 0.85), "max_momentum to be in"),
-        ((0.95, 0.0), "base_momentum to be in"),
+        ((1.0, 0.85), "max_momentum to be a finite number in"),
+        ((0.95, 0.0), "base_momentum to be a finite number in"),
         ((0.8, 0.9), "base_momentum <= max_momentum"),
     ],
 )

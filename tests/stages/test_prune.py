@@ -53,7 +53,7 @@ def test_it_is_data():
     ("arguments", "message"),
     [
         ({"sparsity": 1.2}, "sparsity must be"),
-        ({"epochs": 0}, "epochs of 1 or more"),
+        ({"epochs": 0}, "epochs to be a whole number >= 1"),
         ({"scope": "model"}, "scope must be"),
         ({"begin": 0.8}, "end must come after begin"),
         ({"end": 7}, "end must be"),

@@ -52,7 +52,10 @@ def test_it_is_data():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"epochs": -1}, "epochs of at least 0, got -1"), ({"calibration_samples": 0}, "at least 1, got 0")],
+    [
+        ({"epochs": -1}, "epochs to be a whole number >= 0, got -1"),
+        ({"calibration_samples": 0}, "a whole number >= 1, got 0"),
+    ],
 )
 def test_bad_numbers_are_refused(arguments, message):
     with pytest.raises(InvalidArgumentError, match=message):

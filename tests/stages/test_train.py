@@ -18,7 +18,7 @@ def test_it_trains_for_its_epochs():
 
 @pytest.mark.parametrize("epochs", [0, -1, 2.5, True, None])
 def test_epochs_out_of_range(epochs):
-    with pytest.raises(InvalidArgumentError, match="an integer from 1"):
+    with pytest.raises(InvalidArgumentError, match="a whole number >= 1"):
         Train(epochs=epochs)
 
 

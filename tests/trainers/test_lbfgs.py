@@ -73,7 +73,7 @@ def test_is_as_fast_as_torch(problem, golden):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_iter": 0}, "max_iter to be an integer >= 1, got 0"),
+        ({"max_iter": 0}, "max_iter to be a whole number >= 1, got 0"),
         ({"max_iter": 2.5}, "max_iter"),
         ({"max_iter": True}, "max_iter"),
         ({"tolerance": -1e-3}, "tolerance to be a finite number >= 0, got -0.001"),

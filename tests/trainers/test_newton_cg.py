@@ -84,7 +84,7 @@ def test_a_model_without_second_derivatives_is_refused():
     [
         ({"max_iter": -1}, "NewtonCG: expected max_iter"),
         ({"tolerance": float("inf")}, "tolerance"),
-        ({"trust_region": "yes"}, "trust_region to be a bool"),
+        ({"trust_region": "yes"}, "trust_region to be True or False"),
     ],
 )
 def test_bad_arguments(arguments, message):

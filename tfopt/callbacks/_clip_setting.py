@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt.clipping import METHODS, StatefulClip
 from tfopt.errors import InvalidArgumentError
 
@@ -98,8 +98,7 @@ def check_threshold(method: str, threshold: Any, where: str = "") -> Threshold:
         _value(threshold, 0, where)
         return threshold
     largest = METHODS[method].largest
-    number = isinstance(threshold, numbers.Real) and not isinstance(threshold, bool)
-    if not number or not 0 < threshold < float("inf") or threshold > largest:
+    if not arguments.is_number(threshold) or not 0 < threshold <= largest:
         upper = "" if largest == float("inf") else f" and <= {largest:g} for {method!r}"
         raise InvalidArgumentError(
             f"GradientClipping: expected a threshold > 0{upper}{where}, or a schedule; got {threshold!r}."

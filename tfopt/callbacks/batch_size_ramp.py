@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.callbacks import _arguments, _rates
+from tfopt import arguments
+from tfopt.callbacks import _rates
 from tfopt.errors import InvalidArgumentError
 
 # scaling -> what the learning rate is multiplied by when the batch is `growth` times as large
@@ -132,15 +133,15 @@ class BatchSizeRamp(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         kind = type(self).__name__
-        self.initial_batch_size = _arguments.whole(kind, "initial_batch_size", initial_batch_size, at_least=1)
-        self.final_batch_size = _arguments.whole(
+        self.initial_batch_size = arguments.whole(kind, "initial_batch_size", initial_batch_size, at_least=1)
+        self.final_batch_size = arguments.whole(
             kind, "final_batch_size", final_batch_size, at_least=self.initial_batch_size
         )
-        self.factor = _arguments.number(kind, "factor", factor, above=1.0)
-        self.epochs_per_rise = _arguments.whole(kind, "epochs_per_rise", epochs_per_rise, at_least=1)
+        self.factor = arguments.number(kind, "factor", factor, above=1.0)
+        self.epochs_per_rise = arguments.whole(kind, "epochs_per_rise", epochs_per_rise, at_least=1)
         self.shuffle = bool(shuffle)
-        self.seed = _arguments.whole(kind, "seed", seed, at_least=0)
-        self.learning_rate_scaling = _arguments.choice(
+        self.seed = arguments.whole(kind, "seed", seed, at_least=0)
+        self.learning_rate_scaling = arguments.choice(
             kind, "learning_rate_scaling", learning_rate_scaling, _SCALINGS
         )
         self._batches: _Batches | None = None

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt import rules as layer_rules
 from tfopt.callbacks import _clip_setting, _optimizer_hook
 from tfopt.callbacks._clip_setting import Rule, Setting, Threshold
@@ -76,9 +76,7 @@ class GradientClipping(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         limit = max_nonfinite_steps
-        if limit is not None and (
-            not isinstance(limit, numbers.Integral) or isinstance(limit, bool) or limit < 1
-        ):
+        if limit is not None and not (arguments.is_whole(limit) and limit >= 1):
             raise InvalidArgumentError(
                 f"GradientClipping: expected max_nonfinite_steps >= 1 or None, got {limit!r}."
             )

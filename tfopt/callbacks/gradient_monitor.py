@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt.callbacks import _optimizer_hook
 from tfopt.callbacks._layer_figures import LayerFigures
 from tfopt.callbacks._variables import replicated
 from tfopt.clipping.slices import Gradient, l2_norm, values
-from tfopt.errors import InvalidArgumentError
 
 _FIGURES = ("updates", "norm", "clipped_norm", "clip_rate", "nonfinite")
 
@@ -65,9 +64,7 @@ class GradientMonitor(keras.callbacks.Callback):
 
     def __init__(self, interval: int = 50, log_dir: str | os.PathLike | None = None) -> None:
         super().__init__()
-        if not isinstance(interval, numbers.Integral) or isinstance(interval, bool) or interval < 1:
-            raise InvalidArgumentError(f"GradientMonitor: expected interval >= 1, got {interval!r}.")
-        self.interval: int = int(interval)
+        self.interval: int = arguments.whole("GradientMonitor", "interval", interval, at_least=1)
         self.log_dir: str | None = None if log_dir is None else os.fspath(log_dir)
         self.layers: dict[str, dict[str, float]] = {}
         """Layer path -> `grad_norm`, `clipped_grad_norm`, `weight_norm`, `update_norm`, `update_ratio`."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from tfopt import files
-from tfopt.callbacks import _arguments, _rates
+from tfopt import arguments, files
+from tfopt.callbacks import _rates
 from tfopt.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -82,17 +82,15 @@ class LearningRateFinder(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         kind = type(self).__name__
-        self.min_learning_rate = _arguments.number(kind, "min_learning_rate", min_learning_rate, above=0.0)
-        self.max_learning_rate = _arguments.number(
+        self.min_learning_rate = arguments.number(kind, "min_learning_rate", min_learning_rate, above=0.0)
+        self.max_learning_rate = arguments.number(
             kind, "max_learning_rate", max_learning_rate, above=self.min_learning_rate
         )
-        self.steps = _arguments.whole(kind, "steps", steps, at_least=_FEWEST)
-        self.progression = _arguments.choice(kind, "progression", progression, _PROGRESSIONS)
-        self.smoothing = _arguments.number(kind, "smoothing", smoothing, at_least=0.0)
-        if self.smoothing >= 1:
-            raise InvalidArgumentError(f"{kind}: expected smoothing < 1, got {smoothing!r}.")
-        self.divergence = _arguments.number(kind, "divergence", divergence, above=1.0)
-        self.rule = _arguments.choice(kind, "rule", rule, _RULES)
+        self.steps = arguments.whole(kind, "steps", steps, at_least=_FEWEST)
+        self.progression = arguments.choice(kind, "progression", progression, _PROGRESSIONS)
+        self.smoothing = arguments.number(kind, "smoothing", smoothing, at_least=0.0, below=1.0)
+        self.divergence = arguments.number(kind, "divergence", divergence, above=1.0)
+        self.rule = arguments.choice(kind, "rule", rule, _RULES)
         self.learning_rates: list[float] = []
         self.losses: list[float] = []
         # What belongs to one test: a callback is copied before, and used again for other models.

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from tfopt.callbacks import _arguments, _rates
+from tfopt import arguments
+from tfopt.callbacks import _rates
 from tfopt.errors import InvalidArgumentError
 
 
@@ -76,28 +77,27 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
         peak_learning_rate: float | None = None,
     ) -> None:
         kind = type(self).__name__
-        if _arguments.number(kind, "factor", factor, above=0.0) >= 1:
-            raise InvalidArgumentError(f"{kind}: expected factor < 1, got {factor!r}.")
+        arguments.number(kind, "factor", factor, above=0.0, below=1.0)
         super().__init__(
             monitor,
             factor,
-            patience=_arguments.whole(kind, "patience", patience, at_least=0),
+            patience=arguments.whole(kind, "patience", patience, at_least=0),
             verbose=verbose,
-            mode=_arguments.choice(kind, "mode", mode, ("auto", "min", "max")),
-            min_delta=_arguments.number(kind, "min_delta", min_delta, at_least=0.0),
-            cooldown=_arguments.whole(kind, "cooldown", cooldown, at_least=0),
-            min_lr=_arguments.number(kind, "min_lr", min_lr, at_least=0.0),
+            mode=arguments.choice(kind, "mode", mode, ("auto", "min", "max")),
+            min_delta=arguments.number(kind, "min_delta", min_delta, at_least=0.0),
+            cooldown=arguments.whole(kind, "cooldown", cooldown, at_least=0),
+            min_lr=arguments.number(kind, "min_lr", min_lr, at_least=0.0),
         )
-        self.warmup_steps = _arguments.whole(kind, "warmup_steps", warmup_steps, at_least=0)
-        self.warmup_epochs = _arguments.whole(kind, "warmup_epochs", warmup_epochs, at_least=0)
+        self.warmup_steps = arguments.whole(kind, "warmup_steps", warmup_steps, at_least=0)
+        self.warmup_epochs = arguments.whole(kind, "warmup_epochs", warmup_epochs, at_least=0)
         if self.warmup_steps and self.warmup_epochs:
             raise InvalidArgumentError(f"{kind}: give warmup_steps or warmup_epochs, not both.")
-        self.initial_learning_rate = _arguments.number(
+        self.initial_learning_rate = arguments.number(
             kind, "initial_learning_rate", initial_learning_rate, at_least=0.0
         )
         self.peak_learning_rate = peak_learning_rate
         if peak_learning_rate is not None:
-            _arguments.number(kind, "peak_learning_rate", peak_learning_rate, above=0.0)
+            arguments.number(kind, "peak_learning_rate", peak_learning_rate, above=0.0)
         # Optimizers belong to one training: a callback is copied before, and used again for other models.
         self._optimizers: list[keras.optimizers.Optimizer] = []
         self._warming: list[tuple[keras.optimizers.Optimizer, float, float]] = []

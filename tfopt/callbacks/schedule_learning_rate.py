@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from tfopt.callbacks import _arguments, _rates
+from tfopt import arguments
+from tfopt.callbacks import _rates
 from tfopt.errors import InvalidArgumentError
 
 Schedule = Callable[[int], Any]
@@ -53,7 +54,7 @@ class ScheduleLearningRate(keras.callbacks.Callback):
     def __init__(self, schedule: Schedule | Mapping[str, Schedule], by: str = "step") -> None:
         super().__init__()
         kind = type(self).__name__
-        self.by = _arguments.choice(kind, "by", by, ("step", "epoch"))
+        self.by = arguments.choice(kind, "by", by, ("step", "epoch"))
         self.schedule = dict(schedule) if isinstance(schedule, Mapping) else schedule
         each = self.schedule.values() if isinstance(self.schedule, dict) else [self.schedule]
         for one in each:

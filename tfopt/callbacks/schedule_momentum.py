@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from tfopt.callbacks import _arguments, _rates
+from tfopt import arguments
+from tfopt.callbacks import _rates
 from tfopt.callbacks._scheduled_float import ScheduledFloat
 from tfopt.callbacks._variables import replicated
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
@@ -61,7 +62,7 @@ class ScheduleMomentum(keras.callbacks.Callback):
                 f"{schedule!r}."
             )
         self.schedule = schedule
-        self.hyperparameter = _arguments.choice(
+        self.hyperparameter = arguments.choice(
             "ScheduleMomentum", "hyperparameter", hyperparameter, (*HYPERPARAMETERS, None)
         )
         # Optimizers belong to one training: a callback is copied before, and used again for other models.

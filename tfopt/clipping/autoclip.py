@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt.clipping.slices import Gradient, l2_norm, scale_to
 from tfopt.clipping.stateful import Clipped
-from tfopt.errors import InvalidArgumentError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,7 @@ class AutoClip:
     history: int = 10_000
 
     def __post_init__(self) -> None:
-        if not isinstance(self.history, int) or isinstance(self.history, bool) or self.history < 1:
-            raise InvalidArgumentError(
-                f"autoclip: expected a whole number of norms >= 1 as history, got {self.history!r}."
-            )
+        arguments.whole("autoclip", "history", self.history, at_least=1)
 
     def initial_state(self) -> tf.Tensor:
         """Return an empty history."""

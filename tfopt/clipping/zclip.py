@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt.clipping.slices import Gradient, l2_norm, scale_to
 from tfopt.clipping.stateful import Clipped
-from tfopt.errors import InvalidArgumentError
 
 MODES = ("zscore", "percentile")
 CLIP_OPTIONS = ("adaptive_scaling", "mean")
@@ -58,19 +57,15 @@ class ZClip:
     skip_update_on_spike: bool = False
 
     def __post_init__(self) -> None:
-        _check("alpha in [0, 1)", self.alpha, _is_number(self.alpha) and 0 <= self.alpha < 1)
-        steps = self.warmup_steps
-        whole = isinstance(steps, numbers.Integral) and not isinstance(steps, bool)
-        _check("a whole number >= 1 as warmup_steps", steps, whole and steps >= 1)
-        _check(f"mode to be one of {', '.join(MODES)}", self.mode, self.mode in MODES)
-        known = self.clip_option in CLIP_OPTIONS
-        _check(f"clip_option to be one of {', '.join(CLIP_OPTIONS)}", self.clip_option, known)
-        for name in ("max_grad_norm", "epsilon", "clip_factor"):
-            value = getattr(self, name)
-            allowed = _is_number(value) and 0 < value < float("inf")
-            _check(f"{name} > 0", value, allowed or (value is None and name == "max_grad_norm"))
-        skip = self.skip_update_on_spike
-        _check("skip_update_on_spike to be True or False", skip, isinstance(skip, bool))
+        arguments.number("zclip", "alpha", self.alpha, at_least=0, below=1)
+        arguments.whole("zclip", "warmup_steps", self.warmup_steps, at_least=1)
+        arguments.choice("zclip", "mode", self.mode, MODES)
+        arguments.choice("zclip", "clip_option", self.clip_option, CLIP_OPTIONS)
+        if self.max_grad_norm is not None:
+            arguments.number("zclip", "max_grad_norm", self.max_grad_norm, above=0)
+        arguments.number("zclip", "epsilon", self.epsilon, above=0)
+        arguments.number("zclip", "clip_factor", self.clip_factor, above=0)
+        arguments.flag("zclip", "skip_update_on_spike", self.skip_update_on_spike)
 
     def initial_state(self) -> tf.Tensor:
         """Return the state before the warm-up: number of norms, their mean and variance."""
@@ -123,12 +118,3 @@ class ZClip:
         mean = mean + change / (count + 1)
         variance = (variance * count + change * (norm - mean)) / (count + 1)
         return tf.stack([count + 1, mean, variance])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _check(expected: str, value: object, right: bool) -> None:
-    if not right:
-        raise InvalidArgumentError(f"zclip: expected {expected}, got {value!r}.")

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfopt import graph
+from tfopt import arguments, graph
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.flatbuffer import unique
 from tfopt.export.tensor_names import TensorNames, layer_of
@@ -63,7 +63,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         InvalidArgumentError: an input has a dimension of unknown size, or `batch_size` is below 1.
     """
     graph.require_functional(model)
-    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+    if not arguments.is_whole(batch_size) or batch_size < 1:
         raise InvalidArgumentError(f"batch_size must be an integer of 1 or more, got {batch_size!r}.")
     input_names, output_names = names(model)
     for name, tensor in zip(input_names, model.inputs, strict=True):

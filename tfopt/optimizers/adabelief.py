@@ -67,7 +67,7 @@ class AdaBelief(CoupledDecay):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("AdaBelief", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon("AdaBelief", epsilon)
+        _arguments.check_positive("AdaBelief", epsilon=epsilon)
         super().__init__(
             learning_rate,
             weight_decay=weight_decay,

@@ -60,7 +60,7 @@ class AdamW8bit(EightBitOptimizer):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("AdamW8bit", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon("AdamW8bit", epsilon)
+        _arguments.check_positive("AdamW8bit", epsilon=epsilon)
         super().__init__(
             learning_rate, weight_decay=weight_decay, min_8bit_size=min_8bit_size, name=name, **kwargs
         )

@@ -61,7 +61,7 @@ class Adan(Optimizer):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("Adan", beta_1=beta_1, beta_2=beta_2, beta_3=beta_3)
-        _arguments.check_epsilon("Adan", epsilon)
+        _arguments.check_positive("Adan", epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2, self.beta_3 = beta_1, beta_2, beta_3
         self.epsilon = epsilon

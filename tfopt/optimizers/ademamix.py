@@ -67,7 +67,7 @@ class AdEMAMix(Optimizer):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("AdEMAMix", beta_1=beta_1, beta_2=beta_2, beta_3=beta_3)
-        _arguments.check_epsilon("AdEMAMix", epsilon)
+        _arguments.check_positive("AdEMAMix", epsilon=epsilon)
         _arguments.check_not_negative("AdEMAMix", alpha=alpha)
         warmups = {"alpha_warmup": alpha_warmup, "beta_3_warmup": beta_3_warmup}
         _arguments.check_count("AdEMAMix", **{k: v for k, v in warmups.items() if v is not None})

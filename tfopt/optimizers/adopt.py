@@ -61,7 +61,7 @@ class ADOPT(CoupledDecay):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("ADOPT", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon("ADOPT", epsilon)
+        _arguments.check_positive("ADOPT", epsilon=epsilon)
         if clip_exponent is not None:
             _arguments.check_not_negative("ADOPT", clip_exponent=clip_exponent)
         super().__init__(

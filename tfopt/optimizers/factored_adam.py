@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.errors import InvalidArgumentError
+from tfopt import arguments
 from tfopt.optimizers import _arguments
 from tfopt.optimizers.base import Optimizer, Update
 from tfopt.optimizers.group import Group, Layout
@@ -71,8 +71,7 @@ class FactoredAdam(Optimizer):
         _arguments.check_positive("FactoredAdam", epsilon_1=epsilon_1, epsilon_2=epsilon_2)
         if clip_threshold is not None:
             _arguments.check_positive("FactoredAdam", clip_threshold=clip_threshold)
-        if not isinstance(beta_2_decay, (int, float)) or not -float("inf") < beta_2_decay <= 0:
-            raise InvalidArgumentError(f"FactoredAdam: expected beta_2_decay <= 0, got {beta_2_decay!r}.")
+        arguments.number("FactoredAdam", "beta_2_decay", beta_2_decay, at_most=0)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2_decay = beta_1, beta_2_decay
         self.epsilon_1, self.epsilon_2 = epsilon_1, epsilon_2

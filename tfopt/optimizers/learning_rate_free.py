@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.errors import InvalidArgumentError
+from tfopt import arguments
 from tfopt.optimizers import _arguments
 from tfopt.optimizers.base import Optimizer
 from tfopt.optimizers.group import Group, Step
@@ -49,9 +48,10 @@ class LearningRateFree(Optimizer):
     ) -> None:
         kind = type(self).__name__
         _arguments.check_betas(kind, beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon(kind, epsilon)
+        _arguments.check_positive(kind, epsilon=epsilon)
         _arguments.check_positive(kind, initial_distance=initial_distance)
-        _check_growth_rate(kind, growth_rate)
+        if growth_rate != float("inf"):
+            arguments.number(kind, "growth_rate", growth_rate, above=1)
         super().__init__(learning_rate, **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
@@ -117,8 +117,3 @@ class LearningRateFree(Optimizer):
 def total(x: tf.Tensor) -> tf.Tensor:
     """Return the sum of a group's tensor, in double precision: compiled, that is no slower, and exact."""
     return tf.reduce_sum(tf.cast(x, "float64"))
-
-
-def _check_growth_rate(optimizer: str, growth_rate: float) -> None:
-    if not isinstance(growth_rate, numbers.Real) or not growth_rate > 1:
-        raise InvalidArgumentError(f"{optimizer}: expected growth_rate > 1, got {growth_rate!r}.")

@@ -80,7 +80,7 @@ class MARS(Optimizer):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("MARS", beta_1=beta_1, beta_2=beta_2, beta_1_1d=beta_1_1d, beta_2_1d=beta_2_1d)
-        _arguments.check_epsilon("MARS", epsilon)
+        _arguments.check_positive("MARS", epsilon=epsilon)
         _arguments.check_not_negative("MARS", gamma=gamma, learning_rate_1d_factor=learning_rate_1d_factor)
         if weight_decay_1d is not None:
             _arguments.check_not_negative("MARS", weight_decay_1d=weight_decay_1d)

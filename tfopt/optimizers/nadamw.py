@@ -59,7 +59,7 @@ class NadamW(Optimizer):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("NadamW", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon("NadamW", epsilon)
+        _arguments.check_positive("NadamW", epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon

@@ -62,7 +62,7 @@ class RAdam(CoupledDecay):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("RAdam", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon("RAdam", epsilon)
+        _arguments.check_positive("RAdam", epsilon=epsilon)
         super().__init__(
             learning_rate,
             weight_decay=weight_decay,

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.errors import InvalidArgumentError
+from tfopt import arguments
 from tfopt.optimizers import _arguments
 from tfopt.optimizers.base import Optimizer, Update
 from tfopt.optimizers.group import Group, Step
@@ -49,10 +49,7 @@ class ScheduleFree(Optimizer):
         **kwargs: Any,
     ) -> None:
         kind = type(self).__name__
-        if not isinstance(warmup_steps, int) or isinstance(warmup_steps, bool) or warmup_steps < 0:
-            raise InvalidArgumentError(
-                f"{kind}: expected warmup_steps to be a whole number >= 0, got {warmup_steps!r}."
-            )
+        arguments.whole(kind, "warmup_steps", warmup_steps, at_least=0)
         _arguments.check_not_negative(kind, r=r, weight_lr_power=weight_lr_power)
         super().__init__(learning_rate, **kwargs)
         self._beta = beta

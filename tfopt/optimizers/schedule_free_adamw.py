@@ -71,7 +71,7 @@ class ScheduleFreeAdamW(ScheduleFree):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("ScheduleFreeAdamW", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon("ScheduleFreeAdamW", epsilon)
+        _arguments.check_positive("ScheduleFreeAdamW", epsilon=epsilon)
         super().__init__(
             learning_rate,
             beta=beta_1,

@@ -71,7 +71,7 @@ class ScheduleFreeRAdam(ScheduleFree):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("ScheduleFreeRAdam", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon("ScheduleFreeRAdam", epsilon)
+        _arguments.check_positive("ScheduleFreeRAdam", epsilon=epsilon)
         if silent_sgd_phase and beta_2 <= 0.6:
             raise InvalidArgumentError(
                 f"ScheduleFreeRAdam: expected beta_2 > 0.6 with silent_sgd_phase, got {beta_2!r}: it would "

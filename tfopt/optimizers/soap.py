@@ -84,7 +84,7 @@ class SOAP(Optimizer):
         _arguments.check_betas("SOAP", beta_1=beta_1, beta_2=beta_2)
         if shampoo_beta is not None:
             _arguments.check_betas("SOAP", shampoo_beta=shampoo_beta)
-        _arguments.check_epsilon("SOAP", epsilon)
+        _arguments.check_positive("SOAP", epsilon=epsilon)
         _arguments.check_count(
             "SOAP", precondition_frequency=precondition_frequency, max_precond_dim=max_precond_dim
         )

@@ -54,7 +54,7 @@ class StableAdamW(Optimizer):
         **kwargs: Any,
     ) -> None:
         _arguments.check_betas("StableAdamW", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_epsilon("StableAdamW", epsilon)
+        _arguments.check_positive("StableAdamW", epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers import _arguments
 from tfopt.optimizers.wrapper import Wrapper
 
@@ -56,14 +55,9 @@ class TrustRatio(Wrapper):
     ) -> None:
         if clip is not None:
             _arguments.check_positive("TrustRatio", clip=clip)
-        if isinstance(exclude, str):
-            raise InvalidArgumentError(
-                f"TrustRatio: expected exclude to be a list of regular expressions, got {exclude!r}; "
-                f"write [{exclude!r}]."
-            )
         super().__init__(inner_optimizer, name=name)
         self.clip = clip
-        self.exclude = tuple(exclude)
+        self.exclude = _arguments.patterns("TrustRatio", "exclude", exclude)
 
     def update_variables(self, gradients: Sequence, variables: Sequence, learning_rate: Any) -> None:
         """Update the variables of one replica."""

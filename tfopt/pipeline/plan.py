@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt.data.dataset import Dataset
 from tfopt.errors import InvalidArgumentError
 from tfopt.pipeline import fingerprint
@@ -86,9 +87,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InvalidArgumentError(f"{name} must be an integer from {least}, got {value!r}.")
+            arguments.whole("Pipeline", name, getattr(self, name), at_least=least)
         if not isinstance(self.data, Dataset):
             raise InvalidArgumentError(
                 f"data must be a tfopt.data.Dataset, got {type(self.data).__name__}. Make one with "

@@ -2,47 +2,35 @@
 
 import itertools
 import math
-import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
 
 
 def rate(schedule: str, name: str, value: float) -> float:
     """Return `value` as a float if it is a finite number >= 0."""
-    if not _is_number(value) or value < 0:
-        raise InvalidArgumentError(f"{schedule}: expected {name} to be a finite number >= 0, got {value!r}.")
-    return float(value)
+    return arguments.number(schedule, name, value, at_least=0)
 
 
 def positive(schedule: str, name: str, value: float, *, at_most: float = math.inf) -> float:
     """Return `value` as a float if it is a finite number > 0, and <= `at_most`."""
-    if not _is_number(value) or not 0 < value <= at_most:
-        limit = "" if at_most == math.inf else f" and <= {at_most:g}"
-        raise InvalidArgumentError(
-            f"{schedule}: expected {name} to be a finite number > 0{limit}, got {value!r}."
-        )
-    return float(value)
+    return arguments.number(schedule, name, value, above=0, at_most=at_most)
 
 
 def share(schedule: str, name: str, value: float, *, zero: bool = False) -> float:
     """Return `value` as a float if it is in (0, 1), or [0, 1) with `zero`."""
-    if not _is_number(value) or not 0 <= value < 1 or (value == 0 and not zero):
-        interval = "[0, 1)" if zero else "(0, 1)"
-        raise InvalidArgumentError(f"{schedule}: expected {name} to be in {interval}, got {value!r}.")
-    return float(value)
+    lowest = {"at_least": 0.0} if zero else {"above": 0.0}
+    return arguments.number(schedule, name, value, **lowest, below=1)
 
 
 def steps(schedule: str, name: str, value: int, *, at_least: int) -> int:
-    """Return `value` as an int if it is a whole number of steps."""
-    if not _is_number(value) or value != math.floor(value) or value < at_least:
-        raise InvalidArgumentError(
-            f"{schedule}: expected {name} to be a whole number of updates >= {at_least}, got {value!r}."
-        )
-    return int(value)
+    """Return `value` as an int if it is a whole number of steps; `1e3` is one."""
+    exact = arguments.is_number(value) and value == int(value)
+    return arguments.whole(schedule, name, int(value) if exact else value, at_least=at_least)
 
 
 def milestones(schedule: str, value: Iterable[int]) -> list[int]:
@@ -57,16 +45,6 @@ def milestones(schedule: str, value: Iterable[int]) -> list[int]:
             f"{schedule}: expected milestones to increase, got {checked}. Sort them and drop what is double."
         )
     return checked
-
-
-def choice(schedule: str, name: str, value: str, choices: Iterable[str]) -> str:
-    """Return `value` if it is one of `choices`."""
-    choices = list(choices)
-    if value not in choices:
-        raise InvalidArgumentError(
-            f"{schedule}: expected {name} to be one of {', '.join(map(repr, choices))}, got {value!r}."
-        )
-    return value
 
 
 def schedule(kind: str, name: str, value: Any) -> Any:
@@ -92,7 +70,3 @@ def schedules(kind: str, value: Sequence) -> list:
     if not checked:
         raise InvalidArgumentError(f"{kind}: expected schedules to hold at least one, got none.")
     return checked
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -5,6 +5,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
 from tfopt.schedules import _arguments
 from tfopt.schedules._schedule import Schedule
@@ -59,7 +60,7 @@ class Cyclic(Schedule):
         if step_size_down is None:
             step_size_down = step_size_up
         self.step_size_down = _arguments.steps(name, "step_size_down", step_size_down, at_least=1)
-        self.mode = _arguments.choice(name, "mode", mode, _MODES)
+        self.mode = arguments.choice(name, "mode", mode, _MODES)
         self.gamma = _arguments.positive(name, "gamma", gamma, at_most=1)
 
     def _rate(self, step: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
 from tfopt.schedules import _arguments, _shapes
 from tfopt.schedules._schedule import Schedule
@@ -66,7 +67,7 @@ class OneCycle(Schedule):
         self.max_learning_rate = _arguments.rate(name, "max_learning_rate", max_learning_rate)
         self.total_steps = _arguments.steps(name, "total_steps", total_steps, at_least=3)
         self.pct_start = _arguments.share(name, "pct_start", pct_start)
-        self.anneal = _arguments.choice(name, "anneal", anneal, _ANNEALS)
+        self.anneal = arguments.choice(name, "anneal", anneal, _ANNEALS)
         self.div_factor = _arguments.positive(name, "div_factor", div_factor)
         self.final_div_factor = _arguments.positive(name, "final_div_factor", final_div_factor)
         self.three_phase = bool(three_phase)

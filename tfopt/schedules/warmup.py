@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
 from tfopt.schedules import _arguments, _nested, _shapes
 from tfopt.schedules._schedule import Schedule
@@ -48,7 +49,7 @@ class Warmup(Schedule):
         self.schedule = _arguments.schedule(name, "schedule", schedule)
         self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=1)
         self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.shape = _arguments.choice(name, "shape", shape, _shapes.SHAPES)
+        self.shape = arguments.choice(name, "shape", shape, _shapes.SHAPES)
         if getattr(schedule, "warmup_steps", 0):
             raise InvalidArgumentError(
                 f"{name}: expected a schedule without a warm-up, got {type(schedule).__name__} with "

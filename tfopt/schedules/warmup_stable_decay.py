@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
 from tfopt.schedules import _arguments, _shapes
 from tfopt.schedules._schedule import Schedule
@@ -66,8 +67,8 @@ class WarmupStableDecay(Schedule):
         self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
         self.decay_steps = _arguments.steps(name, "decay_steps", decay_steps, at_least=1)
         self.total_steps = _arguments.steps(name, "total_steps", total_steps, at_least=1)
-        self.warmup = _arguments.choice(name, "warmup", warmup, _shapes.SHAPES)
-        self.decay = _arguments.choice(name, "decay", decay, _shapes.SHAPES)
+        self.warmup = arguments.choice(name, "warmup", warmup, _shapes.SHAPES)
+        self.decay = arguments.choice(name, "decay", decay, _shapes.SHAPES)
         if self.warmup_steps + self.decay_steps > self.total_steps:
             raise InvalidArgumentError(
                 f"{name}: expected warmup_steps + decay_steps <= total_steps, got {warmup_steps} + "

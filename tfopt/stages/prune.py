@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import keras
 import numpy as np
 
-from tfopt import measure
+from tfopt import arguments, measure
 from tfopt.callbacks.pruning_schedule import PruningSchedule
-from tfopt.errors import InvalidArgumentError, InvariantError
+from tfopt.errors import InvariantError
 from tfopt.pruning import Cubic, prune
 from tfopt.pruning.masks import Masked, masked
 from tfopt.pruning.plan import Plan
@@ -48,8 +48,7 @@ class Prune(Stage):
     frequency: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.epochs, int) or self.epochs < 1:
-            raise InvalidArgumentError(f"Prune needs epochs of 1 or more, got {self.epochs!r}.")
+        arguments.whole("Prune", "epochs", self.epochs, at_least=1)
         Plan(self.sparsity, self._schedule(), self.scope)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:

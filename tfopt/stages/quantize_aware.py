@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from tfopt.errors import InvalidArgumentError, InvariantError
+from tfopt import arguments
+from tfopt.errors import InvariantError
 from tfopt.stages.base import Context, Stage
 
 if TYPE_CHECKING:
@@ -36,12 +37,8 @@ class QuantizeAware(Stage):
     calibration_samples: int = 512
 
     def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise InvalidArgumentError(f"Expected epochs of at least 0, got {self.epochs!r}.")
-        if self.calibration_samples < 1:
-            raise InvalidArgumentError(
-                f"Expected calibration_samples of at least 1, got {self.calibration_samples!r}."
-            )
+        arguments.whole("QuantizeAware", "epochs", self.epochs, at_least=0)
+        arguments.whole("QuantizeAware", "calibration_samples", self.calibration_samples, at_least=1)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the quantization-aware model, calibrated and trained."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tfopt.errors import InvalidArgumentError
+from tfopt import arguments
 from tfopt.stages.base import Context, Stage
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ class Train(Stage):
     epochs: int = 10
 
     def __post_init__(self) -> None:
-        if not isinstance(self.epochs, int) or isinstance(self.epochs, bool) or self.epochs < 1:
-            raise InvalidArgumentError(f"Train needs epochs to be an integer from 1, got {self.epochs!r}.")
+        arguments.whole("Train", "epochs", self.epochs, at_least=1)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the model, trained."""

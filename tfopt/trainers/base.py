@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import abc
-import math
-import numbers
 from typing import Any
 
 import keras
 from threadpoolctl import threadpool_limits
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
 from tfopt.trainers.batches import batches
 from tfopt.trainers.full_batch import FullBatch
@@ -33,13 +32,10 @@ class FullBatchTrainer(abc.ABC):
     """
 
     def __init__(self, max_iter: int, tolerance: float, jit_compile: bool) -> None:
-        self.max_iter = self._positive_integer("max_iter", max_iter)
-        if not _is(tolerance, numbers.Real) or not 0 <= tolerance < math.inf:
-            raise self._error("tolerance", "a finite number >= 0", tolerance)
-        if not isinstance(jit_compile, bool):
-            raise self._error("jit_compile", "a bool", jit_compile)
-        self.tolerance = float(tolerance)
-        self.jit_compile = jit_compile
+        kind = type(self).__name__
+        self.max_iter = arguments.whole(kind, "max_iter", max_iter, at_least=1)
+        self.tolerance = arguments.number(kind, "tolerance", tolerance, at_least=0)
+        self.jit_compile = arguments.flag(kind, "jit_compile", jit_compile)
 
     def minimize(
         self,
@@ -134,17 +130,3 @@ class FullBatchTrainer(abc.ABC):
     @abc.abstractmethod
     def _run(self, search: Search) -> str:
         """Let SciPy minimize, from the accepted point; return why it ended where it does so by itself."""
-
-    def _positive_integer(self, name: str, value: Any) -> int:
-        if not _is(value, numbers.Integral) or value < 1:
-            raise self._error(name, "an integer >= 1", value)
-        return int(value)
-
-    def _error(self, name: str, expected: str, value: Any) -> InvalidArgumentError:
-        return InvalidArgumentError(
-            f"{type(self).__name__}: expected {name} to be {expected}, got {value!r}."
-        )
-
-
-def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)

@@ -6,6 +6,7 @@ import sys
 
 from scipy.optimize import minimize
 
+from tfopt import arguments
 from tfopt.trainers.base import FullBatchTrainer
 from tfopt.trainers.search import Search
 
@@ -55,9 +56,7 @@ class NewtonCG(FullBatchTrainer):
         jit_compile: bool = False,
     ) -> None:
         super().__init__(max_iter, tolerance, jit_compile)
-        if not isinstance(trust_region, bool):
-            raise self._error("trust_region", "a bool", trust_region)
-        self.trust_region = trust_region
+        self.trust_region = arguments.flag(type(self).__name__, "trust_region", trust_region)
 
     def _run(self, search: Search) -> str:
         # The search ends the run by itself: by gradient and iterations.
