@@ -22,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from models import small_cnn
 
 import tfopt
 
@@ -32,29 +33,15 @@ BASELINE = "Keras 3"
 BATCH = 32
 
 
-def small_cnn(library):
-    """Return the small CNN of `benchmarks/quantization.py`, of Keras 3's or tf_keras's layers."""
-    layers = library.layers
-    blocks = [
-        layer
-        for width in (16, 32, 64)
-        for layer in (
-            layers.Conv2D(width, 3, padding="same", use_bias=False),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.MaxPooling2D(),
-        )
-    ]
-    ends = [layers.Flatten(), layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")]
-    return library.Sequential([library.Input((32, 32, 3)), *blocks, *ends])
-
-
 def mobilenet_v2(library):
     """Return MobileNetV2 with a third of its width."""
     return library.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, classes=10)
 
 
-MODELS = {"small CNN, 32x32": small_cnn, "MobileNetV2 0.35, 96x96": mobilenet_v2}
+MODELS = {
+    "small CNN, 32x32": lambda library: small_cnn(library, "softmax"),
+    "MobileNetV2 0.35, 96x96": mobilenet_v2,
+}
 
 
 def contestants(make, x):

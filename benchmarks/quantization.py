@@ -11,30 +11,12 @@ import time
 
 import keras
 import numpy as np
+from models import small_cnn
 
 import tfopt
 from tfopt.quantization import calibrate
 
 ROUNDS, STEPS = 7, 12
-
-
-def small_cnn():
-    layers = keras.layers
-    return keras.Sequential(
-        [keras.Input((32, 32, 3))]
-        + [
-            layer
-            for width in (16, 32, 64)
-            for layer in (
-                layers.Conv2D(width, 3, padding="same", use_bias=False),
-                layers.BatchNormalization(),
-                layers.ReLU(),
-                layers.MaxPooling2D(),
-            )
-        ]
-        + [layers.Flatten(), layers.Dense(64, activation="relu"), layers.Dense(10)],
-        name="small_cnn",
-    )
 
 
 def mobilenet():
@@ -58,7 +40,7 @@ def seconds_a_step(models, x, y):
 def main():
     print(f"{'model':<12}{'plain step':>14}{'QAT step':>12}{'ratio':>8}", end="")
     print(f"{'max LSB':>10}{'mean LSB':>10}{'agree':>8}")
-    for make in (small_cnn, mobilenet):
+    for make in (lambda: small_cnn(keras), mobilenet):
         keras.utils.set_random_seed(0)
         model = make()
         rng = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 """ScheduleFreeRAdam: RAdam that needs neither warm-up nor decay of its rate."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,8 +9,12 @@ import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers import _arguments
+from tfopt.optimizers._rectification import rectification
 from tfopt.optimizers.group import Group, Step
 from tfopt.optimizers.schedule_free import ScheduleFree
+
+_SHORTEST = math.nextafter(4, 5)
+"""The authors rectify for `rho > 4`, RAdam's from 5 on."""
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -92,24 +97,15 @@ class ScheduleFreeRAdam(ScheduleFree):
 
     def rate(self, step: Step) -> tf.Tensor:
         """Return the rectified learning rate of an update."""
-        last, length = 2 / (1 - self.beta_2) - 1, self._length(step)
-        # What is not taken must be a number too.
-        rho = tf.maximum(length, 4.0)
-        square = (rho - 4) * (rho - 2) / rho * (last / ((last - 4) * (last - 2)) if last > 4 else 0.0)
-        early = 0.0 if self.silent_sgd_phase else 1.0
-        return step.learning_rate * tf.where(length > 4, tf.sqrt(square), early)
+        known, factor = rectification(step, self.beta_2, step.learning_rate.dtype, _SHORTEST)
+        return step.learning_rate * (tf.where(known, factor, 0.0) if self.silent_sgd_phase else factor)
 
     def direction(self, group: Group) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         """Return the gradient, by the root of its average square once that is known well enough."""
         average = group.state["square_average"] * self.beta_2 + tf.square(group.gradient) * (1 - self.beta_2)
         root = tf.sqrt(average / group.step.bias_correction(self.beta_2))
-        known = self._length(Step(group.step.number, group.step.learning_rate, "float64")) > 4
+        known, _ = rectification(group.step, self.beta_2, group.layout.dtype, _SHORTEST)
         return group.gradient / tf.where(known, root + self.epsilon, 1.0), {"square_average": average}
-
-    def _length(self, step: Step) -> tf.Tensor:
-        """Return `rho`, the number of gradients that the average square stands for, nearly."""
-        gathered = step.bias_correction(self.beta_2)
-        return 2 / (1 - self.beta_2) - 1 - 2 * step.number * (1 - gathered) / gathered
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
