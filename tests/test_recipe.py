@@ -157,6 +157,12 @@ def test_arguments_are_checked_at_once():
         make(data="digits")
 
 
+def test_an_optimizer_may_be_named(tmp_path):
+    assert make(optimizer="adam").run(out=tmp_path / "run", quiet=True).model().built
+    with pytest.raises((RecipeError, InvalidArgumentError), match="identifier: adamm"):
+        make(optimizer="adamm").run(out=tmp_path / "other", quiet=True)
+
+
 def test_no_loss_for_targets_that_are_no_classes(tmp_path):
     data = from_arrays(np.zeros((20, 4)), np.zeros((20, 3)), num_classes=None)
     with pytest.raises(InvalidArgumentError, match="the recipe needs a loss"):

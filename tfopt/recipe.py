@@ -35,7 +35,8 @@ class Recipe:
         model: a function that returns a `keras.Model`, of no arguments or of the data (to take
             `data.input_shape` and `data.num_classes` from it), or a model.
         optimizer: a function from a stage's number of training steps to a new Keras optimizer, called for
-            every stage that trains; or an optimizer, of which every stage gets a new one of the same config.
+            every stage that trains; or an optimizer, of which every stage gets a new one of the same config;
+            or the name of one of Keras's, such as `"adam"`.
         stages: in order.
         callbacks: Keras callbacks for every training, copied for each; or a function that makes them.
         loss: as for `compile`; by default, for classes, sparse categorical cross-entropy of probabilities
@@ -55,7 +56,7 @@ class Recipe:
 
     data: Dataset
     model: keras.Model | Callable[..., keras.Model]
-    optimizer: keras.optimizers.Optimizer | Callable[[int], keras.optimizers.Optimizer]
+    optimizer: str | keras.optimizers.Optimizer | Callable[[int], keras.optimizers.Optimizer]
     stages: Sequence[Stage]
     callbacks: Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]] = ()
     loss: Any = None
@@ -180,6 +181,14 @@ class Recipe:
         out = Path("saved_models", name) if out is None else Path(out)
         return execute(checked(plan), out, fresh=fresh, console=None if quiet else Console(stderr=True))
 
+    def new_model(self) -> keras.Model:
+        """Return the model that a run starts from."""
+        return self._make_model()
+
+    def compilation(self, model: keras.Model) -> Compilation:
+        """Return how a run that starts from `model` compiles its models."""
+        return self._compilation(model)
+
     def _values(self) -> dict[str, Any]:
         return {} if self.hyperparameters is None else dict(self.hyperparameters.values)
 
@@ -210,6 +219,8 @@ class Recipe:
 
         if isinstance(self.optimizer, keras.optimizers.Optimizer):
             return self.optimizer
+        if isinstance(self.optimizer, str):
+            return calling(self._where, "optimizer", lambda: keras.optimizers.get(self.optimizer))
         build: Callable[[int], keras.optimizers.Optimizer] = self.optimizer
         return calling(self._where, "optimizer", lambda: build(steps))
 
