@@ -1,0 +1,15 @@
+"""Between Keras 3 and Keras 2 (tf_keras): models, files, weights."""
+
+from tfopt.legacy.extra_layers import TensorFlowFunction, ThresholdedReLU
+from tfopt.legacy.from_legacy import from_legacy
+from tfopt.legacy.locally_connected import LocallyConnected1D, LocallyConnected2D
+from tfopt.legacy.to_legacy import to_legacy
+
+__all__ = [
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "TensorFlowFunction",
+    "ThresholdedReLU",
+    "from_legacy",
+    "to_legacy",
+]
