@@ -1,21 +1,44 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
+from tfopt.graph.constant import Constant, as_array
+from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
+from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.rebuild import Copier, copy, replay
-from tfopt.graph.walk import Node, layers, nodes, require_functional, unwrapped
+from tfopt.graph.trace import as_functional
+from tfopt.graph.walk import (
+    Node,
+    inner_layers,
+    layers,
+    nodes,
+    output_producers,
+    require_functional,
+    unwrapped,
+)
 
 __all__ = [
+    "Constant",
     "Copier",
     "Node",
+    "Opener",
+    "Opening",
+    "Parts",
+    "Step",
+    "as_array",
+    "as_functional",
     "copy",
+    "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
+    "inner_layers",
     "is_fused",
     "is_quantized",
     "layers",
     "lower",
     "nodes",
+    "open_call",
+    "output_producers",
     "replay",
     "require_functional",
     "unwrapped",

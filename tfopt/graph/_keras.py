@@ -2,16 +2,21 @@
 
 Keras keeps the calls that made a functional model in `Function._nodes_by_depth` and gives no public way
 to read them; `clone_model(call_function=...)` shows one call at a time, without its consumers, and does
-not open nested models. The layers that a layer holds are in `Layer._layers`; only a model's are public.
+not open nested models. The layers that a layer holds are in `Layer._layers`; only a model's are public. The
+mask of a sequence travels on its tensor as `_keras_mask`. What layers do to constants, Keras computes at
+once; to see it as a part of the graph, `Layer.__call__` is replaced for the moment of a trace.
 """
 
-from collections.abc import Iterator
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
-def functional(model: keras.Model) -> Any:
+def functional(model: keras.Operation) -> Any:
     """Return the `Functional` model that runs `model`, or None where there is none."""
     if isinstance(model, keras.Sequential):
         return model._functional if model.built else None
@@ -33,6 +38,37 @@ def structure(model: keras.Model) -> tuple[Any, Any]:
     return inner.input, inner.output
 
 
+def has_mask(tensor: keras.KerasTensor) -> bool:
+    """Return whether layers that read `tensor` get a mask with it, unseen in the graph."""
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     """Return every layer inside `layer`, at any depth, each once."""
     return layer._flatten_layers(include_self=False)
+
+
+def with_mask_of(old: Any, new: Any) -> Any:
+    """Return the tensor `new` with the mask that Keras put on `old`, where there is one."""
+    mask = getattr(old, "_keras_mask", None)
+    if mask is not None and new is not old:
+        new._keras_mask = mask
+    return new
+
+
+@contextlib.contextmanager
+def constants_as_tensors(symbolic: Callable[[tf.Tensor], keras.KerasTensor]) -> Iterator[None]:
+    """Let layers that are called on a constant be called on `symbolic(constant)` instead."""
+    original = keras.Layer.__call__
+
+    @functools.wraps(original)
+    def call(self: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], tf.Tensor) and tf.executing_eagerly():
+            args = (symbolic(args[0]), *args[1:])
+        return original(self, *args, **kwargs)
+
+    keras.Layer.__call__ = call
+    try:
+        yield
+    finally:
+        keras.Layer.__call__ = original

@@ -10,13 +10,14 @@ from typing import Any
 
 import keras
 
+from tfopt.graph import _keras
 from tfopt.graph.rebuild import Copier, replay
-from tfopt.graph.walk import Node, layers
+from tfopt.graph.walk import Node
 
 
 def is_quantized(model: keras.Model) -> bool:
     """Return whether `model` is quantization-aware: whether some layer simulates integers."""
-    return any(getattr(layer, "tfopt_quantizer", False) for _, layer in layers(model))
+    return any(getattr(layer, "tfopt_quantizer", False) for layer in _keras.sublayers(model))
 
 
 def lower(model: keras.Model) -> keras.Model:
@@ -47,7 +48,7 @@ def lower(model: keras.Model) -> keras.Model:
 def _in_float32(config: Any) -> Any:
     """Return a layer's config with every dtype policy in it, at any depth, made float32."""
     if isinstance(config, dict):
-        if config.get("class_name") == "DTypePolicy":
+        if config.get("class_name") == "DTypePolicy" and "float" in config["config"]["name"]:
             return "float32"
         return {key: _in_float32(value) for key, value in config.items()}
     if isinstance(config, list):

@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
+from tfopt.errors import UnsupportedModel
 from tfopt.graph import _keras
+from tfopt.graph.opening import Opener
 from tfopt.graph.walk import Node, as_node, require_functional, tensors_in
 
 Emit = Callable[[Node, tuple, dict[str, Any]], Any]
@@ -35,24 +37,28 @@ def replay(
     emit: Emit,
     emit_input: Callable[[keras.KerasTensor], keras.KerasTensor] = lambda tensor: tensor,
     emit_output: Callable[[int, keras.KerasTensor], keras.KerasTensor] = lambda _, tensor: tensor,
+    opener: Opener | None = None,
 ) -> keras.Model:
     """Run `emit` over the graph of `model` on new inputs and return the model that comes out.
 
     Nested models are opened: `emit` sees only layers and operations. The inputs and outputs keep their
     structure, shapes and dtypes. `emit_input` returns what the model reads in place of an input,
-    `emit_output` what it returns in place of its n-th output.
+    `emit_output` what it returns in place of its n-th output. `opener` opens layers and subclassed models;
+    without one, these are not allowed in `model`.
     """
-    require_functional(model)
+    require_functional(model, nested=opener is None)
     old_inputs, old_outputs = _keras.structure(model)
     new_inputs = keras.tree.map_structure(
         lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), old_inputs
     )
-    flat = _replay(model, [emit_input(x) for x in keras.tree.flatten(new_inputs)], emit, "")
+    flat = _replay(model, [emit_input(x) for x in keras.tree.flatten(new_inputs)], emit, "", opener)
     flat = [emit_output(index, tensor) for index, tensor in enumerate(flat)]
     return keras.Model(new_inputs, keras.tree.pack_sequence_as(old_outputs, flat), name=model.name)
 
 
-def _replay(model: keras.Model, inputs: list[Any], emit: Emit, prefix: str) -> list[Any]:
+def _replay(
+    model: keras.Model, inputs: list[Any], emit: Emit, prefix: str, opener: Opener | None
+) -> list[Any]:
     old_inputs, old_outputs = map(keras.tree.flatten, _keras.structure(model))
     new: dict[int, Any] = {id(old): tensor for old, tensor in zip(old_inputs, inputs, strict=True)}
 
@@ -62,8 +68,10 @@ def _replay(model: keras.Model, inputs: list[Any], emit: Emit, prefix: str) -> l
     for call in _keras.calls(model):
         node = as_node(prefix, *call)
         args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
-        if isinstance(node.operation, keras.Model):
-            results = _replay(node.operation, list(tensors_in(args)), emit, node.path + "/")
+        if _keras.functional(node.operation) is not None:
+            results = _replay(node.operation, list(tensors_in(args)), emit, node.path + "/", opener)
+        elif opened := opener and opener(node, args, kwargs):
+            results = _replay(*opened, emit, node.path + "/", opener)
         else:
             results = keras.tree.flatten(emit(node, args, kwargs))
         new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
@@ -90,11 +98,23 @@ class Copier:
         self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
 
     def __call__(self, node: Node) -> keras.Operation:
-        """Return the copy of the node's operation; the weights follow with `copy_weights`."""
+        """Return the copy of the node's operation; the weights follow with `copy_weights`.
+
+        Raises:
+            UnsupportedModel: Keras cannot make the layer from its config.
+        """
         operation = node.operation
         if id(operation) not in self._copies:
-            config = self._change(dict(operation.get_config())) | {"name": self.name(node)}
-            self._copies[id(operation)] = (operation, type(operation).from_config(config))
+            try:
+                config = self._change(dict(operation.get_config())) | {"name": self.name(node)}
+                copied = type(operation).from_config(config)
+            except (TypeError, ValueError, NotImplementedError) as error:
+                raise UnsupportedModel(
+                    f"Keras cannot copy {node.path!r} ({type(operation).__name__}) from its config. Give the "
+                    "class a get_config() with all arguments of its __init__, and decorate it with "
+                    f"@keras.saving.register_keras_serializable(). {type(error).__name__}: {error}"
+                ) from error
+            self._copies[id(operation)] = (operation, copied)
         return self._copies[id(operation)][1]
 
     def name(self, node: Node) -> str:

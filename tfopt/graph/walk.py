@@ -30,8 +30,12 @@ class Node:
     outputs: tuple[keras.KerasTensor, ...]
 
 
-def require_functional(model: keras.Model) -> None:
+def require_functional(model: keras.Model, *, nested: bool = True) -> None:
     """Raise unless `model` is a built Sequential or functional model, with such models nested or not.
+
+    Args:
+        model: what may be one.
+        nested: whether the models in it must be so too.
 
     Raises:
         UnsupportedModel: the model, or one nested in it, is subclassed.
@@ -52,7 +56,7 @@ def require_functional(model: keras.Model) -> None:
             "not a graph of layers that can be rewritten. Make it functional: inputs = keras.Input(shape); "
             "model = keras.Model(inputs, model.call(inputs)), if call() uses only layers and keras.ops."
         )
-    for operation, *_ in _keras.calls(model):
+    for operation, *_ in _keras.calls(model) if nested else ():
         if isinstance(operation, keras.Model):
             require_functional(operation)
 
@@ -64,6 +68,12 @@ def nodes(model: keras.Model) -> list[Node]:
     """
     require_functional(model)
     return list(_nodes(model, ""))
+
+
+def output_producers(model: keras.Model) -> list[str]:
+    """Return the name of the layer that makes each output of `model`, `""` where it is an input."""
+    names = {id(x): operation.name for operation, *_, outputs in _keras.calls(model) for x in outputs}
+    return [names.get(id(tensor), "") for tensor in model.outputs]
 
 
 def _nodes(model: keras.Model, prefix: str) -> list[Node]:
@@ -94,6 +104,11 @@ def layers(model: keras.Model) -> list[tuple[str, keras.Layer]]:
         if isinstance(node.operation, keras.Layer):
             found.setdefault(id(node.operation), (node.path, node.operation))
     return list(found.values())
+
+
+def inner_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """Return every layer inside `layer`, at any depth, each once; of a model that need not be functional."""
+    return _keras.sublayers(layer)
 
 
 def unwrapped(layer: keras.Layer) -> keras.Layer:

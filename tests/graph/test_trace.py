@@ -1,0 +1,58 @@
+"""Subclassed models as functional ones."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers as L
+
+from tfopt.errors import UnsupportedModel
+from tfopt.graph import as_functional
+
+
+class Subclassed(keras.Model):
+    def __init__(self, function=lambda x: x):
+        super().__init__()
+        self.function = function
+        self.embed, self.head = L.Embedding(9, 4), L.Dense(3)
+
+    def call(self, x):
+        return self.head(self.function(self.embed(x)))
+
+
+class Joined(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.head = L.Dense(3)
+
+    def call(self, x):
+        return {"sum": self.head(x["a"]) + self.head(x["b"])}
+
+
+def test_a_subclassed_model_becomes_functional_with_its_own_layers():
+    model = Subclassed()
+    tokens = np.arange(6)[None] % 9
+    before = model(tokens)
+    functional = as_functional(model)
+    assert functional.inputs[0].dtype == "int32"
+    assert model.head in functional.layers
+    np.testing.assert_array_equal(functional(tokens), before)
+    assert as_functional(functional) is functional
+
+
+def test_inputs_and_outputs_keep_their_structure():
+    model = Joined()
+    data = {"a": np.ones((2, 4), "float32"), "b": np.zeros((2, 4), "float32")}
+    before = model(data)["sum"]
+    functional = as_functional(model)
+    assert {*functional.input} == {"a", "b"}
+    np.testing.assert_array_equal(functional(data)["sum"], before)
+
+
+def test_subclassed_models_that_cannot_be_read_are_refused():
+    with pytest.raises(UnsupportedModel, match="call it once on a batch"):
+        as_functional(Subclassed())
+    model = Subclassed(tf.nn.relu)
+    model(np.zeros((1, 6), "int32"))
+    with pytest.raises(UnsupportedModel, match=r"cannot run on symbolic tensors: .*keras\.ops"):
+        as_functional(model)
