@@ -4,12 +4,14 @@ Quantizes each model with random weights, trains two steps, saves and loads it, 
 LiteRT, and prints one row a model. `unrest` is how many LSB the model's own output moves, on the mean, when
 its input changes by a millionth: a file cannot be closer to a model than that is to itself. With `--tfmot`
 it says too whether tensorflow-model-optimization quantizes the same architecture of `tf_keras.applications`
-(needs both packages).
+(needs both packages). With `--zoo` it goes over the small models of the tests instead, on white noise.
 
     python benchmarks/coverage.py [--tfmot] [MobileNetV2 ...]
+    python benchmarks/coverage.py --zoo [lstm ...]
 """
 
 import argparse
+import importlib.util
 import tempfile
 import time
 from collections import Counter
@@ -19,6 +21,7 @@ import keras
 import numpy as np
 
 import tfopt
+from tfopt.graph import as_functional
 from tfopt.quantization import calibrate
 
 SIZES = {
@@ -44,7 +47,7 @@ SIZES = {
 SAMPLES, BATCH = 32, 8
 
 HEAD = (
-    f"{'model':<20}{'passes':>7}{'operators':>11}{'integer':>9}{'max LSB':>9}{'mean LSB':>10}"
+    f"{'model':<24}{'passes':>7}{'operators':>11}{'integer':>9}{'max LSB':>9}{'mean LSB':>10}"
     f"{'unrest':>9}{'agree':>7}{'seconds':>9}  left in float"
 )
 
@@ -54,37 +57,78 @@ def build(applications, name, **kwargs):
     return getattr(applications, name)(weights=None, input_shape=(size, size, 3), classes=10, **kwargs)
 
 
-def row(name):
-    """Return the line of the table for one architecture."""
-    keras.utils.set_random_seed(0)
-    start = time.perf_counter()
-    rng = np.random.default_rng(0)
+def application(name):
+    """Return an architecture of `keras.applications` and images for it."""
     # Smooth images, for white noise is one image to a network: only rounding would tell its outputs apart.
-    coarse = rng.uniform(0, 255, (SAMPLES, 3, 3, 3)).astype("float32")
+    coarse = np.random.default_rng(0).uniform(0, 255, (SAMPLES, 3, 3, 3)).astype("float32")
     x = np.asarray(keras.ops.image.resize(coarse, (SIZES[name], SIZES[name])))
     model = build(keras.applications, name, classifier_activation=None)
     if not holds_preprocessing(model):
         x = x / 127.5 - 1.0
     give_statistics(model, x[: 2 * BATCH])
+    return model, [x]
+
+
+def zoo():
+    """Return the small models of the tests: name -> function that makes one."""
+    models = {}
+    for path in sorted((Path(__file__).parents[1] / "tests" / "quantization").glob("*zoo.py")):
+        if not path.name.startswith("test_"):
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            models |= module.MODELS
+    return models
+
+
+def from_zoo(name):
+    """Return a small model and noise for it."""
+    rng = np.random.default_rng(0)
+    model = as_functional(zoo()[name]())
+
+    def noise(tensor):
+        shape = (SAMPLES, *tensor.shape[1:])
+        if "float" in tensor.dtype:
+            return rng.normal(size=shape).astype("float32")
+        return rng.integers(0, 2 if tensor.dtype == "bool" else 20, shape).astype(tensor.dtype)
+
+    return model, [noise(tensor) for tensor in model.inputs]
+
+
+def row(name, make):
+    """Return the line of the table for one model."""
+    keras.utils.set_random_seed(0)
+    start = time.perf_counter()
+    model, arrays = make(name)
+
+    def packed(arrays):
+        return arrays if len(arrays) > 1 else arrays[0]
+
+    x = packed(arrays)
     quantized = tfopt.quantize_aware(model)
     calibrate(quantized, x, batch_size=BATCH)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    quantized.compile(keras.optimizers.SGD(1e-3), loss)
-    quantized.fit(x[: 2 * BATCH], rng.integers(0, 10, 2 * BATCH), batch_size=BATCH, verbose=0)
+    zeros = [np.zeros((2 * BATCH, *tensor.shape[1:])) for tensor in quantized.outputs]
+    quantized.compile(keras.optimizers.SGD(1e-4), ["mse"] * len(zeros) if len(zeros) > 1 else "mse")
+    first = packed([array[: 2 * BATCH] for array in arrays])
+    quantized.fit(first, packed(zeros), batch_size=BATCH, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         quantized.save(path)
         loaded = keras.models.load_model(path)
     file = tfopt.to_tflite(loaded)
     summary, difference = file.summary(), file.verify(loaded, x)
-    step = summary.outputs[0].scale
-    moved = loaded.predict(x * (1 + 1e-6), verbose=0) - loaded.predict(x, verbose=0)
+    close = [array * (1 + 1e-6) if array.dtype == "float32" else array for array in arrays]
+    before, after = (
+        np.asarray(keras.tree.flatten(loaded.predict(packed(each), verbose=0))[0]) for each in (arrays, close)
+    )
+    unrest = np.abs(after - before).mean() / summary.outputs[0].scale if summary.outputs[0].scale else np.nan
     operators = sum(operator.count for operator in summary.operators)
     floats = Counter(operator.operator for operator in summary.float_operators)
+    figures = (difference.max_lsb, difference.mean_lsb, difference.top1_agreement)
+    max_lsb, mean_lsb, agreement = (np.nan if figure is None else figure for figure in figures)
     return (
-        f"{name:<20}{'yes':>7}{operators:>11}{1 - floats.total() / operators:>9.1%}"
-        f"{difference.max_lsb:>9}{difference.mean_lsb:>10.3f}{np.abs(moved).mean() / step:>9.3f}"
-        f"{difference.top1_agreement:>7.2f}"
+        f"{name:<24}{'yes':>7}{operators:>11}{1 - floats.total() / operators:>9.1%}"
+        f"{max_lsb:>9.0f}{mean_lsb:>10.3f}{unrest:>9.3f}{agreement:>7.2f}"
         f"{time.perf_counter() - start:>9.0f}  "
         + (", ".join(f"{count} {operator}" for operator, count in floats.items()) or "none")
     )
@@ -122,15 +166,17 @@ def tfmot_takes(name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", default=list(SIZES))
+    parser.add_argument("models", nargs="*")
     parser.add_argument("--tfmot", action="store_true")
+    parser.add_argument("--zoo", action="store_true")
     arguments = parser.parse_args()
+    make = from_zoo if arguments.zoo else application
     print(HEAD, flush=True)
-    for name in arguments.models:
+    for name in arguments.models or (zoo() if arguments.zoo else SIZES):
         try:
-            line = row(name)
+            line = row(name, make)
         except tfopt.errors.TfoptError as error:
-            line = f"{name:<20}{'no':>7}  {type(error).__name__}: {error}"
+            line = f"{name:<24}{'no':>7}  {type(error).__name__}: {error}"
         print(line + (f"; TFMOT: {tfmot_takes(name)}" if arguments.tfmot else ""), flush=True)
         keras.backend.clear_session()
 

@@ -45,6 +45,18 @@ class ConversionError(TfoptError, RuntimeError):
     """The TFLite converter refused the model or died."""
 
 
+class GoalError(TfoptError, RuntimeError):
+    """A goal, such as a size or an accuracy, cannot be met.
+
+    Attributes:
+        best: the attempt that came closest.
+    """
+
+    def __init__(self, message: str, best: object = None) -> None:
+        super().__init__(message)
+        self.best = best
+
+
 class VerificationError(TfoptError, RuntimeError):
     """An exported file does not do what its model does."""
 

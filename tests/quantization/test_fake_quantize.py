@@ -76,3 +76,17 @@ def test_means_of_integers_are_rounded_away_from_the_integer_zero():
     nudged = fake_quantize.away_from_zero(tf.constant(halves), tf.constant(low), tf.constant(high))
     got = fake_quantize.activations(nudged, low, high).numpy()
     np.testing.assert_allclose(got, [-1.0, -0.01, 0.0, 0.27, 0.29, 0.31, 1.01], atol=1e-5)
+
+
+def test_the_largest_weight_of_a_channel_has_a_gradient():
+    kernel = tf.constant(np.random.default_rng(0).normal(size=(20, 50)).astype("float32"))
+    for jit_compile in (False, True):
+
+        @tf.function(jit_compile=jit_compile)
+        def gradient(kernel):
+            with tf.GradientTape() as tape:
+                tape.watch(kernel)
+                y = tf.reduce_sum(fake_quantize.weights(kernel, (-1,)))
+            return tape.gradient(y, kernel)
+
+        np.testing.assert_array_equal(gradient(kernel), np.ones((20, 50)))

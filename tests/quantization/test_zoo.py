@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tfopt
+from tfopt.graph import as_functional
 from tfopt.quantization import calibrate
 from tfopt.quantization.canonical import canonical
 
@@ -19,19 +20,23 @@ def _zoo(name):
     return module
 
 
-zoo, wide_zoo = _zoo("zoo"), _zoo("wide_zoo")
-WIDE = [
-    name if name in wide_zoo.QUICK else pytest.param(name, marks=pytest.mark.slow) for name in wide_zoo.MODELS
-]
+zoo, wide_zoo, composite_zoo = _zoo("zoo"), _zoo("wide_zoo"), _zoo("composite_zoo")
+EVERY = {**zoo.MODELS, **wide_zoo.MODELS, **composite_zoo.MODELS}
+
+
+def _names(models, quick):
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in models]
 
 
 def _samples(model):
     rng = np.random.default_rng(0)
     arrays = [
-        rng.integers(0, 20, (64, *tensor.shape[1:])).astype(tensor.dtype)
-        if "int" in tensor.dtype
-        else rng.normal(size=(64, *tensor.shape[1:])).astype("float32")
-        for tensor in model.inputs
+        rng.normal(size=(64, *tensor.shape[1:])).astype("float32")
+        if "float" in tensor.dtype
+        else rng.integers(0, 2 if tensor.dtype == "bool" else 20, (64, *tensor.shape[1:])).astype(
+            tensor.dtype
+        )
+        for tensor in as_functional(model).inputs
     ]
     return arrays if len(arrays) > 1 else arrays[0]
 
@@ -64,7 +69,7 @@ def test_the_file_does_what_the_model_does(name, tmp_path):
     assert difference.mean_lsb <= 0.3
 
 
-@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("name", _names(wide_zoo.MODELS, wide_zoo.QUICK))
 def test_the_file_is_integer_but_for_what_has_no_kernel(name, tmp_path):
     keras.utils.set_random_seed(0)
     summary, difference = _compare(wide_zoo.MODELS[name](), tmp_path)
@@ -76,12 +81,24 @@ def test_the_file_is_integer_but_for_what_has_no_kernel(name, tmp_path):
     assert difference.snr_db > 30
 
 
-@pytest.mark.parametrize("name", [*zoo.MODELS, *wide_zoo.MODELS])
+@pytest.mark.parametrize("name", _names(composite_zoo.MODELS, composite_zoo.QUICK))
+def test_the_file_of_layers_made_of_others_is_integer(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    summary, difference = _compare(composite_zoo.MODELS[name](), tmp_path)
+    floats = {operator.operator for operator in summary.float_operators}
+    assert floats == composite_zoo.LEFT_IN_FLOAT.get(name, set())
+    assert difference.max_lsb <= composite_zoo.MAX_LSB.get(name, 3)
+    assert difference.mean_lsb <= 0.5 or name in composite_zoo.MAX_LSB
+
+
+@pytest.mark.parametrize(
+    "name", _names(EVERY, EVERY.keys() - composite_zoo.MODELS.keys() | composite_zoo.QUICK)
+)
 def test_the_canonical_model_computes_the_same(name):
     keras.utils.set_random_seed(0)
-    model = {**zoo.MODELS, **wide_zoo.MODELS}[name]()
+    model = EVERY[name]()
     x = _samples(model)
-    rewritten, _ = canonical(model)
+    rewritten, _ = canonical(as_functional(model))
     keras.tree.map_structure(
         lambda one, other: np.testing.assert_allclose(one, other, atol=5e-6),
         rewritten(x, training=False),

@@ -6,6 +6,7 @@ from tfopt.callbacks.gradient_clipping import GradientClipping
 from tfopt.callbacks.gradient_monitor import GradientMonitor
 from tfopt.callbacks.learning_rate_finder import LearningRateFinder
 from tfopt.callbacks.pruning_schedule import PruningSchedule
+from tfopt.callbacks.quantization_schedule import QuantizationSchedule
 from tfopt.callbacks.reduce_on_plateau import ReduceOnPlateau
 from tfopt.callbacks.schedule_learning_rate import ScheduleLearningRate
 from tfopt.callbacks.schedule_momentum import ScheduleMomentum
@@ -17,6 +18,7 @@ __all__ = [
     "GradientMonitor",
     "LearningRateFinder",
     "PruningSchedule",
+    "QuantizationSchedule",
     "ReduceOnPlateau",
     "ScheduleLearningRate",
     "ScheduleMomentum",

@@ -8,7 +8,7 @@ import keras
 
 from tfopt import measure
 from tfopt.errors import InvalidArgumentError
-from tfopt.pruning.masks import Masked, apply_masks, masked, raise_sparsity
+from tfopt.pruning.masks import Masked, apply_masks, bridges, masked, raise_sparsity
 from tfopt.pruning.plan import Plan
 
 
@@ -39,11 +39,17 @@ class PruningSchedule(keras.callbacks.Callback):
         self._done: int | None = None
         self._levels: list[float] | None = None
         self._pending: list[tuple[Masked, Plan]] = []
+        self._driven: list[keras.callbacks.Callback] = []
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the model and `fit` have what the schedule needs."""
         entries = masked(self.model)
-        if not entries:
+        self._driven = [each for layer in bridges(self.model) if (each := layer.pruning_callback())]
+        for callback in self._driven:
+            callback.set_params(self.params)
+            callback.set_model(self.model)
+            callback.on_train_begin(logs)
+        if not entries and not self._driven:
             raise InvalidArgumentError(
                 "PruningSchedule found no pruned kernel in the model: make it with "
                 "model = tfopt.prune(model, sparsity, schedule=tfopt.pruning.Cubic()) and compile that."
@@ -75,15 +81,19 @@ class PruningSchedule(keras.callbacks.Callback):
         """Count the step."""
         self._done = self._first_of_epoch + batch + 1
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Report the sparsity that the epoch ended with."""
+        for callback in self._driven:
+            callback.on_epoch_end(epoch, logs)
         if logs is not None:
             logs["sparsity"] = measure.sparsity(self.model)
         self._let_go()
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Make the zeros zero again, and let go of what is finished."""
         apply_masks(self.model)  # first, for averages (use_ema) would mislead the magnitudes
+        for callback in self._driven:
+            callback.on_train_end(logs)
         # No step was made where a fit is resumed that had only to end.
         if self._done is None:
             self._done = self._total

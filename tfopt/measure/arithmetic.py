@@ -34,6 +34,8 @@ def macs(model: keras.Model) -> int:
 def _macs(node: graph.Node) -> int:
     if not isinstance(node.operation, keras.Layer) or isinstance(node.operation, _FREE):
         return 0
+    if getattr(node.operation, "tfopt_bridge", False):
+        return macs(node.operation.source())
     kernels = kernels_of(node.path, node.operation)
     if not kernels:
         return 0

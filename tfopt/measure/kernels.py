@@ -59,6 +59,8 @@ KINDS = ", ".join(kind.__name__ for kind in _ATTRIBUTES)
 def kernels_of(path: str, layer: keras.Layer) -> list[Kernel]:
     """Return the kernels of one layer; none for a layer of another kind. Subclasses count."""
     layer = graph.unwrapped(layer)
+    if getattr(layer, "tfopt_bridge", False):
+        return layer.kernels(path)
     attributes = next((_ATTRIBUTES[kind] for kind in type(layer).__mro__ if kind in _ATTRIBUTES), ())
     return [
         Kernel(path, layer, getattr(layer, name), constraint, not isinstance(layer, _ON_REQUEST))

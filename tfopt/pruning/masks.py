@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 
+from tfopt import graph
 from tfopt.measure.kernels import Kernel, kernels
 from tfopt.pruning.magnitude import magnitude_masks
 from tfopt.pruning.mask import SparsityMask
@@ -49,6 +51,13 @@ def apply_masks(model: keras.Model) -> None:
     """
     for entry in masked(model):
         entry.zero()
+    for layer in bridges(model):
+        layer.apply_masks()
+
+
+def bridges(model: keras.Model) -> list[Any]:
+    """Return the layers that run a model of another engine, which keeps masks of its own."""
+    return [layer for _, layer in graph.layers(model) if getattr(layer, "tfopt_bridge", False)]
 
 
 def attach(kernel: Kernel, plan: Plan) -> Masked:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import keras
 
-from tfopt import graph
+from tfopt import engines, graph
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import KINDS, Kernel, kernels
 from tfopt.pruning.masks import attach, masked, raise_sparsity
@@ -26,7 +26,8 @@ def prune(
     pattern: None = None,
     rules: Mapping[str, float | None] | None = None,
     scope: Literal["layer", "global"] = "layer",
-    engine: Literal["keras"] = "keras",
+    engine: Literal["keras", "tfmot"] = "keras",
+    engine_options: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """Return a copy of `model` whose smallest weights are zero and stay zero in training.
 
@@ -52,14 +53,18 @@ def prune(
             match wins. A layer that a rule gives a sparsity is pruned by itself, also in global scope.
         scope: `"layer"` prunes every kernel to `sparsity`; `"global"` prunes the smallest weights of
             the whole model, so that layers end with different shares and may lose all their weights.
-        engine: `"keras"`.
+        engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, run and trained by Keras 3: train
+            the model that is returned, then call `tfopt.tfmot.strip` on it.
+        engine_options: of `prune_low_magnitude`, for that engine: see `tfopt.tfmot.prune`.
 
     Raises:
         InvalidArgumentError: an argument is out of range, a rule is of no use, or there is no kernel.
         UnsupportedModel: the model is subclassed.
     """
+    other = engines.other("prune", engine, engine_options, scope=(scope, "layer"), pattern=(pattern, None))
+    if other is not None:
+        return other.prune(model, sparsity, schedule=schedule, rules=rules, options=engine_options)
     _check_offered("pattern", pattern, None, "leave it None to prune single weights anywhere")
-    _check_offered("engine", engine, "keras", 'leave it "keras"')
     default = Plan(sparsity, schedule, scope)
     if schedule is not None:
         if not isinstance(schedule, Cubic):

@@ -1,83 +1,201 @@
-"""Layers that put activations on the integer grid."""
+"""The layer that puts activations on the integer grid, in a range that it finds."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
-from tfopt.quantization import fake_quantize
+from tfopt.quantization import fake_quantize, learned_ranges, ranges
+from tfopt.quantization.fixed_quantizer import FixedQuantizer
+from tfopt.quantization.gate import Gate, gated
+from tfopt.quantization.observers import OBSERVERS, Observer
+from tfopt.quantization.scheme import ACTIVATION_RANGES
+
+PACT_DECAY = 1e-4
+"""The paper regularizes clipping values as weights are; this is usual for them."""
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
 class ActivationQuantizer(keras.layers.Layer):
-    """Quantizes its input in the range that it has seen, as a moving average over batches.
+    """Quantizes its input in the range that it has seen.
 
-    The first `1 / (1 - momentum)` batches are averaged with equal weights and the following ones
-    exponentially, so that the range fits from the first step on. It moves in training and while
-    `calibrate` runs. Before any data, the input passes unchanged.
+    `calibrate` sets the range. In training it moves on, unless it is frozen: as a moving average of what the
+    batches hold, or by its gradient. Before any data, the input passes unchanged at inference; the first
+    batch of a training without calibration sets the range.
 
     Args:
-        momentum: the weight of the past in the moving average, in [0, 1).
+        momentum: the weight of the past in the moving average, in [0, 1). The first `1 / (1 - momentum)`
+            batches are averaged with equal weights, so that the range fits from the first step on.
+        observer: what calibration finds the range with: `"moving_average"`, `"min_max"`, `"percentile"`,
+            `"mse"` or `"entropy"` (see `tfopt.quantization.observers`). A range from one of the last four is
+            frozen, for a moving average of extremes would lead away from it.
+        activation_range: `"observed"`, or trained from the calibrated range on: `"lsq"`, `"pact"` (see
+            `learned_ranges`). PACT's ends have an L2 loss of 1e-4.
+        symmetric: whether the zero point is the integer 0.
+        nonnegative: whether the input cannot be negative, as behind a ReLU: its minimum needs no search.
+        tensors: how many tensors share the range, 1 or more. Each has a moving average of its own, and the
+            range is what holds them all.
+
+    Raises:
+        InvalidArgumentError: an argument is out of its range.
     """
 
     tfopt_quantizer = True
+    gate: Gate | None = None
 
-    def __init__(self, momentum: float = 0.99, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        momentum: float = 0.99,
+        observer: str = "moving_average",
+        activation_range: str = "observed",
+        symmetric: bool = False,
+        nonnegative: bool = False,
+        tensors: int = 1,
+        **kwargs: Any,
+    ) -> None:
         kwargs["dtype"] = "float32"  # ranges in half precision would move the grid
         super().__init__(autocast=False, **kwargs)
-        self.momentum = momentum
-        self.observing = False
+        owner = type(self).__name__
+        self.momentum = arguments.number(owner, "momentum", momentum, at_least=0.0, below=1.0)
+        self.observer = arguments.choice(owner, "observer", observer, OBSERVERS)
+        self.activation_range = arguments.choice(
+            owner, "activation_range", activation_range, ACTIVATION_RANGES
+        )
+        self.symmetric = arguments.flag(owner, "symmetric", symmetric)
+        self.nonnegative = arguments.flag(owner, "nonnegative", nonnegative)
+        self.tensors = arguments.whole(owner, "tensors", tensors, at_least=1)
+        self._observer: Observer | None = None
+        if symmetric:
+            self._ends: learned_ranges.Ends = ranges.symmetric
+        else:
+            self._ends = ranges.nonnegative if nonnegative else ranges.asymmetric
 
     def build(self, input_shape: Any) -> None:  # noqa: ARG002 (Keras's signature)
-        """Create the range and the count of batches seen."""
+        """Create the range, the count of batches seen, and the range to keep where it is frozen."""
+        learned = self.activation_range != "observed"
+        regularizer = keras.regularizers.L2(PACT_DECAY) if self.activation_range == "pact" else None
 
-        def scalar(name: str) -> keras.Variable:
-            # Replicas see different parts of a batch; they must go on with one range.
+        def variable(name: str, trainable: bool = False, shape: tuple = ()) -> keras.Variable:
             return self.add_weight(
-                name=name, shape=(), initializer="zeros", trainable=False, aggregation="mean"
+                name=name,
+                shape=shape,
+                initializer="zeros",
+                trainable=trainable,
+                regularizer=regularizer if trainable else None,
+                aggregation="mean",
             )
 
-        self.minimum, self.maximum, self.batches = scalar("minimum"), scalar("maximum"), scalar("batches")
+        # Of one tensor, or one that learns: two numbers. Else two for each tensor.
+        shape = () if learned or self.tensors == 1 else (self.tensors,)
+        self.minimum = variable("minimum", learned and self._ends is ranges.asymmetric, shape)
+        self.maximum = variable("maximum", learned, shape)
+        self.batches = variable("batches")
+        self.frozen = variable("frozen")
+        self.kept = variable("kept", shape=(2,)) if learned else None
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None, averaged: bool = False) -> tf.Tensor:
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool | None = None,
+        averaged: bool = False,
+        tensor: int | None = 0,
+    ) -> tf.Tensor:
         """Return the quantized input, in the input's own dtype.
 
         Args:
             inputs: of any shape and floating dtype.
             training: whether the range moves.
             averaged: whether the input is a mean of values in this range, which LiteRT rounds otherwise.
+            tensor: which of the tensors that share the range the input is; None where its values follow from
+                those of another, in its range, and are not looked at.
         """
-        x = tf.cast(inputs, tf.float32)
-        if self.observing:
-            self._observe(x)
+        if self._observer is not None and tensor is None:
             return inputs
+        if self._observer is not None:
+            self._observer.update(keras.ops.convert_to_numpy(inputs))
+            return inputs
+        x = tf.cast(inputs, tf.float32)
         if training:
-            self._observe(x)
-            quantized = self._quantize(x, averaged)
+            if tensor is not None:
+                self._observe(x, tensor)
+            quantized = gated(self.gate, x, lambda: self._quantize(x, averaged))
         else:
             quantized = tf.cond(self.batches.value > 0, lambda: self._quantize(x, averaged), lambda: x)
         return tf.cast(quantized, inputs.dtype)
 
-    def _observe(self, x: tf.Tensor) -> None:
-        seen = self.batches.value
-        past = tf.minimum(self.momentum, seen / (seen + 1.0))
-        for variable, now in ((self.minimum, tf.reduce_min(x)), (self.maximum, tf.reduce_max(x))):
+    def _observe(self, x: tf.Tensor, tensor: int) -> None:
+        # The first tensor counts the batch; Keras may call it after others.
+        seen = self.batches.value + 1.0 if tensor == 0 else tf.maximum(self.batches.value, 1.0)
+        rate = (1.0 - self.frozen.value) * tf.maximum(1.0 - self.momentum, 1.0 / seen)
+        if self.kept is not None:  # the first batch alone; gradients move it from there
+            rate = tf.cast(seen == 1.0, tf.float32)
+        ends = [(self.maximum, tf.reduce_max)]
+        if self.symmetric or not self.nonnegative:
+            ends.append((self.minimum, tf.reduce_min))
+        for variable, reduce in ends:
+            whole = variable.value
+            before = whole[tensor] if whole.shape.rank else whole
+            if self.kept is None:
+                now = reduce(x)
+            else:
+                now = tf.cond(rate > 0, lambda reduce=reduce: reduce(x), lambda before=before: before)
+                now = reduce([now, before]) if tensor else now
+            step = _over_replicas(now, reduce) - before
             # A batch that overflowed is skipped by loss scaling; it must not ruin the range.
-            now = tf.where(tf.math.is_finite(now), now, variable.value)
-            variable.assign(past * variable.value + (1.0 - past) * tf.stop_gradient(now))
-        self.batches.assign(seen + 1.0)
+            after = before + rate * tf.where(tf.math.is_finite(step), step, 0.0)
+            if whole.shape.rank:
+                after = tf.tensor_scatter_nd_update(whole, [[tensor]], [after])
+            variable.assign(after)
+        if tensor == 0:
+            self.batches.assign(seen)
 
     def _quantize(self, x: tf.Tensor, averaged: bool) -> tf.Tensor:
-        low, high = fake_quantize.holding_zero(self.minimum.value, self.maximum.value)
-        x = fake_quantize.away_from_zero(x, low, high) if averaged else x
-        return fake_quantize.activations(x, low, high)
+        minimum, maximum = self._range()
+        if averaged:
+            x = fake_quantize.away_from_zero(x, *self._ends(minimum, maximum))
+        return _QUANTIZE[self.activation_range](x, minimum, maximum, self._ends)
+
+    def _range(self) -> tuple[tf.Tensor, tf.Tensor]:
+        if self.kept is None:
+            low, high = self.minimum.value, self.maximum.value
+            return (tf.reduce_min(low), tf.reduce_max(high)) if high.shape.rank else (low, high)
+        kept = self.kept.value
+        frozen = self.frozen.value > 0
+        return tf.where(frozen, kept[0], self.minimum.value), tf.where(frozen, kept[1], self.maximum.value)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape."""
         return input_shape
+
+    def observe(self, observer: Observer | None) -> None:
+        """Let what passes be seen by `observer`, unquantized, until called with None. For eager calls."""
+        self._observer = observer
+
+    def set_range(self, minimum: float, maximum: float, batches: int = 1, *, held: bool = False) -> None:
+        """Set the range from which training goes on.
+
+        Args:
+            minimum, maximum: the range.
+            batches: in how many batches it was seen, 1 or more: its weight in the moving average.
+            held: whether training leaves an observed range as it is.
+        """
+        low = 0.0 if self._ends is ranges.nonnegative else minimum
+        high = max(maximum, -minimum) if self.symmetric else maximum
+        for variable, end in ((self.minimum, low), (self.maximum, high)):
+            variable.assign(np.full(variable.shape, end, np.float32))
+        self.batches.assign(float(batches))
+        self.freeze(held and self.kept is None)
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Keep the range as it is now, or let it move again."""
+        if self.kept is not None and frozen and not float(self.frozen.numpy()):
+            self.kept.assign([float(self.minimum.numpy()), float(self.maximum.numpy())])
+        self.frozen.assign(float(frozen))
 
     def lower(self) -> FixedQuantizer:
         """Return the quantizer with the range that was seen.
@@ -90,54 +208,25 @@ class ActivationQuantizer(keras.layers.Layer):
                 f"The quantizer {self.name!r} has seen no data, so it has no range: train the model, or call "
                 "tfopt.quantization.calibrate(model, representative_dataset)."
             )
-        low, high = fake_quantize.holding_zero(self.minimum.value, self.maximum.value)
-        return FixedQuantizer(float(low), float(high), name=self.name)
+        low, high = (float(np.asarray(end)) for end in self._ends(*self._range()))
+        return FixedQuantizer(low, high, name=self.name)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "momentum": self.momentum}
+        names = ("momentum", "observer", "activation_range", "symmetric", "nonnegative", "tensors")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-@keras.saving.register_keras_serializable(package="tfopt")
-class FixedQuantizer(keras.layers.Layer):
-    """Quantizes its input in a range that is known beforehand.
+def _observed(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor, ends: learned_ranges.Ends) -> tf.Tensor:
+    return fake_quantize.activations(x, *ends(minimum, maximum))
 
-    Args:
-        minimum, maximum: the range; it must hold zero.
-        inference_only: whether training passes the input unchanged. For a model's output
-            probabilities: one that is rounded to 0 has an infinite loss and no gradient.
-    """
 
-    tfopt_quantizer = True
+_QUANTIZE = {"observed": _observed, "lsq": learned_ranges.lsq, "pact": learned_ranges.pact}
 
-    def __init__(self, minimum: float, maximum: float, inference_only: bool = False, **kwargs: Any) -> None:
-        kwargs["dtype"] = "float32"
-        super().__init__(autocast=False, **kwargs)
-        self.minimum = minimum
-        self.maximum = maximum
-        self.inference_only = inference_only
 
-    def call(
-        self,
-        inputs: tf.Tensor,
-        training: bool | None = None,
-        averaged: bool = False,  # noqa: ARG002 (a lowered ActivationQuantizer is called as that was)
-    ) -> tf.Tensor:
-        """Return the quantized input, in the input's own dtype."""
-        if training and self.inference_only:
-            return inputs
-        quantized = fake_quantize.activations(tf.cast(inputs, tf.float32), self.minimum, self.maximum)
-        return tf.cast(quantized, inputs.dtype)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        return {
-            **super().get_config(),
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-            "inference_only": self.inference_only,
-        }
+def _over_replicas(value: tf.Tensor, reduce: Any) -> tf.Tensor:
+    """Return the extreme over all replicas: they see different parts of a batch and must have one range."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return reduce(context.all_gather(value[None], axis=0))

@@ -85,6 +85,9 @@ def _mish(place: Place, x: Tensor) -> Tensor:
 
 
 def _layer(place: Place, function: Any, x: Tensor) -> Tensor:
+    if isinstance(function, keras.Layer):
+        config = {key: value for key, value in function.get_config().items() if key != "name"}
+        return place.layer(type(function), weights=function.weights, **config)(x)
     return place.layer(keras.layers.Activation, function, dtype=x.dtype)(x)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from tfopt.quantization.inverse import Inverse
 from tfopt.quantization.place import Place
 from tfopt.quantization.scaling import Scaling
 
@@ -103,9 +104,22 @@ def subtract(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None
 
 
 def divide(place: Place, _: Any, one: Any, other: Any) -> Tensor | None:
-    """Rewrite a division by a constant; LiteRT has no int8 division."""
-    found = _constant(one, other)
-    return None if found is None or found[2] else scaled(place, one, 1.0 / np.asarray(other, "float32"), 0.0)
+    """Rewrite a division: by a constant as a factor, by a tensor as one in float."""
+    if not isinstance(other, keras.KerasTensor):
+        return scaled(place, one, 1.0 / np.asarray(other, "float32"), 0.0)
+    if not keras.backend.is_float_dtype(other.dtype):
+        return None
+    inverse = place.part("inverse").layer(Inverse, dtype=other.dtype)(other)
+    return (
+        product(place, one, inverse)
+        if isinstance(one, keras.KerasTensor)
+        else scaled(place, inverse, one, 0.0)
+    )
+
+
+def reciprocal(place: Place, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `1 / x`."""
+    return place.layer(Inverse, dtype=x.dtype)(x)
 
 
 def negative(place: Place, _: Any, x: Tensor) -> Tensor | None:

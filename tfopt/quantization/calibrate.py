@@ -2,61 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
-import numpy as np
 
+from tfopt import arguments
 from tfopt.errors import DataError, InvalidArgumentError
-from tfopt.graph import layers
+from tfopt.graph import is_quantized, layers
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
+from tfopt.quantization.calibration_batches import CalibrationData, calibration_batches
+from tfopt.quantization.fake_quantize import NUM_BITS
+from tfopt.quantization.observers import MovingAverage, Observer, new_observer
 
 
 def calibrate(
     model: keras.Model,
-    data: np.ndarray | list | dict | Callable[[], Iterable[list[np.ndarray]]],
+    data: CalibrationData,
     *,
     batch_size: int = 64,
+    observer: str | Observer | None = None,
 ) -> None:
-    """Run `model` on `data` without quantizing, so that its quantizers see what passes.
+    """Run `model` on `data` without quantizing, so that its quantizers find their ranges.
 
     A short training from calibrated ranges beats a long one from a guess: training moves ranges slowly.
+    Calibrating again replaces the ranges.
 
     Args:
         model: as `quantize_aware` returns it. Only its ranges change.
-        data: samples as `model.predict` takes them (a few hundred are enough), or a representative
-            dataset as the TFLite converter takes it: a callable that yields lists of arrays.
-        batch_size: samples a step; the range is the average over steps of what each has seen.
+        data: samples as `model.predict` takes them, a few hundred: an array, or a list, tuple or dict of
+            arrays for several inputs. Or a `tfopt.data.Dataset`; a `tf.data.Dataset`, `keras.utils.PyDataset`
+            or generator of batches, where a tuple is `(inputs, labels)` as `fit` has it and a list one array
+            an input; or a function that returns a generator, such as a representative dataset of TFLite's.
+        batch_size: samples a step; a moving average is taken over steps.
+        observer: what finds the ranges: a name in `tfopt.quantization.observers.OBSERVERS`, or an observer
+            such as `Percentile(99.9)`. None takes the one of the scheme.
 
     Raises:
-        InvalidArgumentError: the model has no quantizers.
-        DataError: no samples, or values that are not finite.
+        InvalidArgumentError: the model is not quantization-aware, or the data does not fit its inputs.
+        DataError: no samples, or values that are not finite. The ranges are then what they were.
+
+    Example:
+        ```python
+        tfopt.quantization.calibrate(quantized, x_train[:512], observer="mse")
+        ```
     """
-    quantizers = [layer for _, layer in layers(model) if isinstance(layer, ActivationQuantizer)]
-    if not quantizers:
+    arguments.whole("calibrate", "batch_size", batch_size, at_least=1)
+    found: list[tuple[str, Any]] = []
+    for path, layer in layers(model):
+        if isinstance(layer, ActivationQuantizer):
+            found.append((path, layer))
+        elif getattr(layer, "tfopt_bridge", False):
+            found += layer.quantizers()
+    if not found and is_quantized(model):
+        return  # of weights alone
+    if not found:
         raise InvalidArgumentError(
             f"The model {model.name!r} has no activation quantizers: call tfopt.quantize_aware first."
         )
-    samples = _stacked(data) if callable(data) else data
-    arrays = keras.tree.flatten(samples)
-    if not arrays or len(arrays[0]) == 0:
-        raise DataError("Calibration needs at least one sample, got none.")
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise DataError("The calibration data holds NaN or infinite values: clean it, or ranges have no end.")
-    for quantizer in quantizers:
-        quantizer.observing = True
+    observers = [_observer_of(quantizer, observer) for _, quantizer in found]
+    batches = 0
+    for (_, quantizer), own in zip(found, observers, strict=True):
+        quantizer.observe(own)
     try:
-        for start in range(0, len(arrays[0]), batch_size):
-            batch = keras.tree.map_structure(lambda x, at=start: x[at : at + batch_size], samples)
+        for batch in calibration_batches(model, data, batch_size):
             model(batch, training=False)
+            for own in observers:
+                own.end_batch()
+            batches += 1
     finally:
-        for quantizer in quantizers:
-            quantizer.observing = False
+        for _, quantizer in found:
+            quantizer.observe(None)
+    ranges = []
+    for (path, quantizer), own in zip(found, observers, strict=True):
+        seen = own.range(NUM_BITS, quantizer.symmetric)
+        if seen is None:
+            raise DataError(
+                f"All that reached {path!r} is NaN or infinite: the model itself overflows on this data."
+            )
+        ranges.append(seen)
+    for (_, quantizer), own, seen in zip(found, observers, ranges, strict=True):
+        quantizer.set_range(*seen, batches, held=own.held)
 
 
-def _stacked(representative_dataset: Callable[[], Iterable[list[np.ndarray]]]) -> Any:
-    """Return the batches of a representative dataset as one array per input."""
-    batches = [list(batch) for batch in representative_dataset()]
-    inputs = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-    return inputs[0] if len(inputs) == 1 else inputs
+def _observer_of(quantizer: ActivationQuantizer, given: str | Observer | None) -> Observer:
+    if given is None and quantizer.observer == "moving_average":
+        return MovingAverage(quantizer.momentum)
+    return new_observer(quantizer.observer if given is None else given)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
-from tfopt.graph import Copier, Node, nodes, replay
+from tfopt.graph import Constant, Copier, Node, as_array, output_producers, replay
+from tfopt.quantization.masks import require_none_hidden
+from tfopt.quantization.openings import opener
 from tfopt.quantization.place import Made, Place
 from tfopt.quantization.rewrites import rewritten
 
@@ -16,33 +21,74 @@ def canonical(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
 
     In the copy,
 
-    - nested models are opened,
+    - nested models and layers made of others are opened, see `openings`,
     - activations stand behind their layer as layers of their own,
-    - what `rewrites` has a rule for is made of simpler operations.
+    - what `rewrites` has a rule for is made of simpler operations,
+    - variables and arrays that operations are called with are layers.
 
     A part that was split off has the path of the whole with its own name behind: `conv1/relu`.
     """
+    require_none_hidden(model)
     names = _output_names(model)
-    copier = Copier(suffixes=dict.fromkeys(names, ".core"))
+    copier = Copier(_without_mask, dict.fromkeys(names, ".core"))
     made: Made = {}
     paths: dict[str, str] = {}
+    inputs: list[keras.KerasTensor] = []
+
+    def emit_input(tensor: keras.KerasTensor) -> keras.KerasTensor:
+        inputs.append(tensor)
+        return tensor
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         name = copier.name(node)
-        result = rewritten(Place(name, node.path, made, paths), node.operation, args, kwargs)
+        place = Place(name, node.path, made, paths, inputs[0])
+        args, kwargs = _with_layers(place, keras.Variable, args, kwargs)
+        result = rewritten(place, node.operation, args, kwargs)
         if result is not None:
             return result
+        if type(node.operation).__name__ in _TAKE_CONSTANTS:
+            args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
         paths[name] = node.path
         return copier(node)(*args, **kwargs)
 
     def emit_output(index: int, tensor: keras.KerasTensor) -> keras.KerasTensor:
         return keras.layers.Identity(name=names[index])(tensor) if names else tensor
 
-    result = replay(model, emit, emit_output=emit_output)
+    opening = opener()
+    try:
+        result = replay(model, emit, emit_input, emit_output, opening)
+    finally:
+        opening.close()
     copier.copy_weights()
     for layer, sources in made.values():
-        layer.set_weights([variable.numpy() for variable in sources])
+        if sources:
+            layer.set_weights([as_array(variable) for variable in sources])
     return result, paths
+
+
+def _without_mask(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a layer that makes no mask: what reads one is called with it already."""
+    return config | {"mask_zero": False} if config.get("mask_zero") else config
+
+
+_TAKE_CONSTANTS = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Matmul", "Concatenate"}
+"""The operations whose operands must have a range each, constants too."""
+
+
+def _with_layers(
+    place: Place, kinds: Any, args: tuple, kwargs: dict[str, Any]
+) -> tuple[tuple, dict[str, Any]]:
+    """Return arguments with layers that hold a constant in place of the values of the classes `kinds`."""
+    count = itertools.count()
+
+    def lifted(value: Any) -> Any:
+        if not isinstance(value, kinds):
+            return value
+        number = next(count)
+        part = place.part(f"constant_{number}" if number else "constant")
+        return part.layer(Constant.of, value)(place.reference)
+
+    return keras.tree.map_structure(lifted, (args, kwargs))
 
 
 def _output_names(model: keras.Model) -> list[str]:
@@ -52,6 +98,5 @@ def _output_names(model: keras.Model) -> list[str]:
     """
     if len(model.outputs) == 1 or isinstance(model.output, dict):
         return []
-    producers = {id(tensor): node.path for node in nodes(model) for tensor in node.outputs}
-    names = [producers.get(id(tensor), "") for tensor in model.outputs]
+    names = output_producers(model)
     return names if len(set(names)) == len(names) and all(names) else []

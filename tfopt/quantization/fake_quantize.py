@@ -6,7 +6,11 @@ zero point is 0; activations asymmetric and per tensor in -128..127. Gradients p
 inside the range and are zero outside it.
 """
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
+
+from tfopt.quantization.weight_grids import columns
 
 NUM_BITS = 8
 
@@ -14,26 +18,27 @@ SMALLEST_WIDTH = 1e-4
 """A range narrower than this (an activation that is always zero) is widened: a scale of 0 divides by 0."""
 
 
-def weights(kernel: tf.Tensor, channel_axes: tuple[int, ...]) -> tf.Tensor:
+def weights(kernel: tf.Tensor, channel_axes: Sequence[int], num_bits: int = NUM_BITS) -> tf.Tensor:
     """Return `kernel` on the grid of its largest magnitude in each channel.
 
     Args:
         kernel: float32 of any shape.
-        channel_axes: the axes that number the output channels, neighbours counted from the end: `(-1,)` for
-            Dense and Conv2D, `(-2, -1)` for depthwise kernels (input channel, multiplier), `(-2,)` for
-            Conv2DTranspose.
+        channel_axes: the axes that number the output channels, counted from the end: `(-1,)` for Dense and
+            Conv2D, `(-2, -1)` for depthwise kernels (input channel, multiplier), `(-2,)` for
+            Conv2DTranspose; none for one grid of the whole kernel.
+        num_bits: 2 to 8.
     """
-    if channel_axes == (-2,):
-        return tf.linalg.matrix_transpose(weights(tf.linalg.matrix_transpose(kernel), (-1,)))
-    channels = 1
-    for axis in channel_axes:
-        channels *= kernel.shape[axis]
-    rows = tf.reshape(kernel, [-1, channels])
-    largest = tf.stop_gradient(tf.reduce_max(tf.abs(rows), axis=0))
-    quantized = tf.quantization.fake_quant_with_min_max_vars_per_channel(
-        rows, -largest, largest, num_bits=NUM_BITS, narrow_range=True
-    )
-    return tf.reshape(quantized, kernel.shape)
+    rows, back = columns(kernel, channel_axes)
+
+    @tf.custom_gradient
+    def quantized(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        largest = tf.reduce_max(tf.abs(rows), axis=0)
+        # Nothing lies outside, but TensorFlow's gradient finds the largest there as float32 rounds.
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            rows, -largest, largest, num_bits=num_bits, narrow_range=True
+        ), lambda dy: dy
+
+    return back(quantized(rows))
 
 
 def activations(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:

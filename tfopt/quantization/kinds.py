@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
 from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import Node, nodes
+from tfopt.graph import Node, as_functional, nodes
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.operations import Kind, kind
 
 
-def left_in_float(model: keras.Model, rules: Mapping[str, str | None] | None = None) -> dict[str, str]:
+def left_in_float(model: keras.Model, rules: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Return what `quantize_aware` would leave in float: path -> the reason.
 
     Args:
-        model: a built Sequential or functional model, in float.
+        model: as `quantize_aware` takes it.
         rules: as `quantize_aware` takes them.
 
     Raises:
         InvalidArgumentError: a rule that matches nothing.
-        UnsupportedModel: a subclassed model.
+        UnsupportedModel: a subclassed model that cannot be run on symbolic tensors.
         UnsupportedOperation: an operation that int8 has no rule for.
     """
-    model, paths = canonical(model)
+    model, paths = canonical(as_functional(model))
     kinds = kinds_of(model, rules_.resolve(rules, paths.values(), "int8"), paths)
     return {
         paths.get(node.path, node.path): (
@@ -35,6 +36,7 @@ def left_in_float(model: keras.Model, rules: Mapping[str, str | None] | None = N
         )
         for node in nodes(model)
         if kinds[id(node.operation)] is Kind.FLOAT
+        and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
     }
 
 
@@ -47,9 +49,7 @@ def described(node: Node) -> str:
     return f"{name} {getattr(operation.activation, '__name__', '')}".strip()
 
 
-def kinds_of(
-    model: keras.Model, settings: Mapping[str, str | None], paths: Mapping[str, str]
-) -> dict[int, Kind]:
+def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str, str]) -> dict[int, Kind]:
     """Return the kind of every operation of a canonical model, by `id`.
 
     Args:
@@ -67,7 +67,8 @@ def kinds_of(
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
             raise UnsupportedOperation(
                 f"int8 has no rule for {path!r} ({type(node.operation).__name__}). Leave it in float with "
-                f"rules={{{path!r}: None}}, or replace it by a supported layer."
+                f"rules={{{path!r}: None}}, or replace it by a supported layer; layers of your own are "
+                "supported where their call() uses only supported layers and keras.ops."
             )
         kinds[id(node.operation)] = found
     _require_possible(model, kinds, paths)

@@ -17,7 +17,9 @@ def split_activation(place: Place, layer: Any, x: Tensor) -> Tensor:
     """Return the layer without its activation, and that behind it."""
     config = layer.get_config() | {"activation": "linear"}
     del config["name"]
-    bare = place.layer(lambda name: type(layer).from_config(config | {"name": name}), weights=layer.weights)
+    inner = {id(weight) for weight in getattr(layer.activation, "weights", ())}
+    weights = [weight for weight in layer.weights if id(weight) not in inner]
+    bare = place.layer(lambda name: type(layer).from_config(config | {"name": name}), weights=weights)
     return _activated(place, layer, bare(x))
 
 

@@ -8,6 +8,7 @@ have their scale fixed.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,12 +40,13 @@ def _all(kind: Kind, names: str) -> dict[str, Kind]:
     return dict.fromkeys(names.split(), kind)
 
 
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     **_all(Kind.LINEAR, "Conv2D DepthwiseConv2D Dense"),
     **_all(Kind.LINEAR_ALONE, "Conv1D DepthwiseConv1D Conv2DTranspose"),
     **_all(Kind.NORMALIZATION, "BatchNormalization LayerScale"),
     **_all(Kind.SUM, "Add Subtract Multiply"),
     **_all(Kind.OWN_RANGE, "GlobalAveragePooling1D GlobalAveragePooling2D Mean Sum Embedding"),
+    **_all(Kind.OWN_RANGE, "Matmul Constant GlobalAveragePooling3D"),
     **_all(Kind.OWN_RANGE, "LeakyReLU LeakyRelu PReLU Gelu Absolute Exp"),
     **_all(Kind.AVERAGE, "AveragePooling1D AveragePooling2D AveragePool"),
     **_all(Kind.SIGMOID, "Softmax Sigmoid"),
@@ -53,12 +55,19 @@ _KINDS: dict[str, Kind] = {
     **_all(Kind.SAME_SCALE, "MaxPooling1D MaxPooling2D MaxPool GlobalMaxPooling1D GlobalMaxPooling2D"),
     **_all(Kind.SAME_SCALE, "Max Min Concatenate Maximum Minimum Stack Split GetItem"),
     **_all(Kind.SAME_SCALE, "Flatten Reshape Permute Transpose ExpandDims Squeeze RepeatVector Identity"),
+    **_all(Kind.SAME_SCALE, "Unstack Swapaxes Moveaxis Ravel Repeat Tile BroadcastTo Take Where"),
+    **_all(Kind.SAME_SCALE, "DepthToSpace SpaceToDepth GlobalMaxPooling3D ZeroPadding3D Cropping3D"),
+    **_all(Kind.SAME_SCALE, "RandomFlip RandomRotation RandomTranslation RandomZoom"),
     **_all(Kind.SAME_SCALE, "ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D UpSampling1D"),
     **_all(Kind.SAME_SCALE, "Dropout SpatialDropout1D SpatialDropout2D GaussianNoise GaussianDropout"),
     **_all(Kind.SAME_SCALE, "AlphaDropout ActivityRegularization StopGradient"),
     **_all(Kind.FLOAT, "ELU Elu Selu Celu Softplus Softsign LogSigmoid Expm1 Log Log1p Erf Sin Cos"),
-    **_all(Kind.FLOAT, "Sqrt Rsqrt Power"),
+    **_all(Kind.FLOAT, "Sqrt Rsqrt Power Floor Ceil Round Sign Cumsum Var Std Normalize Norm Logsumexp"),
+    **_all(Kind.FLOAT, "LogSoftmax Squareplus HardShrink SoftShrink TanhShrink Threshold SparsePlus"),
     **_all(Kind.FLOAT, "LayerNormalization GroupNormalization RMSNormalization UnitNormalization"),
+    **_all(Kind.FLOAT, "LSTM GRU SimpleRNN Bidirectional RNN"),
+    **_all(Kind.FLOAT, "Cast LogicalAnd LogicalOr LogicalNot Equal NotEqual"),
+    **_all(Kind.FLOAT, "Greater GreaterEqual Less LessEqual"),
     **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv1DTranspose"),
 }
 """The name of a Keras class -> its kind. Layers and operations share names: `layers.Add`, `ops.add`."""
@@ -109,12 +118,21 @@ def kind(operation: keras.Operation) -> Kind | None:
     own = getattr(operation, "tfopt_kind", None)
     if own is not None:
         return own
-    if not type(operation).__module__.startswith("keras."):
+    if not type(operation).__module__.startswith(("keras.", "tfopt.graph.")):
         return None  # a user's subclass may do anything
     if getattr(operation, "data_format", None) == "channels_first":
         return None  # the converter turns it into transpositions
     name = type(operation).__name__
-    return _BY_CONFIG[name](operation) if name in _BY_CONFIG else _KINDS.get(name)
+    return _BY_CONFIG[name](operation) if name in _BY_CONFIG else KINDS.get(name)
+
+
+def ceiling(operation: keras.Operation) -> float | None:
+    """Return the largest value that an operation returns, if it is a plain ReLU, else None."""
+    if kind(operation) is not Kind.RELU:
+        return None
+    name = getattr(operation, "activation", None) and activation_name(operation)
+    six = getattr(operation, "max_value", None) == 6 or "relu6" in (name, type(operation).__name__.lower())
+    return 6.0 if six else math.inf
 
 
 def activation_name(layer: keras.Layer) -> str:
@@ -122,7 +140,7 @@ def activation_name(layer: keras.Layer) -> str:
     return getattr(layer.activation, "__name__", type(layer.activation).__name__)
 
 
-_CHANNEL_AXES: dict[str, tuple[int, ...]] = {
+CHANNEL_AXES: dict[str, tuple[int, ...]] = {
     "Conv1D": (-1,),
     "Conv2D": (-1,),
     "Conv2DTranspose": (-2,),
@@ -130,8 +148,9 @@ _CHANNEL_AXES: dict[str, tuple[int, ...]] = {
     "DepthwiseConv2D": (-2, -1),
     "Dense": (-1,),
 }
+"""The name of a Keras class -> the axes of its kernel that number output channels, counted from the end."""
 
 
 def kernel_axes(layer: keras.Layer) -> tuple[keras.Variable, tuple[int, ...]]:
     """Return the kernel of a layer that multiplies by one and the axes that number its output channels."""
-    return layer.kernel, _CHANNEL_AXES[type(layer).__name__]
+    return layer.kernel, CHANNEL_AXES[type(layer).__name__]

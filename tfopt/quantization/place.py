@@ -22,12 +22,14 @@ class Place:
         made: the layers made so far in the whole model. A shared layer is rewritten in each of its calls,
             under one name, and so stays shared.
         paths: name -> path of every operation.
+        reference: an input of the model; its first axis is the batch.
     """
 
     name: str
     path: str
     made: Made
     paths: dict[str, str]
+    reference: keras.KerasTensor
 
     def part(self, name: str) -> Place:
         """Return the place of a part of the operation."""

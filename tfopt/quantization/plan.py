@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 
 import keras
 
 from tfopt.graph import Node, nodes
-from tfopt.quantization.operations import FIXED_RANGES, Kind
+from tfopt.quantization.operations import FIXED_RANGES, Kind, ceiling
 
 _FUSED_INTO = {
     Kind.NORMALIZATION: {Kind.LINEAR},
@@ -24,6 +24,10 @@ _FUSED_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.LINEAR, Kind.RE
 _ALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.SUM}
 """Kind -> what it counts as that nothing takes in; a NORMALIZATION is then a depthwise convolution."""
 
+_STANDALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.RELU: Kind.AVERAGE}
+"""Kind -> what an operator counts as that is made for it where it stands alone: a depthwise convolution; a
+pooling, which keeps the scale."""
+
 QUANTIZER_SUFFIX = ".quantizer"
 """What the name of a quantizer ends in, behind the name of what makes the tensor."""
 
@@ -37,12 +41,16 @@ class Plan:
     Attributes:
         quantizers: tensor -> name of the quantizer that it passes; tensors in one scale share one.
         fixed: tensor -> the range that TFLite prescribes for it, where that is its quantizer.
-        standalone: the operations (by `id`) of the kind NORMALIZATION that no operator takes in.
+        standalone: the operations (by `id`) of the kinds NORMALIZATION and RELU that no operator takes in,
+            and these kinds.
+        tensors: tensor -> its number among those that share its quantizer; None where its values are in the
+            range of others.
     """
 
-    quantizers: dict[int, str]
-    fixed: dict[int, tuple[float, float]]
-    standalone: set[int]
+    quantizers: dict[int, str] = dataclasses.field(default_factory=dict)
+    fixed: dict[int, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    standalone: dict[int, Kind] = dataclasses.field(default_factory=dict)
+    tensors: dict[int, int | None] = dataclasses.field(default_factory=dict)
 
 
 def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
@@ -55,12 +63,12 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
     flow = _Flow(model)
     fused = _fused(flow, kinds)
     standalone = {
-        id(node.operation)
+        id(node.operation): kinds[id(node.operation)]
         for node in flow.nodes
-        if kinds[id(node.operation)] is Kind.NORMALIZATION and node not in fused
+        if kinds[id(node.operation)] in _STANDALONE_AS and node not in fused
     }
-    # A shared one that stands alone in one place is a convolution of its own in all.
-    kinds = {**kinds, **dict.fromkeys(standalone, Kind.LINEAR)}
+    # A shared one that stands alone in one place is an operator of its own in all.
+    kinds = {**kinds, **{operation: _STANDALONE_AS[kind] for operation, kind in standalone.items()}}
     named, fixed = _quantized_tensors(flow, kinds, _fused(flow, kinds))
 
     scales = _SharedScales()
@@ -68,6 +76,8 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
         if kinds[id(node.operation)] in _KEEPS_SCALE:
             for tensor in (*node.inputs, *node.outputs):
                 scales.unite(id(tensor), id(node.outputs[0]))
+    for one, other in flow.equal_relus():
+        scales.unite(id(one.outputs[0]), id(other.outputs[0]))
     # Where a tensor whose range is prescribed meets others in one scale, the converter rescales it.
     ranges = {scales.root(tensor) for tensor in named.keys() - fixed.keys()}
     fixed = {tensor: range_ for tensor, range_ in fixed.items() if scales.root(tensor) not in ranges}
@@ -75,7 +85,22 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
     shared: dict[int, str] = {}
     for tensor, name in named.items():
         shared.setdefault(scales.root(tensor), name + QUANTIZER_SUFFIX)
-    return Plan({tensor: shared[scales.root(tensor)] for tensor in named}, fixed, standalone)
+    quantizers = {tensor: shared[scales.root(tensor)] for tensor in named}
+    return Plan(quantizers, fixed, standalone, _numbered(flow, kinds, quantizers))
+
+
+def _numbered(flow: _Flow, kinds: Mapping[int, Kind], quantizers: Mapping[int, str]) -> dict[int, int | None]:
+    """Return tensor -> its number among those of its quantizer that it has to look at."""
+    derived = {
+        id(x) for node in flow.nodes if kinds[id(node.operation)] is Kind.AVERAGE for x in node.outputs
+    }
+    counts: Counter[str] = Counter()
+    numbers: dict[int, int | None] = dict.fromkeys(derived)
+    for tensor, name in quantizers.items():
+        if tensor not in derived:
+            numbers[tensor] = counts[name]
+            counts[name] += 1
+    return numbers
 
 
 def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> set[Node]:
@@ -131,10 +156,24 @@ class _Flow:
             for tensor in node.outputs:
                 self._producer[id(tensor)] = node
 
+    def equal_relus(self) -> Iterator[tuple[Node, Node]]:
+        """Yield pairs of ReLUs that do the same to the same tensor, of which the converter makes one."""
+        for readers in self.readers.values():
+            first: dict[float, Node] = {}
+            for node in readers:
+                limit = ceiling(node.operation)
+                if limit is not None:
+                    yield first.setdefault(limit, node), node
+
     def only_source(self, node: Node) -> Node | None:
-        """Return the node before, where nothing but `node` reads what it makes."""
+        """Return the node before, where nothing but `node` reads what it makes.
+
+        Several readers that do the same count as one, for the converter makes one of them.
+        """
         tensor = id(node.inputs[0])
-        alone = len(self.readers[tensor]) == 1 and tensor not in self._final
+        kinds = {ceiling(reader.operation) for reader in self.readers[tensor]}
+        one = len(self.readers[tensor]) == 1 or (len(kinds) == 1 and None not in kinds)
+        alone = one and tensor not in self._final
         return self._producer.get(tensor) if alone else None
 
 

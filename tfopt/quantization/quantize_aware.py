@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import keras
 
+from tfopt import engines
 from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
-from tfopt.graph import Copier, Node, fuse_in_place, is_quantized, replay
-from tfopt.quantization.activation_quantizer import ActivationQuantizer, FixedQuantizer
+from tfopt.graph import Copier, Node, as_functional, fuse_in_place, is_quantized, nodes, replay
+from tfopt.pruning import SparsityMask
+from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
+from tfopt.quantization.clusters import kept_clusters
+from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.kinds import kinds_of
-from tfopt.quantization.operations import Kind
-from tfopt.quantization.plan import plan
+from tfopt.quantization.layer_weights import required_weights, weights_of
+from tfopt.quantization.operations import Kind, ceiling
+from tfopt.quantization.plan import Plan, plan
+from tfopt.quantization.preserve import checked, preserve_kernels
+from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
+from tfopt.quantization.signs import nonnegative_tensors
 from tfopt.quantization.standalone_affine import StandaloneAffine
+from tfopt.quantization.standalone_relu import StandaloneReLU
 from tfopt.quantization.weight_quantizer import WeightQuantizer
-
-SCHEMES = ("int8",)
 
 
 def quantize_aware(
     model: keras.Model,
-    scheme: str = "int8",
+    scheme: SchemeLike = "int8",
     *,
-    rules: Mapping[str, str | None] | None = None,
+    rules: Mapping[str, SchemeLike | None] | None = None,
+    preserve: str | Iterable[str] = (),
+    engine: Literal["keras", "tfmot"] = "keras",
+    engine_options: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """Return a copy of `model` that computes as its quantized file will, to be trained further.
 
@@ -34,17 +47,27 @@ def quantize_aware(
     does training. Export it with `tfopt.to_tflite`.
 
     Args:
-        model: a built Sequential or functional model; models in it are opened.
-        scheme: `"int8"`: weights symmetric per channel, activations asymmetric per tensor.
+        model: a built Sequential or functional model, or a subclassed one that has been called and whose
+            `call` uses only layers and `keras.ops`. Models and layers made of others are opened.
+        scheme: a name in `tfopt.quantization.SCHEMES`, or a `tfopt.quantization.Scheme`. `"int8"`: weights
+            symmetric per channel, activations asymmetric per tensor. `"int4"`, `"ternary"`, `"binary"`:
+            weights of fewer bits and int8 activations. `"int8_weights"`, `"int4_weights"`: activations
+            in float.
         rules: layer path -> scheme, or None to leave what it matches in float. First match wins.
+        preserve: `"sparsity"` keeps the zeros that kernels have, `"clusters"` the weights of equal value
+            equal, through training and in the file; or both. Models from `tfopt.prune` keep their zeros
+            unasked. A clustered kernel has one grid for all channels.
+        engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, run and trained by Keras 3. It
+            takes fewer layers, and the scheme `"int8"` alone.
+        engine_options: of `quantize_apply`, for that engine: see `tfopt.tfmot.quantize_aware`.
 
     Returns:
         A functional model. Layers keep their names; those of a nested model `block` become `block.conv`.
 
     Raises:
-        InvalidArgumentError: unknown scheme, a rule that matches nothing, or a model that is already
-            quantization-aware.
-        UnsupportedModel: a subclassed model.
+        InvalidArgumentError: unknown scheme, a rule that matches nothing, a model that is already
+            quantization-aware or has nothing to preserve.
+        UnsupportedModel: a subclassed model that is not such.
         UnsupportedOperation: an operation that int8 has no rule for. The message names the rule that
             leaves it in float.
 
@@ -61,56 +84,131 @@ def quantize_aware(
         Jacob et al., 2018, Quantization and Training of Neural Networks for Efficient
         Integer-Arithmetic-Only Inference (arXiv 1712.05877), sections 2 and 3.
     """
-    for value in (scheme, *(rules or {}).values()):
-        if value is not None and value not in SCHEMES:
-            raise InvalidArgumentError(f"Expected one of the schemes {SCHEMES}, got {value!r}.")
+    other = engines.other("quantize_aware", engine, engine_options)
+    if other is not None:
+        return other.quantize_aware(model, scheme, rules=rules, preserve=preserve, options=engine_options)
+    default = scheme_of(scheme)
+    chosen = {
+        pattern: None if value is None else scheme_of(value) for pattern, value in (rules or {}).items()
+    }
+    names = checked(preserve)
+    model = as_functional(model)
     if is_quantized(model):
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
         model, paths = canonical(model)
-        kinds = kinds_of(model, rules_.resolve(rules, paths.values(), scheme), paths)
-        return _quantized(model, kinds)
+        preserve_kernels(model, names)
+        settings = rules_.resolve(chosen, paths.values(), default)
+        return _quantized(model, settings, paths, default)
 
 
-def _quantized(model: keras.Model, kinds: Mapping[int, Kind]) -> keras.Model:
+def _quantized(
+    model: keras.Model,
+    settings: Mapping[str, Scheme | None],
+    paths: Mapping[str, str],
+    default: Scheme,
+) -> keras.Model:
     """Return the quantization-aware copy of a canonical model."""
-    planned = plan(model, kinds)
+    if any(map(_integer, settings.values())):
+        integer = {path: scheme if _integer(scheme) else None for path, scheme in settings.items()}
+        kinds = kinds_of(model, integer, paths)
+        planned = plan(model, kinds)
+    else:  # where all activations stay in float, there is no rule that an operation must have
+        kinds = {id(node.operation): Kind.FLOAT for node in nodes(model)}
+        planned = Plan()
     final = {id(tensor) for tensor in model.outputs}
     copier = Copier()
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
+    not_negative = nonnegative_tensors(model)
+    tensors = Counter(
+        name for tensor, name in planned.quantizers.items() if planned.tensors[tensor] is not None
+    )
+    negative = {name for tensor, name in planned.quantizers.items() if tensor not in not_negative}
 
     def call(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         copied = copier(node)
         operation = id(node.operation)
+        path = paths.get(node.path, node.path)
+        scheme = settings.get(path, default)
+        if operation in wrappers:
+            return wrappers[operation](args[0])
         if operation in planned.standalone:
-            wrapper = StandaloneAffine
-        elif kinds[operation] in (Kind.LINEAR, Kind.LINEAR_ALONE):
-            wrapper = WeightQuantizer
+            wrappers[operation] = _standalone(planned.standalone[operation], node.operation, copied)
+        elif scheme is not None and _has_weights_for(node, scheme, kinds[operation]):
+            wrappers[operation] = WeightQuantizer(
+                copied, _weight_scheme(node, scheme, path), name=copied.name, dtype=copied.dtype_policy
+            )
         else:
             return copied(*args, **kwargs)
-        if operation not in wrappers:
-            wrappers[operation] = wrapper(copied, name=copied.name, dtype=copied.dtype_policy)
         return wrappers[operation](args[0])
 
-    def quantize(old: keras.KerasTensor, new: keras.KerasTensor, **kwargs: bool) -> keras.KerasTensor:
+    def quantize(
+        old: keras.KerasTensor, new: keras.KerasTensor, scheme: Scheme | None, **kwargs: bool
+    ) -> keras.KerasTensor:
         name = planned.quantizers.get(id(old))
         if name is None:
             return new
         if id(old) in planned.fixed:
             minimum, maximum = planned.fixed[id(old)]
-            return FixedQuantizer(minimum, maximum, inference_only=id(old) in final, name=name)(new, **kwargs)
-        if name not in quantizers:
-            quantizers[name] = ActivationQuantizer(name=name)
-        return quantizers[name](new, **kwargs)
+            if name not in quantizers:
+                quantizers[name] = FixedQuantizer(
+                    minimum, maximum, inference_only=id(old) in final, name=name
+                )
+        elif name not in quantizers:
+            found = scheme or default  # of tensors that share a range, the first one's scheme counts
+            quantizers[name] = ActivationQuantizer(
+                observer=found.observer,
+                activation_range=found.activation_range,
+                symmetric=found.symmetric,
+                nonnegative=name not in negative,
+                tensors=tensors[name],
+                name=name,
+            )
+        return quantizers[name](new, tensor=planned.tensors[id(old)], **kwargs)
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         made = keras.tree.flatten(call(node, args, kwargs))
         averaged = {"averaged": True} if kinds[id(node.operation)] is Kind.AVERAGE else {}
-        return [quantize(old, new, **averaged) for old, new in zip(node.outputs, made, strict=True)]
+        scheme = settings.get(paths.get(node.path, node.path), default)
+        return [quantize(old, new, scheme, **averaged) for old, new in zip(node.outputs, made, strict=True)]
 
     inputs = iter(model.inputs)
-    result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new))
+    result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new, default))
     copier.copy_weights()
+    for wrapper in wrappers.values():
+        if isinstance(wrapper, WeightQuantizer):
+            wrapper.start_steps()
     fuse_in_place(result)
     return result
+
+
+def _standalone(kind: Kind, operation: keras.Operation, copied: Any) -> keras.Layer:
+    """Return the layer for an operation that nothing takes in."""
+    if kind is Kind.NORMALIZATION:
+        return StandaloneAffine(copied, name=copied.name, dtype=copied.dtype_policy)
+    limit = ceiling(operation)
+    dtype = getattr(copied, "dtype_policy", None)
+    return StandaloneReLU(None if limit == math.inf else limit, name=copied.name, dtype=dtype)
+
+
+def _integer(scheme: Scheme | None) -> bool:
+    return scheme is not None and scheme.activation_bits is not None
+
+
+def _has_weights_for(node: Node, scheme: Scheme, kind: Kind) -> bool:
+    """Return whether the weights of an operation are put on a grid of their own."""
+    if _integer(scheme):
+        return kind in (Kind.LINEAR, Kind.LINEAR_ALONE)
+    return weights_of(node.operation) is not None
+
+
+def _weight_scheme(node: Node, scheme: Scheme, path: str) -> Scheme:
+    """Return the scheme of a layer's weights, which what is to be preserved may change."""
+    variable, _ = required_weights(node.operation)
+    if scheme.weight_bits == 1 and isinstance(variable.constraint, SparsityMask):
+        raise InvalidArgumentError(
+            f"The kernel of {path!r} is pruned, and weights of 1 bit have no zero: take 'ternary' for it."
+        )
+    # Scales of their own would turn one centroid into another integer in each channel.
+    return dataclasses.replace(scheme, per_channel=False) if kept_clusters(variable.constraint) else scheme

@@ -7,7 +7,13 @@ from typing import Any
 
 import keras
 
-from tfopt.quantization import activation_rewrites, arithmetic_rewrites, layer_rewrites
+from tfopt.quantization import (
+    activation_rewrites,
+    arithmetic_rewrites,
+    layer_rewrites,
+    shape_rewrites,
+    softmax_rewrites,
+)
 from tfopt.quantization.place import Place
 
 Rewrite = Callable[..., Any]
@@ -29,6 +35,7 @@ REWRITES: dict[str, Rewrite] = {
     "Multiply": arithmetic_rewrites.multiply,
     "TrueDivide": arithmetic_rewrites.divide,
     "Divide": arithmetic_rewrites.divide,
+    "Reciprocal": arithmetic_rewrites.reciprocal,
     "Negative": arithmetic_rewrites.negative,
     "Square": arithmetic_rewrites.square,
     "Power": arithmetic_rewrites.power,
@@ -38,6 +45,11 @@ REWRITES: dict[str, Rewrite] = {
     "CustomScaleLayer": arithmetic_rewrites.scaled_sum,
     "Rescaling": arithmetic_rewrites.rescaling,
     "Normalization": arithmetic_rewrites.normalization,
+    "Softmax": softmax_rewrites.softmax,
+    "Where": softmax_rewrites.where,
+    "Reshape": shape_rewrites.reshape,
+    "BroadcastTo": shape_rewrites.broadcast_to,
+    "Tile": shape_rewrites.tile,
 }
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tfopt import arguments
-from tfopt.errors import InvariantError
+from tfopt import arguments, engines
+from tfopt.errors import InvalidArgumentError, InvariantError
 from tfopt.stages.base import Context, Stage
 
 if TYPE_CHECKING:
     import keras
+
+    from tfopt.quantization.scheme import SchemeLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,26 +21,55 @@ class QuantizeAware(Stage):
     """Quantization-aware training, from ranges calibrated on the training data.
 
     Args:
-        scheme: `"int8"`.
+        scheme: a name in `tfopt.quantization.SCHEMES`, a `tfopt.quantization.Scheme`, or its config.
         epochs: epochs to train, at least 0; with 0 the model is calibrated only.
         rules: layer path -> scheme, or None to leave what it matches in float. First match wins.
+        preserve: `"sparsity"`, `"clusters"` or both: what `tfopt.quantize_aware` is to keep of the kernels.
         calibration_samples: training samples to calibrate on, at least 1.
+        start_at, freeze_ranges_at, freeze_batch_norm_at: when quantization begins, ranges stop moving and
+            batch normalizations train with their moving statistics: a step of the stage (an int) or a share
+            of its steps (a float in [0, 1]); see `tfopt.callbacks.QuantizationSchedule`. For the engine
+            `"keras"`.
+        engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, trained by Keras 3.
+        engine_options: as `tfopt.quantize_aware` takes them: JSON values.
 
     Raises:
-        InvalidArgumentError: a number out of its range.
+        InvalidArgumentError: a number out of its range, or an unknown scheme.
     """
 
     title: ClassVar[str] = "quantization-aware"
 
-    scheme: str = "int8"
+    scheme: SchemeLike = "int8"
     _: dataclasses.KW_ONLY
     epochs: int = 3
-    rules: Mapping[str, str | None] | None = None
+    rules: Mapping[str, SchemeLike | None] | None = None
+    preserve: Sequence[str] = ()
     calibration_samples: int = 512
+    start_at: int | float = 0
+    freeze_ranges_at: int | float | None = None
+    freeze_batch_norm_at: int | float | None = None
+    engine: Literal["keras", "tfmot"] = "keras"
+    engine_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        from tfopt.callbacks.quantization_schedule import check_moments
+        from tfopt.quantization import preserve, scheme
+
         arguments.whole("QuantizeAware", "epochs", self.epochs, at_least=0)
         arguments.whole("QuantizeAware", "calibration_samples", self.calibration_samples, at_least=1)
+        engines.checked("QuantizeAware", self.engine, self.engine_options)
+        check_moments("QuantizeAware", **self._moments)
+        if self.engine != "keras" and self._scheduled:
+            raise InvalidArgumentError(
+                "QuantizeAware: start_at, freeze_ranges_at and freeze_batch_norm_at are for engine='keras', "
+                f"got engine={self.engine!r}. Leave them out, or take the other engine."
+            )
+        # A `Scheme` that went through JSON comes back as its config.
+        object.__setattr__(self, "scheme", scheme.without_config(self.scheme))
+        if self.rules is not None:
+            rules = {pattern: scheme.without_config(each) for pattern, each in self.rules.items()}
+            object.__setattr__(self, "rules", rules)
+        object.__setattr__(self, "preserve", preserve.checked(self.preserve))
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the quantization-aware model, calibrated and trained."""
@@ -46,10 +77,21 @@ class QuantizeAware(Stage):
 
         from tfopt.quantization import calibrate, quantize_aware
 
-        model = quantize_aware(model, self.scheme, rules=self.rules)
+        model = quantize_aware(
+            model,
+            self.scheme,
+            rules=self.rules,
+            preserve=self.preserve,
+            engine=self.engine,
+            engine_options=self.engine_options,
+        )
         x, _ = context.data.split("train")
         calibrate(model, keras.tree.map_structure(lambda array: array[: self.calibration_samples], x))
-        if self.epochs:
+        if self.epochs and self._scheduled:
+            from tfopt.callbacks import QuantizationSchedule
+
+            context.fit(model, epochs=self.epochs, callbacks=[QuantizationSchedule(**self._moments)])
+        elif self.epochs:
             context.fit(model, epochs=self.epochs)
         return model
 
@@ -62,3 +104,14 @@ class QuantizeAware(Stage):
                 f"The model {after.name!r} is no longer quantization-aware after a later stage: let "
                 "QuantizeAware be the last stage before the export."
             )
+
+    @property
+    def _moments(self) -> dict[str, Any]:
+        names = ("start_at", "freeze_ranges_at", "freeze_batch_norm_at")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def _scheduled(self) -> bool:
+        return any(value is not None for name, value in self._moments.items() if name != "start_at") or (
+            self.start_at != 0
+        )

@@ -1,0 +1,106 @@
+"""What fewer bits cost and save: bytes, accuracy and latency of the schemes on the digits.
+
+Trains a small CNN on scikit-learn's digits, then for each scheme: quantizes, calibrates, trains the same
+epochs more, exports, and runs the file. Prints a table: bytes of the file and their ratio to the float
+file's, accuracy of the float model, of the file before training on (post-training) and after, the largest
+difference of file and model, and the file's latency by that of the float file, measured by turns in this
+process.
+
+    python benchmarks/schemes.py [--seeds 3]
+"""
+
+import argparse
+import statistics
+
+import keras
+import numpy as np
+
+import tfopt
+from tfopt.measure import latency
+from tfopt.quantization import SCHEMES, Scheme, calibrate, freeze_batch_norm
+
+EPOCHS, MORE = 15, 8
+
+ROWS = {
+    **SCHEMES,
+    "int4, LSQ": Scheme(weight_bits=4, weight_range="lsq"),
+    "ternary, weights only": Scheme(weight_bits=2, weight_range="mean", activation_bits=None),
+}
+
+
+def cnn():
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(32, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(64, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(80, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+
+
+def train(model, data, epochs, rate):
+    steps = epochs * (len(data.x_train) // 64)
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    model.fit(data.x_train, data.y_train, batch_size=64, epochs=epochs, verbose=0)
+
+
+def accuracy(predict, data):
+    return float(np.mean(np.argmax(predict(data.x_test), axis=-1) == data.y_test))
+
+
+def measured(seed, data):
+    """Return name -> (file, accuracy before, accuracy after, LSB or None), and the float model's accuracy."""
+    keras.utils.set_random_seed(seed)
+    model = cnn()
+    train(model, data, EPOCHS, 3e-3)
+    rows = {}
+    for name, scheme in ROWS.items():
+        quantized = tfopt.quantize_aware(model, scheme)
+        calibrate(quantized, data.x_train[:512])
+        before = accuracy(tfopt.to_tflite(quantized).predict, data)
+        freeze_batch_norm(quantized)
+        train(quantized, data, MORE, 1e-3)
+        file = tfopt.to_tflite(quantized)
+        difference = file.verify(quantized, data.x_test).outputs[0]
+        rows[name] = file, before, accuracy(file.predict, data), difference.max_lsb
+    return rows, accuracy(lambda x: model.predict(x, verbose=0), data), tfopt.to_tflite(model)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=3)
+    data = tfopt.data.load("digits")
+    runs = [measured(seed, data) for seed in range(parser.parse_args().seeds)]
+    rows, _, plain = runs[0]
+    times = latency({"float": bytes(plain)} | {name: bytes(row[0]) for name, row in rows.items()}, turns=100)
+    weights = cnn().count_params()
+    print(
+        f"CNN of {weights} weights, digits, {len(runs)} seeds; float file: {len(plain)} bytes, accuracy ",
+        end="",
+    )
+    print(f"{statistics.mean(run[1] for run in runs):.3f}")
+    print("| scheme | bytes | of float | before training | after | max LSB | latency, of float |")
+    print("|---|---|---|---|---|---|---|")
+    for name, (file, *_) in rows.items():
+        before, after = (statistics.mean(run[0][name][i] for run in runs) for i in (1, 2))
+        lsb = [run[0][name][3] for run in runs]
+        print(
+            f"| {name} | {len(file)} | {len(file) / len(plain):.2f} | {before:.3f} | {after:.3f} "
+            f"| {'-' if lsb[0] is None else max(lsb)} | {times[name].ratio:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""How layers made of others are opened: names, what stays trainable and shared, and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+from keras import ops
+
+import tfopt
+from tfopt.errors import UnsupportedModel, UnsupportedOperation
+from tfopt.quantization.canonical import canonical
+from tfopt.quantization.recurrent_openings import MAX_STEPS
+
+
+def _over(layer, shape=(5, 8)):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, layer(inputs))
+
+
+def _masked(layer):
+    tokens = keras.Input((5,), dtype="int32")
+    return keras.Model(tokens, layer(L.Embedding(20, 8, mask_zero=True)(tokens)))
+
+
+class Positions(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.table = L.Embedding(5, 8, name="part")
+        self.mix = L.Dense(8, name="part")
+
+    def build(self, shape):
+        self.shift = self.add_weight(name="shift", shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return self.mix(x + self.table(ops.arange(5))) * self.shift
+
+
+def test_parts_have_the_path_of_the_whole():
+    _, paths = canonical(_over(L.LSTM(4, name="lstm")))
+    assert {"lstm/input", "lstm/recurrent", "lstm/gates", "lstm/output"} <= {*paths.values()}
+
+
+def test_a_rule_for_the_whole_holds_for_its_parts():
+    model = keras.Sequential([keras.Input((5, 8)), L.Dense(4), L.GRU(4, name="gru")])
+    assert all(
+        path.startswith("gru/") for path in tfopt.quantization.left_in_float(model, rules={"gru": None})
+    )
+
+
+def test_an_opened_layer_that_is_shared_stays_shared():
+    inputs = keras.Input((5, 8))
+    attention = L.MultiHeadAttention(2, 4, name="attention")
+    once, twice = attention(inputs, inputs), None
+    twice = attention(once, once)
+    one, _ = canonical(keras.Model(inputs, once))
+    two, _ = canonical(keras.Model(inputs, twice))
+    assert two.count_params() == one.count_params() == attention.count_params()
+
+
+def test_what_users_layers_hold_stays_trainable_and_keeps_its_name():
+    layer = Positions(name="positions")
+    model = _over(layer)
+    rewritten, paths = canonical(model)
+    assert sorted(tuple(w.shape) for w in rewritten.trainable_weights) == sorted(
+        tuple(w.shape) for w in model.trainable_weights
+    )
+    assert {"positions/part", "positions/part_1", "positions/shift"} <= {*paths.values()}
+    assert (layer.table.name, layer.mix.name) == ("part", "part")
+    assert isinstance(layer.shift, keras.Variable)
+    x = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+    np.testing.assert_allclose(rewritten(x), model(x), atol=1e-6)
+
+
+def test_the_mask_of_a_pruned_kernel_is_reshaped_with_it():
+    pruned = tfopt.prune(_over(L.EinsumDense("abc,cde->abde", (None, 2, 4))), sparsity=0.75)
+    quantized = tfopt.quantize_aware(pruned)
+    assert tfopt.measure.sparsity(quantized) == pytest.approx(0.75)
+    quantized.compile("adam", "mse")
+    quantized.fit(np.ones((8, 5, 8)), np.ones((8, 5, 2, 4)), verbose=0)
+    assert tfopt.measure.sparsity(quantized) == pytest.approx(0.75)
+
+
+def test_a_layer_without_a_config_is_named():
+    class Odd(L.Layer):
+        def __init__(self, units):
+            super().__init__(name="odd")
+            self.units = units
+
+        def call(self, x):
+            return ops.convert_to_tensor(ops.convert_to_numpy(x))
+
+        def compute_output_spec(self, x):
+            return keras.KerasTensor(x.shape)
+
+    with pytest.raises(UnsupportedModel, match=r"cannot copy 'odd' \(Odd\).*get_config"):
+        tfopt.quantize_aware(_over(Odd(3)), rules={"odd": None})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: _masked(L.LSTM(4)), "'lstm.*reads a mask.*mask_zero"),
+        (lambda: _masked(lambda x: L.MultiHeadAttention(2, 4)(x, x)), "reads a mask"),
+        (lambda: _masked(lambda x: L.Attention()([x, x])), "reads a mask"),
+        (lambda: _masked(_over(L.LSTM(4))), "reads a mask"),
+        (lambda: _over(lambda x: L.Attention()([x, x], use_causal_mask=True)), "causal mask"),
+        (lambda: _over(L.GRU(4), (None, 8)), "no fixed length"),
+        (lambda: _over(lambda x: L.MultiHeadAttention(2, 4)(x, x), (None, 8)), "fixed sizes"),
+        (lambda: _over(L.ConvLSTM1D(3, 2, name="conv"), (4, 6, 2)), r"'conv' .*rules=\{'conv': None\}"),
+    ],
+)
+def test_what_has_no_rule_is_refused_by_name(make, message):
+    with pytest.raises(UnsupportedOperation, match=message):
+        tfopt.quantize_aware(make())
+
+
+def test_a_state_that_is_kept_between_batches_is_refused():
+    inputs = keras.Input(batch_shape=(2, 5, 8))
+    with pytest.raises(UnsupportedOperation, match="initial_state"):
+        tfopt.quantize_aware(keras.Model(inputs, L.GRU(4, stateful=True)(inputs)))
+
+
+def test_long_sequences_stay_a_loop_in_float():
+    model = _over(L.SimpleRNN(4, name="rnn"), (MAX_STEPS + 1, 2))
+    assert tfopt.quantization.left_in_float(model) == {"rnn": "LiteRT has no int8 kernel for SimpleRNN"}

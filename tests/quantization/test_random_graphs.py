@@ -1,0 +1,117 @@
+"""Random small graphs: each becomes a file that does what its model does, or is refused by name."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers as L
+from keras import ops
+
+import tfopt
+from tfopt.errors import UnsupportedOperation
+from tfopt.quantization import calibrate
+
+CHANNELS = 4
+
+
+def _attended(x):
+    y = L.Reshape((36, CHANNELS))(x)
+    return L.Reshape((6, 6, CHANNELS))(L.MultiHeadAttention(2, 3)(y, y))
+
+
+def _gated(x):
+    gate = L.Dense(CHANNELS, activation="sigmoid")(L.GlobalAveragePooling2D(keepdims=True)(x))
+    return L.Multiply()([x, gate])
+
+
+# Every operation returns the shape that it is given, so that any two tensors can meet.
+UNARY = [
+    lambda x: L.Conv2D(CHANNELS, 3, padding="same")(x),
+    lambda x: L.Conv2D(CHANNELS, 1, activation="relu")(x),
+    lambda x: L.Conv2D(CHANNELS, 3, padding="same", activation="hard_silu")(x),
+    lambda x: L.DepthwiseConv2D(3, padding="same")(x),
+    lambda x: L.SeparableConv2D(CHANNELS, 3, padding="same", activation="relu6")(x),
+    lambda x: L.Conv2DTranspose(CHANNELS, 3, padding="same")(x),
+    lambda x: L.Dense(CHANNELS)(x),
+    lambda x: L.EinsumDense("abcd,de->abce", (6, 6, CHANNELS), bias_axes="e")(x),
+    lambda x: L.BatchNormalization()(x),
+    lambda x: L.LayerNormalization()(x),
+    lambda x: L.ReLU()(x),
+    lambda x: L.LeakyReLU(0.2)(x),
+    lambda x: L.PReLU(shared_axes=[1, 2])(x),
+    lambda x: L.Activation("gelu")(x),
+    lambda x: L.Activation("elu")(x),
+    lambda x: L.Softmax()(x),
+    lambda x: L.MaxPooling2D(3, 1, padding="same")(x),
+    lambda x: L.AveragePooling2D(2, 1, padding="same")(x),
+    lambda x: L.ZeroPadding2D(1)(L.Cropping2D(1)(x)),
+    lambda x: L.UpSampling2D(2)(L.MaxPooling2D(2)(x)),
+    lambda x: L.Permute((2, 1, 3))(x),
+    lambda x: L.Dropout(0.2)(x),
+    lambda x: L.Rescaling(2.0, -0.5)(x),
+    _attended,
+    _gated,
+    lambda x: x * 0.5 + 1.0,
+    lambda x: ops.clip(x, -1.0, 1.0),
+    lambda x: ops.tanh(x),
+    lambda x: ops.abs(x),
+    lambda x: ops.roll(x, 1, axis=2),
+    lambda x: ops.concatenate([x[..., 2:], x[..., :2]], axis=-1),
+    lambda x: ops.matmul(ops.softmax(x), ops.transpose(x, (0, 1, 3, 2)))[..., :CHANNELS],
+    lambda x: ops.cumprod(x, axis=1),
+]
+BINARY = [
+    lambda a, b: L.Add()([a, b]),
+    lambda a, b: L.Multiply()([a, b]),
+    lambda a, b: L.Maximum()([a, b]),
+    lambda a, b: L.Average()([a, b]),
+    lambda a, b: L.Concatenate()([a, b])[..., 2 : 2 + CHANNELS],
+    lambda a, b: ops.relu(a - b),
+    lambda a, b: a / (ops.abs(b) + 1.0),
+    lambda a, b: ops.where(a > 0.0, a, b),
+]
+CALLS = [*UNARY, *BINARY, *BINARY]  # as often a join as not
+
+
+def _graph(choices):
+    inputs = keras.Input((6, 6, CHANNELS))
+    tensors = [inputs]
+    for call, one, other in choices:
+        x, y = tensors[-1 - one % len(tensors)], tensors[-1 - other % len(tensors)]
+        function = CALLS[call]
+        tensors.append(function(x) if call < len(UNARY) else function(x, y))
+    return keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling2D()(tensors[-1])))
+
+
+def _holds(choices):
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    model = _graph(choices)
+    x = np.random.default_rng(0).normal(size=(32, 6, 6, CHANNELS)).astype("float32")
+    try:
+        quantized = tfopt.quantize_aware(model)
+    except UnsupportedOperation:
+        return
+    calibrate(quantized, x)
+    difference = tfopt.to_tflite(quantized).verify(quantized, x)
+    # Where a graph amplifies rounding, the ends of two roundings part; the signal must still be there.
+    assert difference.mean_lsb <= 2 or difference.snr_db > 15, difference
+
+
+GRAPHS = st.lists(
+    st.tuples(st.integers(0, len(CALLS) - 1), st.integers(0, 2), st.integers(0, 5)), min_size=2, max_size=7
+)
+
+
+@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+@given(GRAPHS)
+def test_a_few_random_graphs(choices):
+    _holds(choices)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(GRAPHS)
+def test_many_random_graphs(choices):
+    _holds(choices)

@@ -1,0 +1,59 @@
+"""Which weights of a layer are put on a grid: its kernel, or the table of an embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tfopt.errors import UnsupportedOperation
+from tfopt.quantization.operations import CHANNEL_AXES, kernel_axes
+
+Weights = tuple[keras.Variable, tuple[int, ...]]
+"""The variable and the axes that number its output channels, counted from the end."""
+
+
+def weights_of(layer: Any) -> Weights | None:
+    """Return the weights of a layer that a scheme is for, or None where it has none.
+
+    Of int8 activations fewer layers can be multiplied with weights (see `operations`) than with weights
+    that a file turns back into floats: these are all.
+    """
+    name = type(layer).__name__
+    if not type(layer).__module__.startswith("keras."):
+        return None  # a user's subclass may do anything with its kernel
+    if name in CHANNEL_AXES:
+        return kernel_axes(layer)
+    return _OTHERS[name](layer) if name in _OTHERS else None
+
+
+def required_weights(layer: keras.Layer) -> Weights:
+    """Return the weights of a layer that has some.
+
+    Raises:
+        UnsupportedOperation: it has none that a scheme is for.
+    """
+    found = weights_of(layer)
+    if found is None:
+        raise UnsupportedOperation(
+            f"The layer {layer.name!r} ({type(layer).__name__}) has no weights that a scheme is for. Leave "
+            f"it in float with rules={{{layer.name!r}: None}}."
+        )
+    return found
+
+
+def _einsum(layer: Any) -> Weights:
+    """The labels of the kernel that are in the output number its channels."""
+    operands, output = layer.equation.replace(" ", "").split("->")
+    kernel = operands.split(",")[1]
+    channels = [position - len(kernel) for position, label in enumerate(kernel) if label in output]
+    return layer.kernel, tuple(channels)
+
+
+_OTHERS: dict[str, Callable[[Any], Weights]] = {
+    "Conv3D": lambda layer: (layer.kernel, (-1,)),
+    "Conv1DTranspose": lambda layer: (layer.kernel, (-2,)),
+    "EinsumDense": _einsum,
+    "Embedding": lambda layer: (layer.embeddings, (-2,)),
+}

@@ -1,0 +1,52 @@
+"""The table of openings: the name of a Keras class -> the layers and operations that it is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfopt.graph import Opener, Opening, open_call
+from tfopt.quantization import (
+    attention_openings,
+    contraction,
+    operation_openings,
+    recurrent_openings,
+    time_openings,
+)
+
+OPENINGS: dict[str, Opening] = {
+    "Lambda": open_call,
+    "TimeDistributed": time_openings.time_distributed,
+    "MultiHeadAttention": attention_openings.multi_head,
+    "GroupedQueryAttention": attention_openings.multi_head,
+    "Attention": attention_openings.single_head,
+    "AdditiveAttention": attention_openings.single_head,
+    "EinsumDense": contraction.einsum_dense,
+    "Einsum": contraction.einsum,
+    "Matmul": contraction.matmul,
+    "Dot": contraction.dot,
+    "Flip": operation_openings.flip,
+    "Roll": operation_openings.roll,
+    "Glu": operation_openings.glu,
+    "HardTanh": operation_openings.hard_tanh,
+    "SpectralNormalization": time_openings.wrapped,
+    "LSTM": recurrent_openings.recurrent,
+    "GRU": recurrent_openings.recurrent,
+    "SimpleRNN": recurrent_openings.recurrent,
+    "RNN": recurrent_openings.recurrent,
+    "Bidirectional": recurrent_openings.bidirectional,
+}
+
+
+def opener() -> Opener:
+    """Return what opens the layers of a model on its way to the canonical form."""
+    return Opener(_opening)
+
+
+def _opening(operation: Any) -> Opening | None:
+    """Return the opening of an operation: the table's, or its own `call` where users wrote it."""
+    module = type(operation).__module__
+    if module.startswith("keras."):
+        return OPENINGS.get(type(operation).__name__)
+    return open_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None

@@ -1,0 +1,294 @@
+"""Recurrent layers, unrolled: one Dense layer on all inputs at once, one on the state in each step.
+
+A file then holds each kernel once and its steps one after another; the loop that Keras makes of them has
+no form in integers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfopt.errors import UnsupportedOperation
+from tfopt.graph import Constant, Parts, as_array
+from tfopt.quantization.masks import refusal
+
+Tensor: TypeAlias = keras.KerasTensor
+
+MAX_STEPS = 128
+"""Longer sequences would make files, and graphs to train, of thousands of operators."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scope:
+    """Where a cell puts its layers: the same ones in each step."""
+
+    parts: Parts
+    prefix: str
+    cell: Any
+
+    def __call__(self, name: str, make: Callable[..., keras.Layer], *args: Any, **config: Any) -> keras.Layer:
+        return self.parts(self.prefix + name, make, *args, dtype=self.cell.dtype_policy, **config)
+
+    def add(self, name: str, *tensors: Tensor) -> Tensor:
+        return self(name, keras.layers.Add)(list(tensors))
+
+    def multiply(self, name: str, *tensors: Tensor) -> Tensor:
+        return self(name, keras.layers.Multiply)(list(tensors))
+
+    def activated(self, name: str, function: Any, x: Tensor) -> Tensor:
+        return self(name, keras.layers.Activation, function)(x)
+
+    def dense(self, name: str, kind: str, kernel: Any, bias: Any) -> keras.Layer:
+        """Return a Dense layer with a kernel of the cell: `kind` is `kernel` or `recurrent`."""
+        cell = self.cell
+        return self(
+            name,
+            keras.layers.Dense,
+            kernel.shape[1],
+            use_bias=bias is not None,
+            kernel_regularizer=getattr(cell, f"{kind}_regularizer"),
+            kernel_constraint=getattr(cell, f"{kind}_constraint"),
+            bias_regularizer=cell.bias_regularizer,
+            bias_constraint=cell.bias_constraint,
+            trainable=cell.trainable,
+            weights=[kernel] if bias is None else [kernel, bias],
+        )
+
+
+Step: TypeAlias = Callable[[Tensor, list[Tensor | None]], list[Tensor]]
+"""Returns the states behind a step, output first.
+
+Takes the projected input of the step, and the states before it, in front of them the first one as dropout
+left it; `None` for zero.
+"""
+
+
+def recurrent(
+    parts: Parts,
+    layer: Any,
+    sequences: Tensor,
+    initial_state: Any = None,
+    mask: Any = None,
+    training: bool | None = None,  # noqa: ARG001 (Keras's signature)
+) -> Any:
+    """Open LSTM, GRU, SimpleRNN, and RNN over their cells; None for cells without a rule and long sequences.
+
+    Raises:
+        UnsupportedOperation: the layer reads a mask or keeps its state from batch to batch, or the number
+            of steps is not known.
+    """
+    unrolled = _unrolled(parts, "", layer, sequences, initial_state, mask)
+    if unrolled is None:
+        return None
+    outputs, states = unrolled
+    output = ops.stack(outputs, axis=1) if layer.return_sequences else outputs[-1]
+    return (output, *states) if layer.return_state else output
+
+
+def bidirectional(
+    parts: Parts,
+    layer: Any,
+    sequences: Tensor,
+    initial_state: Any = None,
+    mask: Any = None,
+    training: bool | None = None,  # noqa: ARG001 (Keras's signature)
+) -> Any:
+    """Open a Bidirectional layer."""
+    given: list[Any] = [None, None]
+    if initial_state is not None:
+        half = len(initial_state) // 2
+        given = [list(initial_state[:half]), list(initial_state[half:])]
+    inner = layer.forward_layer, layer.backward_layer
+    ways = [
+        _unrolled(parts, prefix, each, sequences, state, mask)
+        for prefix, each, state in zip(("forward_", "backward_"), inner, given, strict=True)
+    ]
+    if ways[0] is None or ways[1] is None:
+        return None
+    (forward, forward_states), (backward, backward_states) = ways[0], ways[1]
+    if layer.return_sequences:
+        both = [ops.stack(forward, axis=1), ops.stack(backward[::-1], axis=1)]
+    else:
+        both = [forward[-1], backward[-1]]
+    merge = _MERGES.get(layer.merge_mode)
+    output = tuple(both) if merge is None else parts("merge", merge)(both)
+    if not layer.return_state:
+        return output
+    return (*(output if merge is None else (output,)), *forward_states, *backward_states)
+
+
+_MERGES: dict[str, type[keras.Layer]] = {
+    "concat": keras.layers.Concatenate,
+    "sum": keras.layers.Add,
+    "ave": keras.layers.Average,
+    "mul": keras.layers.Multiply,
+}
+
+
+def _unrolled(
+    parts: Parts, prefix: str, layer: Any, sequences: Tensor, initial_state: Any, mask: Any
+) -> tuple[list[Tensor], list[Any]] | None:
+    """Return the outputs of the steps, in the order in which they run, and the last states."""
+    single = not isinstance(layer.cell, keras.layers.StackedRNNCells)
+    cells = [layer.cell] if single else layer.cell.cells
+    if any(type(cell).__name__ not in _CELLS or not _known(cell) for cell in cells):
+        return None
+    if mask is not None:
+        raise refusal(layer)
+    if layer.stateful:
+        raise UnsupportedOperation(
+            f"The layer {layer.name!r} keeps its state from batch to batch, a TFLite file does not: make it "
+            "with stateful=False, the state an input (initial_state) and an output (return_state=True)."
+        )
+    steps = sequences.shape[1]
+    if steps is None:
+        raise UnsupportedOperation(
+            f"The layer {layer.name!r} is unrolled step by step, and its sequences have no fixed length: "
+            "build the model with one, such as keras.Input((20, 8))."
+        )
+    if steps > MAX_STEPS:
+        return None
+    if initial_state is not None and not isinstance(initial_state, (list, tuple)):
+        initial_state = [initial_state]
+    if initial_state is not None and single:
+        initial_state = [initial_state]
+    x = sequences
+    outputs: list[Tensor] = []
+    last: list[list[Tensor]] = []
+    for number, cell in enumerate(cells):
+        scope = _Scope(parts, prefix if single else f"{prefix}cell_{number}_", cell)
+        if cell.dropout:
+            x = scope("dropout", keras.layers.SpatialDropout1D, cell.dropout)(x)
+        project, step = _CELLS[type(cell).__name__](scope, cell)
+        inputs = ops.unstack(project(x), steps, axis=1)
+        # The state before the first step is zero: what would be done to it is left out.
+        states = [None] * len(keras.tree.flatten(cell.state_size))
+        if initial_state is not None:
+            states = keras.tree.flatten(initial_state[number])
+        # The first cell turns the time around, those on it take the steps as they come.
+        backwards = layer.go_backwards and number == 0
+        outputs = []
+        for projected in reversed(inputs) if backwards else inputs:
+            held = states[0]
+            if cell.recurrent_dropout and held is not None:
+                held = scope("recurrent_dropout", keras.layers.Dropout, cell.recurrent_dropout)(held)
+            states = step(projected, [held, *states])
+            outputs.append(states[0])
+        last.append(states)
+        if number + 1 < len(cells):
+            x = ops.stack(outputs, axis=1)
+    return outputs, last[0] if single else last
+
+
+def _known(cell: Any) -> bool:
+    return type(cell).__module__.startswith("keras.") and cell.built
+
+
+def _columns(array: Any, units: int, order: tuple[int, ...]) -> np.ndarray:
+    """Return an array's blocks of `units` columns in another order."""
+    array = as_array(array)
+    return np.concatenate([array[..., gate * units : (gate + 1) * units] for gate in order], axis=-1)
+
+
+def _lstm(scope: _Scope, cell: Any) -> tuple[keras.Layer, Step]:
+    """Hochreiter and Schmidhuber 1997, with a forget gate; Keras's gates i, f, c, o as i, f, o, c."""
+    units, order = cell.units, (0, 1, 3, 2)
+    bias = None if cell.bias is None else _columns(cell.bias, units, order)
+    project = scope.dense("input", "kernel", _columns(cell.kernel, units, order), bias)
+    recur = scope.dense("recurrent", "recurrent", _columns(cell.recurrent_kernel, units, order), None)
+
+    def step(x: Tensor, states: list[Tensor | None]) -> list[Tensor]:
+        held, _, carried = states
+        z = x if held is None else scope.add("sum", x, recur(held))
+        gates, candidate = ops.split(z, [3 * units], axis=-1)
+        gates = scope.activated("gates", cell.recurrent_activation, gates)
+        candidate = scope.activated("candidate", cell.activation, candidate)
+        if carried is None:
+            # Slices, for the converter leaves a split in float of which a part is not read.
+            exit_ = gates[:, 2 * units :]
+            carried = scope.multiply("entered", gates[:, :units], candidate)
+        else:
+            entrance, forget, exit_ = ops.split(gates, 3, axis=-1)
+            kept = scope.multiply("kept", forget, carried)
+            carried = scope.add("carry", kept, scope.multiply("entered", entrance, candidate))
+        output = scope.activated("squashed", cell.activation, carried)
+        return [scope.multiply("output", exit_, output), carried]
+
+    return project, step
+
+
+def _gru(scope: _Scope, cell: Any) -> tuple[keras.Layer, Step]:
+    """Cho et al. 2014 (arXiv 1406.1078); with `reset_after` the form of cuDNN."""
+    gates = 2 * cell.units
+    bias, held_bias = cell.bias, None
+    if bias is not None and cell.reset_after:
+        bias, held_bias = as_array(bias)
+    project = scope.dense("input", "kernel", cell.kernel, bias)
+    kernel = as_array(cell.recurrent_kernel)
+    if cell.reset_after:
+        recur = scope.dense("recurrent", "recurrent", kernel, held_bias)
+    else:
+        recur = scope.dense("recurrent", "recurrent", kernel[:, :gates], None)
+        recur_reset = scope.dense("recurrent_reset", "recurrent", kernel[:, gates:], None)
+
+    def step(x: Tensor, states: list[Tensor | None]) -> list[Tensor]:
+        held, before = states
+        x_gates, x = ops.split(x, [gates], axis=-1)
+        past = None
+        if held is not None and cell.reset_after:
+            held_gates, past = ops.split(recur(held), [gates], axis=-1)
+            x_gates = scope.add("gate_sum", x_gates, held_gates)
+        elif held is not None:
+            x_gates = scope.add("gate_sum", x_gates, recur(held))
+        elif held_bias is not None:
+            # Of no state, the layer on the state leaves its bias, here as constants.
+            first, past = (
+                scope.parts(f"{scope.prefix}first_{name}", Constant.of, bias[None])(x)
+                for name, bias in (("gates", held_bias[:gates]), ("candidate", held_bias[gates:]))
+            )
+            x_gates = scope.add("gate_sum", x_gates, first)
+        z = scope.activated("gates", cell.recurrent_activation, x_gates)
+        if held is None:
+            # Slices, for the converter leaves a split in float of which a part is not read, or times zero.
+            update, reset = z[:, : cell.units], z[:, cell.units :]
+        else:
+            update, reset = ops.split(z, 2, axis=-1)
+        if past is not None:
+            past = scope.multiply("reset", reset, past)
+        elif held is not None:
+            past = recur_reset(scope.multiply("reset", reset, held))
+        x = x if past is None else scope.add("sum", x, past)
+        candidate = scope.activated("candidate", cell.activation, x)
+        if before is None:
+            kept = scope.multiply("kept", update, candidate)
+            return [scope("first_output", keras.layers.Subtract)([candidate, kept])]
+        moved = scope("moved", keras.layers.Subtract)([before, candidate])
+        return [scope.add("output", candidate, scope.multiply("kept", update, moved))]
+
+    return project, step
+
+
+def _simple(scope: _Scope, cell: Any) -> tuple[keras.Layer, Step]:
+    """Elman 1990."""
+    project = scope.dense("input", "kernel", cell.kernel, cell.bias)
+    recur = scope.dense("recurrent", "recurrent", cell.recurrent_kernel, None)
+
+    def step(x: Tensor, states: list[Tensor | None]) -> list[Tensor]:
+        z = x if states[0] is None else scope.add("sum", x, recur(states[0]))
+        return [scope.activated("output", cell.activation, z)]
+
+    return project, step
+
+
+_CELLS: dict[str, Callable[[_Scope, Any], tuple[keras.Layer, Step]]] = {
+    "LSTMCell": _lstm,
+    "GRUCell": _gru,
+    "SimpleRNNCell": _simple,
+}
+"""The name of a cell -> its layer on the inputs, and what it does in a step."""

@@ -1,0 +1,159 @@
+"""What quantization makes of a layer: bits, grids and how their ranges are found. Schemes are data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from tfopt import arguments
+from tfopt.errors import InvalidArgumentError
+from tfopt.quantization.observers import OBSERVERS
+
+WEIGHT_BITS = (8, 7, 6, 5, 4, 3, 2, 1, None)
+ACTIVATION_BITS = (8, None)
+WEIGHT_RANGES = ("max", "lsq", "mean")
+ACTIVATION_RANGES = ("observed", "lsq", "pact")
+ROUNDINGS = ("nearest", "stochastic")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """How the layers that it is given to are quantized.
+
+    Weights are symmetric: integers from -(2**(weight_bits - 1) - 1) to its opposite, zero among them; with
+    one bit they are -1 and 1.
+
+    Attributes:
+        weight_bits: bits of a kernel's weights, 1 to 8; None leaves them in float.
+        activation_bits: bits of the activations, 8; None leaves them in float.
+        per_channel: whether each output channel of a kernel has a scale of its own, or the kernel one.
+        symmetric: whether the zero point of activations is 0.
+        observer: how the ranges of activations are found, by name: `"moving_average"`, `"min_max"`,
+            `"percentile"`, `"mse"` or `"entropy"`; see `ActivationQuantizer`.
+        weight_range: how the scale of weights is found. `"max"`: from the largest magnitude. `"lsq"`: it is
+            trained (Esser et al., 2020, Learned Step Size Quantization, arXiv 1902.08153). `"mean"`, for 1
+            and 2 bits: from mean magnitudes (see the schemes `"binary"` and `"ternary"`).
+        activation_range: `"observed"`, or trained: `"lsq"`, `"pact"`.
+        rounding: of weights in training: to the `"nearest"` integer, or to one of the two neighbours with
+            `"stochastic"` probability. At inference always to the nearest.
+
+    Raises:
+        InvalidArgumentError: a value out of its range, or two that exclude each other.
+    """
+
+    weight_bits: int | None = 8
+    activation_bits: int | None = 8
+    per_channel: bool = True
+    symmetric: bool = False
+    observer: str = "moving_average"
+    weight_range: str = "max"
+    activation_range: str = "observed"
+    rounding: str = "nearest"
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            arguments.choice("Scheme", name, getattr(self, name), choices)
+        for name in ("per_channel", "symmetric"):
+            arguments.flag("Scheme", name, getattr(self, name))
+        for name in ("weight_bits", "activation_bits"):
+            value = getattr(self, name)
+            if value is not None and not arguments.is_whole(value):  # True and 8.0 equal integers
+                raise InvalidArgumentError(f"Scheme: expected {name} to be a number of bits, got {value!r}.")
+        if self.weight_bits is None and self.activation_bits is None:
+            raise InvalidArgumentError(
+                "A Scheme with weights and activations in float quantizes nothing: give weight_bits, or "
+                "None in place of the scheme."
+            )
+        if self.weight_bits == 1 and self.weight_range != "mean":
+            raise InvalidArgumentError(
+                f"Weights of 1 bit are -1 and 1 times their mean magnitude: expected weight_range='mean', "
+                f"got {self.weight_range!r}."
+            )
+        if self.weight_range == "mean" and self.weight_bits not in (1, 2):
+            raise InvalidArgumentError(
+                f"weight_range='mean' is for weight_bits of 1 and 2, got {self.weight_bits}: take 'max' or "
+                "'lsq'."
+            )
+        if self.rounding == "stochastic" and self.weight_range == "mean":
+            raise InvalidArgumentError(
+                "weight_range='mean' chooses between few values by thresholds: expected rounding='nearest', "
+                "got 'stochastic'."
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the fields, JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Scheme:
+        """Return the scheme that `get_config` described.
+
+        Raises:
+            InvalidArgumentError: it names a field that there is not, or a value out of its range.
+        """
+        unknown = sorted({*config} - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            known = ", ".join(field.name for field in dataclasses.fields(cls))
+            raise InvalidArgumentError(f"A Scheme has no field {unknown[0]!r}; it has {known}.")
+        return cls(**config)
+
+
+_CHOICES: dict[str, tuple] = {
+    "weight_bits": WEIGHT_BITS,
+    "activation_bits": ACTIVATION_BITS,
+    "observer": tuple(OBSERVERS),
+    "weight_range": WEIGHT_RANGES,
+    "activation_range": ACTIVATION_RANGES,
+    "rounding": ROUNDINGS,
+}
+
+SCHEMES: Mapping[str, Scheme] = {
+    "int8": Scheme(),
+    "int4": Scheme(weight_bits=4),
+    "ternary": Scheme(weight_bits=2, weight_range="mean"),
+    "binary": Scheme(weight_bits=1, weight_range="mean"),
+    "int8_weights": Scheme(activation_bits=None),
+    "int4_weights": Scheme(weight_bits=4, activation_bits=None),
+}
+"""Name -> scheme. `binary` and `ternary` have int8 activations, as `int4` does."""
+
+AFTER_TRAINING = ("int16x8", "dynamic", "float16")
+"""What only a file can be written in: `dynamic` and `float16` simulate nothing that training could learn, and
+a file whose 16-bit activations have trained ranges comes out wrong."""
+
+SchemeLike: TypeAlias = str | Scheme
+
+
+def scheme_of(value: Any) -> Scheme:
+    """Return a scheme given by name, as itself or as its config.
+
+    Raises:
+        InvalidArgumentError: it is none of these.
+    """
+    if isinstance(value, Scheme):
+        return value
+    if isinstance(value, Mapping):
+        return Scheme.from_config(value)
+    if isinstance(value, str) and value in AFTER_TRAINING:
+        raise InvalidArgumentError(
+            f"{value!r} is a scheme for models that are not quantization-aware, training with it is not "
+            f"supported: pass the float model to tfopt.to_tflite(model, {value!r}, "
+            "representative_dataset=...)."
+        )
+    if not isinstance(value, str) or value not in SCHEMES:
+        raise InvalidArgumentError(
+            f"Expected one of the schemes {', '.join(map(repr, SCHEMES))}, or a tfopt.quantization.Scheme, "
+            f"got {value!r}."
+        )
+    return SCHEMES[value]
+
+
+def without_config(value: Any) -> SchemeLike | None:
+    """Return a scheme given in any form as a name or a `Scheme`; None stays None.
+
+    Raises:
+        InvalidArgumentError: as `scheme_of`.
+    """
+    scheme = None if value is None else scheme_of(value)
+    return value if isinstance(value, str) else scheme

@@ -1,0 +1,59 @@
+"""Shapes that speak of the batch, as layers that do not: its size is known when the file is written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import keras
+import tensorflow as tf
+
+from tfopt.quantization.operations import Kind
+from tfopt.quantization.place import Place
+
+Tensor: TypeAlias = keras.KerasTensor
+
+
+@keras.saving.register_keras_serializable(package="tfopt")
+class OverBatch(keras.layers.Layer):
+    """Repeats a tensor of one sample for each sample of another tensor: `(1, ...)` and `(batch, ...)`."""
+
+    tfopt_kind = Kind.OWN_RANGE
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Return the first input, once for each sample of the second."""
+        one, reference = inputs
+        return keras.ops.broadcast_to(one, (keras.ops.shape(reference)[0], *one.shape[1:]))
+
+    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
+        """Return the shape of the first input with the batch of the second."""
+        one, reference = input_shape
+        return (reference[0], *one[1:])
+
+
+def reshape(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite a reshaping that keeps the batch as the layer that does not name it."""
+    shape = getattr(operation, "newshape", None)
+    if shape is None or x.shape[0] is not None or not shape:
+        return None
+    first, *sizes = (-1 if size is None else size for size in shape)
+    known = math.prod(size for size in x.shape[1:]) if None not in x.shape[1:] else None
+    if first == -1 and known and (sizes.count(-1) == 1 or math.prod(sizes) == known) and sizes:
+        return place.layer(keras.layers.Reshape, sizes, dtype=x.dtype)(x)
+    return None
+
+
+def broadcast_to(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite the repetition of one sample for each of the batch."""
+    shape = operation.shape
+    over_batch = len(shape) == len(x.shape) and shape[0] in (None, -1) and x.shape[0] == 1
+    same = over_batch and all(a == b for a, b in zip(shape[1:], x.shape[1:], strict=True))
+    return place.layer(OverBatch, dtype=x.dtype)([x, place.reference]) if same else None
+
+
+def tile(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite the repetition of one sample for each of the batch."""
+    repeats = operation.repeats
+    over_batch = len(repeats) == len(x.shape) and repeats[0] is None and x.shape[0] == 1
+    same = over_batch and all(count == 1 for count in repeats[1:])
+    return place.layer(OverBatch, dtype=x.dtype)([x, place.reference]) if same else None

@@ -1,0 +1,135 @@
+"""The grids of weights: from floats to the few values that a file will hold, with gradients to train by.
+
+All work on a kernel as columns, `(weights, channels)`: a column has one step, the distance of two
+neighbouring values. Gradients pass straight through rounding (Bengio et al., 2013, arXiv 1308.3432).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+SMALLEST_STEP = 1e-9
+"""A channel of zeros has a step of zero otherwise, and a division by it no value."""
+
+Round = Callable[[tf.Tensor], tf.Tensor]
+
+
+def columns(kernel: tf.Tensor, channel_axes: Sequence[int]) -> tuple[tf.Tensor, Callable]:
+    """Return `kernel` as columns, one a channel, and the function that turns such columns back.
+
+    Args:
+        kernel: of any shape.
+        channel_axes: the axes that number the channels, counted from the end; none makes one column.
+    """
+    rank = len(kernel.shape)
+    last = [axis % rank for axis in channel_axes]
+    order = [axis for axis in range(rank) if axis not in last] + last
+    inverse = [order.index(axis) for axis in range(rank)]
+    ordered = kernel if order == sorted(order) else tf.transpose(kernel, order)
+    channels = 1
+    for axis in last:
+        channels *= kernel.shape[axis]
+
+    def back(rows: tf.Tensor) -> tf.Tensor:
+        shaped = tf.reshape(rows, ordered.shape)
+        return shaped if order == sorted(order) else tf.transpose(shaped, inverse)
+
+    return tf.reshape(ordered, [-1, channels]), back
+
+
+def top(bits: int) -> int:
+    """Return the largest integer of a symmetric grid without the odd lowest value: 127, 7, 1."""
+    return max(1, 2 ** (bits - 1) - 1)
+
+
+def step_of_largest(rows: tf.Tensor, bits: int) -> tf.Tensor:
+    """Return the steps with which the largest magnitude of each column is the last value of the grid."""
+    largest = tf.stop_gradient(tf.reduce_max(tf.abs(rows), axis=0))
+    return tf.maximum(largest / top(bits), SMALLEST_STEP)
+
+
+def nearest(x: tf.Tensor) -> tf.Tensor:
+    """Round to the nearest integer, halves upwards as fake quantization does."""
+    return x + tf.stop_gradient(tf.floor(x + 0.5) - x)
+
+
+def stochastic(uniform: tf.Tensor) -> Round:
+    """Return the rounding to one of the two neighbours, the nearer the likelier: right on average.
+
+    Args:
+        uniform: random numbers in [0, 1) of the shape of what is rounded.
+
+    Reference:
+        Gupta et al., 2015, Deep Learning with Limited Numerical Precision (arXiv 1502.02551), section 3.1.
+    """
+    return lambda x: x + tf.stop_gradient(tf.floor(x + uniform) - x)
+
+
+def on_grid(rows: tf.Tensor, step: tf.Tensor, bits: int, rounded: Round = nearest) -> tf.Tensor:
+    """Return `rows` on the multiples of `step` that have `bits` bits; weights beyond get no gradient.
+
+    The gradient of `step` is that of LSQ (Esser et al., 2020, arXiv 1902.08153, equation 3).
+    """
+    last = float(top(bits))
+    return step * rounded(tf.clip_by_value(rows / step, -last, last))
+
+
+def learned_step(step: tf.Tensor, weights: int, bits: int) -> tf.Tensor:
+    """Return `step` with its gradient scaled by 1 / sqrt(weights * Q), so that it learns as they do.
+
+    Args:
+        step: the trained step of each column.
+        weights: how many weights have it.
+        bits: of the grid; Q is its largest integer.
+
+    Reference:
+        Esser et al., 2020, Learned Step Size Quantization (arXiv 1902.08153), section 2.2.
+    """
+    scale = (weights * top(bits)) ** -0.5
+    return step * scale + tf.stop_gradient(step * (1.0 - scale))
+
+
+def first_step(rows: tf.Tensor, bits: int) -> tf.Tensor:
+    """Return what `learned_step` starts from: 2 mean|w| / sqrt(Q) (Esser et al., 2020, section 2.1)."""
+    return tf.maximum(2.0 * tf.reduce_mean(tf.abs(rows), axis=0) / top(bits) ** 0.5, SMALLEST_STEP)
+
+
+def binary_step(rows: tf.Tensor) -> tf.Tensor:
+    """Return the mean magnitude of each column.
+
+    Reference:
+        Rastegari et al., 2016, XNOR-Net (arXiv 1603.05279), equation 6.
+    """
+    return tf.maximum(tf.stop_gradient(tf.reduce_mean(tf.abs(rows), axis=0)), SMALLEST_STEP)
+
+
+def binary(rows: tf.Tensor) -> tf.Tensor:
+    """Return each column's mean magnitude with the weights' signs; beyond -1 and 1 there is no gradient."""
+    clipped = tf.clip_by_value(rows, -1.0, 1.0)
+    step = binary_step(rows)
+    return clipped + tf.stop_gradient(tf.where(rows >= 0, step, -step) - clipped)
+
+
+def _above_threshold(rows: tf.Tensor) -> tf.Tensor:
+    """Return 1 for the weights that stay, 0 for those that become zero."""
+    magnitudes = tf.abs(rows)
+    return tf.cast(magnitudes > 0.7 * tf.reduce_mean(magnitudes, axis=0), rows.dtype)
+
+
+def ternary_step(rows: tf.Tensor) -> tf.Tensor:
+    """Return the mean magnitude of the weights of each column that do not become zero."""
+    kept = _above_threshold(rows)
+    mean = tf.reduce_sum(tf.abs(rows) * kept, axis=0) / tf.maximum(tf.reduce_sum(kept, axis=0), 1.0)
+    return tf.maximum(tf.stop_gradient(mean), SMALLEST_STEP)
+
+
+def ternary(rows: tf.Tensor) -> tf.Tensor:
+    """Return the columns in -step, 0, step: zero where a magnitude is at most 0.7 of the mean magnitude.
+
+    Reference:
+        Li, Zhang, Liu, 2016, Ternary Weight Networks (arXiv 1605.04711), equations 5 and 6.
+    """
+    made = tf.sign(rows) * _above_threshold(rows) * ternary_step(rows)
+    return rows + tf.stop_gradient(made - rows)
