@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("run", "search", "report", "inspect", "compare", "bench")
+COMMANDS = ("run", "search", "report", "convert", "inspect", "compare", "debug", "bench")
 HEAVY = ("tensorflow", "keras", "keras_tuner", "matplotlib", "ai_edge_litert", "sklearn", "numpy")
 
 
@@ -51,6 +51,7 @@ def test_help_is_quick_and_complete(arguments):
         (("report", "no_such"), "'no_such' does not exist"),
         (("bench",), "Missing argument 'MODELS"),
         (("compare", __file__), "Missing argument 'SECOND'"),
+        (("debug", __file__, __file__), "Missing argument 'DATA'"),
     ],
 )
 def test_wrong_arguments(arguments, said):

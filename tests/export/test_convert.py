@@ -153,7 +153,7 @@ X = np.zeros((4, 8, 8, 1), np.float32)
 
 MISUSE = {
     "no data": (lambda m: tfopt.to_tflite(m, "int8"), InvalidArgumentError, "give representative_dataset"),
-    "unknown scheme": (lambda m: tfopt.to_tflite(m, "int4"), InvalidArgumentError, "must be one of float32"),
+    "unknown scheme": (lambda m: tfopt.to_tflite(m, "int5"), InvalidArgumentError, "must be one of float32"),
     "NaN": (lambda m: tfopt.to_tflite(m, "int8", X * np.nan), DataError, "'image' holds NaN"),
     "empty array": (lambda m: tfopt.to_tflite(m, "int8", X[:0]), DataError, "is empty"),
     "empty function": (lambda m: tfopt.to_tflite(m, "int8", lambda: iter(())), DataError, "no sample"),

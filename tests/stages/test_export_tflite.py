@@ -60,6 +60,15 @@ def test_a_float_model_is_calibrated_on_the_training_split(model, context):
     assert context.record["verification"]["samples"] == 50
 
 
+def test_it_takes_the_schemes_rules_and_corrections_of_to_tflite(model, context):
+    stage = ExportTFLite("int4", rules={"head": None}, corrections=["bias_correction"], min_agreement=0.8)
+    stage.apply(model, context)
+    assert context.record["title"] == "int4 TFLite"
+    file = tfopt.TFLiteModel(context.directory / "model.tflite")
+    assert {each["layer"] for each in context.record["verification"]["float_operators"]} == {"head"}
+    assert {weight.dtype for weight in file.summary().weights} == {"int4", "int8", "float32"}
+
+
 def test_a_float_file_lists_no_operator_as_left_in_float(model, context):
     ExportTFLite("float16").apply(model, context)
     assert context.record["title"] == "float16 TFLite"
@@ -105,7 +114,10 @@ def test_a_regression_has_no_agreement(context, digits):
 
 
 def test_it_is_data():
-    stage = ExportTFLite("int8", output_type="float32", max_lsb=2)
+    corrections = ["cross_layer_equalization"]
+    stage = ExportTFLite(
+        "int8", output_type="float32", max_lsb=2, rules={"a*": None}, corrections=corrections
+    )
     config = json.loads(json.dumps(stage.get_config()))
     assert config.pop("class") == "ExportTFLite"
     assert ExportTFLite(**config) == stage
@@ -116,7 +128,9 @@ def test_it_is_data():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scheme": "int4"}, "scheme must be one of"),
+        ({"scheme": "int5"}, "scheme must be one of"),
+        ({"scheme": "int4", "engine": "converter"}, "cannot do scheme='int4'"),
+        ({"corrections": ["magic"]}, "corrections to be one of"),
         ({"scheme": "float16", "input_type": "int8"}, "input_type must be"),
         ({"output_type": "uint8"}, "output_type must be"),
         ({"min_agreement": 1.5}, "min_agreement in"),

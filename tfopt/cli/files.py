@@ -33,7 +33,7 @@ def inspect(model: Path) -> None:
     for rows in (_ends(summary), _operators(summary), _weights(summary)):
         click.echo()
         print_rich(rows)
-    if summary.scheme == "int8":
+    if summary.integer:
         floats = [f"{each.operator} of {each.layer}" for each in summary.float_operators]
         click.echo(f"\nIn float: {', '.join(floats) or 'none'}")
 
@@ -84,7 +84,10 @@ def bench(models: tuple[Path, ...]) -> None:
     from tfopt.export import TFLiteModel
     from tfopt.measure.latency import latency
 
-    measured = latency({str(model): bytes(TFLiteModel(model)) for model in models})
+    files = {str(model): TFLiteModel(model) for model in models}
+    for file in files.values():
+        file.require_runnable()
+    measured = latency({name: bytes(file) for name, file in files.items()})
     rows = table("File", "Median >", "10 % >", "90 % >", "Ratio >", "Size >")
     for name, one in measured.items():
         times = (one.median_seconds, one.low_seconds, one.high_seconds)

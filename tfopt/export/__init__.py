@@ -7,12 +7,14 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "DebugReport": "tfopt.export.differences",
     "FileSummary": "tfopt.export.inspect",
     "TFLiteModel": "tfopt.export.tflite_model",
     "Tolerance": "tfopt.export.verify",
     "TOLERANCES": "tfopt.export.verify",
     "Verification": "tfopt.export.verify",
     "compare_files": "tfopt.export.compare",
+    "debug_quantization": "tfopt.export.debug",
     "inspect_file": "tfopt.export.inspect",
     "to_tflite": "tfopt.export.convert",
 }

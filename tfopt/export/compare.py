@@ -67,6 +67,8 @@ def compare_files(
     files = [each if isinstance(each, TFLiteModel) else TFLiteModel(each) for each in (first, second)]
     if samples < 1:
         raise InvalidArgumentError(f"samples must be 1 or more, got {samples}.")
+    for file in files:
+        file.require_runnable()
     times = latency({"first": bytes(files[0]), "second": bytes(files[1])}, turns=turns)
     summaries = [file.summary() for file in files]
     outputs: tuple[OutputDifference, ...] = ()

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from tfopt import graph
+from tfopt import rules as rules_
+from tfopt.data.representative import Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export.calibration import Representative, calibration_arrays
 from tfopt.export.flatbuffer import with_names
-from tfopt.export.freeze import freeze
+from tfopt.export.freeze import Frozen, freeze, input_shapes, names
+from tfopt.export.litert_quantizer import needs_samples, quantize_file
+from tfopt.export.operator_plan import entries_of, operators
+from tfopt.export.options import NEED_DATA, Options, WeightOptions
 from tfopt.export.process import ConverterProcess
-from tfopt.export.schemes import EndType, SchemeName, end_type, scheme_of
+from tfopt.export.quantized_model import file_scheme, with_trained_grids
+from tfopt.export.schemes import EndType, Engine, SchemeName, end_type, scheme_of
 from tfopt.export.tflite_model import TFLiteModel
+from tfopt.export.uniform_biases import with_mended_biases
+from tfopt.post_training import corrected
 
 _TF_OPERATION = re.compile(r"'tf\.(\w+)'")
 
@@ -28,6 +36,13 @@ def to_tflite(
     input_type: EndType | None = None,
     output_type: EndType | None = None,
     batch_size: int = 1,
+    *,
+    rules: Mapping[str, SchemeName | None] | None = None,
+    engine: Engine | None = None,
+    algorithm: str = "min_max",
+    per_channel: bool = True,
+    block_size: int | None = 32,
+    corrections: Sequence[str] = (),
 ) -> TFLiteModel:
     """Return `model` as a TFLite file.
 
@@ -35,23 +50,48 @@ def to_tflite(
 
     Args:
         model: a built Sequential or functional Keras 3 model.
-        scheme: `"float32"`; `"float16"`, weights in half precision; `"dynamic"`, weights in int8 and
-            activations quantized while the file runs; `"int8"`, all in integers. `None` is `"int8"` for a
-            quantization-aware model and `"float32"` for others. A quantization-aware model is written
-            without its rounding in the schemes but `"int8"`.
-        representative_dataset: samples to find the ranges of activations with, for `"int8"` of a model that
-            is not quantization-aware: an array of samples (a tuple in the model's order or a dict by name
-            for several inputs), a `tfopt.data.Dataset`, or a function that returns samples one after
-            another, each a list of arrays with a batch dimension of 1. 100 to 500 samples do.
-        input_type, output_type: `"int8"` (the default for the scheme `"int8"`) or `"float32"`. Inputs that
-            are integers in the model stay what they are.
+        scheme: one of the following; `None` is `"float32"`, and for a quantization-aware model what it was
+            trained for. In `"float32"`, `"float16"` and `"dynamic"` such a model is written without the
+            rounding of activations and of 8-bit weights.
+
+            - `"float32"`
+            - `"float16"`: weights in half precision.
+            - `"dynamic"`: weights in int8, activations quantized while the file runs.
+            - `"int8"`: all in integers.
+            - `"int16x8"`: weights in int8, activations in int16.
+            - `"int8_weights"`: weights in int8, turned into floats before use.
+            - `"int4_weights"`: weights in int4, of fully connected layers in blocks that share a scale;
+              what has no 4-bit form in int8.
+            - `"int4"`: weights of convolutions and fully connected layers in int4, the rest in int8.
+        representative_dataset: samples to find the ranges of activations with, for `"int8"`, `"int16x8"` and
+            `"int4"` of a model that is not quantization-aware: an array of samples (a tuple in the model's
+            order or a dict by name for several inputs), a `tfopt.data.Dataset`, or a function that returns
+            samples one after another, each a list of arrays with a batch dimension of 1. 100 to 500 samples
+            do.
+        input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
+            `"float32"`. Inputs that are integers in the model stay what they are.
         batch_size: how many samples the file takes at once, 1 or more.
+        rules: layer-path pattern -> the scheme of those layers, `None` for float; the first match wins.
+        engine: `"converter"`, TensorFlow's, or `"litert-quantizer"`, which quantizes the converter's float
+            file. `None` is the converter for the schemes that it can write, but not with rules, another
+            algorithm or one scale a kernel, which only litert-quantizer has.
+        algorithm: how weights are rounded: `"min_max"`, to the nearest value of a grid up to the largest
+            weight; `"mse"` or `"octav"`, of a grid that cuts off the largest weights for finer steps;
+            `"gptq"`, `"oscar"`, of fully connected layers, so that their outputs on the representative data
+            change least; `"hadamard"`, of fully connected layers, rotated. With integer activations
+            `"min_max"` or `"octav"`.
+        per_channel: whether each output channel of a kernel has a scale of its own, or the kernel one.
+        block_size: how many weights share a scale in `"int4_weights"`: 32, 64, 128, 256, or `None` for one
+            scale a channel.
+        corrections: what is done to the weights before, any of `"cross_layer_equalization"`, `"adaround"` and
+            `"bias_correction"`; see `tfopt.post_training`. The last two look at the representative data.
 
     Raises:
-        InvalidArgumentError: an argument is out of its range, or `"int8"` lacks data to calibrate with.
+        InvalidArgumentError: an argument is out of its range, a rule matches nothing, or the scheme lacks
+            data to calibrate with.
         UnsupportedModel: the model is subclassed.
         DataError: the representative data is empty or holds NaN.
-        ConversionError: TensorFlow's converter refused the model, or died.
+        ConversionError: TensorFlow's converter or litert-quantizer refused the model, or died.
 
     Example:
         >>> file = tfopt.to_tflite(model, "int8", representative_dataset=x_train)
@@ -59,41 +99,130 @@ def to_tflite(
 
     Reference:
         Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-        Inference", 2018; TFLite 8-bit quantization specification.
+        Inference", 2018; TFLite 8-bit quantization specification. GPTQ: Frantar et al., 2022, arXiv
+        2210.17323. OCTAV: Sakr et al., 2022, Optimal Clipping and Magnitude-aware Differentiation, arXiv
+        2206.06501.
     """
     graph.require_functional(model)
     quantized = graph.is_quantized(model)
-    scheme = scheme or ("int8" if quantized else "float32")
-    options = scheme_of(scheme)
-    ends = {
-        "input_type": end_type("input_type", input_type, scheme),
-        "output_type": end_type("output_type", output_type, scheme),
+    given = {
+        "rules": rules,
+        "engine": engine,
+        "corrections": corrections,
+        "algorithm": algorithm != "min_max",
     }
-    calibrate = options.integer and not quantized
-    if calibrate and representative_dataset is None:
+    if quantized and any(given.values()):
         raise InvalidArgumentError(
-            "The scheme 'int8' must know the ranges of activations: give representative_dataset (100 samples "
-            "or more of the training data), or a model from tfopt.quantize_aware."
+            f"{model.name!r} is quantization-aware: how it is rounded was decided in training. Leave out "
+            f"{', '.join(name for name, value in given.items() if value)}, or give the model in float."
         )
-    frozen = freeze(model, batch_size, fake_quantization=options.integer)
+    written, rounded = file_scheme(model, scheme) if quantized else (scheme or "float32", False)
+    options = Options(
+        scheme=written,
+        rules=rules,
+        engine=engine,
+        weights=WeightOptions(algorithm=algorithm, per_channel=per_channel, block_size=block_size),
+        corrections=corrections,
+    )
+    ends = {
+        "input_type": end_type("input_type", input_type, written),
+        "output_type": end_type("output_type", output_type, written),
+    }
+    settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], written)
+    integer = any(scheme_of(each).integer for each in (written, *settings.values()))
+    samples = None
+    shapes = input_shapes(model, batch_size)
+    if (integer and not quantized) or options.needs_data:
+        samples = _arrays(model, representative_dataset, shapes, _reason(options, integer))
+    if corrections:
+        model = _corrected(model, options, settings, representative_dataset)
+    frozen = freeze(model, batch_size, fake_quantization=integer)
+    if options.writer == "converter":
+        wanted: dict[str, bool | str] = {**(scheme_of(written).converter or {}), **ends}
+        content = _converted(model, frozen, written, wanted, samples if integer and not quantized else None)
+        return TFLiteModel(with_trained_grids(model, content) if rounded else content)
+    content = _converted(model, frozen, "float32", {}, None)
+    return TFLiteModel(_quantized(model, content, options, settings, ends, samples))
+
+
+def _reason(options: Options, integer: bool) -> str:
+    """Return what it is that has to see data, for an error message."""
+    if integer:
+        return f"The scheme {options.scheme!r}" if not options.rules else "A scheme with integer activations"
+    needing = [name for name in (options.weights.algorithm, *options.corrections) if name in NEED_DATA]
+    return f"What is called {needing[0]!r}"
+
+
+def _arrays(
+    model: keras.Model,
+    representative_dataset: Representative | None,
+    shapes: tuple[tuple[int, ...], ...],
+    reason: str,
+) -> list[np.ndarray]:
+    if representative_dataset is None:
+        raise InvalidArgumentError(
+            f"{reason} must know what passes through the layers: give representative_dataset (100 samples or "
+            "more of the training data), or a model from tfopt.quantize_aware."
+        )
+    dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
+    return calibration_arrays(representative_dataset, names(model)[0], shapes, dtypes)
+
+
+def _corrected(
+    model: keras.Model, options: Options, settings: Mapping[str, str], data: Representative | None
+) -> keras.Model:
+    """Return the model whose weights lose less when they are rounded as the settings say."""
+    bits = {path: scheme_of(name).weight_bits for path, name in settings.items()}
+    return corrected(model, options.corrections, data, bits=bits, per_channel=options.weights.per_channel)
+
+
+def _quantized(
+    model: keras.Model,
+    content: bytes,
+    options: Options,
+    settings: Mapping[str, str],
+    ends: Mapping[str, str],
+    samples: list[np.ndarray] | None,
+) -> bytes:
+    """Return what litert-quantizer makes of a float file."""
+    kernels = {path for path, layer in graph.layers(model) if any(len(x.shape) > 1 for x in layer.weights)}
+    entries = entries_of(
+        operators(content, settings, kernels),
+        settings,
+        options.scheme,
+        {"INPUT": ends["input_type"], "OUTPUT": ends["output_type"]},
+        options.grid,
+    )
+    by_name = None
+    if samples is not None and needs_samples(entries):
+        inputs = names(model)[0]
+        by_name = [dict(zip(inputs, each, strict=True)) for each in zip(*samples, strict=True)]
+    try:
+        return quantize_file(content, entries, samples=by_name)
+    except ConversionError as error:
+        raise ConversionError(f"Cannot write {model.name!r} as {options.scheme} TFLite. {error}") from error
+
+
+def _converted(
+    model: keras.Model,
+    frozen: Frozen,
+    scheme: str,
+    options: Mapping[str, bool | str],
+    samples: list[np.ndarray] | None,
+) -> bytes:
+    """Return what TensorFlow's converter makes of a frozen graph, with readable names."""
     with tempfile.TemporaryDirectory(prefix="tfopt-") as folder:
         files = {name: Path(folder, name) for name in ("graph", "calibration.npz", "result")}
         files["graph"].write_bytes(frozen.graph_def)
-        if calibrate:
-            dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
-            arrays = calibration_arrays(
-                representative_dataset, frozen.input_names, frozen.input_shapes, dtypes
-            )
-            np.savez(files["calibration.npz"], *arrays)
+        if samples is not None:
+            np.savez(files["calibration.npz"], *samples)
         request = {
             "graph": str(files["graph"]),
             "inputs": frozen.inputs,
             "outputs": frozen.outputs,
-            "calibration": str(files["calibration.npz"]) if calibrate else None,
-            "optimize": options.optimize,
-            "float16": options.float16,
+            "calibration": str(files["calibration.npz"]) if samples is not None else None,
             "result": str(files["result"]),
-            **ends,
+            **options,
         }
         try:
             ConverterProcess.request(request)
@@ -102,8 +231,10 @@ def to_tflite(
                 {x for op in _TF_OPERATION.findall(str(error)) for x in frozen.operations.get(op, ())}
             )
             advice = f" Replace these layers: {', '.join(layers)}." if layers else ""
+            if scheme in ("int8", "int16x8") and not graph.is_quantized(model):
+                advice += " Or let another engine do it: engine='litert-quantizer'."
             message = f"Cannot write {model.name!r} as {scheme} TFLite. {error}{advice}"
             raise ConversionError(message) from error
         content = files["result"].read_bytes()
-    readable = frozen.tensor_names.readable
-    return TFLiteModel(with_names(content, frozen.input_names, frozen.output_names, readable))
+    content = with_mended_biases(content)
+    return with_names(content, frozen.input_names, frozen.output_names, frozen.tensor_names.readable)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from tfopt.errors import ConversionError, InvalidArgumentError
+from tfopt.export import compact
+from tfopt.export.compact import IDENTIFIER
 
-IDENTIFIER = b"TFL3"
 SIGNATURE = "serving_default"
 
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
@@ -62,6 +64,9 @@ def read(content: bytes, source: str = "The content") -> Any:
         )
     with naming_damage(source):
         model = flatbuffer_utils.read_model_from_bytearray(content)
+        for buffer in model.buffers or []:
+            if isinstance(buffer.data, bytes):  # so it comes where it was stored behind the flatbuffer
+                buffer.data = np.frombuffer(buffer.data, np.uint8)
     if not model.subgraphs:
         raise InvalidArgumentError(f"{source} is a damaged TFLite file: it holds no graph.")
     return model
@@ -111,7 +116,7 @@ def with_names(
     for index, tensor in enumerate(graph.tensors):
         ends = dict(zip(graph.inputs, input_names, strict=True))
         tensor.name = unique(ends.get(index) or readable(text(tensor.name)), taken)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return compact.write(model)
 
 
 def unique(name: str, taken: set[str]) -> str:

@@ -16,7 +16,9 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfopt import arguments, graph
 from tfopt.errors import InvalidArgumentError
+from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
+from tfopt.export.float_means import keep_means_in_float
 from tfopt.export.tensor_names import TensorNames, layer_of
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
 
@@ -35,7 +37,6 @@ class Frozen:
         graph_def: a serialized `tf.compat.v1.GraphDef`.
         inputs, outputs: names of its tensors, such as `"image:0"`, in the model's order.
         input_names, output_names: what the Keras model calls them.
-        input_shapes: with the batch size in front.
         tensor_names: what the graph's nodes have to do with the model's layers.
         operations: kind of TensorFlow operation -> the layers that it stands in.
     """
@@ -45,7 +46,6 @@ class Frozen:
     outputs: tuple[str, ...]
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
-    input_shapes: tuple[tuple[int, ...], ...]
     tensor_names: TensorNames
     operations: Mapping[str, tuple[str, ...]]
 
@@ -60,29 +60,25 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
 
     Raises:
         UnsupportedModel: the model is subclassed.
-        InvalidArgumentError: an input has a dimension of unknown size, or `batch_size` is below 1.
+        InvalidArgumentError: an input has a dimension of unknown size, `batch_size` is below 1, or the
+            weights or ranges of what is written in integers have exploded.
     """
-    graph.require_functional(model)
-    if not arguments.is_whole(batch_size) or batch_size < 1:
-        raise InvalidArgumentError(f"batch_size must be an integer of 1 or more, got {batch_size!r}.")
+    shapes = input_shapes(model, batch_size)
     input_names, output_names = names(model)
-    for name, tensor in zip(input_names, model.inputs, strict=True):
-        if None in tensor.shape[1:]:
-            raise InvalidArgumentError(
-                f"The input {name!r} has the shape {tensor.shape}: only the batch may be None, for a TFLite "
-                "file has fixed shapes. Build the model with fixed sizes, such as keras.Input((224, 224, 3))."
-            )
     lowered = graph.lower(model)
+    if fake_quantization:
+        require_finite(lowered)
 
     def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
         return keras.tree.flatten(lowered(packed(lowered, tensors), training=False))
 
     specs = [
-        tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name=f"input_{position}")
-        for position, tensor in enumerate(lowered.inputs)
+        tf.TensorSpec(shape, tensor.dtype, name=f"input_{position}")
+        for position, (shape, tensor) in enumerate(zip(shapes, lowered.inputs, strict=True))
     ]
     frozen = convert_variables_to_constants_v2(tf.function(call).get_concrete_function(*specs))
     graph_def = frozen.graph.as_graph_def()
+    keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
     tensor_names = _tensor_names(model, lowered, graph_def)
@@ -92,10 +88,28 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         outputs=tuple(tensor.name for tensor in frozen.outputs),
         input_names=input_names,
         output_names=output_names,
-        input_shapes=tuple(tuple(spec.shape) for spec in specs),
         tensor_names=tensor_names,
         operations=_operations(graph_def, tensor_names),
     )
+
+
+def input_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of the inputs of a file, with the batch size in front.
+
+    Raises:
+        UnsupportedModel: the model is subclassed.
+        InvalidArgumentError: an input has a dimension of unknown size, or `batch_size` is below 1.
+    """
+    graph.require_functional(model)
+    if not arguments.is_whole(batch_size) or batch_size < 1:
+        raise InvalidArgumentError(f"batch_size must be an integer of 1 or more, got {batch_size!r}.")
+    for name, tensor in zip(names(model)[0], model.inputs, strict=True):
+        if None in tensor.shape[1:]:
+            raise InvalidArgumentError(
+                f"The input {name!r} has the shape {tensor.shape}: only the batch may be None, for a TFLite "
+                "file has fixed shapes. Build the model with fixed sizes, such as keras.Input((224, 224, 3))."
+            )
+    return tuple((batch_size, *tensor.shape[1:]) for tensor in model.inputs)
 
 
 def names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:

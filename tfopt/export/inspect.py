@@ -19,6 +19,11 @@ FLOATS = ("float16", "float32", "float64", "bfloat16")
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 """Operators that only change the type: they stand where integers begin and end."""
 
+_READING = ("GATHER", "EMBEDDING_LOOKUP")
+"""Operators that only pick rows of a table, which may be in another type than what they return."""
+_PACKED = {"int4": 4, "int2": 2}
+"""Types of which several values share a byte -> the bits of one."""
+
 _STORED = {
     "float16": np.float16,
     "float32": np.float32,
@@ -56,7 +61,8 @@ class WeightSummary:
         bytes: in the file.
         size: the number of values.
         zeros: how many of them are zero (stand at the zero point).
-        scales: how many scales it has: 0 where it is not quantized, above 1 where each channel has its own.
+        scales: how many scales it has: 0 where it is not quantized, above 1 where each channel or block has
+            its own.
     """
 
     layer: str
@@ -74,7 +80,7 @@ class WeightSummary:
 
     @property
     def per_channel(self) -> bool:
-        """Whether each channel has a scale of its own."""
+        """Whether each channel, or each block of one, has a scale of its own."""
         return self.scales > 1
 
 
@@ -101,6 +107,11 @@ class FileSummary:
     weights: tuple[WeightSummary, ...]
 
     @property
+    def integer(self) -> bool:
+        """Whether activations are integers too, so that what computes in float is an exception."""
+        return self.scheme in ("int8", "int4", "int16x8")
+
+    @property
     def sparsity(self) -> float:
         """The share of zeros among all weights, in [0, 1]."""
         return sum(weight.zeros for weight in self.weights) / max(
@@ -116,7 +127,7 @@ class FileSummary:
         for what, specs in (("input", self.inputs), ("output", self.outputs)):
             lines += [f"{what} {spec.name}: {spec.dtype} {list(spec.shape)}{_grid(spec)}" for spec in specs]
         lines += [f"{each.count} x {each.name} ({', '.join(each.types)})" for each in self.operators]
-        if self.scheme == "int8":
+        if self.integer:
             lines += [f"in float: {each.operator} of {each.layer}" for each in self.float_operators]
         lines.append(f"{self.sparsity:.1%} of {sum(each.size for each in self.weights)} weights are zero")
         return "\n".join(lines)
@@ -142,13 +153,14 @@ def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
         calls = [(graph, operator) for graph in model.subgraphs for operator in graph.operators or []]
         weights = tuple(_weights(model))
         floats = tuple(_float_operators(model, calls))
+        operators = _operators(model, calls)
         return FileSummary(
-            scheme=_scheme(weights, floats, len(calls)),
+            scheme=_scheme(weights, floats, operators),
             bytes=raw_bytes(content),
             compressed_bytes=compressed_bytes(content),
             inputs=inputs,
             outputs=outputs,
-            operators=tuple(_operators(model, calls)),
+            operators=tuple(operators),
             float_operators=floats,
             weights=weights,
         )
@@ -179,18 +191,18 @@ def _float_operators(model: Any, calls: list[tuple[Any, Any]]) -> list[FloatOper
 def _weights(model: Any) -> list[WeightSummary]:
     found, seen = [], set()
     for graph in model.subgraphs:
-        for tensor in graph.tensors or []:
+        scales_of_blocks = _scales_of_blocks(graph)
+        for index, tensor in enumerate(graph.tensors or []):
             data = _data(model, tensor)
             shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
-            if data is None or len(shape) < 2 or type_name(tensor) not in (*_STORED, "int4"):
+            if data is None or len(shape) < 2 or type_name(tensor) not in (*_STORED, *_PACKED):
                 continue
-            if tensor.buffer in seen:
+            if tensor.buffer in seen or index in scales_of_blocks:
                 continue
             seen.add(tensor.buffer)
             size = math.prod(shape)
             zeros = size - int(np.count_nonzero(_values(tensor, data, size)))
-            scales = tensor.quantization.scale if tensor.quantization is not None else None
-            count = 0 if scales is None else len(scales)
+            count = _scales(graph, tensor)
             layer = layer_of(text(tensor.name))
             found.append(WeightSummary(layer, shape, type_name(tensor), len(data), size, zeros, count))
     return found
@@ -198,9 +210,12 @@ def _weights(model: Any) -> list[WeightSummary]:
 
 def _values(tensor: Any, data: np.ndarray, size: int) -> np.ndarray:
     """Return the stored values, the zero point subtracted; a sparse encoding leaves zeros out."""
-    if type_name(tensor) == "int4":
-        nibbles = np.stack([data & 15, data >> 4], axis=-1).ravel()[:size].astype(np.int8)
-        values = np.where(nibbles > 7, nibbles - 16, nibbles)
+    bits = _PACKED.get(type_name(tensor))
+    if bits is not None:
+        # The first value stands in the lowest bits.
+        shifts = np.arange(0, 8, bits, dtype=np.uint8)
+        codes = ((data[:, None] >> shifts) & (2**bits - 1)).ravel()[:size].astype(np.int8)
+        values = np.where(codes >= 2 ** (bits - 1), codes - 2**bits, codes)
     else:
         values = np.frombuffer(data.tobytes(), _STORED[type_name(tensor)])
     _, zero_point = flatbuffer.per_tensor(tensor)
@@ -216,11 +231,41 @@ def _ends(indices: Any) -> list[int]:
     return [int(index) for index in (indices if indices is not None else []) if index >= 0]
 
 
-def _scheme(weights: tuple[WeightSummary, ...], floats: tuple[FloatOperator, ...], operators: int) -> str:
+def _block_quantization(tensor: Any) -> Any:
+    """Return how the blocks of a tensor's weights are scaled, or None where it has no blocks."""
+    details = getattr(tensor.quantization, "details", None)
+    return details if hasattr(details, "blockSize") else None
+
+
+def _scales_of_blocks(graph: Any) -> set[int]:
+    """Return the numbers of the tensors that hold nothing but the scales of others."""
+    blocks = (_block_quantization(tensor) for tensor in graph.tensors or [])
+    return {details.scales for details in blocks if details is not None}
+
+
+def _scales(graph: Any, tensor: Any) -> int:
+    details = _block_quantization(tensor)
+    if details is not None:
+        return math.prod(int(size) for size in graph.tensors[details.scales].shape)
+    scales = tensor.quantization.scale if tensor.quantization is not None else None
+    return 0 if scales is None else len(scales)
+
+
+def _scheme(
+    weights: tuple[WeightSummary, ...], floats: tuple[FloatOperator, ...], operators: list[OperatorSummary]
+) -> str:
     types = {weight.dtype for weight in weights}
-    integers = types & {"int8", "int4", "uint8"}
-    if "float16" in types:
-        return "float16"
-    if not floats or (integers and len(floats) < operators / 2):
-        return "int8"
-    return "dynamic" if integers else "float32"
+    integers = types & {"int8", "int4", "int2", "uint8"}
+    few_bits = bool(types & set(_PACKED))
+    count = sum(each.count for each in operators)
+    computing = [set(each.types) for each in operators if each.name not in (*CONVERSIONS, *_READING)]
+    if not floats or (integers and len(floats) < count / 2):
+        if any("int16" in each for each in computing):
+            return "int16x8"
+        return "int4" if few_bits else "int8"
+    if not integers:
+        return "float16" if "float16" in types else "float32"
+    if few_bits:
+        return "int4_weights"
+    mixed = any(each & integers and each & set(FLOATS) for each in computing)
+    return "dynamic" if mixed else "int8_weights"

@@ -1,40 +1,77 @@
-"""The schemes that a file can be written in."""
+"""The schemes that a file can be written in, and which engine writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tfopt.errors import InvalidArgumentError
 
-SchemeName: TypeAlias = Literal["float32", "float16", "dynamic", "int8"]
-EndType: TypeAlias = Literal["float32", "int8"]
+SchemeName: TypeAlias = Literal[
+    "float32", "float16", "dynamic", "int8", "int16x8", "int8_weights", "int4_weights", "int4"
+]
+EndType: TypeAlias = Literal["float32", "int8", "int16"]
 """The type of a file's input or output."""
+Engine: TypeAlias = Literal["converter", "litert-quantizer"]
+"""Who turns floats into integers: TensorFlow's converter, or litert-quantizer behind it."""
+
+ENGINES: tuple[Engine, ...] = ("converter", "litert-quantizer")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """What the converter is told.
+    """What a file is made of.
 
     Attributes:
-        optimize: whether it may quantize.
-        float16: whether it may quantize to float16 only.
+        converter: what the converter's process is told; `None` where it cannot write the scheme.
+        entries: the fields of litert-quantizer's `Entry`s, the last that an operator can take being the one
+            that it gets.
         integer: whether activations become integers, for which their ranges must be known.
+        weight_bits: of the weights; `None` where they stay in float.
         end_types: the types that inputs and outputs may have, the default first.
     """
 
-    optimize: bool = False
-    float16: bool = False
+    converter: Mapping[str, bool] | None = None
+    entries: tuple[Mapping[str, Any], ...] = ()
     integer: bool = False
+    weight_bits: int | None = 8
     end_types: tuple[EndType, ...] = ("float32",)
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "float32": Scheme(),
-    "float16": Scheme(optimize=True, float16=True),
-    "dynamic": Scheme(optimize=True),
-    "int8": Scheme(optimize=True, integer=True, end_types=("int8", "float32")),
+    "float32": Scheme(converter={}, entries=({"mode": "float"},), weight_bits=None),
+    "float16": Scheme(
+        converter={"optimize": True, "float16": True}, entries=({"mode": "float16"},), weight_bits=None
+    ),
+    "dynamic": Scheme(converter={"optimize": True}, entries=({"mode": "dynamic"},)),
+    "int8": Scheme(
+        converter={"optimize": True},
+        entries=({"mode": "static"},),
+        integer=True,
+        end_types=("int8", "float32"),
+    ),
+    "int16x8": Scheme(
+        converter={"optimize": True, "int16": True},
+        entries=({"mode": "static", "activation_bits": 16},),
+        integer=True,
+        end_types=("int16", "float32"),
+    ),
+    "int8_weights": Scheme(entries=({"mode": "weight_only"},)),
+    "int4_weights": Scheme(
+        entries=(
+            {"mode": "weight_only"},
+            {"mode": "weight_only", "weight_bits": 4},
+            {"mode": "dynamic", "weight_bits": 4, "granularity": "block"},
+        ),
+        weight_bits=4,
+    ),
+    "int4": Scheme(
+        entries=({"mode": "static"}, {"mode": "static", "weight_bits": 4}),
+        integer=True,
+        weight_bits=4,
+        end_types=("int8", "float32"),
+    ),
 }
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from tfopt.data.ordered import in_order
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export import flatbuffer
-from tfopt.export.arrays import in_order
 from tfopt.export.flatbuffer import TensorSpec
 from tfopt.export.inspect import FileSummary, inspect_file
+from tfopt.export.scales import are_unusual, require_scales
+from tfopt.export.trial import try_out
 from tfopt.export.verify import Tolerance, Verification, verify
 from tfopt.files import write_atomically
 from tfopt.measure.size import raw_bytes
@@ -41,7 +43,8 @@ class TFLiteModel:
         inputs, outputs: name, shape, dtype, scale and zero point of each, in the Keras model's order.
 
     Raises:
-        InvalidArgumentError: there is no such file, or it is no TFLite file, or a damaged one.
+        InvalidArgumentError: there is no such file, it is no TFLite file or a damaged one, or a scale in it
+            is NaN, infinite or not above zero.
 
     Example:
         >>> file = tfopt.TFLiteModel("model.tflite")
@@ -57,6 +60,8 @@ class TFLiteModel:
         model = flatbuffer.read(self._content, self._source)
         with flatbuffer.naming_damage(self._source):
             self.inputs, self.outputs = flatbuffer.interface(model)
+            require_scales(model, self._source)
+            self._untried = are_unusual(model)
 
     def __bytes__(self) -> bytes:
         return self._content
@@ -153,7 +158,21 @@ class TFLiteModel:
         """Return the latency of one call, on random input; see `tfopt.measure.latency`."""
         from tfopt.measure import latency
 
+        self.require_runnable()
         return latency({"model": self._content}, turns=turns)["model"]
+
+    def require_runnable(self) -> None:
+        """Raise if LiteRT would end this process; `predict`, `verify` and `benchmark` do so by themselves.
+
+        It does that at scales which lie extremely far apart. A file that has such is run once in a process
+        of its own first, which takes about 0.15 seconds and is not repeated; others cost nothing.
+
+        Raises:
+            InvalidArgumentError: LiteRT refuses the file, or dies of it.
+        """
+        if self._untried:
+            try_out(self._content, self._source)
+            self._untried = False
 
     def summary(self) -> FileSummary:
         """Return what is in the file: operators, types, weights, zeros. `print` shows it."""
@@ -167,6 +186,7 @@ class TFLiteModel:
     def _interpreter(self) -> Any:
         from ai_edge_litert.interpreter import Interpreter
 
+        self.require_runnable()
         try:
             interpreter = Interpreter(model_content=self._content, num_threads=1)
             interpreter.allocate_tensors()
@@ -217,10 +237,15 @@ def quantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
 
 
 def dequantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    """Return a file's output as real numbers: x = scale * (q - zero_point)."""
-    if spec.scale is None or spec.zero_point is None:
+    """Return a file's output as real numbers."""
+    return dequantized(array, spec.scale, spec.zero_point)
+
+
+def dequantized(array: np.ndarray, scale: float | None, zero_point: int | None) -> np.ndarray:
+    """Return x = scale * (q - zero_point), or what is not quantized as it is, floats in float32."""
+    if scale is None or zero_point is None:
         return array.astype(np.float32) if array.dtype.kind == "f" else array
-    return (array.astype(np.float32) - spec.zero_point) * np.float32(spec.scale)
+    return (array.astype(np.float32) - zero_point) * np.float32(scale)
 
 
 def _single(outputs: dict[str, np.ndarray]) -> Outputs:

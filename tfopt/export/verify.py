@@ -38,6 +38,10 @@ TOLERANCES: Mapping[str, Tolerance] = {
     "float16": Tolerance(min_agreement=0.98, min_snr_db=30.0),
     "dynamic": Tolerance(min_agreement=0.95, min_snr_db=15.0),
     "int8": Tolerance(min_agreement=0.95, min_snr_db=10.0, negligible_lsb=2),
+    "int16x8": Tolerance(min_agreement=0.95, min_snr_db=15.0, negligible_lsb=2),
+    "int8_weights": Tolerance(min_agreement=0.95, min_snr_db=15.0),
+    "int4_weights": Tolerance(min_agreement=0.7, min_snr_db=5.0),
+    "int4": Tolerance(min_agreement=0.7, min_snr_db=5.0, negligible_lsb=2),
 }
 """Scheme -> what a sound file keeps well within; broken ones are far outside."""
 
@@ -178,7 +182,7 @@ def difference(
         top1_agreement=_agreement(expected, actual) if classification else None,
         max_lsb=None if steps is None else int(np.max(steps)),
         mean_lsb=None if steps is None else float(np.mean(steps)),
-        snr_db=_snr_db(float(np.mean(expected**2)), float(np.mean(errors**2))),
+        snr_db=snr_db(float(np.mean(expected**2)), float(np.mean(errors**2))),
         max_error=worst,
         mean_error=float(np.mean(errors)),
         relative_error=worst / max(magnitude, float(np.finfo(np.float32).tiny)),
@@ -194,7 +198,8 @@ def _agreement(expected: np.ndarray, actual: np.ndarray) -> float | None:
     return float(np.mean((expected > 0.5) == (actual > 0.5))) if probabilities else None
 
 
-def _snr_db(signal: float, noise: float) -> float:
+def snr_db(signal: float, noise: float) -> float:
+    """Return the ratio of two powers in decibels, within `MAX_SNR_DB`."""
     if noise == 0:
         return MAX_SNR_DB
     if signal == 0 or not np.isfinite(noise):

@@ -4,11 +4,11 @@ Started by path and on its own (see `process.py`), so it imports nothing of tfop
 A request names a file with a frozen graph and the file to write:
 
     {"graph": path, "inputs": ["input_0:0"], "outputs": ["Identity:0"], "result": path,
-     "optimize": bool, "float16": bool, "calibration": path of .npz or null,
-     "input_type": "int8" or "float32", "output_type": ...}
+     "calibration": path of .npz or null, "optimize": bool, "float16": bool, "int16": bool,
+     "input_type": "int8", "int16" or "float32", "output_type": ...}
 
-The answer is `{}`, or `{"error": text}`. The process ends when its input is closed, even in the middle of a
-conversion: then its parent is gone.
+All from `optimize` on may be left out. The answer is `{}`, or `{"error": text}`. The process ends when its
+input is closed, even in the middle of a conversion: then its parent is gone.
 """
 
 import json
@@ -59,14 +59,18 @@ def convert(request: dict[str, Any]) -> bytes:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_function(request)])
-    if request["optimize"]:
+    if request.get("optimize"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if request["float16"]:
+    if request.get("float16"):
         converter.target_spec.supported_types = [tf.float16]
+    if request.get("int16"):
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
     if request["calibration"]:
         converter.representative_dataset = lambda: _samples(request["calibration"])
-    converter.inference_input_type = tf.dtypes.as_dtype(request["input_type"])
-    converter.inference_output_type = tf.dtypes.as_dtype(request["output_type"])
+    converter.inference_input_type = tf.dtypes.as_dtype(request.get("input_type", "float32"))
+    converter.inference_output_type = tf.dtypes.as_dtype(request.get("output_type", "float32"))
     return converter.convert()
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfopt.errors import InvalidArgumentError, VerificationError
+from tfopt.export.options import Options, WeightOptions
 from tfopt.export.schemes import end_type
 from tfopt.export.verify import Tolerance, Verification
 from tfopt.files import write_atomically
@@ -29,10 +31,11 @@ class ExportTFLite(Stage):
     A file that fails is kept as `model.failed.tflite` and raises. The model goes on as it is.
 
     Args:
-        scheme: `"float32"`, `"float16"`, `"dynamic"` or `"int8"`; `None` is `"int8"` for a
-            quantization-aware model and `"float32"` for others. `"int8"` of a model that is not
-            quantization-aware is calibrated on the training split.
-        input_type, output_type: `"int8"` (the default for `"int8"`) or `"float32"`.
+        scheme: as `tfopt.to_tflite` takes it; `None` is `"int8"` for a quantization-aware model and
+            `"float32"` for others. What must see data does so on the training split.
+        input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
+            `"float32"`.
+        rules, engine, algorithm, per_channel, block_size, corrections: as `tfopt.to_tflite` takes them.
         min_agreement: the least share of samples of which file and model choose the same class, in [0, 1];
             `None` is that of `tfopt.export.TOLERANCES`.
         max_lsb: the largest difference of an integer output in steps of its grid, 0 or more; `None` sets no
@@ -47,14 +50,31 @@ class ExportTFLite(Stage):
     _: dataclasses.KW_ONLY
     input_type: str | None = None
     output_type: str | None = None
+    rules: Mapping[str, str | None] | None = None
+    engine: str | None = None
+    algorithm: str = "min_max"
+    per_channel: bool = True
+    block_size: int | None = 32
+    corrections: Sequence[str] = ()
     min_agreement: float | None = None
     max_lsb: int | None = None
     samples: int = 1000
 
     def __post_init__(self) -> None:
-        # Which scheme None will be is not known yet; int8 has all types that any has.
+        # Which scheme None will be is not known yet: int8 has all types that either has.
         for name in ("input_type", "output_type"):
             end_type(name, getattr(self, name), self.scheme or "int8")
+        Options(
+            scheme=self.scheme or "int8",
+            rules=self.rules,
+            engine=self.engine,
+            weights=WeightOptions(
+                algorithm=self.algorithm, per_channel=self.per_channel, block_size=self.block_size
+            ),
+            corrections=self.corrections,
+        )
+        # A list, as JSON has it, is the same stage.
+        object.__setattr__(self, "corrections", tuple(self.corrections))
         if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
             raise InvalidArgumentError(
                 f"ExportTFLite needs min_agreement in [0, 1], got {self.min_agreement!r}."
@@ -84,6 +104,12 @@ class ExportTFLite(Stage):
             representative_dataset=context.data,
             input_type=self.input_type,
             output_type=self.output_type,
+            rules=self.rules,
+            engine=self.engine,
+            algorithm=self.algorithm,
+            per_channel=self.per_channel,
+            block_size=self.block_size,
+            corrections=self.corrections,
         )
         verification = file.verify(
             model,
@@ -123,7 +149,7 @@ def _record(verification: Verification, file: TFLiteModel) -> dict[str, Any]:
     summary = file.summary()
     operators = {each.name: {"count": each.count, "types": list(each.types)} for each in summary.operators}
     # In a file of another scheme, all operators are meant to compute in float.
-    floats = summary.float_operators if summary.scheme == "int8" else ()
+    floats = summary.float_operators if summary.integer else ()
     return verification.to_dict() | {
         "operators": operators,
         "float_operators": [dataclasses.asdict(each) for each in floats],

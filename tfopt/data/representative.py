@@ -1,14 +1,15 @@
-"""Representative data: the samples by which the converter finds the ranges of activations."""
+"""Representative data: the samples by which post-training quantization finds what passes through a model."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from tfopt.data.ordered import in_order
 from tfopt.errors import DataError, InvalidArgumentError
-from tfopt.export.arrays import in_order
 
 if TYPE_CHECKING:
     from tfopt.data import Dataset
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 Representative: TypeAlias = (
     "np.ndarray | tuple[np.ndarray, ...] | Mapping[str, np.ndarray] | Dataset | Callable[[], Iterable[Any]]"
 )
-"""What `to_tflite` calibrates with: arrays of samples, a `tfopt.data.Dataset` or TFLite's own form, a
-function that returns samples one after another, each a list of arrays with a batch dimension of 1."""
+"""Arrays of samples, a `tfopt.data.Dataset` or TFLite's own form, a function that returns samples one after
+another, each a list of arrays with a batch dimension of 1."""
 
 WHAT = "representative_dataset"
 MAX_SAMPLES = 500
-"""Of arrays that hold more, so many are taken, spread evenly; ranges hardly change after that."""
+"""Of data that holds more, so many are taken, spread evenly; ranges hardly change after that."""
+FEW_SAMPLES = 10
+"""With fewer, ranges depend on which samples they are."""
 
 
 def calibration_arrays(
@@ -40,6 +43,22 @@ def calibration_arrays(
         DataError: it is empty, or holds NaN or infinity.
     """
     batches = []
+    for array, shape in zip(sample_arrays(data, names, shapes, dtypes), shapes, strict=True):
+        # A last batch that is not full repeats samples from the start, which moves no range.
+        needed = -(-len(array) // shape[0]) * shape[0]
+        full = np.take(array, np.arange(needed) % len(array), axis=0)
+        batches.append(full.reshape(-1, *shape))
+    return batches
+
+
+def sample_arrays(
+    data: Any, names: tuple[str, ...], shapes: tuple[tuple[int | None, ...], ...], dtypes: tuple[str, ...]
+) -> list[np.ndarray]:
+    """Return one array an input, of shape (samples, ...), at most `MAX_SAMPLES` of them.
+
+    Args and raises: as `calibration_arrays`; what a shape has in front is not looked at.
+    """
+    arrays = []
     for name, array, shape, dtype in zip(names, _samples(data, names), shapes, dtypes, strict=True):
         if array.shape[1:] != shape[1:]:
             raise InvalidArgumentError(
@@ -51,11 +70,14 @@ def calibration_arrays(
                 f"The representative data for the input {name!r} holds NaN or infinity, which would make "
                 "every range infinite. Remove these samples."
             )
-        # A last batch that is not full repeats samples from the start, which moves no range.
-        needed = -(-len(array) // shape[0]) * shape[0]
-        full = np.take(array, np.arange(needed) % len(array), axis=0)
-        batches.append(full.reshape(-1, *shape).astype(dtype))
-    return batches
+        arrays.append(array.astype(dtype))
+    if len(arrays[0]) < FEW_SAMPLES:
+        warnings.warn(
+            f"The representative data has {len(arrays[0])} samples: what these do not show is cut off in the "
+            "file. Give 100 or more.",
+            stacklevel=5,
+        )
+    return arrays
 
 
 def _samples(data: Any, names: tuple[str, ...]) -> list[np.ndarray]:
@@ -69,7 +91,10 @@ def _samples(data: Any, names: tuple[str, ...]) -> list[np.ndarray]:
             "a tfopt.data.Dataset, or a function that returns samples one after another, each a list of "
             f"arrays with a batch dimension of 1; got {type(data).__name__}."
         )
-    arrays = in_order(data, names, WHAT)
+    return _some(in_order(data, names, WHAT))
+
+
+def _some(arrays: list[np.ndarray]) -> list[np.ndarray]:
     counts = sorted({len(array) if array.ndim else 0 for array in arrays})
     if counts[0] == 0:
         raise DataError("The representative data is empty. Give 100 samples or more of the training data.")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from tfopt.data.representative import MAX_SAMPLES, calibration_arrays
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.calibration import MAX_SAMPLES, calibration_arrays
 
 NAMES, SHAPES, TYPES = ("a", "b"), ((2, 3), (2,)), ("float32", "int32")
 A, B = np.arange(15).reshape(5, 3).astype(float), np.arange(5)

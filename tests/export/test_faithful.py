@@ -1,0 +1,71 @@
+"""What TensorFlow's converter gets wrong, and the files do not show."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+import tfopt
+from tfopt.export import flatbuffer
+
+UNIFORM = keras.initializers.Constant(3.0)
+
+
+def _biases(x):
+    x = L.Conv2D(6, 3, bias_initializer=UNIFORM, name="conv")(x)
+    x = L.Conv2D(6, 1, use_bias=False, name="squeeze")(x)
+    x = L.Activation("hard_sigmoid", name="gate")(x)
+    return L.Dense(3, bias_initializer=UNIFORM, name="head")(L.Flatten()(x))
+
+
+def _float_layer(x):
+    x = L.LayerNormalization(name="norm")(L.Conv2D(6, 3, name="conv")(x))
+    return L.Dense(3, name="head")(L.GlobalAveragePooling2D(name="pool")(x))
+
+
+def _equal_relus(x):
+    x = L.BatchNormalization(name="bn")(L.Conv2D(6, 3, use_bias=False, name="conv")(x))
+    one, other = L.ReLU(name="one")(x), L.Activation("relu", name="other")(x)
+    one = L.Conv2D(3, 3, name="first")(one)
+    # Joined with other tensors in one scale, the second ReLU could have another range than the first.
+    other = L.Concatenate(name="join")([other, L.Conv2D(3, 1, name="side")(other) * 9.0])
+    return L.Add(name="add")([one, L.Conv2D(3, 3, name="second")(other)])
+
+
+def _layer_of_several_operators(x):
+    return L.Conv2D(3, 1, name="head")(L.Activation("selu", name="selu")(L.Conv2D(6, 3, name="conv")(x)))
+
+
+def _compared(body):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 4), name="image")
+    model = tfopt.quantize_aware(keras.Model(inputs, body(inputs)))
+    x = np.random.default_rng(0).normal(size=(32, 8, 8, 4)).astype("float32")
+    tfopt.quantization.calibrate(model, x)
+    file = tfopt.to_tflite(model)
+    return file, tfopt.debug_quantization(model, file, x)
+
+
+@pytest.mark.parametrize("body", [_biases, _float_layer, _equal_relus, _layer_of_several_operators])
+def test_every_operator_is_within_one_step(body):
+    _, report = _compared(body)
+    assert report.share_within(1) == 1.0
+    assert all(each.added_mean_lsb < 0.01 for each in report.layers if each.added_mean_lsb is not None)
+    floats = [each.added_snr_db for each in report.layers if each.dtype == "float32"]
+    assert min(floats, default=100.0) > 80
+
+
+def test_a_bias_of_one_number_is_that_number_in_every_channel():
+    file, _ = _compared(_biases)
+    model = flatbuffer.read(bytes(file))
+    tensors = model.subgraphs[0].tensors
+    found = 0
+    for operator in model.subgraphs[0].operators:
+        name = flatbuffer.operator_name(model, operator)
+        if name in ("CONV_2D", "FULLY_CONNECTED"):
+            tensor = tensors[operator.inputs[2]]
+            data = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
+            bias = np.frombuffer(data.tobytes(), np.int32) * tensor.quantization.scale
+            np.testing.assert_allclose(bias, 3.0, atol=1e-3)
+            found += 1
+    assert found == 3

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from tfopt.errors import InvalidArgumentError
+from tfopt.export import TFLiteModel, compact, compare_files, flatbuffer
+from tfopt.export.scales import are_unusual
+from tfopt.export.trial import try_out
+
+
+def _with_scale(file, operator, scale):
+    """Return the file with another scale of what an operator makes."""
+    model = flatbuffer.read(bytes(file))
+    graph = model.subgraphs[0]
+    found = next(op for op in graph.operators if flatbuffer.operator_name(model, op) == operator)
+    graph.tensors[found.outputs[0]].quantization.scale = np.array([scale], np.float32)
+    return compact.write(model)
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf, 0.0, -0.1])
+def test_a_scale_that_is_no_scale_is_named_when_the_file_is_read(files, scale):
+    with pytest.raises(InvalidArgumentError, match=rf"layer '.*conv.*' the scale {scale:g}; a scale must be"):
+        TFLiteModel(_with_scale(files["qat"], "CONV_2D", scale))
+
+
+def test_usual_files_are_not_tried(files):
+    assert not any(are_unusual(flatbuffer.read(bytes(file))) for file in files.values())
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_a_file_that_may_end_the_process_is_tried_in_another(files, digits, scale):
+    file = TFLiteModel(_with_scale(files["qat"], "CONV_2D", scale))
+    for use in (
+        lambda: file.predict(digits.x_test[:1]),
+        file.benchmark,
+        lambda: compare_files(files["qat"], file, turns=1),
+    ):
+        with pytest.raises(InvalidArgumentError, match=r"LiteRT (cannot run|dies of)"):
+            use()
+
+
+def test_a_death_is_told_from_a_refusal(files, monkeypatch):
+    try_out(bytes(files["qat"]), "it")
+    monkeypatch.setattr("tfopt.export.trial._CHILD", "import os; os.abort()")
+    with pytest.raises(InvalidArgumentError, match="dies of SIGABRT when it runs it; your process lives"):
+        try_out(b"", "it")

@@ -1,0 +1,104 @@
+"""`tfopt compare-engines`: a recipe done by tfopt and by tensorflow-model-optimization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from tfopt.cli.options import READABLE_FILE, NameValue, data_option, debug, resumable
+from tfopt.cli.show import print_rich, table
+from tfopt.report import formats
+
+if TYPE_CHECKING:
+    from tfopt.engine_comparison import EngineResult
+
+
+@click.command("compare-engines", short_help="Run a recipe with each engine, side by side.")
+@click.argument("recipe", type=READABLE_FILE)
+@data_option
+@click.option(
+    "--set",
+    "values",
+    type=NameValue(),
+    multiple=True,
+    help="Set a hyperparameter of the recipe; can be repeated.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of both runs.  [default: saved_models/RECIPE-engines]",
+)
+@debug
+def compare_engines(
+    recipe: Path, data: str | None, values: tuple[tuple[str, str], ...], out: Path | None
+) -> None:
+    """Run RECIPE once with tfopt's own stages and once with tensorflow-model-optimization's.
+
+    Model, data, schedule and seeds are the same. What an engine refuses is shown in its own words.
+    """
+    from tfopt.engine_comparison import compare_engines as compare
+    from tfopt.recipe import Recipe
+
+    with resumable():
+        found = compare(
+            Recipe.from_file(recipe, values=dict(values), data=data),
+            out or Path("saved_models", f"{recipe.stem}-engines"),
+        )
+    print_rich(comparison_table(found))
+    for each in found:
+        if each.refusal:
+            click.echo(f"{each.engine}: {' '.join(each.refusal.split())}")
+    click.echo("Step: time of a training step beside the plain Keras 3 model's, in one process.")
+
+
+def comparison_table(results: Sequence[EngineResult]) -> Table:
+    """Return a table with a row for each stage of each engine."""
+    names = [name for each in results if each.run for name in each.run.record["stages"][-1]["metrics"]]
+    metric = next((name for name in names if name != "loss"), "loss")
+    rows = table(
+        "Engine",
+        "Model",
+        f"{metric} >",
+        "Zeros >",
+        "Size >",
+        "gzip >",
+        "Latency >",
+        "Step >",
+        "LSB >",
+        "Agree >",
+    )
+    for each in results:
+        if each.run is None:
+            rows.add_row(each.engine, "refused", *[formats.MISSING] * 8)
+            continue
+        steps = {_stage_name(name): ratio for name, ratio in each.step_ratio.items()}
+        for entry in each.run.record["stages"]:
+            rows.add_row(each.engine, *_cells(entry, metric, steps))
+    return rows
+
+
+def _cells(entry: dict[str, Any], metric: str, steps: dict[str, float]) -> list[str]:
+    proof = entry["verification"] or {}
+    lsb = proof.get("mean_lsb")
+    return [
+        entry["title"],
+        formats.metric(entry["metrics"].get(metric), metric),
+        formats.percent(entry["sparsity"], 1),
+        formats.size(entry["bytes"]),
+        formats.size(entry["compressed_bytes"]),
+        formats.ratio(entry["latency"]["ratio"]),
+        formats.ratio(steps.get(entry["title"])),
+        formats.MISSING if lsb is None else f"{lsb:.3f}",
+        formats.percent(proof.get("top1_agreement")),
+    ]
+
+
+def _stage_name(stage: str) -> str:
+    """Return what the report calls the model of a stage."""
+    import tfopt
+
+    return getattr(tfopt, stage).title

@@ -1,0 +1,122 @@
+"""What `to_tflite` and the stage `ExportTFLite` are asked for, checked before anything is converted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tfopt import arguments
+from tfopt.errors import InvalidArgumentError
+from tfopt.export.litert_quantizer import ALGORITHMS
+from tfopt.export.schemes import ENGINES, Engine, scheme_of
+
+BLOCK_SIZES = (None, 32, 64, 128, 256)
+CORRECTIONS = ("cross_layer_equalization", "adaround", "bias_correction")
+"""What may be done to a float model before it is quantized, in the order in which it is done."""
+NEED_DATA = ("gptq", "oscar", "adaround", "bias_correction")
+"""The algorithms and corrections that look at what passes through the layers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightOptions:
+    """How weights are brought onto their grid, in whatever scheme.
+
+    Attributes:
+        algorithm: one of `tfopt.export.litert_quantizer.ALGORITHMS`.
+        per_channel: whether each output channel has a scale of its own, or the whole kernel one.
+        block_size: how many weights share a scale where a scheme has blocks: 32, 64, 128 or 256. Kernels
+            whose rows it does not divide have a scale a channel; `None`: all have.
+
+    Raises:
+        InvalidArgumentError: a value is unknown.
+    """
+
+    algorithm: str = "min_max"
+    per_channel: bool = True
+    block_size: int | None = 32
+
+    def __post_init__(self) -> None:
+        arguments.choice("to_tflite", "algorithm", self.algorithm, ALGORITHMS)
+        arguments.flag("to_tflite", "per_channel", self.per_channel)
+        arguments.choice("to_tflite", "block_size", self.block_size, BLOCK_SIZES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a model becomes a file.
+
+    Attributes:
+        scheme: the name of the scheme.
+        rules: layer-path pattern -> the name of another scheme.
+        engine: who writes the file; `None` is for `writer` to choose.
+        weights: how weights are brought onto their grid.
+        corrections: names in `CORRECTIONS`.
+
+    Raises:
+        InvalidArgumentError: a value is unknown, or two do not go together.
+    """
+
+    scheme: str
+    rules: Mapping[str, str | None] | None = None
+    engine: str | None = None
+    weights: WeightOptions = field(default_factory=WeightOptions)
+    corrections: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name in (self.scheme, *self.named_rules.values()):
+            scheme_of(name)
+        if isinstance(self.corrections, str):
+            raise InvalidArgumentError(
+                f"to_tflite: expected corrections to be a list of names, got {self.corrections!r}: write "
+                f"[{self.corrections!r}]."
+            )
+        for name in self.corrections:
+            arguments.choice("to_tflite", "corrections", name, CORRECTIONS)
+        on_grid = [name for name in self.corrections if name in NEED_DATA]
+        if on_grid and self.weights.algorithm != "min_max":
+            raise InvalidArgumentError(
+                f"{' and '.join(on_grid)} work for weights that are rounded to a grid up to the largest: "
+                f"leave out algorithm={self.weights.algorithm!r}, or them."
+            )
+        if self.engine is None:
+            return
+        arguments.choice("to_tflite", "engine", self.engine, ENGINES)
+        if self.engine == "converter" and self._only_quantizer:
+            raise InvalidArgumentError(
+                f"TensorFlow's converter cannot do {', '.join(self._only_quantizer)}: leave engine out, or "
+                "take engine='litert-quantizer'."
+            )
+
+    @property
+    def named_rules(self) -> dict[str, str]:
+        """The rules with the name of a scheme in each."""
+        return {pattern: "float32" if name is None else name for pattern, name in (self.rules or {}).items()}
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether something but a range of activations must see data."""
+        return any(name in NEED_DATA for name in (self.weights.algorithm, *self.corrections))
+
+    @property
+    def grid(self) -> WeightOptions:
+        """How weights are brought onto their grid: without blocks where it was made before."""
+        made = any(name in NEED_DATA for name in self.corrections)
+        return replace(self.weights, block_size=None) if made else self.weights
+
+    @property
+    def writer(self) -> Engine:
+        """Who writes the file."""
+        if self.engine is not None:
+            return "converter" if self.engine == "converter" else "litert-quantizer"
+        return "litert-quantizer" if self._only_quantizer else "converter"
+
+    @property
+    def _only_quantizer(self) -> list[str]:
+        """What is asked for that the converter cannot do."""
+        asked = {
+            "rules": bool(self.rules),
+            f"algorithm={self.weights.algorithm!r}": self.weights.algorithm != "min_max",
+            "per_channel=False": not self.weights.per_channel,
+            f"scheme={self.scheme!r}": scheme_of(self.scheme).converter is None,
+        }
+        return [name for name, wanted in asked.items() if wanted]

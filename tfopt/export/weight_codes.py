@@ -1,0 +1,142 @@
+"""Weights on the grid that they were trained on, written into a file that the converter made.
+
+The converter knows one grid, that of 8 bits a channel from the largest magnitude. For all others it is
+given the weights as floats on their grid, and what it made of them is replaced here by the integers
+themselves, in as few bits as the operator takes that reads them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfopt.errors import ConversionError
+from tfopt.export import compact, flatbuffer
+from tfopt.export.flatbuffer import operator_name, text, type_name
+from tfopt.export.integer_tensors import (
+    Integers,
+    constant,
+    drop_unused_buffers,
+    scales_of,
+    store,
+    takes_integers,
+)
+from tfopt.export.tensor_names import layer_of
+from tfopt.quantization.weight_quantizer import Codes
+
+_POSITIONS = {"GATHER": 0}
+"""Operator -> which of its inputs holds weights, where it is another than the second."""
+
+
+def with_codes(content: bytes, codes: Mapping[str, Codes]) -> bytes:
+    """Return the file with the weights of some layers as the integers that they are.
+
+    Args:
+        content: what the converter made of the weights on their grid, with readable names.
+        codes: layer path -> its integers.
+
+    Raises:
+        ConversionError: the weights of a layer are not to be found in the file.
+    """
+    model = flatbuffer.read(content, "What the converter wrote")
+    missing = dict(codes)
+    for graph in model.subgraphs:
+        done: set[int] = set()
+        for operator in list(graph.operators):
+            index = _weights_index(model, graph, operator)
+            found = None if index is None or index in done else _matched(model, graph, operator, index, codes)
+            if index is not None and found is not None:
+                path, integers = found
+                store(model, graph, operator, index, integers)
+                done.add(index)
+                missing.pop(path, None)
+    if missing:
+        raise ConversionError(
+            "The converter changed the weights of these layers, so that they lie on no grid of few bits: "
+            f"{', '.join(missing)}. Give them another scheme, as with "
+            f"rules={{{next(iter(missing))!r}: 'int8'}}."
+        )
+    drop_unused_buffers(model)
+    return compact.write(model)
+
+
+def _weights_index(model: Any, graph: Any, operator: Any) -> int | None:
+    """Return the number of the constant tensor that holds an operator's weights."""
+    position = _POSITIONS.get(operator_name(model, operator), 1)
+    inputs = [] if operator.inputs is None else list(operator.inputs)
+    if len(inputs) <= position or inputs[position] < 0:
+        return None
+    tensor = graph.tensors[inputs[position]]
+    known = type_name(tensor) in ("float32", "int8") and constant(model, tensor) is not None
+    return (
+        int(inputs[position]) if known and takes_integers(model, graph, operator, inputs[position]) else None
+    )
+
+
+def _matched(
+    model: Any, graph: Any, operator: Any, index: int, codes: Mapping[str, Codes]
+) -> tuple[str, Integers] | None:
+    """Return the layer whose integers a tensor holds, those that its names tell of first."""
+    names = ";".join(text(graph.tensors[i].name) for i in (*operator.outputs, index))
+    named = set(layer_of(names).split(" + "))
+    for path in sorted(codes, key=lambda path: path not in named):
+        integers = _integers(model, graph.tensors[index], codes[path], certain=path in named)
+        if integers is not None:
+            return path, integers
+    return None
+
+
+def _integers(model: Any, tensor: Any, codes: Codes, certain: bool) -> Integers | None:
+    """Return a tensor as `codes` times one scale a channel, or None where it is something else.
+
+    Of columns of one weight every tensor is: those need names that make it `certain`.
+    """
+    weights, channels = codes.values.shape
+    if math.prod(tensor.shape) != codes.values.size or (weights == 1 and not certain):
+        return None
+    values, slack = _real(model, tensor)
+    for channels_last in (False, True):
+        shape = (weights, channels) if channels_last else (channels, weights)
+        held, error = (x.reshape(shape) if channels_last else x.reshape(shape).T for x in (values, slack))
+        # A BatchNormalization behind the layer has scaled each channel, and turned the sign of some.
+        signed = codes.values * np.where(np.sum(held * codes.values, axis=0) < 0, -1, 1)
+        scales = np.abs(held).max(axis=0) / np.maximum(np.abs(signed).max(axis=0), 1)
+        if not np.all(np.abs(held - signed * scales) <= error + 1e-4 * scales):
+            continue
+        signed = np.where(scales > 0, signed, 0).astype(np.int8)
+        scales = _positive(scales, signed)
+        axis = _axis(tensor.shape, channels, channels_last)
+        if axis is not None or np.allclose(scales, scales[0], rtol=1e-5, atol=0):
+            return Integers(signed, scales, codes.bits, axis or 0, channels_last)
+    return None
+
+
+def _axis(shape: Sequence[int], channels: int, channels_last: bool) -> int | None:
+    """Return the axis of the channels: the first or last but for some of size 1; None without one."""
+    order = list(enumerate(shape))[:: -1 if channels_last else 1]
+    axis, size = order[0] if channels == 1 else next((each for each in order if each[1] != 1), order[0])
+    return axis if size == channels else None
+
+
+def _real(model: Any, tensor: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a constant tensor, and how far the converter may have rounded each."""
+    data = constant(model, tensor) or b""
+    if type_name(tensor) == "float32":
+        values = np.frombuffer(data, np.float32).reshape(tensor.shape).astype(np.float64)
+        return values, np.zeros_like(values)
+    scales = scales_of(tensor)
+    if len(scales) > 1:
+        along = [1] * len(tensor.shape)
+        along[tensor.quantization.quantizedDimension or 0] = -1
+        scales = scales.reshape(along)
+    integers = np.frombuffer(data, np.int8).reshape(tensor.shape).astype(np.float64)
+    return integers * scales, np.broadcast_to(0.51 * scales, integers.shape)
+
+
+def _positive(scales: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the scales with another channel's for each channel of zeros, which has none."""
+    used = np.any(values != 0, axis=0)
+    return np.where(used, scales, scales[used][0] if used.any() else 1.0)

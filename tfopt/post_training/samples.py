@@ -1,0 +1,20 @@
+"""Representative data as the inputs of a model."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from tfopt.data.representative import Representative, sample_arrays
+
+
+def samples_of(model: keras.Model, data: Representative) -> list[np.ndarray]:
+    """Return one array an input, samples first, in the order in which Keras holds the inputs.
+
+    Raises:
+        InvalidArgumentError: `data` is of another kind, or does not fit the inputs.
+        DataError: it is empty, or holds NaN or infinity.
+    """
+    named = sorted(model.input) if isinstance(model.input, dict) else [x.name for x in model.inputs]
+    dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
+    return sample_arrays(data, tuple(named), tuple(tensor.shape for tensor in model.inputs), dtypes)
