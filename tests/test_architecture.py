@@ -13,9 +13,10 @@ import tfopt
 ROOT = Path(tfopt.__file__).parent
 
 ORDER = [
-    "_version", "errors", "arguments", "rules", "files", "report", "data", "graph", "schedules", "clipping",
-    "measure", "optimizers", "pruning", "trainers", "callbacks", "quantization", "export", "distribute",
-    "stages", "pipeline", "recipe_file", "recipe", "search", "cli",
+    "_version", "errors", "arguments", "rules", "files", "report", "data", "graph", "legacy", "engines",
+    "schedules", "clipping", "measure", "optimizers", "pruning", "clustering", "trainers", "quantization",
+    "callbacks", "post_training", "export", "tfmot", "distribute", "stages", "pipeline", "recipe_file",
+    "recipe", "engine_comparison", "search", "cli",
 ]  # fmt: skip
 """A package may import those that stand before it."""
 

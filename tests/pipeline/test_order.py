@@ -27,6 +27,11 @@ class MyExport(ExportTFLite):
     pass
 
 
+@dataclass(frozen=True)
+class Cluster(Stage):
+    title = "clustered"
+
+
 ALLOWED = [
     [Train()],
     [ExportTFLite()],
@@ -39,6 +44,9 @@ FORBIDDEN = [
     ([ExportTFLite(), ExportTFLite()], "comes last"),
     ([Train(), QuantizeAware(), Prune()], r"Prune \(stage 3\).*QuantizeAware \(stage 2\).*float weights"),
     ([QuantizeAware(), Train(), QuantizeAware()], r"QuantizeAware \(stage 3\).*already"),
+    ([QuantizeAware(), Cluster()], r"Cluster \(stage 2\).*put Cluster before QuantizeAware"),
+    ([Cluster(), Train()], "clusters dissolve; put Train before Cluster"),
+    ([Cluster(), Prune()], "clusters dissolve; put Prune before Cluster"),
     ([MyExport(), Train()], r"after MyExport \(stage 1\)"),
 ]
 

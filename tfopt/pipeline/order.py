@@ -32,6 +32,19 @@ RULES = (
     ),
     OrderRule(
         first="QuantizeAware",
+        then="Cluster",
+        reason="clusters are made of the float weights; put Cluster before QuantizeAware",
+    ),
+    *(
+        OrderRule(
+            first="Cluster",
+            then=then,
+            reason=f"it trains each weight by itself, and clusters dissolve; put {then} before Cluster",
+        )
+        for then in ("Train", "Prune")
+    ),
+    OrderRule(
+        first="QuantizeAware",
         then="Prune",
         reason="masks are computed on the float weights, and what is zeroed later would shift the ranges "
         "that were learned; put Prune before QuantizeAware",

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
 
-from tfopt import arguments, measure
+from tfopt import arguments, engines, measure
 from tfopt.callbacks.pruning_schedule import PruningSchedule
 from tfopt.errors import InvariantError
 from tfopt.pruning import Cubic, prune
 from tfopt.pruning.masks import Masked, masked
 from tfopt.pruning.plan import Plan
 from tfopt.stages.base import Context, Stage
+
+_INSTEAD = ("pruning_schedule", "sparsity_m_by_n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Prune(Stage):
         begin: the share of the stage's steps after which the sparsity rises, in [0, 1).
         end: the share after which it has reached `sparsity`; the rest trains what is left.
         frequency: steps from one rise to the next; None for 50 rises.
+        engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, trained by Keras 3; the model that
+            comes out is the same kind.
+        engine_options: as `tfopt.prune` takes them: JSON values.
 
     Raises:
         InvalidArgumentError: an argument is out of its range.
@@ -46,15 +51,30 @@ class Prune(Stage):
     begin: float = 0.0
     end: float = 0.7
     frequency: int | None = None
+    engine: Literal["keras", "tfmot"] = "keras"
+    engine_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         arguments.whole("Prune", "epochs", self.epochs, at_least=1)
         Plan(self.sparsity, self._schedule(), self.scope)
+        engines.checked("Prune", self.engine, self.engine_options)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the pruned and trained model; `record` gets the sparsity of each kernel."""
-        pruned = prune(model, self.sparsity, schedule=self._schedule(), rules=self.rules, scope=self.scope)
+        pruned = prune(
+            model,
+            self.sparsity,
+            schedule=None if self._unscheduled else self._schedule(),
+            rules=self.rules,
+            scope=self.scope,
+            engine=self.engine,
+            engine_options=self.engine_options,
+        )
         context.fit(pruned, epochs=self.epochs, callbacks=[PruningSchedule()])
+        if self.engine == engines.TFMOT:
+            from tfopt import tfmot
+
+            pruned = tfmot.strip(pruned)
         context.record["kernels"] = [
             {"layer": kernel.layer, "weights": kernel.weights, "zeros": kernel.zeros}
             for kernel in measure.layer_table(pruned)
@@ -84,6 +104,11 @@ class Prune(Stage):
                     f"{lost} pruned weights of {entry.kernel.path!r} are no longer zero: something other "
                     "than an optimizer step changed them. Call tfopt.pruning.apply_masks(model) after it."
                 )
+
+    @property
+    def _unscheduled(self) -> bool:
+        """Whether the other engine is given a schedule, or a pattern that knows none."""
+        return any((self.engine_options or {}).get(key) for key in _INSTEAD)
 
     def _schedule(self) -> Cubic:
         return Cubic(begin=float(self.begin), end=float(self.end), frequency=self.frequency)
