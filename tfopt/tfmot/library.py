@@ -28,6 +28,7 @@ def tfmot() -> ModuleType:
         InvalidArgumentError: it cannot be imported.
     """
     if _TFMOT not in sys.modules:
+        tf_keras()  # while the switch is still as the user has it, for importing it makes TensorFlow look
         with _unchanged():
             _import(_TFMOT)
     return sys.modules[_TFMOT]
@@ -49,33 +50,47 @@ def _import(name: str) -> ModuleType:
         ) from error
 
 
-_KERAS_2 = {
-    "tensorflow": "tf_keras.api._v2.keras",
-    "tensorflow.compat.v1": "tf_keras.api._v1.keras",
-    "tensorflow.compat.v2": "tf_keras.api._v2.keras",
-}
-"""Module with an attribute `keras` that resolves when it is touched -> what it must be for this import."""
-
-
 @contextlib.contextmanager
 def _unchanged() -> Iterator[None]:
-    """Keep the environment, and what `tf.keras` is or will be, through the import."""
+    """Keep the environment, and what `tf.keras` and its like are or will be, through the import."""
     import tensorflow as tf
 
-    modules = {"tensorflow": tf, "tensorflow.compat.v1": tf.compat.v1, "tensorflow.compat.v2": tf.compat.v2}
-    keras_before = {name: vars(module)["keras"] for name, module in modules.items()}
-    switch_before = os.environ.get(_SWITCH)
+    dir(tf.keras)  # touched, it resolves to what the user's own environment says, and keeps it
+    before = os.environ.get(_SWITCH)
     try:
-        for name, module in modules.items():
-            vars(module)["keras"] = _import(_KERAS_2[name])
-        with warnings.catch_warnings():
+        with (
+            warnings.catch_warnings(),
+            _resolved_anew(tf.compat.v1.keras),
+            _resolved_anew(tf.compat.v2.keras),
+        ):
             # distutils, which it imports, warns that it is old; users cannot mend that.
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
-        for name, module in modules.items():
-            vars(module)["keras"] = keras_before[name]
-        if switch_before is None:
+        if before is None:
             os.environ.pop(_SWITCH, None)
         else:
-            os.environ[_SWITCH] = switch_before
+            os.environ[_SWITCH] = before
+
+
+@contextlib.contextmanager
+def _resolved_anew(loader: ModuleType) -> Iterator[None]:
+    """Let a lazy `keras` of TensorFlow be Keras 2 for a while, and then what it was.
+
+    The registry of recurrent layers is made of `tf.compat.v1.keras`, which must be Keras 2 for that.
+    TensorFlow has no way to ask for it but its switch, which a loader reads once.
+    """
+    state = object.__getattribute__(loader, "__dict__")
+    if not {"_tfll_initialized", "_tfll_parent_module_globals"} <= {*state}:
+        yield
+        return
+    kept, parent = {**state}, state["_tfll_parent_module_globals"]
+    name = state["_tfll_name"]
+    held = parent.get(name)
+    state["_tfll_initialized"] = False
+    try:
+        yield
+    finally:
+        state.clear()
+        state.update(kept)
+        parent[name] = held
