@@ -12,6 +12,7 @@ tf.config.set_logical_device_configuration(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items):
     """Keep the tests of one file in one process, and of the long contract tables those of one row."""
     for item in items:

@@ -95,6 +95,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_killed_five_times(run):
     for done, moment in zip([0, 1, 1, 2, 3], MOMENTS, strict=True):
         folder, record = run("killed", moment)

@@ -247,7 +247,7 @@ def test_the_same_model_gives_the_same_masks(small_cnn):
         ({"sparsity": float("nan")}, "sparsity must be"),
         ({"sparsity": "80%"}, "sparsity must be"),
         ({"pattern": "2:4"}, "pattern='2:4' is not offered yet"),
-        ({"engine": "tfmot"}, "engine='tfmot' is not offered yet"),
+        ({"engine": "torch"}, "engine to be one of 'keras', 'tfmot', got 'torch'"),
         ({"scope": "model"}, 'scope must be "layer" or "global"'),
         ({"schedule": 0.5}, "schedule must be a tfopt.pruning.Cubic"),
         ({"sparsity": 0.3, "schedule": Cubic(initial_sparsity=0.5)}, "lower initial_sparsity"),
