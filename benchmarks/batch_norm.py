@@ -39,8 +39,8 @@ def mobilenet_v2(library):
 
 
 MODELS = {
-    "small CNN, 32x32": lambda library: small_cnn(library, "softmax"),
-    "MobileNetV2 0.35, 96x96": mobilenet_v2,
+    "small CNN, 32x32": (32, lambda library: small_cnn(library, "softmax")),
+    "MobileNetV2 0.35, 96x96": (96, mobilenet_v2),
 }
 
 
@@ -113,9 +113,8 @@ def main():
     parser.add_argument("--steps", type=int, default=10)
     arguments = parser.parse_args()
     logging.getLogger("absl").setLevel(logging.ERROR)
-    for title, make in MODELS.items():
+    for title, (size, make) in MODELS.items():
         keras.utils.set_random_seed(0)
-        size = 32 if make is small_cnn else 96
         random = np.random.default_rng(0)
         x = random.normal(size=(BATCH, size, size, 3)).astype("float32")
         y = random.integers(0, 10, BATCH)
