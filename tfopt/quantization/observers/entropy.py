@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
-from tfopt.quantization.observers.histogram import Histogram
+from tfopt.quantization.observers.histogram_observer import HistogramObserver
 
 _BINS = 2048
 _SMOOTHING = 1e-4
 """The share of the values that an empty last bin is given."""
 
 
-class Entropy:
+class Entropy(HistogramObserver):
     """Clips magnitudes where the Kullback-Leibler divergence of the quantized distribution is smallest.
 
     For each threshold, the histogram of the absolute values up to it, with what lies beyond counted in the
@@ -25,18 +23,6 @@ class Entropy:
     Reference:
         Migacz, 2017, 8-bit Inference with TensorRT (GPU Technology Conference), pages 20 to 38.
     """
-
-    held: ClassVar[bool] = True
-
-    def __init__(self) -> None:
-        self._seen = Histogram()
-
-    def update(self, values: np.ndarray) -> None:
-        """See a batch."""
-        self._seen.update(values)
-
-    def end_batch(self) -> None:
-        """Do nothing: all values count alike, whichever batch they come in."""
 
     def range(self, num_bits: int, symmetric: bool) -> tuple[float, float] | None:
         """Return the range up to the best threshold, to one bin of the histogram."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from tfopt.quantization.observers.histogram import Histogram
+from tfopt.quantization.observers.histogram_observer import HistogramObserver
 
 _BINS = 2048
 
 
-class MeanSquaredError:
+class MeanSquaredError(HistogramObserver):
     """The range (l, h) that makes the expected squared error of quantizing smallest:
 
         sum_{x > h} (x - h)^2 + sum_{x < l} (l - x)^2 + n (h - l)^2 / (12 (2^bits - 1)^2)
@@ -23,18 +22,6 @@ class MeanSquaredError:
         Banner et al., 2019, Post Training 4-bit Quantization of Convolutional Networks for
         Rapid-Deployment (arXiv 1810.05723), section 3, for any distribution and two ends.
     """
-
-    held: ClassVar[bool] = True
-
-    def __init__(self) -> None:
-        self._seen = Histogram()
-
-    def update(self, values: np.ndarray) -> None:
-        """See a batch."""
-        self._seen.update(values)
-
-    def end_batch(self) -> None:
-        """Do nothing: all values count alike, whichever batch they come in."""
 
     def range(self, num_bits: int, symmetric: bool) -> tuple[float, float] | None:
         """Return the best range, to one bin of the histogram."""

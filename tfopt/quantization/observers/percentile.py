@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from tfopt import arguments
-from tfopt.quantization.observers.histogram import Histogram
+from tfopt.quantization.observers.histogram_observer import HistogramObserver
 
 
-class Percentile:
+class Percentile(HistogramObserver):
     """From the percentile `100 - percentile` of the values to the percentile `percentile`.
 
     For symmetric activations, up to the percentile of the absolute values.
@@ -23,18 +21,9 @@ class Percentile:
         Evaluation (arXiv 2004.09602), section 4.2.
     """
 
-    held: ClassVar[bool] = True
-
     def __init__(self, percentile: float = 99.99) -> None:
+        super().__init__()
         self.percentile = arguments.number("Percentile", "percentile", percentile, above=50, at_most=100)
-        self._seen = Histogram()
-
-    def update(self, values: np.ndarray) -> None:
-        """See a batch."""
-        self._seen.update(values)
-
-    def end_batch(self) -> None:
-        """Do nothing: all values count alike, whichever batch they come in."""
 
     def range(self, num_bits: int, symmetric: bool) -> tuple[float, float] | None:  # noqa: ARG002
         """Return the two percentiles, to one bin of the histogram."""
