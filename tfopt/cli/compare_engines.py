@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from tfopt.cli.options import READABLE_FILE, NameValue, data_option, debug, resumable
+from tfopt.cli.options import READABLE_FILE, data_option, debug, resumable, values_option
 from tfopt.cli.show import print_rich, table
 from tfopt.report import formats
 
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 @click.command("compare-engines", short_help="Run a recipe with each engine, side by side.")
 @click.argument("recipe", type=READABLE_FILE)
 @data_option
-@click.option(
-    "--set",
-    "values",
-    type=NameValue(),
-    multiple=True,
-    help="Set a hyperparameter of the recipe; can be repeated.",
-)
+@values_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -82,6 +82,14 @@ data_option = click.option(
     "--data", metavar="PATH_OR_NAME", help="Train on this instead of the recipe's data: .npz, folder, name."
 )
 
+values_option = click.option(
+    "--set",
+    "values",
+    type=NameValue(),
+    multiple=True,
+    help="Set a hyperparameter of the recipe; can be repeated.",
+)
+
 strategy_option = click.option(
     "--strategy",
     type=click.Choice(["auto", "one_device", "mirrored"]),

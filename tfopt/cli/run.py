@@ -6,20 +6,14 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.options import READABLE_FILE, NameValue, data_option, debug, resumable, strategy_option
+from tfopt.cli.options import READABLE_FILE, data_option, debug, resumable, strategy_option, values_option
 from tfopt.cli.show import show_run
 
 
 @click.command(short_help="Run a recipe and show what came out.")
 @click.argument("recipe", type=READABLE_FILE)
 @data_option
-@click.option(
-    "--set",
-    "values",
-    type=NameValue(),
-    multiple=True,
-    help="Set a hyperparameter of the recipe; can be repeated.",
-)
+@values_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of everything random.  [default: the recipe's]")
 @click.option(
     "--out",
