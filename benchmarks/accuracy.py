@@ -6,7 +6,7 @@ tensorflow-model-optimization where it takes the model. All files run in LiteRT 
 are the mean over the seeds, the range, and the difference to the float model in points.
 
     python benchmarks/accuracy.py cifar10.npz --model pretrainedResnet.h5 --seeds 0 1 2
-    python benchmarks/accuracy.py mnist.npz --architecture mobilenet_v2 --epochs 6
+    python benchmarks/accuracy.py mnist.npz --architecture mobilenet_v2 --images 10000 --epochs 6
 """
 
 import argparse
@@ -113,6 +113,7 @@ def main():
         "--pixels", choices=SCALE, help="what is divided by: 255, or 1 for a model that wants 0..255"
     )
     parser.add_argument("--architecture", choices=ARCHITECTURES, default="resnet_8")
+    parser.add_argument("--images", type=int, help="train on the first so many only")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--qat-epochs", type=int, default=3)
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -120,6 +121,7 @@ def main():
     arguments = parser.parse_args()
     pixels = arguments.pixels or ("none" if arguments.model else "images")
     x, y, x_test, y_test = load(arguments.data, SCALE[pixels])
+    x, y = x[: arguments.images], y[: arguments.images]
     found = {}
     for seed in arguments.seeds:
         keras.utils.set_random_seed(seed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from tfopt.callbacks._optimizer_hook import Update
 from tfopt.callbacks._variables import layer_paths, replicated
-from tfopt.clipping.slices import Gradient, sum_of_squares
+from tfopt.clipping.slices import sums_of_squares
 
 _NORMS = ("grad_norm", "clipped_grad_norm", "weight_norm", "update_norm")
 
@@ -35,13 +36,16 @@ class LayerFigures:
         # Sums of squares as last measured; the last row is of variables of no known layer.
         self._squares = replicated(model, "layer_squares", zeros, per_replica=True)
         # Of each optimizer: updates until the next one that is measured.
-        self._wait = replicated(model, "updates_to_wait", [0.0] * optimizers, per_replica=True)
+        self._waits = [
+            replicated(model, f"updates_to_wait_{i}", 0.0, per_replica=True) for i in range(optimizers)
+        ]
         # Of the epoch: how many were measured, and the sums of their ratios.
         self._sums = replicated(model, "ratio_sums", [0.0] * 3, per_replica=True)
 
     def begin_epoch(self) -> None:
         """Measure the next update."""
-        self._wait.assign(tf.zeros_like(self._wait.value))
+        for wait in self._waits:
+            wait.assign(0.0)
         self._sums.assign([0.0] * 3)
 
     @property
@@ -67,50 +71,53 @@ class LayerFigures:
             figures[layer] = named
         return figures
 
-    def observe(self, update: Update, after: list[Gradient]) -> Callable[[], None]:
-        """Look at an update in the traced step; call what is returned when it has been applied."""
-        waits = tf.convert_to_tensor(self._wait.value)
-        wait = waits[update.index]
-        # Not by the norm, for which the update would then have to wait.
-        may_be_due = wait <= 0
+    def observe(self, update: Update, squares: tf.Tensor) -> Callable[[], None]:
+        """Look at an update in the traced step; call what is returned when it has been applied.
+
+        Args:
+            update: what is about to be applied.
+            squares: the sum of squares of each gradient after all transforms.
+        """
+        wait = self._waits[update.index]
+        left = tf.convert_to_tensor(wait.value)
+        # Not by the norm, for which the update would then have to wait. As one tensor, as each that leaves
+        # or enters a branch costs time also where the branch is not taken.
+        may_be_due = left <= 0
+        size = sum(math.prod(variable.shape) for variable in update.variables)
         old = tf.cond(
             may_be_due,
-            lambda: [tf.reshape(tf.convert_to_tensor(v), [-1]) for v in update.variables],
-            lambda: [self._nothing(v) for v in update.variables],
+            lambda: _joined(update.variables),
+            # XLA wants the two branches to give the same shape.
+            lambda: tf.zeros(size if self._compiled else 0),
         )
         due = may_be_due & update.finite
 
         def finish() -> None:
-            left = tf.where(due, self._interval - 1.0, wait - 1.0)
-            self._wait.assign(tf.where(tf.range(waits.shape[0]) == update.index, left, waits))
-            tf.cond(due, lambda: self._measure(update, after, old), lambda: None)
+            wait.assign(tf.where(due, float(self._interval), left) - 1.0)
+            tf.cond(due, lambda: self._measure(update, squares, tf.reshape(old, [size])), lambda: None)
 
         return finish
 
-    def _nothing(self, variable: Any) -> tf.Tensor:
-        # XLA wants the two branches to give the same shape.
-        entries = int(np.prod(variable.shape)) if self._compiled else 0
-        return tf.zeros(entries, variable.dtype)
-
-    def _measure(self, update: Update, after: list[Gradient], old: list[tf.Tensor]) -> None:
-        rows = []
-        for variable, before, clipped, start in zip(
-            update.variables, update.gradients, after, old, strict=True
-        ):
-            square = sum_of_squares(before)
-            start = tf.reshape(tf.cast(start, tf.float32), variable.shape)
-            change = tf.cast(tf.convert_to_tensor(variable), tf.float32) - start
-            own = square if clipped is before else sum_of_squares(clipped)
-            rows.append(tf.stack([square, own, sum_of_squares(start), sum_of_squares(change)]))
+    def _measure(self, update: Update, squares: tf.Tensor, old: tf.Tensor) -> None:
+        sizes = [math.prod(variable.shape) for variable in update.variables]
+        moved = tf.split(_joined(update.variables) - old, sizes)
+        weights = tf.split(old, sizes)
+        rows = tf.stack([update.squares, squares, sums_of_squares(weights), sums_of_squares(moved)], axis=1)
         places = [self._place(variable) for variable in update.variables]
-        of_layers = tf.math.unsorted_segment_sum(tf.stack(rows), places, len(self._layers) + 1)
+        of_layers = tf.math.unsorted_segment_sum(rows, places, len(self._layers) + 1)
         mine = tf.reshape(tf.range(self._squares.shape[0]) == update.index, [-1, 1, 1])
         self._squares.assign(tf.where(mine, of_layers, self._squares.value))
 
-        _, gradient, weight, moved = tf.unstack(tf.sqrt(tf.reduce_sum(of_layers, axis=0)))
-        ratios = [tf.math.divide_no_nan(moved, weight), tf.math.divide_no_nan(moved, gradient)]
+        _, gradient, weight, change = tf.unstack(tf.sqrt(tf.reduce_sum(of_layers, axis=0)))
+        ratios = [tf.math.divide_no_nan(change, weight), tf.math.divide_no_nan(change, gradient)]
         self._sums.assign_add(tf.stack([1.0, *ratios]))
 
     def _place(self, variable: Any) -> int:
         path = self._paths.get(id(variable))
         return len(self._layers) if path is None else self._layers.index(path)
+
+
+def _joined(variables: Sequence[Any]) -> tf.Tensor:
+    """Return all entries of the variables as one float32 vector."""
+    flat = [tf.reshape(tf.cast(tf.convert_to_tensor(v), tf.float32), [-1]) for v in variables]
+    return tf.concat(flat, axis=0)

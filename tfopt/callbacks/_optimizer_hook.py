@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.clipping.slices import Gradient, l2_norm, sum_duplicates
+from tfopt.clipping.slices import Gradient, sum_duplicates, sums_of_squares
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.optimizers import replicated_accumulation
 from tfopt.optimizers.base import Optimizer
@@ -38,7 +38,9 @@ class Update:
         index: its place among the optimizers of the model.
         variables: what is to be updated.
         gradients: of these, before all transforms.
+        squares: the sum of squares of each of them.
         norm: the norm of all of them; not finite where an entry is not.
+        finite: whether all gradients are finite.
         learning_rate: the rate of this update.
         figures: where transforms put what observers may want to show.
     """
@@ -47,14 +49,11 @@ class Update:
     index: int
     variables: Sequence
     gradients: list[Gradient]
+    squares: tf.Tensor
     norm: tf.Tensor
+    finite: tf.Tensor
     learning_rate: Any
     figures: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
-
-    @property
-    def finite(self) -> tf.Tensor:
-        """Whether all gradients are finite."""
-        return tf.math.is_finite(self.norm)
 
 
 Transform = Callable[[Update, list[Gradient]], list[Gradient]]
@@ -100,12 +99,16 @@ class UpdateHook:
         reduced = self.optimizer._all_reduce_sum_gradients(list(zip(gradients, targets, strict=True)))
         # Two replicas can hold slices of the same row, so this comes after the sum.
         before = after = [sum_duplicates(gradient) for gradient, _ in reduced]
+        squares = sums_of_squares(before)
+        norm = tf.sqrt(tf.reduce_sum(squares))
         update = Update(
             optimizer=self.optimizer,
             index=self.index,
             variables=variables,
             gradients=before,
-            norm=l2_norm(before),
+            squares=squares,
+            norm=norm,
+            finite=tf.math.is_finite(norm),
             learning_rate=learning_rate,
         )
         for transform in self.transforms:

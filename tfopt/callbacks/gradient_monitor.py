@@ -16,7 +16,7 @@ from tfopt import arguments
 from tfopt.callbacks import _optimizer_hook
 from tfopt.callbacks._layer_figures import LayerFigures
 from tfopt.callbacks._variables import replicated
-from tfopt.clipping.slices import Gradient, l2_norm, values
+from tfopt.clipping.slices import Gradient, sums_of_squares, values
 
 _FIGURES = ("updates", "norm", "clipped_norm", "clip_rate", "nonfinite")
 
@@ -137,20 +137,18 @@ class GradientMonitor(keras.callbacks.Callback):
         return self._measured
 
     def _observe(self, update: _optimizer_hook.Update, after: list[Gradient]) -> Callable[[], None]:
-        before, norm = update.gradients, update.norm
-        clipped = any(new is not old for new, old in zip(after, before, strict=True))
-        figures = [
-            1.0,
-            norm,
-            l2_norm(after) if clipped else norm,
-            _share_changed(before, after) if clipped else 0.0,
-        ]
+        before, squares, norm = update.gradients, update.squares, update.norm
+        share = tf.constant(0.0)
+        if any(new is not old for new, old in zip(after, before, strict=True)):
+            squares = sums_of_squares(after)
+            norm = tf.sqrt(tf.reduce_sum(squares))
+            share = _share_changed(before, after)
         # Not a product: 0 times NaN is NaN.
-        counted = tf.where(update.finite, tf.stack(figures), tf.zeros(len(figures)))
-        self._sums.assign_add(tf.concat([counted, [tf.cast(~update.finite, tf.float32)]], axis=0))
+        figures = tf.where(update.finite, [1.0, update.norm, norm, share, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0])
+        self._sums.assign_add(figures)
         if "clip_threshold" in update.figures:
             self._threshold.assign(update.figures["clip_threshold"])
-        return self._layer_figures.observe(update, after)
+        return self._layer_figures.observe(update, squares)
 
     def _write(self) -> None:
         step = int(keras.ops.convert_to_numpy(self._hooks[0].optimizer.iterations))
