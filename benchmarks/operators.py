@@ -2,18 +2,28 @@
 
 One operation a file, on a tensor of 56x56 pixels and 64 channels; the int8 file takes and returns int8. Both
 files take turns in one process. An operation that LiteRT's delegate (XNNPACK) does not take in int8 falls
-back to reference code and shows a ratio far above 1; where tfopt rewrites an operation for that reason, the
-row shows what it became.
+back to reference code and shows a ratio far above 1. Where tfopt writes other operators for that reason, the
+row shows what they became; rows below it the file as TensorFlow's converter writes it, and that with
+`float_where_faster`.
+
+`--costs` measures what `tfopt/export/operator_costs.py` holds: each form of these operators, for several
+sizes, fitted to so much a call, a row and an element.
 
     python benchmarks/operators.py [name ...]
+    python benchmarks/operators.py --costs
 """
 
 import argparse
+from unittest import mock
 
 import keras
 import numpy as np
+import scipy.optimize
 
 import tfopt
+from tfopt.export import compact, convert, delegate, flatbuffer
+from tfopt.export.operator_costs import AS_IT_IS
+from tfopt.export.replacement import Replacement
 
 L = keras.layers
 SHAPE = (56, 56, 64)
@@ -41,6 +51,8 @@ OPERATIONS = {
     "softmax": lambda x: L.Softmax()(x),
     "MaxPooling2D": lambda x: L.MaxPooling2D(2)(x),
     "AveragePooling2D": lambda x: L.AveragePooling2D(2)(x),
+    "AveragePooling2D same": lambda x: L.AveragePooling2D(3, 1, padding="same")(x),
+    "AveragePooling2D whole": lambda x: L.AveragePooling2D(56)(x),
     "GlobalAveragePooling2D": lambda x: L.GlobalAveragePooling2D()(x),
     "GlobalMaxPooling2D": lambda x: L.GlobalMaxPooling2D()(x),
     "UpSampling2D nearest": lambda x: L.UpSampling2D()(x),
@@ -51,34 +63,127 @@ OPERATIONS = {
 }
 
 
-def files(make):
-    """Return the float and the int8 file of an operation."""
+_slopes = keras.initializers.Constant(0.25)
+_IMAGES = ((56, 56, 64), (28, 28, 32), (14, 14, 128), (8, 8, 16), (4, 4, 4), (1024,))
+SIZES = {
+    "AVERAGE_POOL_2D": [
+        (shape, L.AveragePooling2D(pool, strides, padding))
+        for shape, pool, strides, padding in (
+            ((56, 56, 64), 2, 2, "valid"),
+            ((56, 56, 64), 3, 1, "same"),
+            ((28, 28, 128), 3, 1, "valid"),
+            ((17, 17, 256), 3, 1, "same"),
+            ((16, 16, 32), 3, 2, "same"),
+            ((17, 17, 256), 5, 3, "valid"),
+            ((8, 8, 16), 2, 2, "valid"),
+            ((8, 8, 512), 8, 8, "valid"),
+            ((14, 14, 64), 14, 14, "valid"),
+            ((4, 4, 16), 4, 4, "valid"),
+            ((14, 14, 64), 7, 7, "valid"),
+        )
+    ],
+    "PRELU": [
+        (shape, L.PReLU(_slopes, shared_axes=[1, 2][: len(shape) - 1] if shared else None))
+        for shape in _IMAGES
+        for shared in (True, False)
+    ],
+    "RELU": [(shape, L.ReLU()) for shape in _IMAGES],
+    "RELU6": [(shape, L.ReLU(6.0)) for shape in _IMAGES],
+    "HARD_SWISH": [(shape, L.Activation("hard_silu")) for shape in _IMAGES],
+    "SOFTMAX": [
+        (shape, L.Softmax())
+        for shape in ((56, 56, 64), (4, 64, 64), (4, 16, 16), (32, 32, 2), (8, 8, 4), (1000,), (10,))
+    ],
+}
+"""Operator -> shapes and layers that its costs are measured on."""
+
+
+def as_converted(model, *args):
+    """Return the file as the converter writes it."""
+    with mock.patch.object(convert, "for_delegate", lambda content, **_: content):
+        return tfopt.to_tflite(model, *args)
+
+
+def model_of(shape, make):
+    """Return a model of one operation, and samples."""
     keras.utils.set_random_seed(0)
-    inputs = keras.Input(SHAPE)
-    model = keras.Model(inputs, make(inputs))
-    quantized = tfopt.quantize_aware(model)
-    x = np.random.default_rng(0).normal(size=(4, *SHAPE)).astype("float32")
-    tfopt.quantization.calibrate(quantized, x)
-    return tfopt.to_tflite(model), tfopt.to_tflite(quantized)
+    inputs = keras.Input(shape)
+    x = np.random.default_rng(0).normal(size=(4, *shape)).astype("float32")
+    return keras.Model(inputs, make(inputs)), x
+
+
+def files(make):
+    """Return an operation's files: in float, in int8, and what that would be otherwise if it differs."""
+    model, x = model_of(SHAPE, make)
+    aware = tfopt.quantize_aware(model)
+    tfopt.quantization.calibrate(aware, x)
+    found = {"float": tfopt.to_tflite(model), "int8": tfopt.to_tflite(aware)}
+    others = {
+        "as converted": as_converted(aware),
+        "float where faster": tfopt.to_tflite(aware, float_where_faster=True),
+    }
+    return found | {name: file for name, file in others.items() if bytes(file) != bytes(found["int8"])}
+
+
+def forms(content, name):
+    """Return form -> the file with its operator `name` in that form, and how much work it is."""
+    found = {AS_IT_IS: content}
+    for form, make in delegate.FORMS[name].items():
+        model = flatbuffer.read(content)
+        graph = model.subgraphs[0]
+        (operator,) = (each for each in graph.operators if flatbuffer.operator_name(model, each) == name)
+        work = delegate.work_of(graph, operator, name)
+        made = Replacement(model, graph, operator)
+        if make(made):
+            made.apply()
+            found[form] = compact.write(model)
+    return found, work
+
+
+def print_costs(turns):
+    """Print the rows of the table of costs."""
+    for name, sizes in SIZES.items():
+        seen = {}
+        for shape, layer in sizes:
+            model, x = model_of(shape, layer)
+            variants, work = forms(bytes(as_converted(model, "int8", x)), name)
+            for form, latency in tfopt.measure.latency(variants, turns=turns).items():
+                micros = 1e6 * latency.median_seconds
+                counts = work.rows, work.elements, work.inputs
+                seen.setdefault(form, []).append((micros, (1.0, *(1e-3 * count for count in counts))))
+        for form, points in seen.items():
+            micros, terms = (np.array(each) for each in zip(*points, strict=True))
+            # Relative errors: a small operator's form is to be chosen as well as a large one's.
+            fitted, _ = scipy.optimize.nnls(terms / micros[:, None], np.ones(len(micros)))
+            print(f'    ("{name}", "{form}"): Cost({", ".join(f"{x:.2g}" for x in fitted)}),', flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="name", help="part of a row's name")
-    wanted = parser.parse_args().names
+    parser.add_argument("--costs", action="store_true", help="measure the table of operator costs instead")
+    parser.add_argument("--turns", type=int, default=50, help="how often each file has its turn")
+    given = parser.parse_args()
+    if given.costs:
+        print_costs(given.turns)
+        return
     print(f"{'operation':<26}{'float':>10}{'int8':>10}{'ratio':>8}  operators of the int8 file")
     for name, make in OPERATIONS.items():
-        if wanted and not any(part.lower() in name.lower() for part in wanted):
+        if given.names and not any(part.lower() in name.lower() for part in given.names):
             continue
-        floats, integers = files(make)
-        times = tfopt.measure.latency({"float": bytes(floats), "int8": bytes(integers)})
-        operators = ", ".join(
-            f"{operator.count} {operator.name}" if operator.count > 1 else operator.name
-            for operator in integers.summary().operators
+        variants = files(make)
+        times = tfopt.measure.latency(
+            {each: bytes(file) for each, file in variants.items()}, turns=given.turns
         )
-        micros = {each: 1e6 * times[each].median_seconds for each in times}
-        figures = f"{micros['float']:>7.0f} us{micros['int8']:>7.0f} us{times['int8'].ratio:>7.2f}x"
-        print(f"{name:<26}{figures}  {operators}", flush=True)
+        for each, file in list(variants.items())[1:]:
+            operators = ", ".join(
+                f"{operator.count} {operator.name}" if operator.count > 1 else operator.name
+                for operator in file.summary().operators
+            )
+            title = name if each == "int8" else f"  {each}"
+            micros = [1e6 * times[key].median_seconds for key in ("float", each)]
+            figures = f"{micros[0]:>7.0f} us{micros[1]:>7.0f} us{times[each].ratio:>7.2f}x"
+            print(f"{title:<26}{figures}  {operators}", flush=True)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,23 @@ def test_afterwards_a_fit_quantizes_from_its_first_step_on(scheduled):
     assert same(model, again)
 
 
+def test_a_fit_that_was_broken_off_leaves_nothing_behind():
+    class Break(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    model, again = quantized(), quantized()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, QuantizationSchedule(start_at=100), Break())
+    again.set_weights(model.get_weights())
+    for own, others in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        own.assign(others)
+    fit(model)
+    fit(again)
+    assert same(model, again)
+    assert not any(getattr(layer, "gate", None) for layer in model.layers)
+
+
 def test_trained_ranges_stop_at_their_step_though_momentum_moves_their_variables():
     record = Record()
     model = quantized(tfopt.quantization.Scheme(activation_range="lsq"), keras.optimizers.Adam(0.01))

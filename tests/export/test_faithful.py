@@ -36,6 +36,26 @@ def _layer_of_several_operators(x):
     return L.Conv2D(3, 1, name="head")(L.Activation("selu", name="selu")(L.Conv2D(6, 3, name="conv")(x)))
 
 
+def _alone(x):
+    """What no operator takes in, in tensors of every rank."""
+    x = L.ReLU(name="of_image")(L.MaxPooling2D(name="pool")(x))
+    x = L.Reshape((16, 4), name="sequence")(L.BatchNormalization(name="scale_of_image")(x))
+    x = L.ReLU(max_value=6, name="of_sequence")(L.Permute((2, 1), name="turn")(x))
+    x = L.GlobalMaxPooling1D(name="largest")(L.BatchNormalization(name="scale_of_sequence")(x))
+    x = L.ReLU(name="of_vector")(L.BatchNormalization(name="scale_of_vector")(x - 1.0))
+    return L.Dense(3, name="head")(x)
+
+
+def _finer_grid_than_the_join(x):
+    gate = L.Activation("sigmoid", name="gate")(L.Conv2D(4, 1, name="conv")(x))
+    return L.Conv2D(3, 1, name="head")(L.Concatenate(name="join")([gate, L.Conv2D(4, 1, name="side")(x)]))
+
+
+def _dead(x):
+    x = L.Conv2D(4, 1, activation="relu", name="conv")(x)
+    return L.Conv2D(3, 1, name="head")(L.ReLU(name="dead")(-5.0 * x))
+
+
 def _compared(body):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 4), name="image")
@@ -46,13 +66,37 @@ def _compared(body):
     return file, tfopt.debug_quantization(model, file, x)
 
 
-@pytest.mark.parametrize("body", [_biases, _float_layer, _equal_relus, _layer_of_several_operators])
+BODIES = {
+    _biases: "conv squeeze gate head",
+    _float_layer: "conv norm pool head",
+    _equal_relus: "conv bn one other first side join add second",
+    _layer_of_several_operators: "conv selu head",
+    _alone: "pool of_image scale_of_image of_sequence scale_of_sequence of_vector scale_of_vector head",
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
 def test_every_operator_is_within_one_step(body):
     _, report = _compared(body)
+    named = {path.split("/")[0] for each in report.layers for path in each.layer.split(" + ")}
+    assert named >= set(BODIES[body].split())
     assert report.share_within(1) == 1.0
     assert all(each.added_mean_lsb < 0.01 for each in report.layers if each.added_mean_lsb is not None)
     floats = [each.added_snr_db for each in report.layers if each.dtype == "float32"]
     assert min(floats, default=100.0) > 80
+
+
+def test_a_grid_finer_than_the_one_that_follows_is_its_own():
+    _, report = _compared(_finer_grid_than_the_join)
+    added = {each.operator: each.added_max_lsb for each in report.layers}
+    assert added["LOGISTIC"] == 0
+    assert max(added.values()) <= 1
+
+
+def test_a_layer_that_returns_nothing_but_zeros():
+    file, report = _compared(_dead)
+    assert report.share_within(1) == 1.0
+    assert file.predict(np.ones((1, 8, 8, 4), "float32")).shape == (1, 8, 8, 3)
 
 
 def test_a_bias_of_one_number_is_that_number_in_every_channel():

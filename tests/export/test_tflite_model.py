@@ -122,6 +122,22 @@ def test_a_file_that_is_none_is_named(files, tmp_path, damage, message):
     assert "broken.tflite" in str(caught.value)
 
 
+def test_an_operator_that_fails_is_named():
+    model = keras.Sequential([keras.Input((2,), dtype="int32"), keras.layers.Embedding(3, 2)])
+    file = tfopt.to_tflite(model)
+    beyond = np.array([[0, 99999999]])
+    with pytest.raises(InvalidArgumentError, match=r"LiteRT cannot run The content: .*GATHER"):
+        file.predict(beyond)
+    with pytest.raises(InvalidArgumentError, match=r"LiteRT cannot run the file: .*GATHER"):
+        tfopt.debug_quantization(model, file, beyond)
+    assert file.predict(np.array([[0, 2]])).shape == (1, 2, 2)
+
+
+def test_a_file_is_a_path_or_bytes():
+    with pytest.raises(InvalidArgumentError, match="its path or its content in bytes, got int"):
+        TFLiteModel(5)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InvalidArgumentError, match="There is no file"):
         TFLiteModel(tmp_path / "no.tflite")

@@ -200,6 +200,13 @@ class Subclassed(tf_keras.Model):
         (lambda: keras.Sequential(name="new"), InvalidArgumentError, "'new' is a Keras 3 model already"),
         (lambda: Subclassed(name="sub"), UnsupportedModel, r"'sub' is subclassed \(Subclassed\)"),
         (lambda: tf_keras.Sequential([layers.Dense(2)], name="bare"), InvalidArgumentError, "call.*build"),
+        (
+            lambda: tf_keras.Sequential(
+                [tf_keras.Input((None, 3), ragged=True, name="rows"), layers.LSTM(2)]
+            ),
+            UnsupportedModel,
+            "'rows' is ragged.*mask_zero",
+        ),
         (lambda: "no/such.h5", InvalidArgumentError, "no file or folder no/such.h5"),
         (lambda: __file__, InvalidArgumentError, "no Keras 2 model: expected .h5"),
     ],

@@ -74,13 +74,56 @@ def test_modules_other_than_kerass_are_not_imported(tmp_path):
         tfopt.from_legacy(path)
 
 
+def _of_several_forms():
+    """A model whose config holds what JSON has no form for, and functions that reach nothing."""
+    inputs = tf_keras.Input((6, 4))
+    x = layers.LeakyReLU(0.1)(inputs)[..., :3]
+    x = tf.clip_by_value(x, -1.0, 1.0) + tf.matmul(inputs, tf.ones((4, 3)))
+    return tf_keras.Model(inputs, layers.GRU(3, reset_after=False)(x), name="forms")
+
+
+def _as_keras_2_1(config):
+    """Return a config as that version wrote it: without settings that were not there yet."""
+    if isinstance(config, list):
+        return [_as_keras_2_1(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    config = {key: _as_keras_2_1(each) for key, each in config.items() if key != "reset_after"}
+    name = config.get("class_name")
+    if name == "LeakyReLU":
+        config["config"]["alpha"] = {"type": "ndarray", "value": config["config"]["alpha"]}
+    return config | {"class_name": "Model"} if name == "Functional" else config
+
+
+def test_files_of_old_versions(tmp_path):
+    old = _of_several_forms()
+    old.save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        file.attrs["model_config"] = json.dumps(_as_keras_2_1(config)).encode()
+        file.attrs["keras_version"] = "2.1.6-tf"
+    x = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
+    np.testing.assert_allclose(tfopt.from_legacy(tmp_path / "model.h5")(x), old(x), atol=1e-5)
+
+
+def test_the_lambda_of_a_loss_is_not_read(tmp_path):
+    old = tf_keras.Sequential([tf_keras.Input((3,)), layers.Dense(2)])
+    old.compile("adam", loss=lambda y, p: tf.reduce_mean(tf.abs(y - p)))
+    old.save(tmp_path / "model.keras")
+    x = np.ones((1, 3), "float32")
+    np.testing.assert_allclose(tfopt.from_legacy(tmp_path / "model.keras")(x), old(x), atol=1e-6)
+
+
 def test_files_that_are_not_of_keras_2_say_what_they_are(tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.save(tmp_path / "new.keras")
     model.save(tmp_path / "new.h5")
     model.export(tmp_path / "exported", verbose=False)
     tf_keras.Sequential([tf_keras.Input((3,)), layers.Dense(2)]).save_weights(tmp_path / "weights.h5")
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["keras_version"] = "1.2.2"
     for name, message in {
+        "old.h5": "written by Keras 1.2.2.*Keras 2.0 to 2.3",
         "new.keras": "written by Keras 3.*keras.models.load_model",
         "new.h5": "written by Keras 3.*keras.models.load_model",
         "exported": "exported, not saved.*TFSMLayer",

@@ -106,6 +106,10 @@ OPERATIONS = [
 """Functions of an image that Keras 3 has operations for."""
 
 TENSORFLOW_ONLY = [
+    lambda x: x[:, : tf.shape(x)[1] // 2, ..., :2],
+    lambda x: tf.image.resize(x[:, ::2], tf.shape(x)[1:3]),
+    lambda x: tf.nn.embedding_lookup(tf.ones((4, 3)), tf.cast(x[..., 0] > 0, "int64")),
+    lambda x: tf.clip_by_norm(x, 1.0),
     lambda x: tf.math.cumsum(x, 1, exclusive=True),
     lambda x: tf.image.per_image_standardization(x),
     lambda x: tf.image.resize(x, (16, 16), method="area"),

@@ -19,7 +19,7 @@ def _kernels(model):
 
 def _steps(model, bits, per_channel=True):
     return {
-        node.path: step for node, kernel, step in grids(model, bits, per_channel) if kernel.name == "kernel"
+        grid.node.path: grid.step for grid in grids(model, bits, per_channel) if grid.kernel.name == "kernel"
     }
 
 

@@ -61,11 +61,6 @@ def test_kernels_stay_and_biases_move(many_kinds, images):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    reason="between two Dense layers, the second with a bias that is not zero, the converter multiplies the "
-    "batch normalization into the second: its weights are then on another grid than was assumed",
-)
 def test_the_mean_of_what_a_file_of_few_bits_returns_is_the_models(many_kinds, images):
     expected = np.mean(many_kinds(images), axis=0)
     before, after = (

@@ -248,7 +248,7 @@ MODELS = {
 LAYER_NORMALIZATION = {"NEG", "SQUARED_DIFFERENCE", "MEAN", "ADD", "RSQRT", "MUL"}
 
 LEFT_IN_FLOAT = {
-    "quotient": {"POW"},
+    "quotient": {"POW", "MUL", "MINIMUM", "MAXIMUM"},
     "vit_with_positions": LAYER_NORMALIZATION,
     "vit_with_a_class_token": LAYER_NORMALIZATION,
     "long_sequence": {

@@ -78,6 +78,13 @@ def test_means_of_integers_are_rounded_away_from_the_integer_zero():
     np.testing.assert_allclose(got, [-1.0, -0.01, 0.0, 0.27, 0.29, 0.31, 1.01], atol=1e-5)
 
 
+def test_means_by_a_convolution_are_rounded_to_even_steps():
+    halves = np.array([-0.995, -0.985, -0.004, 0.005, 0.015, 0.026, 1.005], "float32")
+    nudged = fake_quantize.halves_to_even(tf.constant(halves), tf.constant(-1.0), tf.constant(1.55))
+    got = fake_quantize.activations(nudged, -1.0, 1.55).numpy()
+    np.testing.assert_allclose(got, [-1.0, -0.98, 0.0, 0.0, 0.02, 0.03, 1.0], atol=1e-5)
+
+
 def test_the_largest_weight_of_a_channel_has_a_gradient():
     kernel = tf.constant(np.random.default_rng(0).normal(size=(20, 50)).astype("float32"))
     for jit_compile in (False, True):

@@ -17,11 +17,6 @@ def _over(layer, shape=(5, 8)):
     return keras.Model(inputs, layer(inputs))
 
 
-def _masked(layer):
-    tokens = keras.Input((5,), dtype="int32")
-    return keras.Model(tokens, layer(L.Embedding(20, 8, mask_zero=True)(tokens)))
-
-
 class Positions(L.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -99,11 +94,8 @@ def test_a_layer_without_a_config_is_named():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: _masked(L.LSTM(4)), "'lstm.*reads a mask.*mask_zero"),
-        (lambda: _masked(lambda x: L.MultiHeadAttention(2, 4)(x, x)), "reads a mask"),
-        (lambda: _masked(lambda x: L.Attention()([x, x])), "reads a mask"),
-        (lambda: _masked(_over(L.LSTM(4))), "reads a mask"),
-        (lambda: _over(lambda x: L.Attention()([x, x], use_causal_mask=True)), "causal mask"),
+        (lambda: _over(L.Masking(-1.0)), "only 0 is in every grid"),
+        (lambda: _over(lambda x: L.GRU(3)(_over(L.Masking())(x))), "'gru.*comes out of a nested model"),
         (lambda: _over(L.GRU(4), (None, 8)), "no fixed length"),
         (lambda: _over(lambda x: L.MultiHeadAttention(2, 4)(x, x), (None, 8)), "fixed sizes"),
         (lambda: _over(L.ConvLSTM1D(3, 2, name="conv"), (4, 6, 2)), r"'conv' .*rules=\{'conv': None\}"),

@@ -80,7 +80,7 @@ def test_a_division_by_a_tensor_stays_in_float():
     inputs = keras.Input((4, 4, 2))
     a, b = keras.layers.Conv2D(2, 1)(inputs), keras.layers.Conv2D(2, 1)(inputs)
     (path,) = left_in_float(keras.Model(inputs, a / b))
-    assert path.endswith("/inverse")
+    assert "divide" in path
 
 
 def test_every_name_in_the_tables_is_an_operation_of_keras():

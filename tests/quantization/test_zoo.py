@@ -20,8 +20,8 @@ def _zoo(name):
     return module
 
 
-zoo, wide_zoo, composite_zoo = _zoo("zoo"), _zoo("wide_zoo"), _zoo("composite_zoo")
-EVERY = {**zoo.MODELS, **wide_zoo.MODELS, **composite_zoo.MODELS}
+zoo, wide_zoo, composite_zoo, user_zoo = map(_zoo, ("zoo", "wide_zoo", "composite_zoo", "user_zoo"))
+EVERY = {**zoo.MODELS, **wide_zoo.MODELS, **composite_zoo.MODELS, **user_zoo.MODELS}
 
 
 def _names(models, quick):
@@ -91,9 +91,20 @@ def test_the_file_of_layers_made_of_others_is_integer(name, tmp_path):
     assert difference.mean_lsb <= 0.5 or name in composite_zoo.MAX_LSB
 
 
-@pytest.mark.parametrize(
-    "name", _names(EVERY, EVERY.keys() - composite_zoo.MODELS.keys() | composite_zoo.QUICK)
-)
+@pytest.mark.parametrize("name", _names(user_zoo.MODELS, user_zoo.QUICK))
+def test_the_file_of_what_users_write_is_integer(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    summary, difference = _compare(user_zoo.MODELS[name](), tmp_path)
+    floats = {operator.operator for operator in summary.float_operators}
+    assert floats == user_zoo.LEFT_IN_FLOAT.get(name, set())
+    assert difference.max_lsb <= user_zoo.MAX_LSB.get(name, 2)
+    assert difference.mean_lsb <= 0.5
+
+
+SLOW = composite_zoo.MODELS.keys() - composite_zoo.QUICK | user_zoo.SLOW
+
+
+@pytest.mark.parametrize("name", _names(EVERY, EVERY.keys() - SLOW))
 def test_the_canonical_model_computes_the_same(name):
     keras.utils.set_random_seed(0)
     model = EVERY[name]()

@@ -136,6 +136,7 @@ def test_it_is_data():
         ({"min_agreement": 1.5}, "min_agreement in"),
         ({"max_lsb": -1}, "max_lsb of 0 or more"),
         ({"samples": 0}, "samples of 1 or more"),
+        ({"float_where_faster": 1}, "float_where_faster to be True or False"),
     ],
 )
 def test_misuse_is_said_at_once(arguments, message):

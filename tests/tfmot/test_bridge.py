@@ -19,6 +19,16 @@ def test_it_trains_and_is_reset_with_the_very_variables_of_the_module(cnn):
     assert kernel.numpy().all()
 
 
+def test_variables_have_the_paths_of_the_layers_that_rules_name(cnn, some_digits, logits_loss):
+    model = tfopt.prune(cnn(), 0.5, engine="tfmot")
+    paths = {variable.path.rpartition("/")[0] for variable in model.trainable_variables}
+    assert paths == {"conv1", "bn1", "conv2", "head"}
+    slower = tfopt.optimizers.LayerwiseLearningRate(keras.optimizers.SGD(), rules={"head": 0.5})
+    model.compile(slower, logits_loss)
+    clipping = tfopt.callbacks.GradientClipping("adaptive", rules={"head": None})
+    model.fit(*some_digits, verbose=0, callbacks=[clipping])
+
+
 def test_trainable_is_passed_on(cnn):
     source = cnn()
     source.get_layer("bn1").trainable = False

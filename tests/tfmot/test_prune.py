@@ -169,3 +169,6 @@ def test_a_layer_that_it_does_not_prune_is_named_with_the_engine_that_does():
     model = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.DepthwiseConv2D(3, name="dw")])
     with pytest.raises(UnsupportedOperation, match="never prunes DepthwiseConv2D"):
         tfopt.prune(model, rules={"dw": 0.5}, engine="tfmot")
+    model = keras.Sequential([keras.Input((4, 6)), keras.layers.PReLU(name="slope"), keras.layers.Dense(2)])
+    with pytest.raises(UnsupportedOperation, match=r"'slope' \(PReLU\).*No other engine of tfopt takes it"):
+        tfopt.prune(model, rules={"slope": 0.5}, engine="tfmot")

@@ -16,6 +16,8 @@ def layer_paths(model: keras.Model, prefix: str = "") -> dict[int, str]:
         path = prefix + layer.name
         if isinstance(layer, keras.Model):
             found = layer_paths(layer, path + "/")
+        elif getattr(layer, "tfopt_bridge", False):  # a whole model, whose variables know their layers
+            found = {id(each): each.path.rpartition("/")[0] for each in layer.trainable_variables}
         else:
             found = {id(variable): path for variable in layer.trainable_variables}
         # A layer that is shared keeps its first path.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import keras
 
 from tfopt import arguments
+from tfopt.callbacks._next_training import before_next_training
 from tfopt.callbacks._variables import replicated
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import is_quantized, layers
@@ -82,7 +84,8 @@ class QuantizationSchedule(keras.callbacks.Callback):
         }
         if self._step("start_at") > 0:
             gate = Gate(replicated(self.model, "quantizing", 0.0))
-            self._set_gate(gate)
+            _set_gate(self.model, gate)
+            before_next_training(self.model, partial(_set_gate, self.model, None))
             actions["start_at"] = gate.open
         self._agenda = _Agenda(
             (self._step(name), action) for name, action in actions.items() if getattr(self, name) is not None
@@ -112,7 +115,7 @@ class QuantizationSchedule(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Let a later `fit` quantize from its first step on."""
         self._agenda = _Agenda()
-        self._set_gate(None)
+        _set_gate(self.model, None)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -139,14 +142,15 @@ class QuantizationSchedule(keras.callbacks.Callback):
         if freeze_batch_norm(self.model):
             self.model.make_train_function(force=True)
 
-    def _set_gate(self, gate: Gate | None) -> None:
-        """Give all quantizers a gate, which a step that is traced already does not have, or take it away."""
-        quantizers = [layer for _, layer in layers(self.model) if getattr(layer, "tfopt_quantizer", False)]
-        if all(getattr(layer, "gate", None) is gate for layer in quantizers):
-            return
-        for layer in quantizers:
-            layer.gate = gate
-        self.model.make_train_function(force=True)
+
+def _set_gate(model: keras.Model, gate: Gate | None) -> None:
+    """Give all quantizers a gate, which a step that is traced already does not have, or take it away."""
+    quantizers: list[Any] = [layer for _, layer in layers(model) if getattr(layer, "tfopt_quantizer", False)]
+    if all(getattr(layer, "gate", None) is gate for layer in quantizers):
+        return
+    for layer in quantizers:
+        layer.gate = gate
+    model.make_train_function(force=True)
 
 
 class _Agenda:

@@ -14,8 +14,10 @@ from tfopt import graph
 from tfopt import rules as rules_
 from tfopt.data.representative import Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
+from tfopt.export.delegate import for_delegate
 from tfopt.export.flatbuffer import with_names
 from tfopt.export.freeze import Frozen, freeze, input_shapes, names
+from tfopt.export.integer_tables import with_integer_tables
 from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
 from tfopt.export.options import NEED_DATA, Options, WeightOptions
@@ -24,6 +26,7 @@ from tfopt.export.quantized_model import file_scheme, with_trained_grids
 from tfopt.export.schemes import EndType, Engine, SchemeName, end_type, scheme_of
 from tfopt.export.tflite_model import TFLiteModel
 from tfopt.export.uniform_biases import with_mended_biases
+from tfopt.export.wide_activations import with_wide_activations
 from tfopt.post_training import corrected
 
 _TF_OPERATION = re.compile(r"'tf\.(\w+)'")
@@ -43,6 +46,7 @@ def to_tflite(
     per_channel: bool = True,
     block_size: int | None = 32,
     corrections: Sequence[str] = (),
+    float_where_faster: bool = False,
 ) -> TFLiteModel:
     """Return `model` as a TFLite file.
 
@@ -85,6 +89,9 @@ def to_tflite(
             scale a channel.
         corrections: what is done to the weights before, any of `"cross_layer_equalization"`, `"adaround"` and
             `"bias_correction"`; see `tfopt.post_training`. The last two look at the representative data.
+        float_where_faster: whether int8 operators that LiteRT's delegate does not take may compute in float,
+            where that is faster than any integer form of them: a softmax over many values, PReLU, an
+            average pooling over windows that the border cuts. See "Written for the delegate" in the guide.
 
     Raises:
         InvalidArgumentError: an argument is out of its range, a rule matches nothing, or the scheme lacks
@@ -123,6 +130,7 @@ def to_tflite(
         engine=engine,
         weights=WeightOptions(algorithm=algorithm, per_channel=per_channel, block_size=block_size),
         corrections=corrections,
+        float_where_faster=float_where_faster,
     )
     ends = {
         "input_type": end_type("input_type", input_type, written),
@@ -138,11 +146,17 @@ def to_tflite(
         model = _corrected(model, options, settings, representative_dataset)
     frozen = freeze(model, batch_size, fake_quantization=integer)
     if options.writer == "converter":
-        wanted: dict[str, bool | str] = {**(scheme_of(written).converter or {}), **ends}
+        trained = quantized and integer  # 16 bits too are made from what the converter writes in 8
+        told = scheme_of("int8" if trained else written).converter
+        types = {end: "int8" if trained and kind == "int16" else kind for end, kind in ends.items()}
+        wanted: dict[str, bool | str] = {**(told or {}), **types}
         content = _converted(model, frozen, written, wanted, samples if integer and not quantized else None)
-        return TFLiteModel(with_trained_grids(model, content) if rounded else content)
-    content = _converted(model, frozen, "float32", {}, None)
-    return TFLiteModel(_quantized(model, content, options, settings, ends, samples))
+        content = with_trained_grids(model, content) if rounded else content
+        content = with_wide_activations(content, frozen.wide)
+    else:
+        content = _converted(model, frozen, "float32", {}, None)
+        content = _quantized(model, content, options, settings, ends, samples)
+    return TFLiteModel(for_delegate(content, float_where_faster=float_where_faster))
 
 
 def _reason(options: Options, integer: bool) -> str:
@@ -198,9 +212,10 @@ def _quantized(
         inputs = names(model)[0]
         by_name = [dict(zip(inputs, each, strict=True)) for each in zip(*samples, strict=True)]
     try:
-        return quantize_file(content, entries, samples=by_name)
+        result = quantize_file(content, entries, samples=by_name)
     except ConversionError as error:
         raise ConversionError(f"Cannot write {model.name!r} as {options.scheme} TFLite. {error}") from error
+    return with_integer_tables(result, settings, options.scheme, per_channel=options.weights.per_channel)
 
 
 def _converted(

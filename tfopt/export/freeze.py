@@ -20,6 +20,7 @@ from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
 from tfopt.export.float_means import keep_means_in_float
 from tfopt.export.tensor_names import TensorNames, layer_of
+from tfopt.export.wide_model import Wide, narrowed
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
 
 FAKE_QUANTIZATION = (
@@ -39,6 +40,7 @@ class Frozen:
         input_names, output_names: what the Keras model calls them.
         tensor_names: what the graph's nodes have to do with the model's layers.
         operations: kind of TensorFlow operation -> the layers that it stands in.
+        wide: what is to have 16 bits in the file, and has the steps of these in the graph's 8.
     """
 
     graph_def: bytes
@@ -48,6 +50,7 @@ class Frozen:
     output_names: tuple[str, ...]
     tensor_names: TensorNames
     operations: Mapping[str, tuple[str, ...]]
+    wide: Wide
 
 
 def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool = True) -> Frozen:
@@ -66,8 +69,10 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
     shapes = input_shapes(model, batch_size)
     input_names, output_names = names(model)
     lowered = graph.lower(model)
+    wide = Wide()
     if fake_quantization:
         require_finite(lowered)
+        wide = narrowed(lowered)
 
     def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
         return keras.tree.flatten(lowered(packed(lowered, tensors), training=False))
@@ -90,15 +95,17 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         output_names=output_names,
         tensor_names=tensor_names,
         operations=_operations(graph_def, tensor_names),
+        wide=wide,
     )
 
 
 def input_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], ...]:
-    """Return the shapes of the inputs of a file, with the batch size in front.
+    """Return the shapes of the inputs of a file, the batch size in front: the model's own, if it has one.
 
     Raises:
         UnsupportedModel: the model is subclassed.
-        InvalidArgumentError: an input has a dimension of unknown size, or `batch_size` is below 1.
+        InvalidArgumentError: an input has a dimension of unknown size, or `batch_size` is below 1 or not the
+            model's.
     """
     graph.require_functional(model)
     if not arguments.is_whole(batch_size) or batch_size < 1:
@@ -109,7 +116,13 @@ def input_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], 
                 f"The input {name!r} has the shape {tensor.shape}: only the batch may be None, for a TFLite "
                 "file has fixed shapes. Build the model with fixed sizes, such as keras.Input((224, 224, 3))."
             )
-    return tuple((batch_size, *tensor.shape[1:]) for tensor in model.inputs)
+    fixed = model.inputs[0].shape[0]
+    if fixed is not None and batch_size not in (1, fixed):
+        raise InvalidArgumentError(
+            f"batch_size={batch_size}, but {model.name!r} was built for batches of {fixed}: leave it out, or "
+            "build the model with keras.Input(shape)."
+        )
+    return tuple((fixed or batch_size, *tensor.shape[1:]) for tensor in model.inputs)
 
 
 def names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:

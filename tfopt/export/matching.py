@@ -19,6 +19,8 @@ from tfopt.export.tensor_names import LAYER_END
 from tfopt.export.tensors import FileTensor
 from tfopt.export.verify import snr_db
 from tfopt.graph import Step
+from tfopt.quantization.activation_quantizer import ActivationQuantizer
+from tfopt.quantization.fixed_quantizer import FixedQuantizer
 
 SAME_DB = 3.0
 """A tensor that a name may mean is taken for it if they are no further apart."""
@@ -55,11 +57,17 @@ class Matcher:
         for step in steps:
             self._by_path[tuple(_SCOPES.split(path_of(steps, step.number)))].append(step.number)
 
-    def _held(self, number: int, tensor: FileTensor) -> int:
-        """Return the step whose tensor a file holds: of integers, that of the quantizer behind."""
+    def _held(self, number: int, tensor: FileTensor, values: np.ndarray) -> int:
+        """Return the step whose tensor a file holds: of integers, that of the quantizer behind.
+
+        Unless they are on a finer grid: a sigmoid has 1/256, whatever the range is of what it is joined with.
+        """
         readers = self._readers[number]
         rounded = bool(readers) and all(is_quantizer(self._steps[reader]) for reader in readers)
-        return readers[0] if rounded and tensor.scale is not None else number
+        if not rounded or tensor.scale is None:
+            return number
+        before, behind = (self._closest([each], values)[1] for each in (number, readers[0]))
+        return number if before > behind + TIE_DB else readers[0]
 
     def match(
         self, tensors: Sequence[FileTensor], values: Mapping[int, np.ndarray], ends: Mapping[int, list[int]]
@@ -97,37 +105,39 @@ class Matcher:
             sources: the steps that its operator's inputs stand for.
             taken: steps that are matched already.
         """
-        reached, waiting = set[int](), list(sources)
+        reached, waiting, part = set[int](), list(sources), _part(values)
         for _ in range(_FUSED):
             readers = [reader for number in waiting for reader in self._readers[number]]
             # Beyond a tensor that is matched, before or behind its quantizer, this one cannot stand.
             waiting = [reader for reader in readers if not {reader, *self._quantizers(reader)} & taken]
-            reached |= {self._held(number, tensor) for number in waiting}
+            reached |= {self._held(number, tensor, part) for number in waiting}
         alike = sorted(reached)
         quantizers = [number for number in alike if is_quantizer(self._steps[number])]
-        number, _ = self._closest(quantizers if tensor.scale is not None else (), _part(values))
-        return self._closest(alike, _part(values))[0] if number is None else number
+        number, _ = self._closest(quantizers if tensor.scale is not None else (), part)
+        return self._closest(alike, part)[0] if number is None else number
 
     def _step_of(
         self, tensor: FileTensor, values: np.ndarray, end: Iterable[int] | None, is_result: bool
     ) -> tuple[int | None, float]:
         if end is not None:
-            candidates = [self._held(number, tensor) for number in end]
+            candidates = [self._held(number, tensor, values) for number in end]
             number, similarity = self._closest(candidates, values)
             return (candidates[0] if similarity < SAME_DB else number), similarity
         exact, others = self._named(tensor.name)
-        meant = [self._held(number, tensor) for number in self._with_followers((*exact, *others))]
+        meant = [self._held(number, tensor, values) for number in self._with_followers((*exact, *others))]
         number, similarity = self._closest(meant, values)
         if tensor.scale is None:  # what is not on a grid has passed no quantizer
             exact = [number for number in exact if not is_quantizer(self._steps[number])]
-        named, named_similarity = self._closest([self._held(number, tensor) for number in exact[-1:]], values)
+        held = [self._held(number, tensor, values) for number in exact[-1:]]
+        named, named_similarity = self._closest(held, values)
         sure = not others or LAYER_END in _END.sub("", tensor.name)
         close = similarity >= (SAME_DB if is_result else ALIKE_DB)
         if named is not None and named_similarity >= similarity - TIE_DB and (close or (sure and is_result)):
             return named, named_similarity
         if close:
             return number, similarity
-        number, similarity = self._closest([self._held(number, tensor) for number in self._values], values)
+        held = [self._held(number, tensor, values) for number in self._values]
+        number, similarity = self._closest(held, values)
         return (number, similarity) if similarity >= ALIKE_DB else (None, similarity)
 
     def _quantizers(self, number: int) -> list[int]:
@@ -178,8 +188,7 @@ class Matcher:
 
 def is_quantizer(step: Step) -> bool:
     """Return whether a step only puts a tensor on the integer grid."""
-    operation = step.operation
-    return getattr(operation, "tfopt_quantizer", False) and not getattr(operation, "tfopt_wrapper", False)
+    return isinstance(step.operation, (ActivationQuantizer, FixedQuantizer))
 
 
 def path_of(steps: Sequence[Step], number: int) -> str:

@@ -51,6 +51,7 @@ class Options:
         engine: who writes the file; `None` is for `writer` to choose.
         weights: how weights are brought onto their grid.
         corrections: names in `CORRECTIONS`.
+        float_where_faster: whether what the delegate does not take in int8 may compute in float.
 
     Raises:
         InvalidArgumentError: a value is unknown, or two do not go together.
@@ -61,8 +62,10 @@ class Options:
     engine: str | None = None
     weights: WeightOptions = field(default_factory=WeightOptions)
     corrections: Sequence[str] = ()
+    float_where_faster: bool = False
 
     def __post_init__(self) -> None:
+        arguments.flag("to_tflite", "float_where_faster", self.float_where_faster)
         for name in (self.scheme, *self.named_rules.values()):
             scheme_of(name)
         if isinstance(self.corrections, str):

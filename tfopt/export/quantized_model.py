@@ -32,13 +32,16 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
     """
     if scheme in WITHOUT_ROUNDING:
         return scheme, False
-    integer = any(
-        getattr(layer, "tfopt_quantizer", False) and not isinstance(layer, WeightQuantizer)
+    activations = [
+        layer
         for _, layer in graph.layers(model)
-    )
+        if getattr(layer, "tfopt_quantizer", False) and not isinstance(layer, WeightQuantizer)
+    ]
+    wide = {getattr(layer, "num_bits", None) for layer in activations} - {None} == {16}
+    written = ("int16x8" if wide else "int8") if activations else "float32"
     schemes = schemes_in(model)
     own = sorted(name for name, known in SCHEMES.items() if known in schemes.values())
-    if scheme is not None and scheme not in own and not (scheme == "int8" and integer and not own):
+    if scheme is not None and scheme not in own and not (scheme == written and not own):
         trained = f"for {', '.join(map(repr, own))}" if own else "for a scheme without a name"
         raise InvalidArgumentError(
             f"The model {model.name!r} was trained {trained}, and cannot be written as {scheme!r}: leave "
@@ -50,7 +53,7 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
             f"The weights of {floats[0]!r} were trained in float, which LiteRT cannot multiply with integer "
             "activations: train with weight_bits=8, or leave the rounding away with scheme='float32'."
         )
-    return ("int8" if integer else "float32"), True
+    return written, True
 
 
 def with_trained_grids(model: keras.Model, content: bytes) -> bytes:

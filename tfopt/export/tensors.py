@@ -121,7 +121,9 @@ class Trace:
                 )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise InvalidArgumentError(f"LiteRT cannot run the file: {error}.") from error
+            raise InvalidArgumentError(
+                f"LiteRT cannot run the file with kernels={kernels!r}: {error}"
+            ) from error
 
     @property
     def batch_size(self) -> int:
@@ -134,13 +136,19 @@ class Trace:
         Args:
             arrays: one an input, in the file's order, samples first; as many as fill whole batches.
             wanted: the tensors to keep.
+
+        Raises:
+            InvalidArgumentError: an operator of the file fails.
         """
         given = [quantize(array, spec) for array, spec in zip(arrays, self._specs, strict=True)]
         kept: dict[int, list[np.ndarray]] = {tensor.index: [] for tensor in wanted}
         for start in range(0, len(given[0]), self.batch_size):
             for spec, array in zip(self._specs, given, strict=True):
                 self._interpreter.set_tensor(spec.index, array[start : start + self.batch_size])
-            self._interpreter.invoke()
+            try:
+                self._interpreter.invoke()
+            except RuntimeError as error:
+                raise InvalidArgumentError(f"LiteRT cannot run the file: {error}") from error
             for tensor in wanted:
                 values = self._interpreter.get_tensor(tensor.index)
                 kept[tensor.index].append(dequantized(values.ravel(), tensor.scale, tensor.zero_point))

@@ -56,6 +56,10 @@ class TFLiteModel:
         if isinstance(content, str | os.PathLike):
             self._source = str(content)
             content = _read(Path(content))
+        elif not isinstance(content, bytes | bytearray | memoryview):
+            raise InvalidArgumentError(
+                f"A TFLite file is given as its path or its content in bytes, got {type(content).__name__}."
+            )
         self._content = bytes(content)
         model = flatbuffer.read(self._content, self._source)
         with flatbuffer.naming_damage(self._source):
@@ -96,7 +100,8 @@ class TFLiteModel:
             float32 of shape (samples, ...); a dict by name where there are several outputs.
 
         Raises:
-            InvalidArgumentError: an input is missing or has another shape.
+            InvalidArgumentError: an input is missing or has another shape, or LiteRT fails at its values,
+                such as a token beyond an embedding.
             DataError: a value that must be quantized is NaN or infinite.
         """
         outputs = {
@@ -191,7 +196,7 @@ class TFLiteModel:
             interpreter = Interpreter(model_content=self._content, num_threads=1)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise InvalidArgumentError(f"LiteRT cannot run {self._source}: {error}.") from error
+            raise InvalidArgumentError(f"LiteRT cannot run {self._source}: {error}") from error
         return interpreter
 
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
@@ -218,7 +223,10 @@ class TFLiteModel:
             rows = np.minimum(np.arange(start, start + batch), samples - 1)
             for spec, array in zip(self.inputs, arrays, strict=True):
                 interpreter.set_tensor(spec.index, array[rows])
-            interpreter.invoke()
+            try:
+                interpreter.invoke()
+            except RuntimeError as error:
+                raise InvalidArgumentError(f"LiteRT cannot run {self._source}: {error}") from error
             for spec, kept in zip(self.outputs, batches, strict=True):
                 kept.append(interpreter.get_tensor(spec.index))
         return [np.concatenate(kept)[:samples] for kept in batches]

@@ -40,10 +40,13 @@ def try_out(content: bytes, source: str) -> None:
 
 _CHILD = """
 import sys
+import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 try:
     interpreter = Interpreter(model_content=sys.stdin.buffer.read(), num_threads=1)
     interpreter.allocate_tensors()
+    for entry in interpreter.get_input_details():  # what the memory holds may be no token
+        interpreter.set_tensor(entry["index"], np.zeros(entry["shape"], entry["dtype"]))
     interpreter.invoke()
 except (ValueError, RuntimeError) as error:
     sys.exit(" ".join(str(error).split()))

@@ -9,10 +9,13 @@ from tfopt.graph.rebuild import Copier, copy, replay
 from tfopt.graph.trace import as_functional
 from tfopt.graph.walk import (
     Node,
+    calls,
     inner_layers,
     layers,
+    mask_of,
     nodes,
     output_producers,
+    producer,
     require_functional,
     unwrapped,
 )
@@ -27,6 +30,7 @@ __all__ = [
     "Step",
     "as_array",
     "as_functional",
+    "calls",
     "copy",
     "evaluate",
     "fuse_batch_norm",
@@ -36,9 +40,11 @@ __all__ = [
     "is_quantized",
     "layers",
     "lower",
+    "mask_of",
     "nodes",
     "open_call",
     "output_producers",
+    "producer",
     "replay",
     "require_functional",
     "unwrapped",

@@ -38,9 +38,35 @@ def structure(model: keras.Model) -> tuple[Any, Any]:
     return inner.input, inner.output
 
 
-def has_mask(tensor: keras.KerasTensor) -> bool:
-    """Return whether layers that read `tensor` get a mask with it, unseen in the graph."""
-    return getattr(tensor, "_keras_mask", None) is not None
+def call_of(
+    tensor: keras.KerasTensor,
+) -> tuple[keras.Operation, tuple, dict, list[keras.KerasTensor]] | None:
+    """Return (operation, args, kwargs, outputs) of the call that made `tensor`; None for an input."""
+    history = tensor._keras_history
+    node = history.operation._inbound_nodes[history.node_index]
+    if node.is_input:
+        return None
+    return node.operation, node.arguments.args, node.arguments.kwargs, node.outputs
+
+
+def mask_of(tensor: keras.KerasTensor) -> keras.KerasTensor | None:
+    """Return the mask that layers which read `tensor` get with it, unseen in the graph."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def set_mask(tensor: keras.KerasTensor, mask: keras.KerasTensor) -> None:
+    """Let layers that read `tensor` get `mask` with it."""
+    tensor._keras_mask = mask
+
+
+def code_of(layer: keras.layers.Lambda) -> dict[str, Any]:
+    """Return the arguments of a Lambda whose values in its config lack what the code reads around it."""
+    return {
+        "function": layer.function,
+        "output_shape": layer._output_shape,
+        "mask": layer.mask,
+        "arguments": layer.arguments,
+    }
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:

@@ -22,8 +22,6 @@ class Parts:
     def __init__(self) -> None:
         self._made: dict[str, tuple[keras.Layer, Iterable[Any]]] = {}
         self.names: Counter[str] = Counter()
-        self.masked = False
-        """Whether a tensor of the present call carries a mask, which Keras hands on unseen."""
 
     def __call__(
         self,
@@ -73,28 +71,41 @@ class Opener:
         self._renamed: list[tuple[keras.Layer, str]] = []
 
     def __call__(
-        self, node: Node, args: tuple, kwargs: dict[str, Any]
+        self, node: Node, args: tuple, kwargs: dict[str, Any], new: Callable[[Any], Any]
     ) -> tuple[keras.Model, list[keras.KerasTensor]] | None:
         """Return the model and what to call it with, or None where the layer stays closed.
 
         Args:
             node: the call.
             args, kwargs: what it is called with, in the new model.
+            new: returns the tensor of the new model in the place of one of the old.
         """
-        opening = self._find(node.operation)
+        # A nested model does not show what becomes of a mask until it is called on a tensor that has one.
+        nested = _keras.functional(node.operation) is not None
+        opening = open_call if nested else self._find(node.operation)
         tensors = {id(tensor): tensor for tensor in tensors_in((args, kwargs))}
         if opening is None or not tensors:
             return None
+        masks: dict[int, int] = {}
+        for old in node.inputs:
+            if (old_mask := _keras.mask_of(old)) is not None:
+                mask = new(old_mask)
+                tensors[id(mask)] = mask
+                masks[id(new(old))] = id(mask)
         inputs = {
             key: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for key, tensor in tensors.items()
         }
+
+        for key, mask_key in masks.items():
+            _keras.set_mask(inputs[key], inputs[mask_key])
 
         def own(value: Any) -> Any:
             return inputs.get(id(value), value)
 
         own_args, own_kwargs = keras.tree.map_structure(own, (args, kwargs))
+        if opening is not open_call:  # Keras notes it for every layer in a layer; a model tells it anew
+            own_kwargs.pop("training", None)
         parts = self._parts.setdefault(id(node.operation), Parts())
-        parts.masked = any(_keras.has_mask(tensor) for tensor in node.inputs)
         self._make_names_distinct(node.operation)
         outputs = opening(parts, node.operation, *own_args, **own_kwargs)
         if outputs is None:

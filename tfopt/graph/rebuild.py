@@ -63,18 +63,27 @@ def _replay(
     new: dict[int, Any] = {id(old): tensor for old, tensor in zip(old_inputs, inputs, strict=True)}
 
     def fill(value: Any) -> Any:
-        return new[id(value)] if isinstance(value, keras.KerasTensor) else value
+        if not isinstance(value, keras.KerasTensor):
+            return value
+        if id(value) not in new:  # a mask that no layer of this graph reads
+            run(_keras.call_of(value))
+        return new[id(value)]
 
-    for call in _keras.calls(model):
+    def run(call: Any) -> None:
         node = as_node(prefix, *call)
         args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
-        if _keras.functional(node.operation) is not None:
+        masked = opener is not None and any(_keras.mask_of(tensor) is not None for tensor in node.inputs)
+        if _keras.functional(node.operation) is not None and not masked:
             results = _replay(node.operation, list(tensors_in(args)), emit, node.path + "/", opener)
-        elif opened := opener and opener(node, args, kwargs):
+        elif opened := opener and opener(node, args, kwargs, fill):
             results = _replay(*opened, emit, node.path + "/", opener)
         else:
             results = keras.tree.flatten(emit(node, args, kwargs))
         new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
+
+    for call in _keras.calls(model):
+        if any(id(output) not in new for output in call[-1]):
+            run(call)
     return [new[id(x)] for x in old_outputs]
 
 
@@ -107,7 +116,10 @@ class Copier:
         if id(operation) not in self._copies:
             try:
                 config = self._change(dict(operation.get_config())) | {"name": self.name(node)}
-                copied = type(operation).from_config(config)
+                if isinstance(operation, keras.layers.Lambda):
+                    copied = type(operation)(**(config | _keras.code_of(operation)))
+                else:
+                    copied = type(operation).from_config(config)
             except (TypeError, ValueError, NotImplementedError) as error:
                 raise UnsupportedModel(
                     f"Keras cannot copy {node.path!r} ({type(operation).__name__}) from its config. Give the "

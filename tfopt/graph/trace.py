@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -73,9 +74,10 @@ def _called(model: keras.Model, shapes: Any) -> tuple[Any, Any]:
             for index, (name, shape) in enumerate(named)
         ]
         inputs = _like(shapes, flat)
-        return traced(model, lambda: model.call(inputs), flat[0]), inputs
+        return traced(model, lambda: model.call(inputs, **training), flat[0]), inputs
 
     named = list(_named(shapes))
+    training = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
     outputs, inputs = run({})
     readers: dict[int, list[keras.Operation]] = {}
     for operation, args, kwargs, _ in _keras.calls(keras.Model(inputs, outputs)):

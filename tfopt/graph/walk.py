@@ -29,6 +29,11 @@ class Node:
     inputs: tuple[keras.KerasTensor, ...]
     outputs: tuple[keras.KerasTensor, ...]
 
+    @property
+    def nested(self) -> keras.Model | None:
+        """The functional model that was called, None where the operation is none."""
+        return self.operation if _keras.functional(self.operation) is not None else None
+
 
 def require_functional(model: keras.Model, *, nested: bool = True) -> None:
     """Raise unless `model` is a built Sequential or functional model, with such models nested or not.
@@ -70,6 +75,11 @@ def nodes(model: keras.Model) -> list[Node]:
     return list(_nodes(model, ""))
 
 
+def calls(model: keras.Model) -> list[Node]:
+    """Return every call in an order that runs, nested models as calls of their own."""
+    return [as_node("", *call) for call in _keras.calls(model)]
+
+
 def output_producers(model: keras.Model) -> list[str]:
     """Return the name of the layer that makes each output of `model`, `""` where it is an input."""
     names = {id(x): operation.name for operation, *_, outputs in _keras.calls(model) for x in outputs}
@@ -90,6 +100,17 @@ def as_node(
 ) -> Node:
     """Return one of Keras's calls as a node; `prefix` is the path of the model that it stands in."""
     return Node(prefix + operation.name, operation, args, kwargs, tensors_in((args, kwargs)), tuple(outputs))
+
+
+def producer(tensor: keras.KerasTensor) -> Node | None:
+    """Return the call that made `tensor`, None for an input."""
+    call = _keras.call_of(tensor)
+    return None if call is None else as_node("", *call)
+
+
+def mask_of(tensor: keras.KerasTensor) -> keras.KerasTensor | None:
+    """Return the mask that layers which read `tensor` get with it, unseen in the graph; None without one."""
+    return _keras.mask_of(tensor)
 
 
 def tensors_in(arguments: Any) -> tuple[keras.KerasTensor, ...]:

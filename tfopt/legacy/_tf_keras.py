@@ -49,6 +49,13 @@ def is_tensor(value: Any) -> bool:
     return hasattr(value, "_keras_history")
 
 
+def is_ragged(tensor: Any) -> bool:
+    """Return whether a symbolic tensor has rows of different lengths."""
+    import tensorflow as tf
+
+    return isinstance(tensor.type_spec, tf.RaggedTensorSpec)
+
+
 def built_shape(model: Any) -> Any | None:
     """Return the input shape of a Sequential model that was built without being told its input."""
     return model._build_input_shape

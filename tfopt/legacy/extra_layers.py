@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfopt.errors import InvalidArgumentError
 from tfopt.legacy.allowed import is_allowed
 from tfopt.legacy.locally_connected import LocallyConnected1D, LocallyConnected2D
+from tfopt.legacy.template import from_template
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -42,8 +43,8 @@ class TensorFlowFunction(keras.layers.Layer):
 
     Args:
         symbol: its name without `tf.`, such as `"math.betainc"`.
-        template: a list of the positional arguments and a dict of the others, with `{"__input__": n}` in the
-            place of the n-th input.
+        template: a list of the positional arguments and a dict of the others, as `to_template` has them, with
+            `{"__input__": n}` in the place of the n-th input.
 
     Raises:
         InvalidArgumentError: the function reaches out of the model, as `"io.write_file"` does.
@@ -61,20 +62,10 @@ class TensorFlowFunction(keras.layers.Layer):
 
     def call(self, inputs: list[Any]) -> Any:
         """Return what the function makes of the inputs."""
-
-        def fill(value: Any) -> Any:
-            if isinstance(value, dict):
-                return (
-                    inputs[value["__input__"]]
-                    if "__input__" in value
-                    else {k: fill(v) for k, v in value.items()}
-                )
-            return [fill(each) for each in value] if isinstance(value, (list, tuple)) else value
-
         function: Any = tf
         for name in self.symbol.split("."):
             function = getattr(function, name)
-        args, kwargs = fill(self.template)
+        args, kwargs = from_template(self.template, inputs)
         return function(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def from_legacy(
     The result is not compiled: an optimizer of Keras 2 has no counterpart with the same state.
 
     Args:
-        path_or_model: an `.h5` or `.keras` file or a SavedModel folder that Keras 1 or 2 wrote, or a
+        path_or_model: an `.h5` or `.keras` file or a SavedModel folder that Keras 2 wrote, or a
             `tf_keras.Model`.
         custom_objects: Keras 3 classes and functions by the names that the model has for them.
         safe_mode: whether to refuse files that hold Python code, such as a `Lambda` layer of a lambda. Such
@@ -198,6 +198,11 @@ def _name(model: Any) -> str:
 
 
 def _input(tensor: Any) -> keras.KerasTensor:
+    if _tf_keras.is_ragged(tensor):
+        raise UnsupportedModel(
+            f"The input {tensor.name!r} is ragged, which Keras 3 does not train with. Make the model anew "
+            "with a padded, dense input and a Masking layer or mask_zero=True behind it, and set its weights."
+        )
     return keras.Input(
         batch_shape=tuple(tensor.shape),
         dtype=tensor.dtype.name,

@@ -129,6 +129,11 @@ def _function(layer: Any, key: str, custom_objects: Mapping[str, Any]) -> Any:
     """Return what Keras 3 calls an activation function."""
     import tf_keras
 
+    if not hasattr(layer, key):  # read from a SavedModel without the function
+        raise UnsupportedOperation(
+            f"The {key} of the layer {layer.name!r} is {layer.get_config()[key]!r}, which neither Keras "
+            "knows. Pass a function written for Keras 3 under that name: custom_objects={name: function}."
+        )
     function = getattr(layer, key)
     if isinstance(function, tf_keras.layers.Layer):
         return counterpart(function, {}, custom_objects)

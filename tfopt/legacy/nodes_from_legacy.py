@@ -18,6 +18,7 @@ from keras import ops
 from tfopt.errors import UnsupportedOperation
 from tfopt.legacy.allowed import is_allowed
 from tfopt.legacy.extra_layers import TensorFlowFunction
+from tfopt.legacy.template import to_template
 
 _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "Abs": ops.abs,
@@ -77,9 +78,9 @@ def call(layer: Any, args: tuple) -> Any:
 
 
 def _by_tensorflow(layer: Any, inputs: list[Any]) -> Any:
-    node, tensors = layer.node_def, [x for x in inputs if isinstance(x, keras.KerasTensor)]
-    numbers = {id(tensor): {"__input__": number} for number, tensor in enumerate(tensors)}
-    plain = [numbers.get(id(x), x.tolist() if isinstance(x, np.ndarray) else x) for x in inputs]
+    node = layer.node_def
+    tensors: list[Any] = []
+    plain = [to_template(value, tensors) for value in inputs]
     parameters = [
         name for name in inspect.signature(getattr(tf.raw_ops, node.op)).parameters if name != "name"
     ]

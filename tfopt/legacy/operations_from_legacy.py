@@ -10,11 +10,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from tfopt.errors import UnsupportedOperation
 from tfopt.legacy.allowed import is_allowed
 from tfopt.legacy.extra_layers import TensorFlowFunction
+from tfopt.legacy.template import to_template
 
 _BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "__operators__.add": ops.add,
@@ -105,6 +107,7 @@ def _squeeze(input: Any, axis: Any = None) -> Any:
 def _matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, **rest: Any) -> Any:
     _refuse(rest, adjoint_a=False, adjoint_b=False, a_is_sparse=False, b_is_sparse=False, output_type=None)
     _refuse(rest, grad_a=False, grad_b=False)
+    a, b = _alike(a, b)
     a, b = (ops.swapaxes(x, -1, -2) if flip else x for x, flip in ((a, transpose_a), (b, transpose_b)))
     return ops.matmul(a, b)
 
@@ -288,7 +291,7 @@ def call(layer: Any, args: tuple, kwargs: Mapping[str, Any], outputs: Any) -> An
         found = _by_operations(symbol, arguments, outputs)
     except (AttributeError, NotImplementedError, TypeError, ValueError):
         found = None  # what Keras refuses TensorFlow may take
-    if found is not None and _shapes(found) == _shapes(outputs):
+    if found is not None and _fits(found, outputs):
         return found
     return _by_tensorflow(layer, args, kwargs)
 
@@ -318,22 +321,32 @@ def _by_tensorflow(layer: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
             "Put what it does into a layer of your own, with keras.ops, and make the model anew."
         )
     tensors: list[Any] = []
-
-    def template(value: Any) -> Any:
-        if isinstance(value, keras.KerasTensor):
-            tensors.append(value)
-            return {"__input__": len(tensors) - 1}
-        if isinstance(value, dict):
-            return {key: template(each) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [template(each) for each in value]
-        value = _plain(value)
-        if isinstance(value, np.ndarray):
-            return value.tolist()
-        return getattr(value, "name", value)
-
-    arguments = [template(list(args)), template({k: v for k, v in kwargs.items() if k != "name"})]
+    if layer.symbol in _INDEXING:
+        args, kwargs = (
+            tuple(map(_with_slices, args)),
+            {key: _with_slices(each) for key, each in kwargs.items()},
+        )
+    named = {key: value for key, value in kwargs.items() if key != "name"}
+    # Files have types by name, which not every function takes.
+    named |= {key: tf.as_dtype(named[key]) for key in _TYPES if isinstance(named.get(key), str)}
+    arguments = [to_template(list(args), tensors), to_template(named, tensors)]
     return TensorFlowFunction(layer.symbol, arguments, name=layer.name.replace("/", "."))(tensors)
+
+
+_TYPES = ("dtype", "out_type", "output_type")
+"""Arguments that are types of tensors."""
+
+_INDEXING = ("__operators__.getitem", "boolean_mask")
+"""Functions whose slices tf_keras keeps as dicts."""
+
+
+def _with_slices(value: Any) -> Any:
+    """Return indices with slices in the place of dicts."""
+    if isinstance(value, dict) and value.keys() == {"start", "stop", "step"}:
+        return slice(value["start"], value["stop"], value["step"])
+    if isinstance(value, dict):
+        return {key: _with_slices(each) for key, each in value.items()}
+    return [_with_slices(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _plain(value: Any) -> Any:
@@ -372,8 +385,14 @@ def _dtype(dtype: Any) -> str:
     return dtype if isinstance(dtype, str) else dtype.name
 
 
-def _shapes(outputs: Any) -> list[tuple]:
-    return [tuple(tensor.shape) for tensor in keras.tree.flatten(outputs)]
+def _fits(found: Any, outputs: Any) -> bool:
+    """Return whether tensors have the shapes of those of tf_keras, as far as it knows them."""
+    got, expected = ([tuple(x.shape) for x in keras.tree.flatten(each)] for each in (found, outputs))
+    return [len(shape) for shape in got] == [len(shape) for shape in expected] and all(
+        size in (None, other)
+        for shape, other_shape in zip(expected, got, strict=True)
+        for size, other in zip(shape, other_shape, strict=True)
+    )
 
 
 def _refuse(given: Mapping[str, Any], **neutral: Any) -> None:

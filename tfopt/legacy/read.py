@@ -41,7 +41,7 @@ def read(path: str, custom_objects: Mapping[str, Any], safe_mode: bool) -> Any:
         config = _readable(configs[0], custom_objects)
         if zipfile.is_zipfile(path):
             return _load_archive(path, config, known)
-        model = tf_keras.models.model_from_config(_functions_by_name(config), custom_objects=known)
+        model = tf_keras.models.model_from_config(_decoded(config), custom_objects=known)
         model.load_weights(path)
         return model
     except Exception as error:
@@ -63,15 +63,40 @@ def _readable(config: Any, custom_objects: Mapping[str, Any]) -> Any:
     return config | {"registered_name": name} if named_lambda or name in custom_objects else config
 
 
-def _functions_by_name(config: Any) -> Any:
-    """Return a model's config with functions as names: some versions write to .h5 what none can read."""
+def _decoded(config: Any) -> Any:
+    """Return a model's config out of an .h5 file with what JSON has no form for, and functions as names.
+
+    Some versions write functions so that none can read them.
+    """
     if isinstance(config, list):
-        return [_functions_by_name(each) for each in config]
+        return [_decoded(each) for each in config]
     if not isinstance(config, dict):
         return config
+    config = {key: _decoded(each) for key, each in config.items()}
     if config.get("class_name") == "function" and isinstance(config.get("config"), str):
         return config["config"]
-    return {key: _functions_by_name(each) for key, each in config.items()}
+    if config.get("type") == "ndarray" and "value" in config:
+        return config["value"]
+    kind = config.get("class_name", "")
+    if kind in _FORMS:
+        return _FORMS[kind](config)
+    if kind in _OLD_DEFAULTS and isinstance(config.get("config"), dict):
+        return config | {"config": _OLD_DEFAULTS[kind] | config["config"]}
+    return config
+
+
+_FORMS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+    "__ellipsis__": lambda config: Ellipsis,  # noqa: ARG005
+    "__tuple__": lambda config: tuple(config["items"]),
+    "TensorShape": lambda config: config["items"],
+}
+"""What `class_name` says -> how tf_keras writes what JSON has no form for."""
+
+_OLD_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "GRU": {"reset_after": False},
+    "GRUCell": {"reset_after": False},
+}
+"""Class -> settings that versions which did not know them had, where tf_keras's default is another."""
 
 
 def _load_archive(path: str, config: Any, known: Mapping[str, Any]) -> Any:
@@ -121,7 +146,9 @@ def _of_archive(path: Path) -> Iterator[Any]:
             raise InvalidArgumentError(f"{path} is a zip file without a Keras model in it.")
         if "metadata.json" in archive.namelist():
             _require_keras_2(path, json.loads(archive.read("metadata.json")).get("keras_version", "2"))
-        yield json.loads(archive.read("config.json"))
+        config = json.loads(archive.read("config.json"))
+        config.pop("compile_config", None)  # is not read, so the lambda of a loss does no harm
+        yield config
 
 
 def _of_saved_model(path: Path) -> Iterator[Any]:
@@ -147,6 +174,11 @@ def _of_saved_model(path: Path) -> Iterator[Any]:
 
 
 def _require_keras_2(path: Path, version: str) -> None:
+    if version.startswith("1."):
+        raise InvalidArgumentError(
+            f"{path} was written by Keras {version}, whose settings have other names. Load it with Keras 2.0 "
+            "to 2.3, which translate them, save it again and pass that file."
+        )
     if version.startswith("3"):
         raise InvalidArgumentError(
             f"{path} was written by Keras {version}. Load it with keras.models.load_model."

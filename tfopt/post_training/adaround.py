@@ -74,9 +74,7 @@ def adaround(
     of. Layer by layer, in the order in which they run, each weight is moved to one of its two neighbours on
     the grid: those that bring the layer's outputs on `data`, with the layers before it rounded, closest to
     the float model's. A channel for which none better is found is rounded to the nearest. The weights of the
-    result stand on the grid that `to_tflite` finds, so that they reach the file as they are. Not those of a
-    Dense layer with a bias right behind a batch normalization: the converter multiplies that into the kernel,
-    and rounds it anew.
+    result stand on the grid that `to_tflite` finds, so that they reach the file as they are.
 
     Rounded are Dense, Conv1D, Conv2D, DepthwiseConv1D and DepthwiseConv2D that the model calls once;
     others stay in float.
@@ -103,17 +101,17 @@ def adaround(
     arrays = samples_of(model, data)
     once = called_once(graph.nodes(exact))
     steps = {
-        (node.path, kernel.name): (kernel, step)
-        for node, kernel, step in grids(exact, bits, per_channel)
-        if id(node.operation) in once and type(node.operation).__name__ in MATRIX_LAYERS
+        (grid.node.path, grid.kernel.name): (grid.kernel, grid.step)
+        for grid in grids(exact, bits, per_channel)
+        if id(grid.node.operation) in once and type(grid.node.operation).__name__ in MATRIX_LAYERS
     }
     round_kernels(rounded, bits, per_channel)
     for call in side_by_side(exact, rounded, arrays):
         if (call.path, "kernel") in steps:
             kernel, step = steps[call.path, "kernel"]
             weights = _rounded(call, kernel, step, iterations)
-            for copy in (rounded, result):
-                copy.get_layer(call.path).kernel.assign(weights)
+            result.get_layer(call.path).kernel.assign(weights)
+            rounded.get_layer(call.path).set_weights(result.get_layer(call.path).get_weights())
     return with_weights_of(model, result)
 
 

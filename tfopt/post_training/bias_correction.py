@@ -26,8 +26,7 @@ def bias_correction(
     what follows was trained for the old mean. Layer by layer, in the order in which they run, the mean of
     each output channel is measured in the float model and in the one with rounded weights, and the difference
     taken from the bias: that of the layer, or of the batch normalization behind a layer without one. Kernels
-    stay as they are: `to_tflite` rounds them as was assumed here, but for a Dense layer with a bias right
-    behind a batch normalization, which the converter multiplies into its kernel.
+    stay as they are: `to_tflite` rounds them as was assumed here.
 
     Args:
         model: a built Sequential or functional model in float.
@@ -46,13 +45,17 @@ def bias_correction(
     """
     exact, rounded, result = flat_copy(model), flat_copy(model), flat_copy(model)
     arrays = samples_of(model, data)
-    round_kernels(rounded, bits, per_channel)
+    taken = round_kernels(rounded, bits, per_channel, biases_move=True)
     holders = _bias_holders(rounded)
     for call in side_by_side(exact, rounded, arrays):
         layer = call.rounded_node.operation
         if id(layer) in holders:
-            _shift(layer, -_mean_difference(call))
-            _copy_bias(layer, result.get_layer(layer.name))
+            shift = -_mean_difference(call)
+            for copy in (layer, result.get_layer(layer.name)):
+                _shift(copy, shift)
+            if id(layer) in taken:
+                dense, lost = taken[id(layer)]
+                dense.bias.assign_add(shift @ lost)
     return with_weights_of(model, result)
 
 
@@ -104,8 +107,3 @@ def _shift(layer: Any, shift: np.ndarray) -> None:
         layer.beta.assign_add(shift)
     else:
         layer.moving_mean.assign_sub(shift / norm_factors(layer))
-
-
-def _copy_bias(source: Any, target: Any) -> None:
-    name = "bias" if kernels_of(source) else "beta" if source.center else "moving_mean"
-    getattr(target, name).assign(getattr(source, name))

@@ -135,3 +135,9 @@ def norm_factors(norm: Any) -> np.ndarray:
     deviation = np.sqrt(keras.ops.convert_to_numpy(norm.moving_variance) + norm.epsilon)
     gamma = keras.ops.convert_to_numpy(norm.gamma) if norm.scale else 1.0
     return np.asarray(gamma / deviation, np.float32)
+
+
+def norm_offset(norm: Any) -> np.ndarray:
+    """Return what a batch normalization adds to each channel at inference, behind its factor."""
+    beta = keras.ops.convert_to_numpy(norm.beta) if norm.center else 0.0
+    return np.asarray(beta - keras.ops.convert_to_numpy(norm.moving_mean) * norm_factors(norm), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
-from tfopt.quantization import fake_quantize, learned_ranges, ranges
+from tfopt.quantization import fake_quantize, learned_ranges, ranges, windows
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.gate import Gate, gated
 from tfopt.quantization.observers import OBSERVERS, Observer
@@ -46,6 +47,7 @@ class ActivationQuantizer(keras.layers.Layer):
     """
 
     tfopt_quantizer = True
+    num_bits = fake_quantize.NUM_BITS
     gate: Gate | None = None
 
     def __init__(
@@ -104,6 +106,7 @@ class ActivationQuantizer(keras.layers.Layer):
         training: bool | None = None,
         averaged: bool = False,
         tensor: int | None = 0,
+        factors: Sequence[Sequence[float]] | None = None,
     ) -> tf.Tensor:
         """Return the quantized input, in the input's own dtype.
 
@@ -113,6 +116,8 @@ class ActivationQuantizer(keras.layers.Layer):
             averaged: whether the input is a mean of values in this range, which LiteRT rounds otherwise.
             tensor: which of the tensors that share the range the input is; None where its values follow from
                 those of another, in its range, and are not looked at.
+            factors: of an average pooling that a file computes by a convolution: for each axis by how much
+                fewer values the window at each place holds; see `windows`.
         """
         if self._observer is not None and tensor is None:
             return inputs
@@ -123,9 +128,11 @@ class ActivationQuantizer(keras.layers.Layer):
         if training:
             if tensor is not None:
                 self._observe(x, tensor)
-            quantized = gated(self.gate, x, lambda: self._quantize(x, averaged))
+            quantized = gated(self.gate, x, lambda: self._quantize(x, averaged, factors))
         else:
-            quantized = tf.cond(self.batches.value > 0, lambda: self._quantize(x, averaged), lambda: x)
+            quantized = tf.cond(
+                self.batches.value > 0, lambda: self._quantize(x, averaged, factors), lambda: x
+            )
         return tf.cast(quantized, inputs.dtype)
 
     def _observe(self, x: tf.Tensor, tensor: int) -> None:
@@ -154,11 +161,19 @@ class ActivationQuantizer(keras.layers.Layer):
         if tensor == 0:
             self.batches.assign(seen)
 
-    def _quantize(self, x: tf.Tensor, averaged: bool) -> tf.Tensor:
+    def _quantize(self, x: tf.Tensor, averaged: bool, factors: Sequence[Sequence[float]] | None) -> tf.Tensor:
         minimum, maximum = self._range()
-        if averaged:
-            x = fake_quantize.away_from_zero(x, *self._ends(minimum, maximum))
-        return _QUANTIZE[self.activation_range](x, minimum, maximum, self._ends)
+        ends = self._ends(minimum, maximum)
+
+        def on_grid(x: tf.Tensor) -> tf.Tensor:
+            return _QUANTIZE[self.activation_range](x, minimum, maximum, self._ends)
+
+        if factors is None:
+            return on_grid(fake_quantize.away_from_zero(x, *ends) if averaged else x)
+        product = windows.product(factors).astype(np.float32)
+        if np.any(product != 1.0):
+            x = on_grid(fake_quantize.halves_to_even(x / product, *ends)) * product
+        return on_grid(fake_quantize.halves_to_even(x, *ends))
 
     def _range(self) -> tuple[tf.Tensor, tf.Tensor]:
         if self.kept is None:

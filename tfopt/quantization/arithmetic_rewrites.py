@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from tfopt.quantization.inverse import Inverse
+from tfopt.quantization.inverse import Inverse, Quotient
 from tfopt.quantization.place import Place
 from tfopt.quantization.scaling import Scaling
 
@@ -45,8 +45,14 @@ def _by_channel(constant: Any, x: Tensor) -> float | list[float] | None:
     return [float(value) for value in values.ravel()] if by_channel else None
 
 
+def of_rank(x: Tensor, rank: int) -> Tensor:
+    """Return `x` with axes of size 1 in front: Keras's layers put them behind the first axis."""
+    return x if len(x.shape) >= rank else of_rank(keras.ops.expand_dims(x, 0), rank)
+
+
 def product(place: Place, one: Tensor, other: Tensor) -> Tensor:
-    """Return `one * other`."""
+    """Return `one * other`, broadcast as NumPy does."""
+    one, other = of_rank(one, len(other.shape)), of_rank(other, len(one.shape))
     return place.layer(keras.layers.Multiply, dtype=one.dtype)([one, other])
 
 
@@ -109,12 +115,9 @@ def divide(place: Place, _: Any, one: Any, other: Any) -> Tensor | None:
         return scaled(place, one, 1.0 / np.asarray(other, "float32"), 0.0)
     if not keras.backend.is_float_dtype(other.dtype):
         return None
-    inverse = place.part("inverse").layer(Inverse, dtype=other.dtype)(other)
-    return (
-        product(place, one, inverse)
-        if isinstance(one, keras.KerasTensor)
-        else scaled(place, inverse, one, 0.0)
-    )
+    if isinstance(one, keras.KerasTensor):
+        return place.layer(Quotient, dtype=other.dtype)([one, other])
+    return scaled(place, place.part("inverse").layer(Inverse, dtype=other.dtype)(other), one, 0.0)
 
 
 def reciprocal(place: Place, _: Any, x: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ def calibrate(
             quantizer.observe(None)
     ranges = []
     for (path, quantizer), own in zip(found, observers, strict=True):
-        seen = own.range(NUM_BITS, quantizer.symmetric)
+        seen = own.range(getattr(quantizer, "num_bits", NUM_BITS), quantizer.symmetric)
         if seen is None:
             raise DataError(
                 f"All that reached {path!r} is NaN or infinite: the model itself overflows on this data."

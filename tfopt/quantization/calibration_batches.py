@@ -35,12 +35,15 @@ def calibration_batches(model: keras.Model, data: Any, batch_size: int) -> Itera
     Args:
         model: built, functional.
         data: see `calibrate`.
-        batch_size: 1 or more. Batches that come in other sizes are put together or divided.
+        batch_size: 1 or more; a model of a fixed batch size takes that. Batches that come in other sizes
+            are put together or divided.
 
     Raises:
         InvalidArgumentError: data of another kind, or that does not fit the model's inputs.
         DataError: no samples, or values that are not finite.
     """
+    fixed = model.inputs[0].shape[0]
+    batch_size = fixed or batch_size
     waiting: list[list[np.ndarray]] = []
     count = total = 0
     for batch in _batches(data):
@@ -55,7 +58,7 @@ def calibration_batches(model: keras.Model, data: Any, batch_size: int) -> Itera
                 yield _packed(model, [array[start : start + batch_size] for array in joined])
             waiting = [[array[full:] for array in joined]]
             count -= full
-    if count:
+    if count and not (fixed and total > count):  # a model of a fixed batch cannot take the rest
         yield _packed(model, [np.concatenate(parts) for parts in zip(*waiting, strict=True)])
     if not total:
         raise DataError(

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.graph import Constant, Copier, Node, as_array, output_producers, replay
-from tfopt.quantization.masks import require_none_hidden
+from tfopt.quantization.masks import require_none_lost
 from tfopt.quantization.openings import opener
 from tfopt.quantization.place import Made, Place
 from tfopt.quantization.rewrites import rewritten
@@ -28,7 +28,7 @@ def canonical(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
 
     A part that was split off has the path of the whole with its own name behind: `conv1/relu`.
     """
-    require_none_hidden(model)
+    require_none_lost(model)
     names = _output_names(model)
     copier = Copier(_without_mask, dict.fromkeys(names, ".core"))
     made: Made = {}

@@ -169,10 +169,10 @@ def _size(letters: Contraction, kernel: Any, letter: str) -> int:
 
 def dot(_: Parts, layer: Any, tensors: list[Tensor]) -> Tensor | None:
     """Open the layer Dot as a matrix product."""
-    one, other = tensors
-    if layer.normalize:
-        return None
     axes = [layer.axes] * 2 if isinstance(layer.axes, int) else list(layer.axes)
+    if layer.normalize:
+        tensors = [ops.normalize(x, axis=axis) for x, axis in zip(tensors, axes, strict=True)]
+    one, other = tensors
     first, second = (axis % len(x.shape) for axis, x in zip(axes, tensors, strict=True))
     letters = iter(string.ascii_letters[2:])
     left, right = (

@@ -15,7 +15,7 @@ from tfopt.quantization.weight_grids import columns
 NUM_BITS = 8
 
 SMALLEST_WIDTH = 1e-4
-"""A range narrower than this (an activation that is always zero) is widened: a scale of 0 divides by 0."""
+"""A range narrower than this is widened: a scale of 0 divides by 0."""
 
 
 def weights(kernel: tf.Tensor, channel_axes: Sequence[int], num_bits: int = NUM_BITS) -> tf.Tensor:
@@ -41,14 +41,15 @@ def weights(kernel: tf.Tensor, channel_axes: Sequence[int], num_bits: int = NUM_
     return back(quantized(rows))
 
 
-def activations(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:
-    """Return `x` on the 256 values of the range, which TensorFlow shifts to hold zero exactly.
+def activations(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor, num_bits: int = NUM_BITS) -> tf.Tensor:
+    """Return `x` on the values of the range, which TensorFlow shifts to hold zero exactly.
 
     Args:
         x: float32 of any shape.
         minimum, maximum: float32 scalars, as `holding_zero` returns them.
+        num_bits: 8 or 16, for 256 or 65536 values.
     """
-    return tf.quantization.fake_quant_with_min_max_vars(x, minimum, maximum, num_bits=NUM_BITS)
+    return tf.quantization.fake_quant_with_min_max_vars(x, minimum, maximum, num_bits=num_bits)
 
 
 def away_from_zero(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:
@@ -62,7 +63,25 @@ def away_from_zero(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.T
     return x + tf.stop_gradient(tf.sign(x - integer_zero) * step * 1e-3)
 
 
+def halves_to_even(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:
+    """Return `x` moved by a hair, so that `activations` rounds halves to the even number of steps from zero.
+
+    So does XNNPACK, whose means are convolutions.
+    """
+    step = (maximum - minimum) / (2**NUM_BITS - 1)
+    even = tf.round(x / (2.0 * step)) * 2.0 * step
+    return x + tf.stop_gradient(tf.sign(even - x) * step * 1e-3)
+
+
 def holding_zero(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the range widened to hold zero, and to at least `SMALLEST_WIDTH`."""
-    minimum = tf.minimum(minimum, 0.0)
-    return minimum, tf.maximum(tf.maximum(maximum, 0.0), minimum + SMALLEST_WIDTH)
+    """Return the range widened to hold zero, and to `least_width`."""
+    minimum, maximum = tf.minimum(minimum, 0.0), tf.maximum(maximum, 0.0)
+    return minimum, tf.maximum(maximum, minimum + least_width(maximum - minimum))
+
+
+def least_width(width: tf.Tensor) -> tf.Tensor:
+    """Return how wide a range must be that is `width` wide: of an activation that is always zero, 1.
+
+    LiteRT refuses or miscomputes an output whose scale is very much smaller than those of its inputs.
+    """
+    return tf.where(width > 0, SMALLEST_WIDTH, 1.0)

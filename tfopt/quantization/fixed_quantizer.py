@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ class FixedQuantizer(keras.layers.Layer):
 
     Args:
         minimum, maximum: the range; it must hold zero.
+        num_bits: 8 or 16.
         inference_only: whether training passes the input unchanged. For a model's output
             probabilities: one that is rounded to 0 has an infinite loss and no gradient.
     """
@@ -24,12 +26,20 @@ class FixedQuantizer(keras.layers.Layer):
     tfopt_quantizer = True
     gate: Gate | None = None
 
-    def __init__(self, minimum: float, maximum: float, inference_only: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        minimum: float,
+        maximum: float,
+        inference_only: bool = False,
+        num_bits: int = fake_quantize.NUM_BITS,
+        **kwargs: Any,
+    ) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(autocast=False, **kwargs)
         self.minimum = minimum
         self.maximum = maximum
         self.inference_only = inference_only
+        self.num_bits = num_bits
 
     def call(
         self,
@@ -37,6 +47,7 @@ class FixedQuantizer(keras.layers.Layer):
         training: bool | None = None,
         averaged: bool = False,  # noqa: ARG002 (a lowered ActivationQuantizer is called as that was)
         tensor: int | None = 0,  # noqa: ARG002
+        factors: Sequence[Sequence[float]] | None = None,  # noqa: ARG002
     ) -> tf.Tensor:
         """Return the quantized input, in the input's own dtype."""
         if training and self.inference_only:
@@ -45,7 +56,7 @@ class FixedQuantizer(keras.layers.Layer):
         quantized = gated(
             self.gate if training else None,
             x,
-            lambda: fake_quantize.activations(x, self.minimum, self.maximum),
+            lambda: fake_quantize.activations(x, self.minimum, self.maximum, self.num_bits),
         )
         return tf.cast(quantized, inputs.dtype)
 
@@ -60,4 +71,5 @@ class FixedQuantizer(keras.layers.Layer):
             "minimum": self.minimum,
             "maximum": self.maximum,
             "inference_only": self.inference_only,
+            "num_bits": self.num_bits,
         }

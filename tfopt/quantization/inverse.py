@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from tfopt.quantization.operations import Kind
 
+LARGEST = 1e4
+"""The largest inverse that a quotient is computed with; float16 holds it."""
+
 
 @keras.saving.register_keras_serializable(package="tfopt")
 class Inverse(keras.layers.Layer):
@@ -24,3 +27,24 @@ class Inverse(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Return the input's shape."""
         return input_shape
+
+
+@keras.saving.register_keras_serializable(package="tfopt")
+class Quotient(keras.layers.Layer):
+    """Returns `x / y`, in float, as a product with the inverse.
+
+    The inverse has no range of its own: that of `x / norm(x)` would be that of the smallest norm.
+    """
+
+    tfopt_kind = Kind.FLOAT
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Return the first input divided by the second."""
+        x, y = inputs
+        inverse = keras.ops.power(y, keras.ops.cast(-1.0, y.dtype))
+        # Integers may have rounded a small `y` to 0, and 0 / 0 is no number.
+        return x * keras.ops.clip(inverse, -LARGEST, LARGEST)
+
+    def compute_output_spec(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Return the shape that NumPy broadcasts to."""
+        return keras.KerasTensor(keras.ops.multiply(*inputs).shape, dtype=self.compute_dtype)

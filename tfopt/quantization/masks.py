@@ -1,44 +1,50 @@
-"""The masks of sequences, which a file of integers has no form for."""
+"""The masks of sequences that cannot be followed."""
 
 from __future__ import annotations
 
 import keras
 
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import inner_layers
+from tfopt.graph import Node, calls, inner_layers, mask_of
 
-_READERS = (
+READERS = (
     keras.layers.RNN,
     keras.layers.Bidirectional,
     keras.layers.MultiHeadAttention,
     keras.layers.GroupQueryAttention,
     keras.layers.Attention,
     keras.layers.AdditiveAttention,
+    keras.layers.GlobalAveragePooling1D,
 )
 """Layers that compute something else where a mask comes with their input."""
 
 
-def refusal(layer: keras.Layer) -> UnsupportedOperation:
-    """Return the error to raise for a layer that reads a mask."""
-    return UnsupportedOperation(
-        f"The layer {layer.name!r} ({type(layer).__name__}) reads a mask, and a file of integers cannot skip "
-        "steps: remove Masking and mask_zero=True from the layers before it; all steps count then."
-    )
-
-
-def require_none_hidden(model: keras.Model) -> None:
-    """Raise where a mask may reach a layer inside another one: Keras hands it on unseen in the graph.
+def require_none_lost(model: keras.Model) -> None:
+    """Raise where a mask comes out of a nested model: Keras hands it on while the model runs, unseen.
 
     Raises:
-        UnsupportedOperation: the model makes masks, and holds a layer that reads them inside another layer.
+        UnsupportedOperation: a layer behind the nested model would read it.
     """
-    makes = any(
-        getattr(layer, "mask_zero", False) or isinstance(layer, keras.layers.Masking)
-        for layer in inner_layers(model)
-    )
-    for outer in model.layers if makes else ():
-        if isinstance(outer, _READERS):
-            continue  # the graph tells whether a mask reaches it
-        for layer in inner_layers(outer):
-            if isinstance(layer, _READERS):
-                raise refusal(layer)
+    masked: set[int] = set()
+    for node in calls(model):
+        if _hands_on(node, masked):
+            masked |= {id(tensor) for tensor in node.outputs if mask_of(tensor) is None}
+        if not any(id(tensor) in masked for tensor in node.inputs):
+            continue
+        inner = [node.operation]
+        if isinstance(node.operation, keras.Layer):
+            inner += inner_layers(node.operation)
+        if any(isinstance(layer, READERS) for layer in inner):
+            raise UnsupportedOperation(
+                f"The layer {node.path!r} ({type(node.operation).__name__}) reads a mask that comes out of a "
+                "nested model, whose graph does not show it: call the layers of the nested model one by one, "
+                "or remove Masking and mask_zero=True from them; all steps count then."
+            )
+
+
+def _hands_on(node: Node, masked: set[int]) -> bool:
+    if node.nested is None:
+        handed = isinstance(node.operation, keras.Layer) and node.operation.supports_masking
+        return handed and any(id(tensor) in masked for tensor in node.inputs)
+    given = any(mask_of(tensor) is not None or id(tensor) in masked for tensor in node.inputs)
+    return given or any(mask_of(tensor) is not None for tensor in node.nested.outputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfopt.graph import Parts
@@ -13,21 +14,72 @@ Tensor: TypeAlias = keras.KerasTensor
 
 
 def flip(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open a reversal along one axis as a choice of indices."""
-    size = _size(x, operation.axis)
-    return size and ops.take(x, list(range(size))[::-1], axis=operation.axis)
+    """Open a reversal along axes as choices of indices."""
+    axes = _listed(operation.axis)
+    if axes is None or any(x.shape[axis] is None for axis in axes):
+        return None
+    for axis in axes:
+        x = ops.take(x, list(range(x.shape[axis]))[::-1], axis=axis)
+    return x
 
 
 def roll(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open a rotation along one axis as a choice of indices."""
-    size = _size(x, operation.axis)
-    if not size or not isinstance(operation.shift, int):
+    """Open a rotation along axes as choices of indices."""
+    axes, shifts = _listed(operation.axis), _listed(operation.shift)
+    if axes is None or shifts is None or any(x.shape[axis] is None for axis in axes):
         return None
-    return ops.take(x, [(index - operation.shift) % size for index in range(size)], axis=operation.axis)
+    for axis, shift in zip(axes, shifts * len(axes) if len(shifts) == 1 else shifts, strict=True):
+        size = x.shape[axis]
+        x = ops.take(x, [(index - shift) % size for index in range(size)], axis=axis)
+    return x
 
 
-def _size(x: Tensor, axis: Any) -> int | None:
-    return x.shape[axis] if isinstance(axis, int) else None
+def _listed(value: Any) -> list[int] | None:
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    return values if all(isinstance(each, int) for each in values) else None
+
+
+def pad(_: Parts, operation: Any, x: Tensor, constant_values: Any = None) -> Tensor | None:  # noqa: ARG001
+    """Open a padding with the tensor's own values as choices of indices."""
+    widths = list(operation.pad_width)
+    widths = widths * len(x.shape) if len(widths) == 1 else widths
+    if operation.mode not in ("reflect", "symmetric"):
+        return None
+    for axis, (before, after) in enumerate(widths):
+        if not before and not after:
+            continue
+        if x.shape[axis] is None:
+            return None
+        indices = np.pad(np.arange(x.shape[axis]), (before, after), mode=operation.mode)
+        x = ops.take(x, indices.tolist(), axis=axis)
+    return x
+
+
+def one_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
+    """Open `ops.one_hot` as an embedding in unit vectors: its operator knows no integers of a scale."""
+    if operation.axis not in (-1, len(x.shape)) or getattr(operation, "sparse", False):
+        return None
+    return _unit_vectors(parts, x, operation.num_classes, operation.dtype)
+
+
+def category_encoding(parts: Parts, layer: Any, x: Tensor, count_weights: Any = None) -> Tensor | None:
+    """Open CategoryEncoding as an embedding in the unit vectors."""
+    if count_weights is not None or layer.sparse or not keras.backend.is_int_dtype(x.dtype):
+        return None
+    if layer.output_mode == "one_hot":
+        x = ops.squeeze(x, -1) if x.shape[-1] == 1 else x
+        return _unit_vectors(parts, x, layer.num_tokens, layer.compute_dtype)
+    found = _unit_vectors(parts, x, layer.num_tokens, layer.compute_dtype)
+    merged = ops.max if layer.output_mode == "multi_hot" else ops.sum
+    return merged(found, axis=-2) if len(x.shape) > 1 else found
+
+
+def _unit_vectors(parts: Parts, x: Tensor, count: int, dtype: Any) -> Tensor:
+    vectors = np.eye(count, dtype="float32")
+    table = parts(
+        "table", keras.layers.Embedding, count, count, weights=[vectors], trainable=False, dtype=dtype
+    )
+    return table(x)
 
 
 def glu(_: Parts, operation: Any, x: Tensor) -> Tensor:

@@ -35,6 +35,9 @@ class Kind(enum.Enum):
 FIXED_RANGES = {Kind.SIGMOID: (0.0, 255 / 256), Kind.TANH: (-1.0, 127 / 128)}
 """The ranges that TFLite prescribes for the outputs of SOFTMAX and LOGISTIC, and of TANH."""
 
+WIDE_RANGE = (-1.0, 32767 / 32768)
+"""The range that it prescribes for all of these in 16 bits."""
+
 
 def _all(kind: Kind, names: str) -> dict[str, Kind]:
     return dict.fromkeys(names.split(), kind)
@@ -60,13 +63,20 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.SAME_SCALE, "RandomFlip RandomRotation RandomTranslation RandomZoom"),
     **_all(Kind.SAME_SCALE, "ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D UpSampling1D"),
     **_all(Kind.SAME_SCALE, "Dropout SpatialDropout1D SpatialDropout2D GaussianNoise GaussianDropout"),
-    **_all(Kind.SAME_SCALE, "AlphaDropout ActivityRegularization StopGradient"),
+    **_all(Kind.SAME_SCALE, "AlphaDropout ActivityRegularization StopGradient Slice Amax Amin Hstack Vstack"),
+    **_all(Kind.SAME_SCALE, "SpatialDropout3D TakeAlongAxis CenterCrop"),
+    **_all(Kind.SAME_SCALE, "RandomContrast RandomBrightness RandomShear RandomCrop RandomErasing RandomHue"),
+    **_all(Kind.SAME_SCALE, "RandomSaturation RandomColorJitter RandomSharpness RandomGrayscale"),
+    **_all(Kind.SAME_SCALE, "RandomInvert RandomPosterization RandomPerspective RandomGaussianBlur"),
+    **_all(Kind.SAME_SCALE, "RandomElasticTransform"),
     **_all(Kind.FLOAT, "ELU Elu Selu Celu Softplus Softsign LogSigmoid Expm1 Log Log1p Erf Sin Cos"),
     **_all(Kind.FLOAT, "Sqrt Rsqrt Power Floor Ceil Round Sign Cumsum Var Std Normalize Norm Logsumexp"),
     **_all(Kind.FLOAT, "LogSoftmax Squareplus HardShrink SoftShrink TanhShrink Threshold SparsePlus"),
     **_all(Kind.FLOAT, "LayerNormalization GroupNormalization RMSNormalization UnitNormalization"),
     **_all(Kind.FLOAT, "LSTM GRU SimpleRNN Bidirectional RNN"),
-    **_all(Kind.FLOAT, "Cast LogicalAnd LogicalOr LogicalNot Equal NotEqual"),
+    **_all(Kind.FLOAT, "Cast LogicalAnd LogicalOr LogicalXor LogicalNot Equal NotEqual Any All"),
+    **_all(Kind.FLOAT, "Argmax Argmin OneHot TopK Mod FloorDivide"),
+    **_all(Kind.FLOAT, "CategoryEncoding Hashing HashedCrossing IntegerLookup Discretization"),
     **_all(Kind.FLOAT, "Greater GreaterEqual Less LessEqual"),
     **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv1DTranspose"),
 }

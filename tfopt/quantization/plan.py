@@ -75,7 +75,8 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
     for node in flow.nodes:
         if kinds[id(node.operation)] in _KEEPS_SCALE:
             for tensor in (*node.inputs, *node.outputs):
-                scales.unite(id(tensor), id(node.outputs[0]))
+                if keras.backend.is_float_dtype(tensor.dtype):  # a condition joins nothing
+                    scales.unite(id(tensor), id(node.outputs[0]))
     for one, other in flow.equal_relus():
         scales.unite(id(one.outputs[0]), id(other.outputs[0]))
     # Where a tensor whose range is prescribed meets others in one scale, the converter rescales it.

@@ -15,20 +15,23 @@ from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import Copier, Node, as_functional, fuse_in_place, is_quantized, nodes, replay
 from tfopt.pruning import SparsityMask
+from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
-from tfopt.quantization.operations import Kind, ceiling
-from tfopt.quantization.plan import Plan, plan
+from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
+from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
 from tfopt.quantization.preserve import checked, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 from tfopt.quantization.signs import nonnegative_tensors
 from tfopt.quantization.standalone_affine import StandaloneAffine
 from tfopt.quantization.standalone_relu import StandaloneReLU
 from tfopt.quantization.weight_quantizer import WeightQuantizer
+from tfopt.quantization.wide_quantizer import WideQuantizer
+from tfopt.quantization.widths import NARROW_SUFFIX, Widths
 
 
 def quantize_aware(
@@ -51,8 +54,8 @@ def quantize_aware(
             `call` uses only layers and `keras.ops`. Models and layers made of others are opened.
         scheme: a name in `tfopt.quantization.SCHEMES`, or a `tfopt.quantization.Scheme`. `"int8"`: weights
             symmetric per channel, activations asymmetric per tensor. `"int4"`, `"ternary"`, `"binary"`:
-            weights of fewer bits and int8 activations. `"int8_weights"`, `"int4_weights"`: activations
-            in float.
+            weights of fewer bits and int8 activations. `"int16x8"`: activations of 16
+            bits, symmetric. `"int8_weights"`, `"int4_weights"`: activations in float.
         rules: layer path -> scheme, or None to leave what it matches in float. First match wins.
         preserve: `"sparsity"` keeps the zeros that kernels have, `"clusters"` the weights of equal value
             equal, through training and in the file; or both. Models from `tfopt.prune` keep their zeros
@@ -124,6 +127,11 @@ def _quantized(
     tensors = Counter(
         name for tensor, name in planned.quantizers.items() if planned.tensors[tensor] is not None
     )
+
+    def scheme_of_node(node: Node | None) -> Scheme | None:
+        return default if node is None else settings.get(paths.get(node.path, node.path), default)
+
+    widths = Widths(model, planned, kinds, scheme_of_node)
     negative = {name for tensor, name in planned.quantizers.items() if tensor not in not_negative}
 
     def call(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -144,17 +152,23 @@ def _quantized(
         return wrappers[operation](args[0])
 
     def quantize(
-        old: keras.KerasTensor, new: keras.KerasTensor, scheme: Scheme | None, **kwargs: bool
+        old: keras.KerasTensor, new: keras.KerasTensor, scheme: Scheme | None, **kwargs: Any
     ) -> keras.KerasTensor:
         name = planned.quantizers.get(id(old))
         if name is None:
             return new
+        wide = widths.of_quantizer(name) == 16
         if id(old) in planned.fixed:
-            minimum, maximum = planned.fixed[id(old)]
             if name not in quantizers:
                 quantizers[name] = FixedQuantizer(
-                    minimum, maximum, inference_only=id(old) in final, name=name
+                    *(WIDE_RANGE if wide else planned.fixed[id(old)]),
+                    inference_only=id(old) in final,
+                    num_bits=widths.of_quantizer(name),
+                    name=name,
                 )
+        elif wide and name not in quantizers:
+            found = scheme or default
+            quantizers[name] = WideQuantizer(observer=found.observer, tensors=tensors[name], name=name)
         elif name not in quantizers:
             found = scheme or default  # of tensors that share a range, the first one's scheme counts
             quantizers[name] = ActivationQuantizer(
@@ -167,9 +181,39 @@ def _quantized(
             )
         return quantizers[name](new, tensor=planned.tensors[id(old)], **kwargs)
 
+    prescribed = {planned.quantizers[tensor]: range_ for tensor, range_ in planned.fixed.items()}
+    narrow: dict[int, keras.KerasTensor] = {}
+
+    def narrowed(node: Node, values: Any) -> Any:
+        """Return what an operator of 8 bits is called with, rounded to them where it has 16."""
+        found = iter(widths.to_narrow(node))
+
+        def rounded(value: Any) -> Any:
+            narrowing = next(found) if isinstance(value, keras.KerasTensor) else None
+            if narrowing is None:
+                return value
+            wide, number = narrowing
+            name = wide.removesuffix(QUANTIZER_SUFFIX) + NARROW_SUFFIX
+            if name not in quantizers and wide in prescribed:
+                quantizers[name] = FixedQuantizer(*prescribed[wide], name=name)
+            elif name not in quantizers:
+                scheme = scheme_of_node(node) or default
+                quantizers[name] = ActivationQuantizer(
+                    observer=scheme.observer,
+                    symmetric=scheme.symmetric,
+                    tensors=widths.counts[wide],
+                    name=name,
+                )
+            if id(value) not in narrow:
+                narrow[id(value)] = quantizers[name](value, tensor=number)
+            return narrow[id(value)]
+
+        return keras.tree.map_structure(rounded, values)
+
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        args, kwargs = narrowed(node, (args, kwargs))
         made = keras.tree.flatten(call(node, args, kwargs))
-        averaged = {"averaged": True} if kinds[id(node.operation)] is Kind.AVERAGE else {}
+        averaged = windows.rounding(node) if kinds[id(node.operation)] is Kind.AVERAGE else {}
         scheme = settings.get(paths.get(node.path, node.path), default)
         return [quantize(old, new, scheme, **averaged) for old, new in zip(node.outputs, made, strict=True)]
 

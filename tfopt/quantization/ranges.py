@@ -16,10 +16,21 @@ def asymmetric(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Te
 
 def symmetric(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return -128 and 127 steps of the size that takes the range in: the zero point is the integer 0."""
-    bound = tf.maximum(tf.maximum(-minimum, maximum), fake_quantize.SMALLEST_WIDTH / 2)
+    bound = _bound(minimum, maximum)
     return -bound * ((_LARGEST + 1) / _LARGEST), bound
+
+
+def symmetric_of_16_bits(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return -32768 and 32767 steps of the size that takes the range in: TFLite's int16 has no zero point."""
+    bound = _bound(minimum, maximum)
+    return -bound * (2**15 / (2**15 - 1)), bound
 
 
 def nonnegative(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:  # noqa: ARG001
     """Return the range from 0, for values that cannot be negative."""
-    return tf.zeros_like(maximum), tf.maximum(maximum, fake_quantize.SMALLEST_WIDTH)
+    return tf.zeros_like(maximum), tf.maximum(maximum, fake_quantize.least_width(maximum))
+
+
+def _bound(minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:
+    bound = tf.maximum(-minimum, maximum)
+    return tf.maximum(bound, fake_quantize.least_width(bound) / 2)

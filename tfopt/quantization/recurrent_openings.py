@@ -16,7 +16,6 @@ from keras import ops
 
 from tfopt.errors import UnsupportedOperation
 from tfopt.graph import Constant, Parts, as_array
-from tfopt.quantization.masks import refusal
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -75,13 +74,12 @@ def recurrent(
     sequences: Tensor,
     initial_state: Any = None,
     mask: Any = None,
-    training: bool | None = None,  # noqa: ARG001 (Keras's signature)
 ) -> Any:
     """Open LSTM, GRU, SimpleRNN, and RNN over their cells; None for cells without a rule and long sequences.
 
     Raises:
-        UnsupportedOperation: the layer reads a mask or keeps its state from batch to batch, or the number
-            of steps is not known.
+        UnsupportedOperation: the layer keeps its state from batch to batch, or the number of steps is not
+            known.
     """
     unrolled = _unrolled(parts, "", layer, sequences, initial_state, mask)
     if unrolled is None:
@@ -97,7 +95,6 @@ def bidirectional(
     sequences: Tensor,
     initial_state: Any = None,
     mask: Any = None,
-    training: bool | None = None,  # noqa: ARG001 (Keras's signature)
 ) -> Any:
     """Open a Bidirectional layer."""
     given: list[Any] = [None, None]
@@ -139,8 +136,6 @@ def _unrolled(
     cells = [layer.cell] if single else layer.cell.cells
     if any(type(cell).__name__ not in _CELLS or not _known(cell) for cell in cells):
         return None
-    if mask is not None:
-        raise refusal(layer)
     if layer.stateful:
         raise UnsupportedOperation(
             f"The layer {layer.name!r} keeps its state from batch to batch, a TFLite file does not: make it "
@@ -167,6 +162,7 @@ def _unrolled(
             x = scope("dropout", keras.layers.SpatialDropout1D, cell.dropout)(x)
         project, step = _CELLS[type(cell).__name__](scope, cell)
         inputs = ops.unstack(project(x), steps, axis=1)
+        counted = [None] * steps if mask is None else ops.unstack(ops.expand_dims(mask, -1), steps, axis=1)
         # The state before the first step is zero: what would be done to it is left out.
         states = [None] * len(keras.tree.flatten(cell.state_size))
         if initial_state is not None:
@@ -174,16 +170,26 @@ def _unrolled(
         # The first cell turns the time around, those on it take the steps as they come.
         backwards = layer.go_backwards and number == 0
         outputs = []
-        for projected in reversed(inputs) if backwards else inputs:
-            held = states[0]
+        for projected, counts in list(zip(inputs, counted, strict=True))[:: -1 if backwards else 1]:
+            before, held = states, states[0]
             if cell.recurrent_dropout and held is not None:
                 held = scope("recurrent_dropout", keras.layers.Dropout, cell.recurrent_dropout)(held)
-            states = step(projected, [held, *states])
-            outputs.append(states[0])
+            states = step(projected, [held, *before])
+            output = states[0]
+            if counts is not None:
+                past = None if layer.zero_output_for_mask or not outputs else outputs[-1]
+                output = _chosen(counts, output, past)
+                states = [_chosen(counts, *pair) for pair in zip(states, before, strict=True)]
+            outputs.append(output)
         last.append(states)
         if number + 1 < len(cells):
             x = ops.stack(outputs, axis=1)
     return outputs, last[0] if single else last
+
+
+def _chosen(counts: Tensor, now: Tensor, before: Tensor | None) -> Tensor:
+    """Return `now` where a step counts, and where it is masked what was `before`; `None` for zero."""
+    return ops.where(counts, now, 0.0 if before is None else before)
 
 
 def _known(cell: Any) -> bool:

@@ -9,8 +9,10 @@ import keras
 
 from tfopt.quantization import (
     activation_rewrites,
+    arg_max,
     arithmetic_rewrites,
     layer_rewrites,
+    mask_rewrites,
     shape_rewrites,
     softmax_rewrites,
 )
@@ -30,8 +32,8 @@ REWRITES: dict[str, Rewrite] = {
     "HardSigmoid": activation_rewrites.operation("hard_sigmoid"),
     "HardSilu": activation_rewrites.operation("hard_silu"),
     "Clip": activation_rewrites.clip,
-    "Add": arithmetic_rewrites.add,
-    "Subtract": arithmetic_rewrites.subtract,
+    "Add": mask_rewrites.add,
+    "Subtract": mask_rewrites.subtract,
     "Multiply": arithmetic_rewrites.multiply,
     "TrueDivide": arithmetic_rewrites.divide,
     "Divide": arithmetic_rewrites.divide,
@@ -46,8 +48,13 @@ REWRITES: dict[str, Rewrite] = {
     "Rescaling": arithmetic_rewrites.rescaling,
     "Normalization": arithmetic_rewrites.normalization,
     "Softmax": softmax_rewrites.softmax,
-    "Where": softmax_rewrites.where,
+    "Where": mask_rewrites.where,
+    "Argmax": arg_max.arg_max,
     "Reshape": shape_rewrites.reshape,
+    "ConvertToTensor": shape_rewrites.same,
+    "Copy": shape_rewrites.same,
+    "ZerosLike": shape_rewrites.filled(0.0),
+    "OnesLike": shape_rewrites.filled(1.0),
     "BroadcastTo": shape_rewrites.broadcast_to,
     "Tile": shape_rewrites.tile,
 }
@@ -64,4 +71,8 @@ def rewritten(place: Place, operation: keras.Operation, args: tuple, kwargs: dic
     if not type(operation).__module__.startswith("keras."):
         return None  # a user's subclass may do anything
     rewrite = REWRITES.get(type(operation).__name__)
-    return None if rewrite is None else rewrite(place, operation, *args, **kwargs)
+    if rewrite is None:
+        return None
+    # Keras notes for every layer in a layer whether it trains; a functional model tells it anew.
+    kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+    return rewrite(place, operation, *args, **kwargs)

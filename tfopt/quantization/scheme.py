@@ -11,7 +11,7 @@ from tfopt.errors import InvalidArgumentError
 from tfopt.quantization.observers import OBSERVERS
 
 WEIGHT_BITS = (8, 7, 6, 5, 4, 3, 2, 1, None)
-ACTIVATION_BITS = (8, None)
+ACTIVATION_BITS = (8, 16, None)
 WEIGHT_RANGES = ("max", "lsq", "mean")
 ACTIVATION_RANGES = ("observed", "lsq", "pact")
 ROUNDINGS = ("nearest", "stochastic")
@@ -26,7 +26,8 @@ class Scheme:
 
     Attributes:
         weight_bits: bits of a kernel's weights, 1 to 8; None leaves them in float.
-        activation_bits: bits of the activations, 8; None leaves them in float.
+        activation_bits: bits of the activations, 8 or 16; None leaves them in float. With 16 the zero point
+            is 0, and weights have 8 bits.
         per_channel: whether each output channel of a kernel has a scale of its own, or the kernel one.
         symmetric: whether the zero point of activations is 0.
         observer: how the ranges of activations are found, by name: `"moving_average"`, `"min_max"`,
@@ -64,6 +65,12 @@ class Scheme:
             raise InvalidArgumentError(
                 "A Scheme with weights and activations in float quantizes nothing: give weight_bits, or "
                 "None in place of the scheme."
+            )
+        if self.activation_bits == 16 and (self.weight_bits != 8 or self.activation_range != "observed"):
+            raise InvalidArgumentError(
+                "LiteRT multiplies activations of 16 bits with weights of 8, and their ranges need no "
+                f"training: expected weight_bits=8 and activation_range='observed', got {self.weight_bits} "
+                f"and {self.activation_range!r}."
             )
         if self.weight_bits == 1 and self.weight_range != "mean":
             raise InvalidArgumentError(
@@ -113,14 +120,14 @@ SCHEMES: Mapping[str, Scheme] = {
     "int4": Scheme(weight_bits=4),
     "ternary": Scheme(weight_bits=2, weight_range="mean"),
     "binary": Scheme(weight_bits=1, weight_range="mean"),
+    "int16x8": Scheme(activation_bits=16),
     "int8_weights": Scheme(activation_bits=None),
     "int4_weights": Scheme(weight_bits=4, activation_bits=None),
 }
 """Name -> scheme. `binary` and `ternary` have int8 activations, as `int4` does."""
 
-AFTER_TRAINING = ("int16x8", "dynamic", "float16")
-"""What only a file can be written in: `dynamic` and `float16` simulate nothing that training could learn, and
-a file whose 16-bit activations have trained ranges comes out wrong."""
+AFTER_TRAINING = ("dynamic", "float16")
+"""What only a file can be written in: they simulate nothing that training could learn."""
 
 SchemeLike: TypeAlias = str | Scheme
 
@@ -138,8 +145,8 @@ def scheme_of(value: Any) -> Scheme:
     if isinstance(value, str) and value in AFTER_TRAINING:
         raise InvalidArgumentError(
             f"{value!r} is a scheme for models that are not quantization-aware, training with it is not "
-            f"supported: pass the float model to tfopt.to_tflite(model, {value!r}, "
-            "representative_dataset=...)."
+            f"supported: pass the float model to tfopt.to_tflite(model, {value!r}), or train for "
+            "'int8_weights'."
         )
     if not isinstance(value, str) or value not in SCHEMES:
         raise InvalidArgumentError(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfopt.graph import Constant
 from tfopt.quantization.operations import Kind
 from tfopt.quantization.place import Place
 
@@ -43,12 +46,35 @@ def reshape(place: Place, operation: Any, x: Tensor) -> Tensor | None:
     return None
 
 
+def same(_: Place, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite what returns its input."""
+    return x if getattr(operation, "dtype", None) in (None, x.dtype) else None
+
+
 def broadcast_to(place: Place, operation: Any, x: Tensor) -> Tensor | None:
-    """Rewrite the repetition of one sample for each of the batch."""
-    shape = operation.shape
-    over_batch = len(shape) == len(x.shape) and shape[0] in (None, -1) and x.shape[0] == 1
-    same = over_batch and all(a == b for a, b in zip(shape[1:], x.shape[1:], strict=True))
-    return place.layer(OverBatch, dtype=x.dtype)([x, place.reference]) if same else None
+    """Rewrite the repetition of one sample for each of the batch, and along axes of size 1."""
+    first, *sizes = (None if size == -1 else size for size in operation.shape)
+    if first is not None or None in sizes:
+        return None
+    while len(x.shape) <= len(sizes):
+        x = keras.ops.expand_dims(x, 0)
+    if list(x.shape[1:]) != sizes:
+        counts = [1 if old == new else new for old, new in zip(x.shape[1:], sizes, strict=True)]
+        x = keras.ops.tile(x, [1, *counts])
+    return place.layer(OverBatch, dtype=x.dtype)([x, place.reference]) if x.shape[0] == 1 else x
+
+
+def filled(value: float) -> Callable[..., Tensor | None]:
+    """Return the rewriting of `zeros_like` and `ones_like`, of tensors whose batch alone is unknown."""
+
+    def like(place: Place, operation: Any, x: Tensor, **_: Any) -> Tensor | None:
+        if None in x.shape[1:] or getattr(operation, "dtype", None) not in (None, x.dtype):
+            return None
+        array = np.full((1, *x.shape[1:]), value, x.dtype)
+        constant = place.part("value").layer(Constant.of, array)(place.reference)
+        return place.layer(OverBatch, dtype=x.dtype)([constant, x])
+
+    return like
 
 
 def tile(place: Place, operation: Any, x: Tensor) -> Tensor | None:

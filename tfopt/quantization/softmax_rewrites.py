@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.graph import Constant
-from tfopt.quantization.arithmetic_rewrites import scaled
+from tfopt.quantization.arithmetic_rewrites import of_rank, scaled
 from tfopt.quantization.operations import Kind
 from tfopt.quantization.place import Place
 
@@ -17,9 +17,6 @@ Tensor: TypeAlias = keras.KerasTensor
 
 DOWN = -128.0
 """What is added to a masked score. Keras adds -1e9, and integers would know nothing but that."""
-
-MINUS_INFINITY = -1e3
-"""A constant below it in the place of a score stands for a mask."""
 
 BELOW = 16.0
 """How far below the smallest score a masked one stays: `exp(-16)` is a hundred-thousandth of an int8 step."""
@@ -74,18 +71,11 @@ def softmax(place: Place, layer: Any, x: Tensor, mask: Any = None) -> Tensor | N
         return None
     if mask is None:
         return None if layer.axis == -1 else _softmax(place, x)
-    return _softmax(place, _masked(place, x, mask))
+    return _softmax(place, masked(place, x, mask))
 
 
-def where(place: Place, _: Any, mask: Any, x: Any, other: Any) -> Tensor | None:
-    """Rewrite `where(mask, scores, -1e9)`, which is a mask too."""
-    if not isinstance(x, keras.KerasTensor) or isinstance(other, keras.KerasTensor) or np.ndim(other) > 0:
-        return None
-    known_shape = len(mask.shape) <= len(x.shape) and keras.backend.is_float_dtype(x.dtype)
-    return _masked(place, x, mask) if float(other) <= MINUS_INFINITY and known_shape else None
-
-
-def _masked(place: Place, x: Tensor, mask: Any) -> Tensor:
+def masked(place: Place, x: Tensor, mask: Any) -> Tensor:
+    """Return scores that a mask has pushed down: a tensor or array, 1 or True where scores count."""
     if isinstance(mask, keras.KerasTensor):
         kept = mask
         if not keras.backend.is_float_dtype(mask.dtype):
@@ -94,7 +84,12 @@ def _masked(place: Place, x: Tensor, mask: Any) -> Tensor:
     else:
         array = (np.asarray(mask).astype("float32") > 0.5).astype("float32")
         bias = place.part("bias").layer(Constant.of, (1.0 - array) * DOWN)(place.reference)
-    return place.part("masked").layer(MaskedScores, dtype=x.dtype)([x, bias])
+    return pushed_down(place, x, bias)
+
+
+def pushed_down(place: Place, x: Tensor, bias: Tensor) -> Tensor:
+    """Return scores plus 0 where they count and `DOWN` where they do not."""
+    return place.part("masked").layer(MaskedScores, dtype=x.dtype)([x, of_rank(bias, len(x.shape))])
 
 
 def _softmax(place: Place, x: Tensor) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tfopt.quantization.of_images import OfImages
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -22,7 +23,6 @@ class StandaloneAffine(keras.layers.Wrapper):
         layer: a BatchNormalization, LayerScale or Scaling over the last axis, of any fixed rank.
     """
 
-    tfopt_quantizer = True
     tfopt_wrapper = True
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -41,24 +41,13 @@ class StandaloneAffine(keras.layers.Wrapper):
 
     def lower(self) -> keras.Layer:
         """Return the depthwise convolution, with the statistics as they are now."""
-        *sizes, channels = self._shape[1:]
+        channels = self._shape[-1]
         factors = _FACTORS[type(self.layer).__name__](self.layer)
         scale, offset = (np.broadcast_to(x, channels) for x in factors)
         depthwise = keras.layers.DepthwiseConv2D(1, dtype="float32", name=self.name)
         depthwise.build((None, 1, 1, channels))
         depthwise.set_weights([scale.reshape(1, 1, channels, 1), offset])
-        if len(sizes) == 2:
-            return depthwise
-        image = (sizes[0], math.prod(sizes[1:])) if sizes else (1, 1)
-        return keras.Sequential(
-            [
-                keras.Input((*sizes, channels)),
-                keras.layers.Reshape((*image, channels), dtype="float32"),
-                depthwise,
-                keras.layers.Reshape((*sizes, channels), dtype="float32"),
-            ],
-            name=self.name,
-        )
+        return OfImages(depthwise, name=self.name, dtype="float32")
 
 
 Factors = tuple[np.ndarray, np.ndarray]

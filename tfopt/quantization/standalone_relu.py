@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfopt import arguments
+from tfopt.quantization.of_images import OfImages
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -22,14 +22,12 @@ class StandaloneReLU(keras.layers.Layer):
         max_value: the ceiling, 6 or None.
     """
 
-    tfopt_quantizer = True
-
     def __init__(self, max_value: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.max_value = arguments.choice("StandaloneReLU", "max_value", max_value, (None, 6.0))
 
     def build(self, input_shape: tuple) -> None:
-        """Remember the shape, which the pooling needs."""
+        """Remember the shape, of which the pooling must know every size."""
         self._shape = tuple(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -42,17 +40,14 @@ class StandaloneReLU(keras.layers.Layer):
 
     def lower(self) -> keras.Layer:
         """Return the pooling and the ReLU, which the converter makes one of."""
-        sizes = self._shape[1:]
-        relu = keras.layers.ReLU(self.max_value, dtype="float32")
-        if any(size is None for size in sizes):
+        relu = keras.layers.ReLU(self.max_value, dtype="float32", name=self.name)
+        if None in self._shape[1:]:
             return relu
-        pooling = keras.layers.MaxPooling2D(1, dtype="float32", data_format="channels_last")
-        parts = [pooling, relu]
-        if len(sizes) != 3:
-            image = (1, math.prod(sizes[:-1]), *(sizes[-1:] or (1,)))
-            shapes = [keras.layers.Reshape(shape, dtype="float32") for shape in (image, sizes)]
-            parts = [shapes[0], *parts, shapes[1]]
-        return keras.Sequential([keras.Input(sizes), *parts], name=self.name)
+        pooling = keras.layers.MaxPooling2D(
+            1, dtype="float32", data_format="channels_last", name="single_pixels"
+        )
+        pooled = keras.Sequential([pooling, relu], name="pooled")
+        return OfImages(pooled, name=self.name, dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""

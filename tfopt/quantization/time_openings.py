@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt.graph import Parts
-from tfopt.quantization.masks import refusal
+from tfopt.errors import UnsupportedOperation
+from tfopt.graph import Parts, inner_layers
+from tfopt.quantization.masks import READERS
 
 _ALONG_LAST_AXIS = (keras.layers.Dense, keras.layers.Activation, keras.layers.Dropout)
 """Layers that treat all axes but the last alike."""
@@ -18,12 +19,15 @@ def time_distributed(
     _: Parts,
     layer: Any,
     x: keras.KerasTensor,
-    training: bool | None = None,  # noqa: ARG001 (Keras's signature)
     mask: Any = None,
 ) -> keras.KerasTensor:
     """Open a TimeDistributed layer."""
-    if mask is not None:
-        raise refusal(layer)
+    inner = layer.layer
+    if mask is not None and any(isinstance(each, READERS) for each in (inner, *inner_layers(inner))):
+        raise UnsupportedOperation(
+            f"The layer {layer.name!r} (TimeDistributed) hands the mask of each step to {inner.name!r}, for "
+            "which int8 has no rule: remove Masking and mask_zero=True from the layers before it."
+        )
     if isinstance(layer.layer, _ALONG_LAST_AXIS):
         return layer.layer(x)
     steps, *sizes = x.shape[1:]
@@ -31,6 +35,6 @@ def time_distributed(
     return ops.reshape(y, (-1, steps, *y.shape[1:]))
 
 
-def wrapped(_: Parts, layer: Any, x: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:  # noqa: ARG001
+def wrapped(_: Parts, layer: Any, x: keras.KerasTensor) -> keras.KerasTensor:
     """Open a wrapper that only training knows of as the layer in it."""
     return layer.layer(x)

@@ -35,7 +35,8 @@ class ExportTFLite(Stage):
             `"float32"` for others. What must see data does so on the training split.
         input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
             `"float32"`.
-        rules, engine, algorithm, per_channel, block_size, corrections: as `tfopt.to_tflite` takes them.
+        rules, engine, algorithm, per_channel, block_size, corrections, float_where_faster: as
+            `tfopt.to_tflite` takes them.
         min_agreement: the least share of samples of which file and model choose the same class, in [0, 1];
             `None` is that of `tfopt.export.TOLERANCES`.
         max_lsb: the largest difference of an integer output in steps of its grid, 0 or more; `None` sets no
@@ -56,6 +57,7 @@ class ExportTFLite(Stage):
     per_channel: bool = True
     block_size: int | None = 32
     corrections: Sequence[str] = ()
+    float_where_faster: bool = False
     min_agreement: float | None = None
     max_lsb: int | None = None
     samples: int = 1000
@@ -72,6 +74,7 @@ class ExportTFLite(Stage):
                 algorithm=self.algorithm, per_channel=self.per_channel, block_size=self.block_size
             ),
             corrections=self.corrections,
+            float_where_faster=self.float_where_faster,
         )
         # A list, as JSON has it, is the same stage.
         object.__setattr__(self, "corrections", tuple(self.corrections))
@@ -110,6 +113,7 @@ class ExportTFLite(Stage):
             per_channel=self.per_channel,
             block_size=self.block_size,
             corrections=self.corrections,
+            float_where_faster=self.float_where_faster,
         )
         verification = file.verify(
             model,

@@ -61,7 +61,8 @@ class TFMOTModel(keras.layers.Layer):
         # Listed as trainable or not by what the variables are, then switched off where a layer is frozen, so
         # that the order in which they are saved does not depend on it.
         variables = {id(each): each for each in [*self.module.weights, *generator_states(self.module)]}
-        by_id = {key: _shared(variable) for key, variable in variables.items()}
+        paths = _paths(model, self.module)
+        by_id = {key: _shared(variable, paths.get(key, "")) for key, variable in variables.items()}
         self.shared = [*by_id.values()]
         live = {id(each) for each in self.module.trainable_weights}
         for key, variable in by_id.items():
@@ -210,14 +211,34 @@ def _is_lambda(function: Any) -> bool:
     return isinstance(function, dict) and function.get("class_name") == "__lambda__"
 
 
-def _shared(variable: tf.Variable) -> keras.Variable:
-    """Return the Keras variable that holds a `tf.Variable`, with its constraint."""
-    name = variable.name.partition(":")[0].replace("/", ".")
-    shared = keras.Variable(variable, trainable=variable.trainable, name=name)
+def _shared(variable: tf.Variable, path: str) -> keras.Variable:
+    """Return the Keras variable that holds a `tf.Variable`, with its constraint.
+
+    Args:
+        variable: of the wrapped model.
+        path: of its layer in the model that was wrapped: rules of optimizers and callbacks go by it.
+    """
+    parents, _, layer = path.rpartition("/")
+    with keras.name_scope(layer, override_parent=parents):
+        name = variable.name.partition(":")[0].replace("/", ".")
+        shared = keras.Variable(variable, trainable=variable.trainable, name=name)
     constraint = getattr(variable, "constraint", None)
     if constraint is not None:
         shared.constraint = lambda value: constraint(tf.convert_to_tensor(value))
     return shared
+
+
+def _paths(model: keras.Model, module: Any) -> dict[int, str]:
+    """Return `id(tf.Variable)` of the wrapped model -> path of its layer in `model`."""
+    paths: dict[str, str] = {}
+    for path, _ in graph.layers(model):
+        opened = path.replace("/", ".")
+        paths |= dict.fromkeys((opened, opened + DEPTHWISE, opened + POINTWISE), path)
+    return {
+        id(variable): paths.get(place.replace("/", "."), place)
+        for place, layer in layers(module)
+        for variable in layer.weights
+    }
 
 
 def _find_kernels(model: keras.Model, module: Any, shared: dict[int, keras.Variable]) -> list[Kernel]:

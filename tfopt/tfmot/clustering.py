@@ -28,18 +28,17 @@ def wrap(legacy: Any, options: dict[str, Any]) -> Any:
         clusters = options["layers"].get(path)
         if clusters is None:
             return layer
-        kind = type(layer).__name__
         try:
             wrapped = library.cluster_weights(layer, number_of_clusters=clusters, **arguments)
         except ValueError as error:
             if "supported layer" not in str(error):
                 raise
-            raise refusal("cluster", path, kind, f"it knows no weights to cluster in {kind}.") from error
+            raise refusal("cluster", path, layer, "it knows no weights to cluster in {kind}.") from error
         if wrapped is not layer and wrapped.layer.get_clusterable_weights():
             return wrapped
         if path in options["named"]:
-            reason = f"{kind} has no weights, or too few, for {clusters} clusters."
-            raise refusal("cluster", path, kind, reason)
+            reason = f"{{kind}} has no weights, or too few, for {clusters} clusters."
+            raise refusal("cluster", path, layer, reason)
         return layer
 
     with explained("cluster"):

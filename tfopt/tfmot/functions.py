@@ -92,6 +92,7 @@ def prune(
         {
             "layers": {path: schedule_of(share) for path, share in settings.items()},
             "named": named,
+            "ours": [kernel.path for kernel in kernels(model)],
             "wrapper": options,
             "scheduled": schedule is not None,
         },

@@ -18,7 +18,8 @@ def wrap(legacy: Any, options: dict[str, Any]) -> Any:
     Args:
         legacy: a tf_keras model.
         options: `layers`, layer path -> schedule as JSON; `named`, the paths that the user asked for by
-            name; `wrapper`, further arguments of `prune_low_magnitude`.
+            name; `ours`, those that tfopt's own engine prunes; `wrapper`, further arguments of
+            `prune_low_magnitude`.
     """
     library = tfmot().sparsity.keras
     arguments = {key: _tuple(value) for key, value in options["wrapper"].items()}
@@ -27,7 +28,7 @@ def wrap(legacy: Any, options: dict[str, Any]) -> Any:
         schedule = options["layers"].get(path)
         if schedule is None:
             return layer
-        kind = type(layer).__name__
+        ours = path in options["ours"]
         try:
             wrapped = library.prune_low_magnitude(
                 layer, pruning_schedule=schedules.from_json(schedule), **arguments
@@ -35,12 +36,12 @@ def wrap(legacy: Any, options: dict[str, Any]) -> Any:
         except ValueError as error:
             if "supported layer" not in str(error):
                 raise
-            reason = f"it knows no weights to prune in {kind}."
-            raise refusal("prune", path, kind, reason) from error
+            reason = "it knows no weights to prune in {kind}."
+            raise refusal("prune", path, layer, reason, ours=ours) from error
         if wrapped.layer.get_prunable_weights():
             return wrapped
         if path in options["named"]:
-            raise refusal("prune", path, kind, f"it never prunes {kind}.")
+            raise refusal("prune", path, layer, "it never prunes {kind}.", ours=ours)
         return layer
 
     with explained("prune"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfopt.tfmot.library import tf_keras, tfmot
 from tfopt.tfmot.opened import DEPTHWISE, POINTWISE
-from tfopt.tfmot.refusals import explained
+from tfopt.tfmot.refusals import explained, refusal
 
 SCHEMES: dict[str, Callable[[], Any]] = {
     "default_8bit": lambda: _default().Default8BitQuantizeScheme(),
@@ -18,6 +18,10 @@ SCHEMES: dict[str, Callable[[], Any]] = {
     ),
 }
 """Name -> how tensorflow-model-optimization makes the scheme."""
+
+
+_SPLIT_BY_LAMBDAS = {"SeparableConv1D"}
+"""Layers that it takes apart into some that its own reading of the model refuses."""
 
 
 def _default() -> Any:
@@ -43,6 +47,9 @@ def wrap(legacy: Any, options: dict[str, Any]) -> Any:
     def annotate(layer: Any) -> Any:
         if layer.name in in_float:
             return layer
+        if type(layer).__name__ in _SPLIT_BY_LAMBDAS:
+            reason = "it makes Lambda layers of {kind}, which cannot be read back."
+            raise refusal("quantize", layer.name, layer, reason)
         return library.quantize_annotate_layer(layer)
 
     with explained("quantize"), library.quantize_scope():

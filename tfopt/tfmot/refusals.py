@@ -12,18 +12,22 @@ from tfopt.tfmot.library import tf_keras
 from tfopt.tfmot.module import unwrapped
 
 
-def refusal(doing: str, path: str, kind: str, reason: str, *, rule: Any = None) -> UnsupportedOperation:
+def refusal(doing: str, path: str, layer: Any, reason: str, *, ours: bool = True) -> UnsupportedOperation:
     """Return the error for a layer that tensorflow-model-optimization does not take.
 
     Args:
         doing: `"prune"`, `"quantize"` or `"cluster"`.
-        path, kind: the layer's path and class.
-        reason: what is said against it.
-        rule: the setting with which a rule leaves the layer out.
+        path, layer: the layer's path, and the tf_keras layer.
+        reason: what is said against it; `{kind}` in it is the layer's class.
+        ours: whether tfopt's own engine takes the layer.
     """
+    # What runs in Keras 3, for want of a counterpart, is known to the user by its own class.
+    kind = type(getattr(layer, "hosted", layer)).__name__
+    other = _OTHER[doing] if ours else "No other engine of tfopt"
+    reason = " ".join(reason.replace("{kind}", kind).split())
     return UnsupportedOperation(
-        f"tensorflow-model-optimization cannot {doing} {path!r} ({kind}): {' '.join(reason.split())} "
-        f"{_OTHER[doing]} takes it; or leave the layer out with rules={{{path!r}: {rule!r}}}."
+        f"tensorflow-model-optimization cannot {doing} {path!r} ({kind}): {reason} "
+        f"{other} takes it; or leave the layer out with rules={{{path!r}: None}}."
     )
 
 
@@ -48,17 +52,12 @@ def explained(doing: str) -> Iterator[None]:
                 f"tensorflow-model-optimization cannot {doing} this model: {' '.join(str(error).split())} "
                 f"{_OTHER[doing]} may take it."
             ) from error
-        # What runs in Keras 3, for want of a counterpart, is known to the user by its own class.
-        kind = type(getattr(layer, "hosted", layer)).__name__
-        raise refusal(doing, layer.name, kind, _reason(str(error), kind)) from error
+        raise refusal(doing, layer.name, layer, _reason(str(error))) from error
 
 
-def _reason(message: str, kind: str) -> str:
+def _reason(message: str) -> str:
     """Return what an error says, without advice that holds in tf_keras alone."""
-    for part, reason in _REASONS.items():
-        if part in message:
-            return reason.format(kind=kind)
-    return message
+    return next((reason for part, reason in _REASONS.items() if part in message), message)
 
 
 _REASONS = {

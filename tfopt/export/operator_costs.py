@@ -1,0 +1,73 @@
+"""What operators cost in LiteRT, as data: by this table `delegate` chooses between the forms of an operator.
+
+Measured by `benchmarks/operators.py --costs` (AMD EPYC, LiteRT 2.3 with XNNPACK, one thread). Only ratios
+count; where a form wins, it takes 0.02 to 0.3 of the operator as it is, which another machine will not turn
+round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much an operator does.
+
+    Attributes:
+        elements: how many values it computes; of a pooling, how many it adds up.
+        rows: how often it goes along the channels: the values of its output by the size of the last axis.
+        inputs: of a pooling, how many values it reads.
+    """
+
+    elements: int
+    rows: int
+    inputs: int = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one form of an operator takes.
+
+    Attributes:
+        call: microseconds for each call.
+        row, element, input: nanoseconds for each.
+    """
+
+    call: float
+    row: float
+    element: float
+    input: float = 0.0
+
+    def microseconds(self, work: Work) -> float:
+        """Return how long so much work takes."""
+        nanoseconds = self.row * work.rows + self.element * work.elements + self.input * work.inputs
+        return self.call + 1e-3 * nanoseconds
+
+
+AS_IT_IS, IN_FLOAT = "int8", "float"
+
+COSTS: Mapping[tuple[str, str], Cost] = {
+    ("AVERAGE_POOL_2D", AS_IT_IS): Cost(0.44, 130, 0.19, 0),
+    ("AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D"): Cost(0.7, 14, 0.024, 0.015),
+    ("AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D + MUL"): Cost(0.75, 18, 0.041, 0.016),
+    ("AVERAGE_POOL_2D", "MEAN"): Cost(0.73, 0, 0.04, 0),
+    ("AVERAGE_POOL_2D", IN_FLOAT): Cost(0.73, 13, 0.02, 0.066),
+    ("PRELU", AS_IT_IS): Cost(0.43, 12, 7, 0),
+    ("PRELU", "DEPTHWISE_CONV_2D"): Cost(1.2, 1.7, 0.3, 0),
+    ("PRELU", "MUL"): Cost(1.1, 1.4, 0.37, 0),
+    ("PRELU", IN_FLOAT): Cost(0.78, 0.8, 0.16, 0),
+    ("RELU", AS_IT_IS): Cost(0.2, 8.3, 6.2, 0),
+    ("RELU", "MAXIMUM"): Cost(0.71, 0, 0.081, 0),
+    ("RELU", IN_FLOAT): Cost(0.49, 0.023, 0.055, 0),
+    ("RELU6", AS_IT_IS): Cost(0.18, 3.6, 4.1, 0),
+    ("RELU6", "MAXIMUM"): Cost(0.56, 0.089, 0.049, 0),
+    ("RELU6", IN_FLOAT): Cost(0.38, 0.027, 0.046, 0),
+    ("HARD_SWISH", AS_IT_IS): Cost(0.32, 3.9, 3.5, 0),
+    ("HARD_SWISH", "ADD + MUL"): Cost(0.39, 0.12, 0.044, 0),
+    ("HARD_SWISH", IN_FLOAT): Cost(0.38, 0.15, 0.043, 0),
+    ("SOFTMAX", AS_IT_IS): Cost(0.73, 2.7, 3.4, 0),
+    ("SOFTMAX", IN_FLOAT): Cost(0.82, 36, 0.11, 0),
+}
+"""Operator and form -> what it costs. The conversions around a form in float are part of it."""

@@ -1,0 +1,186 @@
+"""Making the tensors that operators of 16 bits, and those beside them, need in the place of those of 8."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfopt.errors import ConversionError
+from tfopt.export.flatbuffer import text, type_name
+from tfopt.export.integer_tensors import constant, scales_of
+from tfopt.export.tensor_names import layer_of
+from tfopt.export.wide_model import Grid, Wide
+
+INT8, INT16, INT32, INT64, FLOAT32 = (
+    getattr(schema.TensorType, name) for name in ("INT8", "INT16", "INT32", "INT64", "FLOAT32")
+)
+_BIASES = {INT32: np.int32, INT64: np.int64}
+_NAMES = {INT8: "int8", INT16: "int16", FLOAT32: "float32"}
+_SMALLEST = 1e-6
+
+
+class WideTensors:
+    """The tensors of one graph of a file, by number; new ones are appended.
+
+    Args:
+        model, graph: of the file; they are changed.
+        wide: what has 16 bits in the model that the file was made from.
+    """
+
+    def __init__(self, model: Any, graph: Any, wide: Wide) -> None:
+        self._model, self._graph, self._wide = model, graph, wide
+        self._made: dict[tuple, int] = {}
+
+    def step(self, index: int) -> float | None:
+        """Return the step of a tensor that the converter has put on the grid of a 16-bit one, else None."""
+        tensor = self._graph.tensors[index]
+        scales = scales_of(tensor)
+        if type_name(tensor) != "int8" or len(scales) != 1 or int(tensor.quantization.zeroPoint[0]) != 0:
+            return None
+        known = any(np.isclose(scales[0], step, rtol=1e-5, atol=0) for step in self._wide.scales)
+        return float(scales[0]) if known else None
+
+    def is_constant(self, index: int) -> bool:
+        """Return whether a tensor is known before the file runs."""
+        return constant(self._model, self._graph.tensors[index]) is not None
+
+    def bias(self, index: int, ratio: float, type_: int) -> int:
+        """Return a bias in steps that are `1 / ratio` of what they were."""
+
+        def make() -> int:
+            tensor = self._graph.tensors[index]
+            values = np.frombuffer(constant(self._model, tensor) or b"", np.int32).astype(np.float64)
+            made = self._with_values(tensor, np.rint(values * ratio).astype(_BIASES[type_]), type_)
+            self._graph.tensors[made].quantization.scale = (scales_of(tensor) / ratio).astype(np.float32)
+            return made
+
+        return self._once((index, type_), make)
+
+    def constant(self, index: int) -> int:
+        """Return a constant in 16 bits: of the model's own values where these were cut off in 8 bits.
+
+        Raises:
+            ConversionError: they are not to be found.
+        """
+
+        def make() -> int:
+            tensor = self._graph.tensors[index]
+            scale = self.step(index)
+            if scale is not None:
+                values = self._cut_off(index, scale)
+            else:  # the converter has found a grid of its own
+                values = self._rounded(index)
+                scale = max(float(np.abs(values).max()), _SMALLEST) / (2**15 - 1)
+            integers = np.clip(np.rint(values / scale), -(2**15), 2**15 - 1).astype(np.int16)
+            made = self._with_values(tensor, integers, INT16)
+            self.retype(made, INT16, (scale, 0))
+            return made
+
+        return self._once((index, INT16), make)
+
+    def float_constant(self, index: int) -> int:
+        """Return a constant in float."""
+
+        def make() -> int:
+            values = self._rounded(index).astype(np.float32)
+            made = self._with_values(self._graph.tensors[index], values, FLOAT32)
+            self.retype(made, FLOAT32, None)
+            return made
+
+        return self._once((index, FLOAT32), make)
+
+    def converted(self, index: int, type_: int, grid: Grid | None, reader: Any) -> int:
+        """Return what a tensor is in another type, made before the operator that reads it."""
+
+        def make() -> int:
+            made = self.like(index, type_, grid)
+            name = "DEQUANTIZE" if type_ == FLOAT32 else "QUANTIZE"
+            self.insert(name, self._graph.operators.index(reader), index, made)
+            return made
+
+        return self._once((index, type_), make)
+
+    def like(self, index: int, type_: int, grid: Grid | None) -> int:
+        """Append a tensor of the same shape and return its number."""
+        made = copy.copy(self._graph.tensors[index])
+        made.name = f"{text(made.name)}:{_NAMES[type_]}"
+        self._graph.tensors.append(made)
+        self.retype(len(self._graph.tensors) - 1, type_, grid)
+        return len(self._graph.tensors) - 1
+
+    def retype(self, index: int, type_: int, grid: Grid | None) -> None:
+        """Set a tensor's type and grid."""
+        tensor = self._graph.tensors[index]
+        tensor.type, tensor.quantization = type_, None
+        if grid is not None:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = np.asarray([grid[0]], np.float32)
+            tensor.quantization.zeroPoint = np.asarray([grid[1]], np.int64)
+
+    def insert(self, name: str, place: int, input_: int, output: int) -> None:
+        """Insert a QUANTIZE or DEQUANTIZE before the operator at a place."""
+        options = name.capitalize() + "Options"
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._code(getattr(schema.BuiltinOperator, name))
+        operator.inputs, operator.outputs = [input_], [output]
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+        operator.builtinOptions = getattr(schema, options + "T")()
+        self._graph.operators.insert(place, operator)
+
+    def _once(self, key: tuple, make: Callable[[], int]) -> int:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def _held(self, index: int) -> np.ndarray:
+        tensor = self._graph.tensors[index]
+        return np.frombuffer(constant(self._model, tensor) or b"", np.int8).astype(np.float64)
+
+    def _rounded(self, index: int) -> np.ndarray:
+        """Return the values of the model that a constant was rounded from; where there are none, its own."""
+        tensor = self._graph.tensors[index]
+        (scale,), zero_point = scales_of(tensor), int(tensor.quantization.zeroPoint[0])
+        held = (self._held(index) - zero_point) * scale
+        for values in self._wide.constants:
+            flat = values.astype(np.float64).ravel()
+            if flat.size == held.size and np.max(np.abs(flat - held), initial=0) <= 0.51 * scale:
+                return flat
+        return held
+
+    def _cut_off(self, index: int, scale: float) -> np.ndarray:
+        """Return the values of the model of which a constant held what 8 bits can."""
+        held = self._held(index)
+        for values in self._wide.constants:
+            flat = values.astype(np.float64).ravel()
+            cut = np.clip(np.rint(flat / scale), -128, 127) if flat.size == held.size else None
+            if cut is not None and np.max(np.abs(cut - held), initial=0) <= 1:
+                return flat
+        name = text(self._graph.tensors[index].name)
+        raise ConversionError(
+            f"The converter changed the constant {name!r}, so that its values in 16 bits are not known. Give "
+            f"its layer another scheme, as with rules={{{layer_of(name)!r}: 'int8'}}."
+        )
+
+    def _with_values(self, tensor: Any, values: np.ndarray, type_: int) -> int:
+        """Append a tensor with other values and return its number."""
+        made = copy.deepcopy(tensor)
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        made.buffer, made.type = len(self._model.buffers) - 1, type_
+        self._graph.tensors.append(made)
+        return len(self._graph.tensors) - 1
+
+    def _code(self, builtin: int) -> int:
+        """Return the number of an operator code, which is added where there is none."""
+        for number, code in enumerate(self._model.operatorCodes):
+            if code.builtinCode == builtin:
+                return number
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = builtin
+        self._model.operatorCodes.append(code)
+        return len(self._model.operatorCodes) - 1

@@ -1,0 +1,116 @@
+"""Masks of attention written by hand: sums with -1e9, and choices between a score and -1e9."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+
+from tfopt.graph import Constant, Node, producer
+from tfopt.quantization import arithmetic_rewrites
+from tfopt.quantization.arithmetic_rewrites import scaled
+from tfopt.quantization.place import Place
+from tfopt.quantization.scaling import Scaling
+from tfopt.quantization.softmax_rewrites import DOWN, masked, pushed_down
+
+Tensor: TypeAlias = keras.KerasTensor
+
+MINUS_INFINITY = -1e3
+"""A constant below it in the place of a score, or added to one, stands for a mask."""
+
+_SHAPING = {"ExpandDims", "GetItem", "Reshape", "Squeeze", "Transpose", "Permute", "BroadcastTo", "Repeat"}
+"""What may stand between the product with -1e9 and the sum."""
+
+
+def add(place: Place, operation: Any, one: Any, other: Any = None) -> Tensor | None:
+    """Rewrite a sum, `scores + (1 - mask) * -1e9` as masked scores."""
+    pair = one if other is None else (one, other)
+    if len(pair) == 2:
+        for scores, bias in (pair, pair[::-1]):
+            found = _masked_by_sum(place, scores, bias, 1.0)
+            if found is not None:
+                return found
+    return arithmetic_rewrites.add(place, operation, one, other)
+
+
+def subtract(place: Place, operation: Any, one: Any, other: Any = None) -> Tensor | None:
+    """Rewrite a difference, `scores - (1 - mask) * 1e9` as masked scores."""
+    pair = one if other is None else (one, other)
+    found = _masked_by_sum(place, pair[0], pair[1], -1.0)
+    return arithmetic_rewrites.subtract(place, operation, one, other) if found is None else found
+
+
+def where(place: Place, _: Any, mask: Any, x: Any, other: Any) -> Tensor | None:
+    """Rewrite `where(mask, scores, -1e9)`, its reverse, and `where(mask, scores - 1e9, scores)`."""
+    if _is_minus_infinity(other) and _fits(mask, x):
+        return masked(place, x, mask)
+    if _is_minus_infinity(x) and _fits(mask, other):
+        return masked(place, other, _reversed(mask))
+    made = producer(x) if isinstance(x, keras.KerasTensor) else None
+    lowered = made is not None and _is_moved_down(made.operation) and made.inputs[0] is other
+    return masked(place, other, _reversed(mask)) if lowered and _fits(mask, other) else None
+
+
+def _masked_by_sum(place: Place, scores: Any, bias: Any, sign: float) -> Tensor | None:
+    if not isinstance(scores, keras.KerasTensor) or not keras.backend.is_float_dtype(scores.dtype):
+        return None
+    if not isinstance(bias, keras.KerasTensor):
+        array = sign * np.asarray(bias, "float32")
+        if array.ndim == 0 or array.min() > MINUS_INFINITY or not _fits(array, scores):
+            return None
+        lowest = place.part("bias").layer(Constant.of, np.maximum(array, DOWN).astype(scores.dtype))
+        return pushed_down(place, scores, lowest(place.reference))
+    kept = _kept(place, bias, sign) if _fits(bias, scores) else None
+    return None if kept is None else masked(place, scores, kept)
+
+
+def _kept(place: Place, bias: Tensor, sign: float) -> Tensor | None:
+    """Return 1 where `bias` is 0, and 0 where it stands for minus infinity; None where it is no mask."""
+    shaping: list[tuple[Node, Tensor]] = []
+    made = producer(bias)
+    while made is not None and type(made.operation).__name__ in _SHAPING and len(made.inputs) == 1:
+        shaping.append((made, made.inputs[0]))
+        made = producer(made.inputs[0])
+    if made is None or not isinstance(made.operation, Scaling) or not isinstance(made.operation.scale, float):
+        return None
+    factor = sign * made.operation.scale
+    if made.operation.offset != 0.0 or abs(factor) < -MINUS_INFINITY:
+        return None
+    # -1e9 stands before a number that is 1 where scores are masked, 1e9 before one that is -1 there.
+    kept = scaled(place.part("kept"), made.inputs[0], np.sign(factor), 1.0)
+    for node, old in reversed(shaping):
+        values = {id(old): kept}
+        args, kwargs = keras.tree.map_structure(
+            lambda value, values=values: values.get(id(value), value), (node.args, node.kwargs)
+        )
+        kept = node.operation(*args, **kwargs)
+    return kept
+
+
+def _is_minus_infinity(value: Any) -> bool:
+    return not isinstance(value, keras.KerasTensor) and np.ndim(value) == 0 and float(value) <= MINUS_INFINITY
+
+
+def _is_moved_down(operation: Any) -> bool:
+    return (
+        isinstance(operation, Scaling)
+        and operation.scale == 1.0
+        and isinstance(operation.offset, float)
+        and operation.offset <= MINUS_INFINITY
+    )
+
+
+def _fits(mask: Any, scores: Any) -> bool:
+    """Return whether a mask has a value for each score, and the scores are floats."""
+    if not isinstance(scores, keras.KerasTensor) or not keras.backend.is_float_dtype(scores.dtype):
+        return False
+    shape = tuple(mask.shape) if isinstance(mask, keras.KerasTensor) else np.shape(mask)
+    sizes = tuple(scores.shape)[max(len(scores.shape) - len(shape), 0) :]
+    return len(shape) == len(sizes) and all(
+        size in (1, other) for size, other in zip(shape, sizes, strict=True)
+    )
+
+
+def _reversed(mask: Any) -> Any:
+    return keras.ops.logical_not(mask) if isinstance(mask, keras.KerasTensor) else ~np.asarray(mask, bool)
