@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 import tfopt
-from tfopt.quantization import calibrate
+from tfopt.quantization import calibrate, round_biases
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 
@@ -204,6 +204,7 @@ def trained_row(data, model, epochs):
     quantized = tfopt.quantize_aware(model)
     calibrate(quantized, data.x_train[:512])
     rounded = fit(quantized, 3e-4, max(1, epochs // 4))
+    round_biases(quantized)
     file = tfopt.to_tflite(quantized)
     found = file.verify(quantized, data.x_test)
     expected = quantized.predict(data.x_test, verbose=0)

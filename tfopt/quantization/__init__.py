@@ -8,6 +8,7 @@ from tfopt.quantization.freeze import freeze_batch_norm, freeze_ranges
 from tfopt.quantization.kinds import left_in_float
 from tfopt.quantization.mixed_precision import MixedPrecision, mixed_precision
 from tfopt.quantization.quantize_aware import quantize_aware
+from tfopt.quantization.round_biases import round_biases
 from tfopt.quantization.scaling import Scaling
 from tfopt.quantization.scheme import SCHEMES, Scheme
 from tfopt.quantization.sensitivity import Sensitivity, sensitivity
@@ -33,5 +34,6 @@ __all__ = [
     "left_in_float",
     "mixed_precision",
     "quantize_aware",
+    "round_biases",
     "sensitivity",
 ]

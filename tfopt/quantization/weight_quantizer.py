@@ -125,6 +125,11 @@ class WeightQuantizer(keras.layers.Wrapper):
             bits=self._bits,
         )
 
+    def steps(self) -> np.ndarray:
+        """Return the distance of two neighbouring weights in each channel, float64; one number for all."""
+        rows, _ = weight_grids.columns(*self._weights())
+        return np.asarray(self._steps(rows).numpy(), np.float64)
+
     @property
     def leaves_the_grid_to_the_converter(self) -> bool:
         """Whether TensorFlow's converter finds the very same grid by itself."""

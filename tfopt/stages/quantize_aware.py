@@ -75,7 +75,8 @@ class QuantizeAware(Stage):
         """Return the quantization-aware model, calibrated and trained."""
         import keras
 
-        from tfopt.quantization import calibrate, quantize_aware
+        from tfopt.graph import is_quantized
+        from tfopt.quantization import calibrate, quantize_aware, round_biases
 
         model = quantize_aware(
             model,
@@ -93,6 +94,8 @@ class QuantizeAware(Stage):
             context.fit(model, epochs=self.epochs, callbacks=[QuantizationSchedule(**self._moments)])
         elif self.epochs:
             context.fit(model, epochs=self.epochs)
+        if self.engine == "keras" and is_quantized(model):
+            round_biases(model)
         return model
 
     def check(self, before: keras.Model, after: keras.Model) -> None:  # noqa: ARG002
