@@ -51,13 +51,14 @@ def main() -> None:
         images = 255 * np.random.default_rng(0).random((20, *model.input_shape[1:]), np.float32)
         with_statistics(model, images)
         files = {scheme: bytes(tfopt.to_tflite(model, scheme, images)) for scheme in SCHEMES}
+        files["int8, floats too"] = bytes(tfopt.to_tflite(model, "int8", images, float_where_faster=True))
         files["int8 QAT"] = bytes(quantization_aware(model, images))
         found = tfopt.measure.latency(files, turns=turns)
         print(f"{name}, untrained")
         for scheme, latency in found.items():
             size = len(files[scheme]) / len(files["float32"])
             print(
-                f"  {scheme:9}{size:5.2f} of the bytes, {latency.ratio:5.2f} of the time "
+                f"  {scheme:17}{size:5.2f} of the bytes, {latency.ratio:5.2f} of the time "
                 f"({latency.low_seconds * 1e3:.2f} to {latency.high_seconds * 1e3:.2f} ms)"
             )
 
