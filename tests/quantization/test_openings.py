@@ -98,7 +98,7 @@ def test_a_layer_without_a_config_is_named():
         (lambda: _over(lambda x: L.GRU(3)(_over(L.Masking())(x))), "'gru.*comes out of a nested model"),
         (lambda: _over(L.GRU(4), (None, 8)), "no fixed length"),
         (lambda: _over(lambda x: L.MultiHeadAttention(2, 4)(x, x), (None, 8)), "fixed sizes"),
-        (lambda: _over(L.ConvLSTM1D(3, 2, name="conv"), (4, 6, 2)), r"'conv' .*rules=\{'conv': None\}"),
+        (lambda: _over(lambda x: ops.logaddexp(x, -x)), r"'logaddexp' .*rules=\{'logaddexp': None\}"),
     ],
 )
 def test_what_has_no_rule_is_refused_by_name(make, message):
@@ -115,3 +115,36 @@ def test_a_state_that_is_kept_between_batches_is_refused():
 def test_long_sequences_stay_a_loop_in_float():
     model = _over(L.SimpleRNN(4, name="rnn"), (MAX_STEPS + 1, 2))
     assert tfopt.quantization.left_in_float(model) == {"rnn": "LiteRT has no int8 kernel for SimpleRNN"}
+
+
+@keras.saving.register_keras_serializable(package="test_openings")
+class Sampling(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(0)
+
+    def call(self, x):
+        return x + keras.random.normal(ops.shape(x), seed=self.seed_generator)
+
+
+@pytest.mark.parametrize(
+    ("layer", "dtype", "advice"),
+    [
+        (L.Hashing(8), "int32", "preprocess outside the model"),
+        (L.IntegerLookup(vocabulary=[3, 5]), "int64", "preprocess outside the model"),
+        (L.StringLookup(vocabulary=["a"]), "string", "preprocess outside the model"),
+        (L.Lambda(lambda x: ops.cumprod(x, axis=1)), "float32", "compute it outside the model"),
+        (Sampling(), "float32", "return what they are drawn with"),
+    ],
+)
+def test_what_no_file_can_hold_is_refused_with_what_to_do(layer, dtype, advice):
+    inputs = keras.Input((4,), dtype=dtype)
+    model = keras.Model(inputs, layer(inputs))
+    with pytest.raises(UnsupportedOperation, match=advice) as error:
+        tfopt.quantize_aware(model)
+    assert "rules=" not in str(error.value)
+
+
+def test_a_float_file_cannot_draw_random_numbers_either():
+    with pytest.raises(UnsupportedOperation, match="'sampling' changes a variable"):
+        tfopt.to_tflite(_over(Sampling(name="sampling"), (4,)))

@@ -189,6 +189,49 @@ def _features():
     return keras.Model([number, category], L.Dense(3)(L.Concatenate()([number, one_hot])))
 
 
+@_registered
+class OwnKernels(L.Layer):
+    """A layer that calls the functions of convolutions and products on weights of its own."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(3, 3, shape[-1], 6), name="kernel")
+        self.depthwise = self.add_weight(shape=(3, 3, 6, 1), name="depthwise")
+        self.matrix, self.bias = (self.add_weight(shape=size) for size in ((6, 4), (4,)))
+
+    def call(self, x):
+        x = ops.relu(ops.conv(x, self.kernel, strides=2, padding="same"))
+        x = ops.depthwise_conv(x, self.depthwise, padding="same")
+        return ops.dot(x, self.matrix) + ops.tensordot(x, self.matrix, axes=1) + self.bias
+
+
+@_registered
+class InstanceNorm(L.Layer):
+    def call(self, x):
+        mean, variance = ops.moments(x, axes=[1, 2], keepdims=True)
+        return (x - mean) / ops.sqrt(variance + 1e-3)
+
+
+@_registered
+class FlashAttention(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = [L.EinsumDense("btd,dhk->bthk", (None, 2, 4)) for _ in range(3)]
+
+    def call(self, x):
+        y = ops.dot_product_attention(*(part(x) for part in self.parts), is_causal=True)
+        return ops.average(ops.reshape(y, (-1, 5, 8)), axis=1)
+
+
+def _functions():
+    x = keras.Input((6, 8))
+    y = L.Dense(8)(x)
+    y = ops.select([y > 0.0, y < -1.0], [y, y + 0.7], 0.3 * y)  # without jumps, which rounding would make
+    y = ops.fmax(y, ops.tensordot(y, np.eye(8, dtype="float32"), axes=1))
+    y = 0.5 * y * (1.0 + ops.erf(y / 2**0.5))  # GELU, written out
+    y = L.AdaptiveAveragePooling1D(1)(y)
+    return keras.Model(x, L.Dense(3)(ops.squeeze(y)))
+
+
 def _cosine():
     one, other = keras.Input((5,)), keras.Input((5,))
     return keras.Model([one, other], L.Dot(1, normalize=True)([L.Dense(6)(one), L.Dense(6)(other)]))
@@ -222,6 +265,13 @@ MODELS = {
     "subclassed_with_training": _subclassed,
     "features": _features,
     "cosine": _cosine,
+    "own_kernels": lambda: _on_images(lambda x: L.Dense(3)(L.GlobalAveragePooling2D()(OwnKernels()(x)))),
+    "own_normalization": lambda: _on_images(lambda x: L.Conv2D(3, 1)(InstanceNorm()(L.Conv2D(4, 3)(x)))),
+    "flash_attention": lambda: _on_images(lambda x: L.Dense(3)(FlashAttention()(x)), (5, 8)),
+    "functions": _functions,
+    "conv_lstm": lambda: _on_images(
+        lambda x: L.Conv2D(2, 1, activation="sigmoid")(L.ConvLSTM2D(4, 3, padding="same")(x)), (3, 6, 6, 2)
+    ),
 }
 
 NORMALIZATION = {"NEG", "SQUARED_DIFFERENCE", "MEAN", "ADD", "RSQRT", "MUL"}
@@ -235,6 +285,9 @@ LEFT_IN_FLOAT = {
     "mask_subtracted": {"RESHAPE"},
     "volumes": {"CONV_3D", "ADD"},
     "cosine": {"SQUARE", "SUM", "RSQRT", "MINIMUM", "MUL"},
+    "own_normalization": {"ADD", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "NEG", "POW", "SQRT", "SQUARE"},
+    "functions": {"ABS", "ADD", "DIV", "EXP", "MUL", "NEG", "SIGN", "SUB"},
+    "conv_lstm": {"ADD", "CONV_2D", "LOGISTIC", "MUL", "RESHAPE", "STRIDED_SLICE", "TANH", "WHILE"},
 }
 """Model -> the operators of its file that LiteRT computes in float."""
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfopt import arguments, graph
-from tfopt.errors import InvalidArgumentError
+from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
 from tfopt.export.float_means import keep_means_in_float
@@ -63,6 +63,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
 
     Raises:
         UnsupportedModel: the model is subclassed.
+        UnsupportedOperation: a layer changes variables when it is called, as random generators do.
         InvalidArgumentError: an input has a dimension of unknown size, `batch_size` is below 1, or the
             weights or ranges of what is written in integers have exploded.
     """
@@ -81,7 +82,9 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         tf.TensorSpec(shape, tensor.dtype, name=f"input_{position}")
         for position, (shape, tensor) in enumerate(zip(shapes, lowered.inputs, strict=True))
     ]
-    frozen = convert_variables_to_constants_v2(tf.function(call).get_concrete_function(*specs))
+    function = tf.function(call).get_concrete_function(*specs)
+    _require_no_assignments(model, lowered, function.graph.as_graph_def())
+    frozen = convert_variables_to_constants_v2(function)
     graph_def = frozen.graph.as_graph_def()
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     if not fake_quantization:
@@ -97,6 +100,19 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         operations=_operations(graph_def, tensor_names),
         wide=wide,
     )
+
+
+def _require_no_assignments(
+    model: keras.Model, lowered: keras.Model, graph_def: tf.compat.v1.GraphDef
+) -> None:
+    found = [node.name for node in graph_def.node if node.op.startswith("Assign")]
+    if found:
+        layer = layer_of(_tensor_names(model, lowered, graph_def).readable(found[0]))
+        raise UnsupportedOperation(
+            f"The layer {layer!r} changes a variable when it is called, as those do that draw random "
+            "numbers, and a TFLite file cannot: let the model return what goes into it, or take the random "
+            "numbers, or the state, as an input."
+        )
 
 
 def input_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], ...]:

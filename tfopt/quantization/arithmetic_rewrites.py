@@ -140,8 +140,10 @@ def power(place: Place, _: Any, x: Any, exponent: Any) -> Tensor | None:
     return product(place, x, x) if isinstance(exponent, (int, float)) and exponent == 2 else None
 
 
-def average(place: Place, _: Any, tensors: list[Tensor]) -> Tensor | None:
-    """Rewrite the average of tensors as their sum and a factor."""
+def average(place: Place, operation: Any, tensors: Any, *_: Any, **__: Any) -> Tensor | None:
+    """Rewrite the layer Average as a sum and a factor; `ops.average`, of one tensor, it is not."""
+    if not isinstance(operation, keras.layers.Average):
+        return None
     return scaled(place, _sum(place.part("sum"), list(tensors)), 1.0 / len(tensors), 0.0)
 
 

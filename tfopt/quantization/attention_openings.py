@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfopt.graph import Parts, mask_of, open_call
@@ -58,3 +59,30 @@ def single_head(parts: Parts, layer: Any, inputs: list[Tensor], mask: Any = None
     return open_call(
         parts, layer, inputs, mask=masks if any(each is not None for each in masks) else None, **kwargs
     )
+
+
+def operation(
+    _: Parts,
+    operation: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Any = None,
+    mask: Any = None,
+    scale: float | None = None,
+) -> Tensor | None:
+    """Open `ops.dot_product_attention` of tensors (batch, steps, heads, features) with equal heads."""
+    soft_cap = getattr(operation, "attn_logits_soft_cap", None)
+    if query.shape[2] != key.shape[2] or soft_cap is not None or None in (query.shape[1], key.shape[1]):
+        return None
+    query, key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))
+    scale = key.shape[-1] ** -0.5 if scale is None else scale
+    scores = ops.matmul(query * scale, ops.transpose(key, (0, 1, 3, 2)))
+    if bias is not None:
+        scores = scores + bias
+    if operation.is_causal:
+        causal = np.tri(query.shape[2], key.shape[2], dtype="bool")[None, None]
+        mask = causal if mask is None else ops.logical_and(mask, causal)
+    if mask is not None:
+        scores = ops.where(mask, scores, -1e9)
+    return ops.transpose(ops.matmul(ops.softmax(scores), value), (0, 2, 1, 3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import string
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -68,15 +69,40 @@ def parsed(equation: str, one_rank: int, other_rank: int) -> Contraction | None:
 
 def einsum(parts: Parts, operation: Any, *operands: Any) -> Tensor | None:
     """Open `ops.einsum` of two tensors, or of a tensor and an array or variable."""
-    if len(operands) != 2:
-        return None
-    one, other = operands
-    equation = operation.subscripts
+    return _in_either_order(parts, operation.subscripts, *operands) if len(operands) == 2 else None
+
+
+def _in_either_order(parts: Parts, equation: str, one: Any, other: Any) -> Tensor | None:
     if not isinstance(one, keras.KerasTensor):  # the order of factors does not matter
         one, other = other, one
-        operands_, result = equation.replace(" ", "").split("->") if "->" in equation else ("", "")
-        equation = ",".join(reversed(operands_.split(","))) + "->" + result
+        operands, result = equation.replace(" ", "").split("->") if "->" in equation else ("", "")
+        equation = ",".join(reversed(operands.split(","))) + "->" + result
     return contracted(parts, equation, one, other)
+
+
+def tensordot(parts: Parts, operation: Any, one: Any, other: Any) -> Tensor | None:
+    """Open `ops.tensordot`."""
+    axes = operation.axes
+    if isinstance(axes, int):
+        axes = range(-axes, 0), range(axes)
+    first, second = ([axis] if isinstance(axis, int) else list(axis) for axis in axes)
+    return _summed(parts, one, other, first, second)
+
+
+def _summed(parts: Parts, one: Any, other: Any, first: Sequence[int], second: Sequence[int]) -> Tensor | None:
+    """Return the sums of products over pairs of axes; None of two tensors whose batches would multiply."""
+    if isinstance(one, keras.KerasTensor) and isinstance(other, keras.KerasTensor):
+        # In a layer that is opened, a variable is a tensor too, one without a batch.
+        kernel = len(other.shape) == 2 and None not in other.shape
+        last, start = {axis % len(one.shape) for axis in first}, {axis % len(other.shape) for axis in second}
+        return ops.matmul(one, other) if kernel and (last, start) == ({len(one.shape) - 1}, {0}) else None
+    left = list(string.ascii_lowercase[: len(one.shape)])
+    right = list(string.ascii_uppercase[: len(other.shape)])
+    result = [letter for axis, letter in enumerate(left) if axis not in {a % len(left) for a in first}]
+    result += [letter for axis, letter in enumerate(right) if axis not in {a % len(right) for a in second}]
+    for axis, paired in zip(first, second, strict=True):
+        right[paired] = left[axis]
+    return _in_either_order(parts, f"{''.join(left)},{''.join(right)}->{''.join(result)}", one, other)
 
 
 def contracted(parts: Parts, equation: str, one: Tensor, other: Any) -> Tensor | None:
@@ -167,8 +193,17 @@ def _size(letters: Contraction, kernel: Any, letter: str) -> int:
     return kernel.shape[letters.other.index(letter)]
 
 
-def dot(_: Parts, layer: Any, tensors: list[Tensor]) -> Tensor | None:
-    """Open the layer Dot as a matrix product."""
+def dot(parts: Parts, operation: Any, *operands: Any) -> Tensor | None:
+    """Open the layer Dot, or `ops.dot`, as a matrix product."""
+    if isinstance(operation, keras.layers.Dot):
+        return _dot(operation, *operands)
+    one, other = operands
+    if 0 in (np.ndim(one), np.ndim(other)):
+        return None
+    return _summed(parts, one, other, [-1], [-min(2, np.ndim(other))])
+
+
+def _dot(layer: keras.layers.Dot, tensors: list[Tensor]) -> Tensor | None:
     axes = [layer.axes] * 2 if isinstance(layer.axes, int) else list(layer.axes)
     if layer.normalize:
         tensors = [ops.normalize(x, axis=axis) for x, axis in zip(tensors, axes, strict=True)]

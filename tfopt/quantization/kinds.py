@@ -11,6 +11,7 @@ from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
 from tfopt.graph import Node, as_functional, nodes
 from tfopt.quantization.canonical import canonical
+from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
 
 
@@ -63,6 +64,7 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
     for node in nodes(model):
         # What the rewriting added on its own (an Identity that carries an output's name) has no path.
         path = paths.get(node.path, node.path)
+        require_in_files(path, node)
         found = Kind.FLOAT if settings.get(path, "") is None else kind(node.operation)
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
             raise UnsupportedOperation(

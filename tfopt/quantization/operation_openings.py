@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfopt.graph import Parts
+from tfopt.graph import Opening, Parts, as_array
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -62,6 +62,13 @@ def one_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
     return _unit_vectors(parts, x, operation.num_classes, operation.dtype)
 
 
+def multi_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
+    """Open `ops.multi_hot` as the largest of unit vectors."""
+    if operation.axis != -1 or getattr(operation, "sparse", False) or len(x.shape) < 2:
+        return None
+    return ops.max(_unit_vectors(parts, x, operation.num_classes, operation.dtype), axis=-2)
+
+
 def category_encoding(parts: Parts, layer: Any, x: Tensor, count_weights: Any = None) -> Tensor | None:
     """Open CategoryEncoding as an embedding in the unit vectors."""
     if count_weights is not None or layer.sparse or not keras.backend.is_int_dtype(x.dtype):
@@ -91,3 +98,60 @@ def glu(_: Parts, operation: Any, x: Tensor) -> Tensor:
 def hard_tanh(_: Parts, operation: Any, x: Tensor) -> Tensor:  # noqa: ARG001 (an opening's signature)
     """Open `hard_tanh` as a clip to [-1, 1]."""
     return ops.clip(x, -1.0, 1.0)
+
+
+def select(_: Parts, operation: Any, conditions: list, choices: list, default: Any = 0) -> Tensor:  # noqa: ARG001
+    """Open `ops.select` as choices between two, the first condition outermost."""
+    y = default
+    for condition, choice in list(zip(conditions, choices, strict=True))[::-1]:
+        y = ops.where(condition, choice, y)
+    return y
+
+
+def fmax(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG001 (an opening's signature)
+    """Open `ops.fmax` as the maximum, which it is where there is no NaN."""
+    return ops.maximum(one, other)
+
+
+def fmin(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG001 (an opening's signature)
+    """Open `ops.fmin` as the minimum, which it is where there is no NaN."""
+    return ops.minimum(one, other)
+
+
+def adaptive_pooling(pool: type[keras.layers.Layer]) -> Opening:
+    """Return the opening of pooling to a given size, where the windows do not overlap."""
+
+    def opened(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
+        sizes = x.shape[1:-1]
+        fits = all(size and size % count == 0 for size, count in zip(sizes, layer.output_size, strict=True))
+        if layer.data_format != "channels_last" or not fits:
+            return None
+        window = tuple(size // count for size, count in zip(sizes, layer.output_size, strict=True))
+        return parts("pool", pool, window if len(window) > 1 else window[0], dtype=layer.dtype_policy)(x)
+
+    return opened
+
+
+def moments(_: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Open `ops.moments` as a mean and a variance."""
+    return tuple(f(x, operation.axes, keepdims=operation.keepdims) for f in (ops.mean, ops.var))
+
+
+def average(_: Parts, operation: Any, x: Tensor, weights: Any = None) -> Tensor | None:
+    """Open `ops.average` as a mean, or as a product with weights that are an array along one axis."""
+    if isinstance(operation, keras.layers.Layer):
+        return None
+    if weights is None:
+        return ops.mean(x, axis=operation.axis)
+    if isinstance(weights, keras.KerasTensor) or np.ndim(weights) != 1 or operation.axis is None:
+        return None
+    shares = as_array(weights) / np.sum(as_array(weights))
+    return ops.tensordot(x, shares.astype(x.dtype)[:, None], axes=[[operation.axis], [0]])[..., 0]
+
+
+def rgb_to_grayscale(_: Parts, operation: Any, images: Tensor) -> Tensor | None:
+    """Open the conversion to grayscale as its weighted sum of channels (ITU-R BT.601, as Keras rounds it)."""
+    if operation.data_format == "channels_first" or images.shape[-1] != 3:
+        return None
+    weights = np.array([[0.2989], [0.5870], [0.1140]], images.dtype)
+    return ops.matmul(images, weights)

@@ -51,6 +51,12 @@ def same(_: Place, operation: Any, x: Tensor) -> Tensor | None:
     return x if getattr(operation, "dtype", None) in (None, x.dtype) else None
 
 
+def squeeze(_: Place, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite the removal of all axes of size 1 as one that names them, for a file's batch is one of 1."""
+    axes = tuple(axis for axis, size in enumerate(x.shape) if size == 1)
+    return keras.ops.squeeze(x, axis=axes) if operation.axis is None and axes else None
+
+
 def broadcast_to(place: Place, operation: Any, x: Tensor) -> Tensor | None:
     """Rewrite the repetition of one sample for each of the batch, and along axes of size 1."""
     first, *sizes = (None if size == -1 else size for size in operation.shape)

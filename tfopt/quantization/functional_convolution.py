@@ -1,0 +1,51 @@
+"""`ops.conv` and `ops.depthwise_conv` with a kernel that the model holds, as layers: own layers call them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import keras
+
+from tfopt.graph import Constant, producer
+from tfopt.quantization.place import Place
+
+Tensor: TypeAlias = keras.KerasTensor
+
+_LAYERS: dict[tuple[str, int], type[keras.layers.Layer]] = {
+    ("Conv", 1): keras.layers.Conv1D,
+    ("Conv", 2): keras.layers.Conv2D,
+    ("DepthwiseConv", 1): keras.layers.DepthwiseConv1D,
+    ("DepthwiseConv", 2): keras.layers.DepthwiseConv2D,
+}
+"""The operation and its spatial dimensions -> the layer that does the same."""
+
+
+def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | None:
+    """Rewrite a convolution whose kernel is a variable or an array as a layer; None for computed kernels."""
+    name = type(operation).__name__
+    sizes = kernel.shape
+    layer = _LAYERS.get((name, len(sizes) - 2))
+    held = _held(place, kernel)
+    if layer is None or held is None or operation.data_format == "channels_first":
+        return None
+    shared = {
+        "strides": operation.strides,
+        "padding": operation.padding,
+        "dilation_rate": operation.dilation_rate,
+        "use_bias": False,
+        "trainable": held.trainable,
+        "weights": [held.value],
+        "dtype": keras.dtype_policies.get(x.dtype),
+    }
+    if name == "DepthwiseConv":
+        return place.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)(x)
+    groups = x.shape[-1] // sizes[-2]
+    return place.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)(x)
+
+
+def _held(place: Place, kernel: Any) -> Constant | None:
+    """Return the layer that holds a kernel, None where it is computed."""
+    if not isinstance(kernel, keras.KerasTensor):
+        return Constant.of(kernel, place.name)
+    node = producer(kernel)
+    return node.operation if node is not None and isinstance(node.operation, Constant) else None
