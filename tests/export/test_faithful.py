@@ -46,6 +46,22 @@ def _alone(x):
     return L.Dense(3, name="head")(x)
 
 
+class _StepBias(L.Layer):
+    def build(self, shape):
+        self.bias = self.add_weight(shape=(shape[1], 1), initializer="normal", name="bias")
+
+    def call(self, x):
+        return x + self.bias
+
+
+def _attention_over_steps(x):
+    """Keras computes the sum as a BiasAdd of another layout, which the converter does not take."""
+    x = L.Dense(6, name="values")(L.Reshape((16, 16))(x))
+    scores = L.Activation("tanh", name="squash")(_StepBias(name="bias")(L.Dense(1, name="scores")(x)))
+    weights = L.Softmax(axis=1, name="weights")(scores)
+    return L.Dense(3, name="head")(L.GlobalAveragePooling1D()(L.Multiply(name="weighted")([x, weights])))
+
+
 def _finer_grid_than_the_join(x):
     gate = L.Activation("sigmoid", name="gate")(L.Conv2D(4, 1, name="conv")(x))
     return L.Conv2D(3, 1, name="head")(L.Concatenate(name="join")([gate, L.Conv2D(4, 1, name="side")(x)]))
@@ -71,6 +87,7 @@ BODIES = {
     _float_layer: "conv norm pool head",
     _equal_relus: "conv bn one other first side join add second",
     _layer_of_several_operators: "conv selu head",
+    _attention_over_steps: "values scores bias.add squash weights weighted head",
     _alone: "pool of_image scale_of_image of_sequence scale_of_sequence of_vector scale_of_vector head",
 }
 
