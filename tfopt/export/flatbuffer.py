@@ -178,6 +178,34 @@ def type_name(tensor: Any) -> str:
     return _TYPES[tensor.type]
 
 
+def operator_code(model: Any, name: str, version: int = 1) -> int:
+    """Return the number of an operator's code, which is added where there is none.
+
+    Args:
+        model: of the file.
+        name: of the operator in TFLite's schema.
+        version: the least that knows the form in which it is used.
+    """
+    builtin = getattr(schema.BuiltinOperator, name)
+    for number, code in enumerate(model.operatorCodes):
+        if flatbuffer_utils.get_builtin_code_from_operator_code(code) == builtin:
+            code.version = max(code.version, version)
+            return number
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.version = builtin, version
+    code.deprecatedBuiltinCode = min(builtin, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def add_buffer(model: Any, values: np.ndarray) -> int:
+    """Append a buffer that holds the bytes of an array and return its number."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
 def operator_name(model: Any, operator: Any) -> str:
     """Return an operator's name in TFLite's schema, such as `"CONV_2D"`, or a custom operator's own."""
     code = model.operatorCodes[operator.opcodeIndex]

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.tools import flatbuffer_utils
 
-from tfopt.export.flatbuffer import operator_name, text, type_name
+from tfopt.export.flatbuffer import add_buffer, operator_code, operator_name, text, type_name
 
 _TYPES = {8: schema.TensorType.INT8, 4: schema.TensorType.INT4, 2: schema.TensorType.INT2}
 
@@ -98,7 +97,7 @@ def _tensor(model: Any, before: Any, integers: Integers, bits: int) -> Any:
     tensor.name, tensor.shape, tensor.hasRank = before.name, before.shape, before.hasRank
     tensor.type = _TYPES[bits]
     ordered = integers.values if integers.channels_last else integers.values.T
-    tensor.buffer = _add_buffer(model, packed(ordered, bits))
+    tensor.buffer = add_buffer(model, packed(ordered, bits))
     scales = integers.scales
     if np.allclose(scales, scales[0], rtol=1e-5, atol=0):
         scales = scales[:1]
@@ -132,25 +131,11 @@ def _insert_dequantize(model: Any, graph: Any, index: int, stored: Any) -> None:
     made.type = schema.TensorType.FLOAT32
     graph.tensors.append(stored)
     operator = schema.OperatorT()
-    operator.opcodeIndex = _dequantize_code(model)
+    operator.opcodeIndex = operator_code(model, "DEQUANTIZE", _DEQUANTIZE_VERSION)
     operator.inputs, operator.outputs = [len(graph.tensors) - 1], [index]
     operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
     operator.builtinOptions = schema.DequantizeOptionsT()
     graph.operators.insert(0, operator)
-
-
-def _dequantize_code(model: Any) -> int:
-    """Return the number of the operator code of DEQUANTIZE, which is added where there is none."""
-    dequantize = schema.BuiltinOperator.DEQUANTIZE
-    for number, code in enumerate(model.operatorCodes):
-        if flatbuffer_utils.get_builtin_code_from_operator_code(code) == dequantize:
-            code.version = max(code.version, _DEQUANTIZE_VERSION)
-            return number
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = dequantize
-    code.version = _DEQUANTIZE_VERSION
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
 
 
 def _rescale_biases(model: Any, graph: Any, weights: int, before: np.ndarray, after: np.ndarray) -> None:
@@ -166,7 +151,7 @@ def _rescale_biases(model: Any, graph: Any, weights: int, before: np.ndarray, af
         if any(index in operator.inputs and operator not in readers for operator in graph.operators):
             bias = _copied_for(graph, readers, index)
         integers = np.rint(np.frombuffer(data, np.int32) * ratio).astype(np.int32)
-        bias.buffer = _add_buffer(model, integers.view(np.uint8))
+        bias.buffer = add_buffer(model, integers.view(np.uint8))
         scales = np.broadcast_to(scales_of(bias) / ratio, np.maximum(ratio.shape, scales_of(bias).shape))
         bias.quantization.scale = scales[: len(after)].astype(np.float32)
         bias.quantization.zeroPoint = np.zeros(len(after), np.int64)
@@ -200,11 +185,3 @@ def scales_of(tensor: Any) -> np.ndarray:
     """Return the scales of a tensor, float64; none where it is not quantized."""
     scales = None if tensor.quantization is None else tensor.quantization.scale
     return np.asarray([] if scales is None else scales, np.float64)
-
-
-def _add_buffer(model: Any, data: np.ndarray) -> int:
-    """Append a buffer to a file and return its number."""
-    buffer = schema.BufferT()
-    buffer.data = data
-    model.buffers.append(buffer)
-    return len(model.buffers) - 1

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.tools import flatbuffer_utils
 
-from tfopt.export.flatbuffer import per_tensor, text
+from tfopt.export.flatbuffer import add_buffer, operator_code, per_tensor, text
 
 _VERSIONS = {"DEPTHWISE_CONV_2D": 3, "AVERAGE_POOL_2D": 1, "PRELU": 1, "SOFTMAX": 1, "QUANTIZE": 1}
 """Operator -> the version of the schema that knows its int8 form, or float beside it, where it is not 2."""
@@ -73,10 +72,7 @@ class Replacement:
     def constant(self, part: str, values: np.ndarray, grid: tuple[float, int] | None = None) -> int:
         """Add a tensor that holds values, int8, int32 or float32, and return its number."""
         index = self.tensor(part, values.shape, grid)
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
-        self.model.buffers.append(buffer)
-        self.tensor_of(index).buffer = len(self.model.buffers) - 1
+        self.tensor_of(index).buffer = add_buffer(self.model, values)
         self.tensor_of(index).type = _TYPES[values.dtype]
         return index
 
@@ -93,7 +89,7 @@ class Replacement:
             options: what differs from their defaults.
         """
         made = schema.OperatorT()
-        made.opcodeIndex = _code(self.model, name)
+        made.opcodeIndex = operator_code(self.model, name, _VERSIONS.get(name, 2))
         made.inputs, made.outputs = np.asarray(inputs, np.int32), np.asarray([output], np.int32)
         if kind is not None:
             made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
@@ -114,17 +110,3 @@ class Replacement:
         """Put the operators that were added into the file."""
         place = next(i for i, each in enumerate(self.graph.operators) if each is self.operator)
         self.graph.operators[place : place + 1] = self._made
-
-
-def _code(model: Any, name: str) -> int:
-    """Return the number of an operator's code, which is added where there is none."""
-    builtin, version = getattr(schema.BuiltinOperator, name), _VERSIONS.get(name, 2)
-    for number, code in enumerate(model.operatorCodes):
-        if flatbuffer_utils.get_builtin_code_from_operator_code(code) == builtin:
-            code.version = max(code.version, version)
-            return number
-    code = schema.OperatorCodeT()
-    code.builtinCode, code.version = builtin, version
-    code.deprecatedBuiltinCode = min(builtin, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1

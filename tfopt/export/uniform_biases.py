@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.tools import flatbuffer_utils
 
 from tfopt.export import compact, flatbuffer
 
@@ -57,8 +56,5 @@ def _mend(model: Any, tensor: Any) -> None:
     scales, values = np.asarray(tensor.quantization.scale, np.float64), _values(model, tensor)
     limits = np.iinfo(values.dtype)
     mended = np.clip(np.round(values * scales[0] / scales), limits.min, limits.max).astype(values.dtype)
-    buffer = flatbuffer_utils.schema_fb.BufferT()
-    buffer.data = np.frombuffer(mended.tobytes(), np.uint8)
     # Equal constants share a buffer in a file, and others may be right as they are.
-    model.buffers.append(buffer)
-    tensor.buffer = len(model.buffers) - 1
+    tensor.buffer = flatbuffer.add_buffer(model, mended)

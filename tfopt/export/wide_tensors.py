@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer import text, type_name
+from tfopt.export.flatbuffer import add_buffer, operator_code, text, type_name
 from tfopt.export.integer_tensors import constant, scales_of
 from tfopt.export.tensor_names import layer_of
 from tfopt.export.wide_model import Grid, Wide
@@ -125,7 +125,7 @@ class WideTensors:
         """Insert a QUANTIZE or DEQUANTIZE before the operator at a place."""
         options = name.capitalize() + "Options"
         operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(getattr(schema.BuiltinOperator, name))
+        operator.opcodeIndex = operator_code(self._model, name)
         operator.inputs, operator.outputs = [input_], [output]
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
         operator.builtinOptions = getattr(schema, options + "T")()
@@ -168,19 +168,6 @@ class WideTensors:
     def _with_values(self, tensor: Any, values: np.ndarray, type_: int) -> int:
         """Append a tensor with other values and return its number."""
         made = copy.deepcopy(tensor)
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-        self._model.buffers.append(buffer)
-        made.buffer, made.type = len(self._model.buffers) - 1, type_
+        made.buffer, made.type = add_buffer(self._model, values), type_
         self._graph.tensors.append(made)
         return len(self._graph.tensors) - 1
-
-    def _code(self, builtin: int) -> int:
-        """Return the number of an operator code, which is added where there is none."""
-        for number, code in enumerate(self._model.operatorCodes):
-            if code.builtinCode == builtin:
-                return number
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = builtin
-        self._model.operatorCodes.append(code)
-        return len(self._model.operatorCodes) - 1

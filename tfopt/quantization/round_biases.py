@@ -69,17 +69,16 @@ def _scale(made: Mapping[int, graph.Node], tensor: keras.KerasTensor) -> float |
     node = made.get(id(tensor))
     if node is None:
         return None
-    if isinstance(node.operation, (ActivationQuantizer, FixedQuantizer)):
-        found = node.operation
-        fixed = found.lower() if isinstance(found, ActivationQuantizer) else found
-        return (fixed.maximum - fixed.minimum) / (2**fixed.num_bits - 1)
-    return _scale(made, node.inputs[0]) if kind(node.operation) is Kind.SAME_SCALE else None
+    found = node.operation.lower() if isinstance(node.operation, ActivationQuantizer) else node.operation
+    if isinstance(found, FixedQuantizer):
+        return (found.maximum - found.minimum) / (2**found.num_bits - 1)
+    return _scale(made, node.inputs[0]) if kind(found) is Kind.SAME_SCALE else None
 
 
 def _round(layer: WeightQuantizer, norm: keras.Operation | None, scale: float) -> bool:
     """Round the bias of a layer, in the batch normalization behind it where there is one."""
     steps = scale * layer.steps()
-    offset = layer.layer.bias if getattr(layer.layer, "bias", None) is not None else None
+    offset = getattr(layer.layer, "bias", None)
     bias: np.ndarray | float = 0.0 if offset is None else _array(offset)
     if isinstance(norm, keras.layers.BatchNormalization):
         gain = 1 / np.sqrt(_array(norm.moving_variance) + norm.epsilon)
