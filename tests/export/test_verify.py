@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from tfopt.errors import InvalidArgumentError
 from tfopt.export.verify import MAX_SNR_DB, TOLERANCES, Tolerance, difference, verify
 
 EXPECTED = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4]])
@@ -88,3 +89,8 @@ def test_the_worst_of_several_outputs_counts():
     assert record["tolerance"] == dataclasses.asdict(Tolerance(max_lsb=1))
     assert [each["name"] for each in record["outputs"]] == ["a", "b"]
     assert record["snr_db"] == min(each["snr_db"] for each in record["outputs"])
+
+
+def test_a_model_that_answers_nan_is_named():
+    with pytest.raises(InvalidArgumentError, match="'y' holds NaN"):
+        _compare(EXPECTED, 0.1, np.full_like(EXPECTED, np.nan))

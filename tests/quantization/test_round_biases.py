@@ -80,5 +80,7 @@ def test_a_shared_layer_is_left_alone():
 def test_what_is_not_ready_is_refused():
     with pytest.raises(InvalidArgumentError, match="needs a quantization-aware model"):
         round_biases(_float_model())
+    with pytest.raises(InvalidArgumentError, match="Expected a Keras 3 model"):
+        round_biases(None)
     with pytest.raises(InvalidArgumentError, match="calibrate"):
         round_biases(tfopt.quantize_aware(_float_model()))

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tfopt.errors import InvalidArgumentError
+
 MAX_SNR_DB = 200.0
 """Stands for "no difference", which has no logarithm; float32 itself reaches about 150 dB."""
 
@@ -157,6 +159,9 @@ def verify(
         steps: output name -> the distance of two neighbours on its integer grid; `None` for a float output.
         tolerance: how far they may be apart.
         classification: whether the outputs choose a class; else no agreement is counted.
+
+    Raises:
+        InvalidArgumentError: the model answers NaN or infinity, and the file integers.
     """
     outputs = tuple(
         difference(name, expected[name], actual[name], steps[name], classification=classification)
@@ -171,6 +176,11 @@ def difference(
 ) -> OutputDifference:
     """Compare one output; see `verify`."""
     expected, actual = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
+    if step is not None and not np.all(np.isfinite(expected)):
+        raise InvalidArgumentError(
+            f"The model's output {name!r} holds NaN or infinity, which no integer of the file stands for: "
+            "look for weights that are not finite."
+        )
     errors = np.abs(actual - expected)
     # A NaN compares as no failure anywhere: let it be the largest error instead.
     errors = np.where(np.isfinite(errors), errors, np.inf)

@@ -34,11 +34,13 @@ def round_biases(model: keras.Model) -> int:
 
     Raises:
         InvalidArgumentError: the model is not quantization-aware, or was not calibrated.
+        UnsupportedModel: it is subclassed.
 
     Reference:
         Jacob et al., 2018, Quantization and training of neural networks for efficient integer-arithmetic-only
         inference (arXiv 1712.05877), section 2.4, equation 11.
     """
+    graph.require_functional(model)
     if not graph.is_quantized(model):
         raise InvalidArgumentError(
             f"round_biases needs a quantization-aware model, got {model.name!r}: call tfopt.quantize_aware "
