@@ -124,7 +124,16 @@ def _nested():
     return tf_keras.Model(start, two([start, block(start)]))
 
 
-@pytest.mark.parametrize("make", [_recurrent, _nested])
+def _with_trained_activations():
+    inputs = tf_keras.Input((4,))
+    shared = layers.Dense(4, activation=layers.PReLU(name="slopes"), name="shared")
+    rest = tf_keras.Sequential(
+        [tf_keras.Input((4,)), layers.Dense(3, activation=layers.PReLU())], name="rest"
+    )
+    return tf_keras.Model(inputs, rest(shared(shared(inputs))))
+
+
+@pytest.mark.parametrize("make", [_recurrent, _nested, _with_trained_activations])
 def test_masks_states_nested_and_shared_models(make):
     old = zoo.with_random_weights(make())
     new = tfopt.from_legacy(old)
@@ -206,6 +215,16 @@ class Subclassed(tf_keras.Model):
             ),
             UnsupportedModel,
             "'rows' is ragged.*mask_zero",
+        ),
+        (
+            lambda: tf_keras.Sequential(
+                [
+                    tf_keras.Input((2, 3)),
+                    layers.TimeDistributed(layers.Dense(2, layers.PReLU(name="slopes")), name="steps"),
+                ]
+            ),
+            UnsupportedOperation,
+            "in 'steps' has the activation 'slopes' with weights.*layer of its own",
         ),
         (lambda: "no/such.h5", InvalidArgumentError, "no file or folder no/such.h5"),
         (lambda: __file__, InvalidArgumentError, "no Keras 2 model: expected .h5"),

@@ -10,11 +10,17 @@ from typing import Any
 
 import keras
 
-from tfopt.errors import ConversionError, InvalidArgumentError, TfoptError, UnsupportedModel
+from tfopt.errors import (
+    ConversionError,
+    InvalidArgumentError,
+    TfoptError,
+    UnsupportedModel,
+    UnsupportedOperation,
+)
 from tfopt.graph.walk import tensors_in
 from tfopt.legacy import _tf_keras, nodes_from_legacy, operations_from_legacy
 from tfopt.legacy._keras import mask_of, name_operations
-from tfopt.legacy.layers_from_legacy import counterpart, parts
+from tfopt.legacy.layers_from_legacy import counterpart, parts, trained_activation
 from tfopt.legacy.settings import REMAKES
 from tfopt.legacy.state import Pair, copy_state
 
@@ -103,7 +109,7 @@ class _Conversion:
         # Keras 2 trains what its models let it train, Keras 3 every layer whose own flag is set.
         self._trainable = outside and model.trainable
         if isinstance(model, tf_keras.Sequential):
-            layers = [self.layer(layer) for layer in model.layers]
+            layers = [each for layer in model.layers for each in self._in_order(layer)]
             made = keras.Sequential([_sequential_input(model), *layers], name=_name(model))
         elif _tf_keras.functional(model):
             made = self._functional(model)
@@ -159,14 +165,25 @@ class _Conversion:
             name_operations(keras.tree.flatten(results), inputs, lambda: self._new_name(layer.name))
             return results
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
-        made = self.layer(layer)
+        made, *behind = self._in_order(layer)
         if isinstance(made, (keras.layers.RNN, keras.layers.Bidirectional)) and isinstance(
             args[0], (list, tuple)
         ):
             first, *state = args[0]
             # Keras 3 forgets the mask of a sequence that comes with a state.
             args, kwargs = (first,), {"mask": mask_of(first)} | kwargs | {"initial_state": state}
-        return made(*args, **kwargs)
+        result = made(*args, **kwargs)
+        for each in behind:
+            result = each(result)
+        return result
+
+    def _in_order(self, layer: Any) -> list[keras.Layer]:
+        """Return the Keras 3 layers that do one after the other what `layer` does.
+
+        There are two where its activation has weights: Keras 3 does not build such an activation.
+        """
+        activation = trained_activation(layer)
+        return [self.layer(each) for each in (layer, activation) if each is not None]
 
     def _new_name(self, name: str) -> str:
         """Return `name`, or with a number behind it where an operation has it already."""
@@ -182,14 +199,23 @@ class _Conversion:
                 self.pairs.append(Pair(layer, made, self._trainable and layer.trainable))
             return made
         place = len(self.pairs)
-        made = counterpart(
-            layer, {name: self.layer(part) for name, part in parts(layer).items()}, self._custom_objects
-        )
+        held = {name: self._part(layer, part) for name, part in parts(layer).items()}
+        made = counterpart(layer, held, self._custom_objects)
         remakes = type(layer).__name__ in REMAKES
         if remakes:
             del self.pairs[place:]
         trainable = self._trainable and layer.trainable
         self.pairs.insert(place, Pair(layer, made, trainable, whole=remakes or not parts(layer)))
+        return made
+
+    def _part(self, holder: Any, layer: Any) -> keras.Layer:
+        made, *behind = self._in_order(layer)
+        if behind:
+            raise UnsupportedOperation(
+                f"The layer {layer.name!r} in {holder.name!r} has the activation {behind[0].name!r} with "
+                "weights, which Keras 3 builds only as a layer of its own. Make it one and save the model "
+                "again."
+            )
         return made
 
 

@@ -73,8 +73,16 @@ def parts(layer: Any) -> dict[str, Any]:
     return _PARTS[type(layer).__name__](layer) if type(layer).__name__ in _PARTS else {}
 
 
+def trained_activation(layer: Any) -> Any | None:
+    """Return the layer with weights, such as PReLU, that a layer has for its activation, or None."""
+    import tf_keras
+
+    activation = getattr(layer, "activation", None)
+    return activation if isinstance(activation, tf_keras.layers.Layer) and activation.weights else None
+
+
 def counterpart(layer: Any, held: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> keras.Layer:
-    """Return a Keras 3 layer of the same name and settings.
+    """Return a Keras 3 layer of the same name and settings, without its `trained_activation`.
 
     Args:
         layer: a tf_keras layer.
@@ -135,6 +143,8 @@ def _function(layer: Any, key: str, custom_objects: Mapping[str, Any]) -> Any:
             "knows. Pass a function written for Keras 3 under that name: custom_objects={name: function}."
         )
     function = getattr(layer, key)
+    if key == "activation" and trained_activation(layer) is not None:
+        return None
     if isinstance(function, tf_keras.layers.Layer):
         return counterpart(function, {}, custom_objects)
     name = getattr(function, "__name__", "")

@@ -57,7 +57,7 @@ def copy_state(pairs: Sequence[Pair]) -> None:
 
 def _copy_weights(old: Any, new: Any) -> None:
     """Copy weights by name where names tell them apart, else by order."""
-    sources, targets = list(getattr(old, "restored", None) or old.weights), list(new.weights)
+    sources, targets = getattr(old, "restored", None) or _own_weights(old), list(new.weights)
     names = [_name(weight) for weight in sources]
     if len({*names}) == len(names) and {*names} == {_name(weight) for weight in targets}:
         by_name = dict(zip(names, sources, strict=True))
@@ -70,6 +70,12 @@ def _copy_weights(old: Any, new: Any) -> None:
         )
     for source, target in zip(sources, targets, strict=True):
         target.assign(np.asarray(source))
+
+
+def _own_weights(layer: Any) -> list[Any]:
+    """Return a layer's weights without those of its activation, which is a layer of its own in Keras 3."""
+    of_activation = {id(weight) for weight in getattr(getattr(layer, "activation", None), "weights", ())}
+    return [weight for weight in layer.weights if id(weight) not in of_activation]
 
 
 def _name(weight: Any) -> str:
