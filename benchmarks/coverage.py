@@ -1,6 +1,6 @@
 """Which architectures quantization-aware training takes, and how close their int8 files are.
 
-Quantizes each model with random weights, trains two steps, saves and loads it, exports it, runs the file in
+Quantizes each model with random weights, trains two steps, rounds its biases, saves and loads it, exports it, runs the file in
 LiteRT, and prints one row a model. `unrest` is how many LSB the model's own output moves, on the mean, when
 its input changes by a millionth: a file cannot be closer to a model than that is to itself. With `--tfmot`
 it says too whether tensorflow-model-optimization quantizes the same architecture of `tf_keras.applications`
@@ -22,7 +22,7 @@ import numpy as np
 
 import tfopt
 from tfopt.graph import as_functional
-from tfopt.quantization import calibrate
+from tfopt.quantization import calibrate, round_biases
 
 SIZES = {
     "VGG16": 64,
@@ -111,6 +111,7 @@ def row(name, make):
     quantized.compile(keras.optimizers.SGD(1e-4), ["mse"] * len(zeros) if len(zeros) > 1 else "mse")
     first = packed([array[: 2 * BATCH] for array in arrays])
     quantized.fit(first, packed(zeros), batch_size=BATCH, verbose=0)
+    round_biases(quantized)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         quantized.save(path)
