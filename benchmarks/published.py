@@ -3,7 +3,8 @@
 For the image classifier and the anomaly detector of MLPerf Tiny (`pretrainedResnet.h5`, `ad01.h5` and their
 `.tflite` files, from the project mlcommons/tiny): bytes, compressed bytes, latency in LiteRT measured in turn
 in one process, and, with images, the accuracy of each. Our files are the converter's after training
-(`to_tflite(model, "int8")`) and, with images, those of a short quantization-aware training.
+(`to_tflite(model, "int8")`, and with one scale for each kernel in place of each channel) and, with images,
+those of a short quantization-aware training.
 
     python benchmarks/published.py FOLDER_WITH_THE_MODELS [--images cifar10.npz] [--epochs 3]
 """
@@ -21,7 +22,7 @@ MODELS = {
     "autoencoder": ("ad01.h5", "ad01_int8.tflite"),
 }
 
-HEAD = f"{'model':<13}{'file':<12}{'bytes':>9}{'gzip':>9}{'of theirs':>11}{'latency':>10}{'accuracy':>10}"
+HEAD = f"{'model':<13}{'file':<18}{'bytes':>9}{'gzip':>9}{'of theirs':>11}{'latency':>10}{'accuracy':>10}"
 
 
 def images(path):
@@ -64,17 +65,21 @@ def main():
             x, y, x_test, y_test = images(arguments.images)
         else:
             x = np.random.default_rng(0).normal(size=(256, *model.input_shape[1:])).astype("float32")
-        files = {"theirs": theirs, "int8": tfopt.to_tflite(model, "int8", representative_dataset=x[:256])}
+        files = {
+            "theirs": theirs,
+            "int8": tfopt.to_tflite(model, "int8", x[:256]),
+            "a scale a kernel": tfopt.to_tflite(model, "int8", x[:256], per_channel=False),
+        }
         if classifies:
             files["int8 QAT"] = tfopt.to_tflite(trained(model, x, y, arguments.epochs))
             score = accuracy(lambda a, of=model: of.predict(a, verbose=0), x_test, y_test)
-            print(f"{name:<13}{'float model':<12}{score:>49.2%}")
+            print(f"{name:<13}{'float model':<18}{score:>49.2%}")
         times = tfopt.measure.latency({each: bytes(file) for each, file in files.items()})
         for each, file in files.items():
             summary = file.summary()
             scores = f"{accuracy(file.predict, x_test, y_test):>10.2%}" if classifies else f"{'-':>10}"
             print(
-                f"{name:<13}{each:<12}{summary.bytes:>9}{summary.compressed_bytes:>9}"
+                f"{name:<13}{each:<18}{summary.bytes:>9}{summary.compressed_bytes:>9}"
                 f"{summary.bytes / theirs.summary().bytes:>10.2f}x{times[each].ratio:>9.2f}x{scores}"
             )
 
