@@ -4,8 +4,8 @@ Quantizes each model with random weights, trains two steps, rounds its biases, s
 runs the file in LiteRT, and prints one row a model. `unrest` is how many LSB the model's own output moves, on
 the mean, when its input changes by a millionth: a file cannot be closer to a model than that is to itself.
 With `--tfmot` it says too whether tensorflow-model-optimization quantizes the same architecture of
-`tf_keras.applications` (needs both packages). With `--zoo` it goes over the small models of the tests instead,
-on white noise.
+`tf_keras.applications` (needs both packages). With `--zoo` it goes over the small models of the tests
+instead, on white noise.
 
     python benchmarks/coverage.py [--tfmot] [MobileNetV2 ...]
     python benchmarks/coverage.py --zoo [lstm ...]
