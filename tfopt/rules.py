@@ -29,7 +29,7 @@ def resolve(rules: Mapping[str, T] | None, paths: Iterable[str], default: T) -> 
     paths = list(paths)
     settings, used = {}, set()
     for path in paths:
-        pattern = next((p for p in rules if _matches(path, p)), None)
+        pattern = _first(rules, path)
         settings[path] = default if pattern is None else rules[pattern]
         used.add(pattern)
     unused = [pattern for pattern in rules if pattern not in used]
@@ -39,6 +39,16 @@ def resolve(rules: Mapping[str, T] | None, paths: Iterable[str], default: T) -> 
             f"matches wins, so put the specific ones first. Layers: {', '.join(paths) or 'none'}."
         )
     return settings
+
+
+def setting(rules: Mapping[str, T], path: str, default: T) -> T:
+    """Return the setting of one path."""
+    pattern = _first(rules, path)
+    return default if pattern is None else rules[pattern]
+
+
+def _first(rules: Iterable[str], path: str) -> str | None:
+    return next((pattern for pattern in rules if _matches(path, pattern)), None)
 
 
 def _matches(path: str, pattern: str) -> bool:

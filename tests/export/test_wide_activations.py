@@ -101,6 +101,32 @@ def test_a_rule_gives_a_layer_16_bits_between_layers_of_8():
     assert file.verify(model, X).outputs[0].max_lsb <= 2
 
 
+@keras.saving.register_keras_serializable(package="test_wide_activations")
+class OwnWeights(L.Layer):
+    """Products with tensors of its own, of which the converter makes weights and constants."""
+
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], 6), initializer="normal", name="matrix")
+        self.ones = self.add_weight(shape=(6,), initializer="ones", name="ones")
+        self.halves = self.add_weight(shape=(6,), initializer=keras.initializers.Constant(0.5), name="halves")
+
+    def call(self, x):
+        x = keras.ops.matmul(x, self.matrix)
+        x = x * keras.ops.reshape(self.ones, (1, 1, 6)) + keras.ops.reshape(self.halves, (1, 1, 6))
+        return keras.ops.where(x > 0.5, x, 0.25 + 0.5 * x)  # the same at 0.5
+
+
+def test_weights_of_a_users_own_have_16_bits():
+    inputs = keras.Input((4, 5))
+    model = tfopt.quantize_aware(keras.Model(inputs, OwnWeights()(inputs)), "int16x8")
+    x = np.random.default_rng(0).normal(size=(16, 4, 5)).astype("float32")
+    calibrate(model, x)
+    file = tfopt.to_tflite(model)
+    assert {name for name, _ in types(file)} == {"BATCH_MATMUL", "MUL", "ADD", "GREATER", "SELECT"}
+    assert {kind for _, kind in types(file)} == {"int16", "bool"}
+    assert file.verify(model, x).outputs[0].max_lsb <= 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheme", "rules"),
@@ -146,6 +172,17 @@ def test_scales_that_are_nearly_powers_of_two_are_no_special_case():
     x = np.random.default_rng(0).normal(size=(16, 6, 4)).astype("float32")
     calibrate(model, x)
     assert tfopt.to_tflite(model).verify(model, x).outputs[0].snr_db > 70
+
+
+@pytest.mark.slow
+def test_values_below_the_least_range_of_the_converter_have_16_bits_too():
+    inputs = keras.Input((4, 5))
+    model = tfopt.quantize_aware(keras.Model(inputs, L.Dense(3)(L.Dense(5, name="small")(inputs))), "int16x8")
+    x = np.random.default_rng(0).normal(0, 1e-6, size=(16, 4, 5)).astype("float32")
+    calibrate(model, x)
+    file = tfopt.to_tflite(model)
+    assert {kind for _, kind in types(file)} == {"int16"}
+    assert file.verify(model, x).outputs[0].max_lsb <= 2
 
 
 def test_what_16_bits_exclude_is_refused():

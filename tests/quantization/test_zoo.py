@@ -9,7 +9,7 @@ import pytest
 
 import tfopt
 from tfopt.graph import as_functional
-from tfopt.quantization import calibrate
+from tfopt.quantization import calibrate, left_in_float
 from tfopt.quantization.canonical import canonical
 
 
@@ -99,6 +99,23 @@ def test_the_file_of_what_users_write_is_integer(name, tmp_path):
     assert floats == user_zoo.LEFT_IN_FLOAT.get(name, set())
     assert difference.max_lsb <= user_zoo.MAX_LSB.get(name, 2)
     assert difference.mean_lsb <= 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["layer_normalization", "vit_with_positions", "vit_with_a_class_token", "mixer"]
+)
+def test_normalizations_become_integers_where_a_rule_asks(name):
+    keras.utils.set_random_seed(0)
+    model = EVERY[name]()
+    x = _samples(model)
+    quantized = tfopt.quantize_aware(model, rules=dict.fromkeys(left_in_float(model), "int16x8"))
+    calibrate(quantized, x)
+    file = tfopt.to_tflite(quantized)
+    assert not file.summary().float_operators
+    difference = file.verify(quantized, x)
+    assert difference.max_lsb <= 4
+    assert difference.mean_lsb <= 0.3
 
 
 SLOW = composite_zoo.MODELS.keys() - composite_zoo.QUICK | user_zoo.SLOW

@@ -88,7 +88,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
     frozen = convert_variables_to_constants_v2(function)
     graph_def = frozen.graph.as_graph_def()
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
-    with_plain_sums(graph_def, FAKE_QUANTIZATION)
+    with_plain_sums(graph_def)
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
     tensor_names = _tensor_names(model, lowered, graph_def)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
+from tfopt.errors import ConversionError
 from tfopt.export import compact, flatbuffer
-from tfopt.export.flatbuffer import operator_name, text, type_name
+from tfopt.export.flatbuffer import operator_code, operator_name, text, type_name
 from tfopt.export.integer_tensors import drop_unused_buffers, scales_of
 from tfopt.export.tensor_names import layer_of
 from tfopt.export.wide_model import Grid, Wide
@@ -24,6 +26,8 @@ _FIXED_SCALE = 1 / 32768
 _IN_FLOAT = ("PRELU", "RESIZE_BILINEAR")
 """The operators whose 16-bit kernels (LiteRT 2.3) are wrong, or weigh neighbours by a thousandth: they stay
 in float."""
+_COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL")
+"""The operators whose 16-bit kernels compare integers without regard to their scales."""
 _CONVERTING = ("QUANTIZE", "DEQUANTIZE")
 
 
@@ -100,6 +104,8 @@ class _Widening:
             operator.inputs = self._in_8_bits(operator, name, inputs)
         elif name in _IN_FLOAT:
             self._keep_in_float(operator, inputs, outputs[0])
+        elif name in _COMPARISONS:
+            operator.inputs = self._in_one_scale(operator, inputs)
         else:
             operator.inputs = self._in_16_bits(operator, name, inputs)
 
@@ -118,10 +124,41 @@ class _Widening:
                 continue
             elif known and position != _WEIGHTS.get(name):
                 inputs[position] = self._tensors.constant(index)
+            elif known and name == "FULLY_CONNECTED" and (matrix := self._tensors.matrix(index)) is not None:
+                return self._product(operator, inputs, matrix)
             elif not known and index not in self._scales:
                 grid = (_grid(self._graph.tensors[index])[0], 0)  # each of the 8-bit values is a 16-bit one
                 inputs[position] = self._tensors.converted(index, INT16, grid, operator)
         return inputs
+
+    def _in_one_scale(self, operator: Any, inputs: list[int]) -> list[int]:
+        """Return inputs in one scale, or else in float."""
+        constants = [index for index in inputs if self._tensors.is_constant(index)]
+        scales = {self._scales.get(index) for index in inputs if index not in constants}
+        scale = scales.pop() if len(scales) == 1 else None
+        if scale is None:
+            return self._in_float(operator, inputs)
+        return [self._tensors.constant(index, scale) if index in constants else index for index in inputs]
+
+    def _product(self, operator: Any, inputs: list[int], matrix: int) -> list[int]:
+        """Make a product of two tensors again of one with what the converter took for weights.
+
+        Raises:
+            ConversionError: it has also taken in what only an operator with weights can.
+        """
+        name = text(self._graph.tensors[int(operator.outputs[0])].name)
+        shapes = [list(self._graph.tensors[index].shape) for index in (inputs[0], int(operator.outputs[0]))]
+        plain = getattr(operator.builtinOptions, "fusedActivationFunction", None) == 0
+        if not plain or any(index >= 0 for index in inputs[2:]) or shapes[0][:-1] != shapes[1][:-1]:
+            raise ConversionError(
+                f"The converter made {name!r} of a product with a matrix, which LiteRT multiplies by weights "
+                f"of 8 bits alone. Give it another scheme, as with rules={{{layer_of(name)!r}: 'int8'}}."
+            )
+        operator.opcodeIndex = operator_code(self._model, "BATCH_MATMUL")
+        operator.builtinOptionsType = schema.BuiltinOptions.BatchMatMulOptions
+        operator.builtinOptions = schema.BatchMatMulOptionsT()
+        operator.builtinOptions.adjY = True
+        return [inputs[0], matrix]
 
     def _in_8_bits(self, operator: Any, name: str, inputs: list[int]) -> list[int]:
         """Where a quantizer to 8 bits stood right behind one to 16, the converter has left it out."""
@@ -145,14 +182,20 @@ class _Widening:
 
     def _keep_in_float(self, operator: Any, inputs: list[int], output: int) -> None:
         """Let an operator compute in float between integers of 16 bits."""
-        for position, index in enumerate(inputs):
-            if index in self._scales:
-                inputs[position] = self._tensors.converted(index, FLOAT32, None, operator)
-            elif type_name(self._graph.tensors[index]) == "int8":
-                inputs[position] = self._tensors.float_constant(index)
         made = self._tensors.like(output, FLOAT32, None)
-        operator.inputs, operator.outputs = inputs, [made]
+        operator.inputs, operator.outputs = self._in_float(operator, inputs), [made]
         self._tensors.insert("QUANTIZE", self._graph.operators.index(operator) + 1, made, output)
+
+    def _in_float(self, operator: Any, inputs: list[int]) -> list[int]:
+        """Return the inputs of an operator in float."""
+        for position, index in enumerate(inputs):
+            if index < 0 or type_name(self._graph.tensors[index]) != "int8":
+                continue
+            if self._tensors.is_constant(index):
+                inputs[position] = self._tensors.float_constant(index)
+            else:
+                inputs[position] = self._tensors.converted(index, FLOAT32, None, operator)
+        return inputs
 
 
 def _grid(tensor: Any) -> Grid:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from tfopt.graph import nodes
+from tfopt.graph import Constant, nodes
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.operations import FIXED_RANGES, WIDE_RANGE, kind
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
@@ -33,12 +33,14 @@ class Wide:
         narrow: scale -> scale and zero point of the 8 bits that operators of that width read such tensors in.
         fixed: the layers whose outputs have the scale that TFLite prescribes.
         constants: values that constant tensors may have.
+        cut: step and values of those that are quantized, of which 8 bits with that step hold what they can.
     """
 
     scales: set[float] = field(default_factory=set)
     narrow: dict[float, Grid] = field(default_factory=dict)
     fixed: set[str] = field(default_factory=set)
     constants: list[np.ndarray] = field(default_factory=list)
+    cut: list[tuple[float, np.ndarray]] = field(default_factory=list)
 
 
 def narrowed(lowered: keras.Model) -> Wide:
@@ -71,6 +73,9 @@ def narrowed(lowered: keras.Model) -> Wide:
         base = node.path.removesuffix(NARROW_SUFFIX) + QUANTIZER_SUFFIX
         if base in steps and node.path.endswith(NARROW_SUFFIX):
             wide.narrow[steps[base]] = _grid(node.operation)
+        maker = makers.get(id(node.inputs[0])) if node.inputs else None
+        if node.path in steps and maker is not None and isinstance(maker.operation, Constant):
+            wide.cut.append((steps[node.path], maker.operation.value.numpy()))
     layers: list[Any] = [node.operation for node in found]
     weights = [weight for layer in layers for weight in getattr(layer, "weights", ())]
     wide.constants.extend(weight.numpy() for weight in weights if "float" in weight.dtype)

@@ -13,6 +13,7 @@ from tfopt.errors import ConversionError
 from tfopt.export.flatbuffer import add_buffer, operator_code, text, type_name
 from tfopt.export.integer_tensors import constant, scales_of
 from tfopt.export.tensor_names import layer_of
+from tfopt.export.wide_constants import cut_off_from, matrices_from, only, rounded_from
 from tfopt.export.wide_model import Grid, Wide
 
 INT8, INT16, INT32, INT64, FLOAT32 = (
@@ -48,6 +49,22 @@ class WideTensors:
         """Return whether a tensor is known before the file runs."""
         return constant(self._model, self._graph.tensors[index]) is not None
 
+    def matrix(self, index: int) -> int | None:
+        """Return in 16 bits what the converter took for weights, and the model has in 16; None for weights.
+
+        Raises:
+            ConversionError: it could be several.
+        """
+        tensor, scale = self._graph.tensors[index], self.step(index)
+        if scale is None:
+            return None
+        found = matrices_from(self._wide, *self._held(index), tuple(map(int, tensor.shape)))
+        if not found:
+            return None
+        return self._once(
+            (index, INT16), lambda: self._in_16_bits(index, scale, self._known(tensor, only(found)))
+        )
+
     def bias(self, index: int, ratio: float, type_: int) -> int:
         """Return a bias in steps that are `1 / ratio` of what they were."""
 
@@ -60,8 +77,12 @@ class WideTensors:
 
         return self._once((index, type_), make)
 
-    def constant(self, index: int) -> int:
+    def constant(self, index: int, wanted: float | None = None) -> int:
         """Return a constant in 16 bits: of the model's own values where these were cut off in 8 bits.
+
+        Args:
+            index: of the constant.
+            wanted: the scale that it is to have, where that is not its own.
 
         Raises:
             ConversionError: they are not to be found.
@@ -70,23 +91,37 @@ class WideTensors:
         def make() -> int:
             tensor = self._graph.tensors[index]
             scale = self.step(index)
-            if scale is not None:
-                values = self._cut_off(index, scale)
-            else:  # the converter has found a grid of its own
-                values = self._rounded(index)
+            held = self._held(index)
+            if scale is None:  # the converter has found a grid of its own
+                values = rounded_from(self._wide, *held)
                 scale = max(float(np.abs(values).max()), _SMALLEST) / (2**15 - 1)
-            integers = np.clip(np.rint(values / scale), -(2**15), 2**15 - 1).astype(np.int16)
-            made = self._with_values(tensor, integers, INT16)
-            self.retype(made, INT16, (scale, 0))
-            return made
+            else:
+                values = self._known(tensor, cut_off_from(self._wide, *held))
+            return self._in_16_bits(index, wanted or scale, values)
 
-        return self._once((index, INT16), make)
+        return self._once((index, INT16, wanted), make)
+
+    def _in_16_bits(self, index: int, scale: float, values: np.ndarray) -> int:
+        integers = np.clip(np.rint(values / scale), -(2**15), 2**15 - 1).astype(np.int16)
+        made = self._with_values(self._graph.tensors[index], integers, INT16)
+        self.retype(made, INT16, (scale, 0))
+        return made
+
+    @staticmethod
+    def _known(tensor: Any, values: np.ndarray | None) -> np.ndarray:
+        if values is not None:
+            return values
+        name = text(tensor.name)
+        raise ConversionError(
+            f"The converter changed the constant {name!r}, so that its values in 16 bits are not known. Give "
+            f"its layer another scheme, as with rules={{{layer_of(name)!r}: 'int8'}}."
+        )
 
     def float_constant(self, index: int) -> int:
         """Return a constant in float."""
 
         def make() -> int:
-            values = self._rounded(index).astype(np.float32)
+            values = rounded_from(self._wide, *self._held(index)).astype(np.float32)
             made = self._with_values(self._graph.tensors[index], values, FLOAT32)
             self.retype(made, FLOAT32, None)
             return made
@@ -136,34 +171,12 @@ class WideTensors:
             self._made[key] = make()
         return self._made[key]
 
-    def _held(self, index: int) -> np.ndarray:
-        tensor = self._graph.tensors[index]
-        return np.frombuffer(constant(self._model, tensor) or b"", np.int8).astype(np.float64)
-
-    def _rounded(self, index: int) -> np.ndarray:
-        """Return the values of the model that a constant was rounded from; where there are none, its own."""
+    def _held(self, index: int) -> tuple[np.ndarray, float]:
+        """Return the values that a constant of 8 bits holds, and its scale."""
         tensor = self._graph.tensors[index]
         (scale,), zero_point = scales_of(tensor), int(tensor.quantization.zeroPoint[0])
-        held = (self._held(index) - zero_point) * scale
-        for values in self._wide.constants:
-            flat = values.astype(np.float64).ravel()
-            if flat.size == held.size and np.max(np.abs(flat - held), initial=0) <= 0.51 * scale:
-                return flat
-        return held
-
-    def _cut_off(self, index: int, scale: float) -> np.ndarray:
-        """Return the values of the model of which a constant held what 8 bits can."""
-        held = self._held(index)
-        for values in self._wide.constants:
-            flat = values.astype(np.float64).ravel()
-            cut = np.clip(np.rint(flat / scale), -128, 127) if flat.size == held.size else None
-            if cut is not None and np.max(np.abs(cut - held), initial=0) <= 1:
-                return flat
-        name = text(self._graph.tensors[index].name)
-        raise ConversionError(
-            f"The converter changed the constant {name!r}, so that its values in 16 bits are not known. Give "
-            f"its layer another scheme, as with rules={{{layer_of(name)!r}: 'int8'}}."
-        )
+        integers = np.frombuffer(constant(self._model, tensor) or b"", np.int8).astype(np.float64)
+        return (integers - zero_point) * scale, float(scale)
 
     def _with_values(self, tensor: Any, values: np.ndarray, type_: int) -> int:
         """Append a tensor with other values and return its number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,7 +17,9 @@ from tfopt.quantization.place import Made, Place
 from tfopt.quantization.rewrites import rewritten
 
 
-def canonical(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
+def canonical(
+    model: keras.Model, wide: Callable[[str], bool] = lambda _: False
+) -> tuple[keras.Model, dict[str, str]]:
     """Return a copy of `model` with the same outputs and the path of each of its operations.
 
     In the copy,
@@ -27,6 +30,11 @@ def canonical(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
     - variables and arrays that operations are called with are layers.
 
     A part that was split off has the path of the whole with its own name behind: `conv1/relu`.
+
+    Args:
+        model: functional.
+        wide: returns whether the activations of the operation of a path have 16 bits: some have operators in
+            these alone.
     """
     require_none_lost(model)
     names = _output_names(model)
@@ -41,7 +49,7 @@ def canonical(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         name = copier.name(node)
-        place = Place(name, node.path, made, paths, inputs[0])
+        place = Place(name, node.path, made, paths, inputs[0], wide(node.path))
         args, kwargs = _with_layers(place, keras.Variable, args, kwargs)
         result = rewritten(place, node.operation, args, kwargs)
         if result is not None:

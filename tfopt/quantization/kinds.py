@@ -13,22 +13,31 @@ from tfopt.graph import Node, as_functional, nodes
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
+from tfopt.quantization.scheme import SchemeLike, scheme_of
+from tfopt.quantization.widths import is_wide
 
 
-def left_in_float(model: keras.Model, rules: Mapping[str, Any] | None = None) -> dict[str, str]:
+def left_in_float(
+    model: keras.Model,
+    rules: Mapping[str, SchemeLike | None] | None = None,
+    scheme: SchemeLike = "int8",
+) -> dict[str, str]:
     """Return what `quantize_aware` would leave in float: path -> the reason.
 
     Args:
-        model: as `quantize_aware` takes it.
-        rules: as `quantize_aware` takes them.
+        model, rules, scheme: as `quantize_aware` takes them.
 
     Raises:
-        InvalidArgumentError: a rule that matches nothing.
+        InvalidArgumentError: a rule that matches nothing, or an unknown scheme.
         UnsupportedModel: a subclassed model that cannot be run on symbolic tensors.
         UnsupportedOperation: an operation that int8 has no rule for.
     """
-    model, paths = canonical(as_functional(model))
-    kinds = kinds_of(model, rules_.resolve(rules, paths.values(), "int8"), paths)
+    default = scheme_of(scheme)
+    chosen = {pattern: None if each is None else scheme_of(each) for pattern, each in (rules or {}).items()}
+    model, paths = canonical(
+        as_functional(model), lambda path: is_wide(rules_.setting(chosen, path, default))
+    )
+    kinds = kinds_of(model, rules_.resolve(chosen, paths.values(), default), paths)
     return {
         paths.get(node.path, node.path): (
             f"LiteRT has no int8 kernel for {described(node)}"

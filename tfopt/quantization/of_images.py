@@ -21,19 +21,21 @@ class OfImages(keras.layers.Wrapper):
 
     def build(self, input_shape: tuple) -> None:
         """Build the layer inside for images."""
-        *sizes, channels = input_shape[1:] or (1,)
-        self._sizes = input_shape[1:]
-        self._image = self._sizes if len(self._sizes) == 3 else (1, math.prod(sizes), channels)
-        super().build((input_shape[0], *self._image))
+        super().build((input_shape[0], *_image(input_shape[1:])))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return what the layer makes of the tensor, in the tensor's shape."""
-        if self._image == self._sizes:
+        sizes = tuple(inputs.shape[1:])
+        image = _image(sizes)
+        if image == sizes:
             return self.layer(inputs)
-        return keras.ops.reshape(
-            self.layer(keras.ops.reshape(inputs, (-1, *self._image))), (-1, *self._sizes)
-        )
+        return keras.ops.reshape(self.layer(keras.ops.reshape(inputs, (-1, *image))), (-1, *sizes))
 
     def compute_output_shape(self, input_shape: tuple) -> Any:
         """Return the input's shape."""
         return input_shape
+
+
+def _image(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    *others, channels = sizes or (1,)
+    return sizes if len(sizes) == 3 else (1, math.prod(others), channels)

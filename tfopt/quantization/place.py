@@ -23,6 +23,7 @@ class Place:
             under one name, and so stays shared.
         paths: name -> path of every operation.
         reference: an input of the model; its first axis is the batch.
+        wide: whether the activations of the operation have 16 bits.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Place:
     made: Made
     paths: dict[str, str]
     reference: keras.KerasTensor
+    wide: bool = False
 
     def part(self, name: str) -> Place:
         """Return the place of a part of the operation."""

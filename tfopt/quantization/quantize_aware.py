@@ -27,11 +27,12 @@ from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
 from tfopt.quantization.preserve import checked, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 from tfopt.quantization.signs import nonnegative_tensors
+from tfopt.quantization.softmax_rewrites import MaskedScores
 from tfopt.quantization.standalone_affine import StandaloneAffine
 from tfopt.quantization.standalone_relu import StandaloneReLU
 from tfopt.quantization.weight_quantizer import WeightQuantizer
 from tfopt.quantization.wide_quantizer import WideQuantizer
-from tfopt.quantization.widths import NARROW_SUFFIX, Widths
+from tfopt.quantization.widths import NARROW_SUFFIX, Widths, is_wide
 
 
 def quantize_aware(
@@ -55,7 +56,9 @@ def quantize_aware(
         scheme: a name in `tfopt.quantization.SCHEMES`, or a `tfopt.quantization.Scheme`. `"int8"`: weights
             symmetric per channel, activations asymmetric per tensor. `"int4"`, `"ternary"`, `"binary"`:
             weights of fewer bits and int8 activations. `"int16x8"`: activations of 16
-            bits, symmetric. `"int8_weights"`, `"int4_weights"`: activations in float.
+            bits, symmetric. `"int8_weights"`, `"int4_weights"`: activations in float; 4-bit weights of dense
+            layers in blocks of 32 that share a scale. `"dynamic"`: int8 weights, and activations in float
+            that each operator rounds to 8 bits by itself.
         rules: layer path -> scheme, or None to leave what it matches in float. First match wins.
         preserve: `"sparsity"` keeps the zeros that kernels have, `"clusters"` the weights of equal value
             equal, through training and in the file; or both. Models from `tfopt.prune` keep their zeros
@@ -99,7 +102,7 @@ def quantize_aware(
     if is_quantized(model):
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
-        model, paths = canonical(model)
+        model, paths = canonical(model, lambda path: is_wide(rules_.setting(chosen, path, default)))
         preserve_kernels(model, names)
         settings = rules_.resolve(chosen, paths.values(), default)
         return _quantized(model, settings, paths, default)
@@ -148,6 +151,8 @@ def _quantized(
                 copied, _weight_scheme(node, scheme, path), name=copied.name, dtype=copied.dtype_policy
             )
         else:
+            if isinstance(copied, MaskedScores):
+                copied.in_float = kinds[operation] is Kind.FLOAT
             return copied(*args, **kwargs)
         return wrappers[operation](args[0])
 
@@ -255,4 +260,6 @@ def _weight_scheme(node: Node, scheme: Scheme, path: str) -> Scheme:
             f"The kernel of {path!r} is pruned, and weights of 1 bit have no zero: take 'ternary' for it."
         )
     # Scales of their own would turn one centroid into another integer in each channel.
-    return dataclasses.replace(scheme, per_channel=False) if kept_clusters(variable.constraint) else scheme
+    if kept_clusters(variable.constraint) is None:
+        return scheme
+    return dataclasses.replace(scheme, per_channel=False, block_size=None)

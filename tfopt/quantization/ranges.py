@@ -8,6 +8,9 @@ from tfopt.quantization import fake_quantize
 
 _LARGEST = 2 ** (fake_quantize.NUM_BITS - 1) - 1
 
+_LEAST_OF_16_BITS = 2e-4
+"""The converter widens ranges of 256 steps narrower than 1e-6, whose steps would be others in the file."""
+
 
 def asymmetric(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the range widened to hold zero."""
@@ -22,7 +25,7 @@ def symmetric(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 
 def symmetric_of_16_bits(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return -32768 and 32767 steps of the size that takes the range in: TFLite's int16 has no zero point."""
-    bound = _bound(minimum, maximum)
+    bound = tf.maximum(_bound(minimum, maximum), _LEAST_OF_16_BITS)
     return -bound * (2**15 / (2**15 - 1)), bound
 
 

@@ -20,7 +20,7 @@ class StandaloneAffine(keras.layers.Wrapper):
     float. A depthwise kernel has one weight a channel, which its own scale represents without error.
 
     Args:
-        layer: a BatchNormalization, LayerScale or Scaling over the last axis, of any fixed rank.
+        layer: a BatchNormalization, LayerScale, Affine or Scaling over the last axis, of any fixed rank.
     """
 
     tfopt_wrapper = True
@@ -39,11 +39,14 @@ class StandaloneAffine(keras.layers.Wrapper):
         self._shape = tuple(input_shape)
         super().build(input_shape)
 
+    def factors(self) -> Factors:
+        """Return what it multiplies each channel with and what it adds, as they are now; or one for all."""
+        return _FACTORS[type(self.layer).__name__](self.layer)
+
     def lower(self) -> keras.Layer:
         """Return the depthwise convolution, with the statistics as they are now."""
         channels = self._shape[-1]
-        factors = _FACTORS[type(self.layer).__name__](self.layer)
-        scale, offset = (np.broadcast_to(x, channels) for x in factors)
+        scale, offset = (np.broadcast_to(x, channels) for x in self.factors())
         depthwise = keras.layers.DepthwiseConv2D(1, dtype="float32", name=self.name)
         depthwise.build((None, 1, 1, channels))
         depthwise.set_weights([scale.reshape(1, 1, channels, 1), offset])
@@ -61,7 +64,13 @@ def _batch_normalization(layer: Any) -> Factors:
     return scale, offset + layer.beta.numpy() if layer.center else offset
 
 
+def _affine(layer: Any) -> Factors:
+    scale = layer.gamma.numpy().ravel() if layer.scale else np.ones(1)
+    return scale, layer.beta.numpy().ravel() if layer.center else np.zeros(1)
+
+
 _FACTORS: dict[str, Callable[[Any], Factors]] = {
+    "Affine": _affine,
     "BatchNormalization": _batch_normalization,
     "LayerScale": lambda layer: (layer.gamma.numpy(), np.zeros(1)),
     "Scaling": lambda layer: (np.asarray(layer.scale), np.asarray(layer.offset)),

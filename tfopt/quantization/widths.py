@@ -24,6 +24,11 @@ _ANY = (Kind.SAME_SCALE, Kind.FLOAT)
 """The kinds of operations that take what they are given: to the scale of their inputs, or in float."""
 
 
+def is_wide(scheme: Scheme | None) -> bool:
+    """Return whether a scheme gives activations 16 bits."""
+    return scheme is not None and scheme.activation_bits == 16
+
+
 class Widths:
     """The bits of each quantizer of a plan, and which tensors must be rounded to fewer.
 
