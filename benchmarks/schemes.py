@@ -3,8 +3,9 @@
 Trains a small CNN on scikit-learn's digits, then for each scheme: quantizes, calibrates, trains the same
 epochs more, exports, and runs the file. Prints a table: bytes of the file and their ratio to the float
 file's, accuracy of the float model, of the file before training on (post-training) and after, the largest
-difference of file and model, and the file's latency by that of the float file, measured by turns in this
-process.
+difference of file and model where its output is of integers, in how many of the test samples the two choose
+the same class, and the file's latency by that of the float file, measured by turns in this process. Then the
+latencies of one Dense layer of 1024 inputs and 512 outputs, with activations in float.
 
     python benchmarks/schemes.py [--seeds 3]
 """
@@ -25,6 +26,11 @@ ROWS = {
     **SCHEMES,
     "int4, LSQ": Scheme(weight_bits=4, weight_range="lsq"),
     "ternary, weights only": Scheme(weight_bits=2, weight_range="mean", activation_bits=None),
+    "int4_weights, no blocks": Scheme(weight_bits=4, activation_bits=None),
+    "int4_weights, blocks of 128": Scheme(weight_bits=4, activation_bits=None, block_size=128),
+    "int4_weights, LSQ": Scheme(weight_bits=4, activation_bits=None, block_size=32, weight_range="lsq"),
+    "int4_weights, dynamic": Scheme(weight_bits=4, activation_bits=None, block_size=32, dynamic=True),
+    "dynamic, 4 bits": Scheme(weight_bits=4, activation_bits=None, dynamic=True),
 }
 
 
@@ -61,7 +67,7 @@ def accuracy(predict, data):
 
 
 def measured(seed, data):
-    """Return name -> (file, accuracy before, accuracy after, LSB or None), and the float model's accuracy."""
+    """Return name -> (file, accuracy before, after, LSB or None, agreement); float accuracy and file."""
     keras.utils.set_random_seed(seed)
     model = cnn()
     train(model, data, EPOCHS, 3e-3)
@@ -74,8 +80,21 @@ def measured(seed, data):
         train(quantized, data, MORE, 1e-3)
         file = tfopt.to_tflite(quantized)
         difference = file.verify(quantized, data.x_test).outputs[0]
-        rows[name] = file, before, accuracy(file.predict, data), difference.max_lsb
+        after = accuracy(file.predict, data)
+        rows[name] = file, before, after, difference.max_lsb, difference.top1_agreement
     return rows, accuracy(lambda x: model.predict(x, verbose=0), data), tfopt.to_tflite(model)
+
+
+def dense_alone():
+    """Print the latency of one layer in each scheme of float activations, by that of the float file."""
+    model = keras.Sequential([keras.Input((1024,)), keras.layers.Dense(512)])
+    files = {"float": bytes(tfopt.to_tflite(model))}
+    for name, scheme in ROWS.items():
+        if tfopt.quantization.scheme.scheme_of(scheme).activation_bits is None:
+            files[name] = bytes(tfopt.to_tflite(tfopt.quantize_aware(model, scheme)))
+    print("\nOne Dense of 1024 x 512\n| scheme | bytes | latency, of float |\n|---|---|---|")
+    for name, time in latency(files, turns=100).items():
+        print(f"| {name} | {len(files[name])} | {time.ratio:.2f} |")
 
 
 def main():
@@ -91,15 +110,16 @@ def main():
         end="",
     )
     print(f"{statistics.mean(run[1] for run in runs):.3f}")
-    print("| scheme | bytes | of float | before training | after | max LSB | latency, of float |")
-    print("|---|---|---|---|---|---|---|")
+    print("| scheme | bytes | of float | before training | after | max LSB | agreement | latency, of float |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, (file, *_) in rows.items():
-        before, after = (statistics.mean(run[0][name][i] for run in runs) for i in (1, 2))
+        before, after, agreement = (statistics.mean(run[0][name][i] for run in runs) for i in (1, 2, 4))
         lsb = [run[0][name][3] for run in runs]
         print(
             f"| {name} | {len(file)} | {len(file) / len(plain):.2f} | {before:.3f} | {after:.3f} "
-            f"| {'-' if lsb[0] is None else max(lsb)} | {times[name].ratio:.2f} |"
+            f"| {'-' if lsb[0] is None else max(lsb)} | {agreement:.1%} | {times[name].ratio:.2f} |"
         )
+    dense_alone()
 
 
 if __name__ == "__main__":

@@ -20,8 +20,12 @@ ROWS = {
     "stochastic": Scheme(weight_bits=4, rounding="stochastic"),
     "ternary_weights": Scheme(weight_bits=2, weight_range="mean", activation_bits=None),
 }
+ROWS["learned_blocks"] = dataclasses.replace(ROWS["learned"], activation_bits=None, block_size=32)
+ROWS["stochastic_blocks"] = dataclasses.replace(SCHEMES["int4_weights"], rounding="stochastic")
+ROWS["four_bits_dynamic"] = Scheme(weight_bits=4, activation_bits=None, dynamic=True)
 ROWS["learned_stochastic"] = dataclasses.replace(ROWS["learned"], rounding="stochastic", activation_bits=None)
 QUICK = ("binary",)
+JIT = ("learned_stochastic", "learned_blocks", "dynamic")
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
 
 X = np.random.default_rng(0).normal(size=(64, 6, 6, 2)).astype("float32")
@@ -38,6 +42,10 @@ def _quantized(scheme, seed=0):
     return quantized
 
 
+def _rounds_inputs(scheme):
+    return scheme.dynamic or scheme.block_size is not None
+
+
 def _train(model, epochs=1, **options):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, **options)
@@ -47,7 +55,7 @@ def _train(model, epochs=1, **options):
 @pytest.mark.parametrize("name", NAMES)
 def test_it_learns_is_saved_and_exported(name, tmp_path):
     model = _quantized(ROWS[name])
-    losses = _train(model, epochs=6, jit_compile=name == "learned_stochastic")
+    losses = _train(model, epochs=6, jit_compile=name in JIT)
     assert losses[-1] < 0.8 * losses[0]
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -56,7 +64,8 @@ def test_it_learns_is_saved_and_exported(name, tmp_path):
     assert bytes(file) == bytes(tfopt.to_tflite(model))
     output = file.verify(model, X).outputs[0]
     if ROWS[name].activation_bits is None:
-        assert output.relative_error < 1e-4
+        # A value next to the middle between two integers may fall to either side where inputs are rounded.
+        assert output.relative_error < (1e-2 if _rounds_inputs(ROWS[name]) else 1e-4)
     else:
         assert output.max_lsb <= 2
 

@@ -55,7 +55,7 @@ SCHEMES = {
     "int4": "int4",
     "ternary": "ternary",
     "int8_weights": "int8_weights",
-    "int4_weights": "int4_weights",
+    "int4_weights": Scheme(weight_bits=4, activation_bits=None),
     "per_tensor": Scheme(per_channel=False),
     "lsq": Scheme(weight_bits=3, weight_range="lsq"),
     "binary_weights": Scheme(weight_bits=1, weight_range="mean", activation_bits=None),

@@ -7,7 +7,7 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import InvalidArgumentError
-from tfopt.quantization import KeptClusters, Scheme
+from tfopt.quantization import SCHEMES, KeptClusters, Scheme
 from tfopt.quantization.clusters import assignment_of
 
 
@@ -117,9 +117,12 @@ def test_zeros_without_a_mask_are_kept_where_asked():
     assert [np.mean(kernel == 0) for kernel in _kernels(_trained(quantized))] == [0.5, 0.5]
 
 
-def test_a_clustered_kernel_has_one_grid():
-    quantized = tfopt.quantize_aware(_clustered(_mlp()), "int4", preserve="clusters")
-    assert quantized.get_layer("a").scheme == Scheme(weight_bits=4, per_channel=False)
+@pytest.mark.parametrize("scheme", ["int4", "int4_weights"])
+def test_a_clustered_kernel_has_one_grid(scheme):
+    quantized = tfopt.quantize_aware(_clustered(_mlp()), scheme, preserve="clusters")
+    bits = SCHEMES[scheme].activation_bits
+    own = Scheme(weight_bits=4, activation_bits=bits, per_channel=False)
+    assert quantized.get_layer("a").scheme == own
     assert len(np.unique(quantized.get_layer("a").codes().values)) == 4
 
 

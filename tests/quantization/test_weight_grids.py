@@ -31,6 +31,27 @@ def test_columns_are_the_channels_and_come_back(axes):
     np.testing.assert_array_equal(back(rows), kernel)
 
 
+def test_blocks_are_consecutive_weights_of_a_channel_and_come_back(rows):
+    cut, back = weight_grids.blocks(tf.constant(rows), 40)
+    assert cut.shape == (40, 50)
+    np.testing.assert_array_equal(cut[:, 5 * 3 + 2], rows[120:160, 2])
+    np.testing.assert_array_equal(back(cut), rows)
+
+
+def test_steps_of_blocks_are_what_a_file_holds():
+    """Of float16 scales XNNPACK reads the first eight binary digits; XLA must not take the rounding out."""
+    given = np.float32([0, 1e-9, 3e-6, 1e-3, 1 / 7, 1.0, 1.001, 300.0])
+    got, (slope,) = _with_gradient(weight_grids.step_of_block, given)
+    np.testing.assert_array_equal(got.astype(np.float16).astype(np.float32), got)
+    np.testing.assert_array_equal(tf.cast(tf.cast(got, tf.bfloat16), tf.float32), got)
+    assert (got >= given).all()
+    np.testing.assert_array_less(got[3:], given[3:] * 1.008)
+    np.testing.assert_array_equal(weight_grids.step_of_block(tf.constant(got)), got)
+    np.testing.assert_array_equal(slope, np.arange(1, 9))
+    compiled = tf.function(weight_grids.step_of_block, jit_compile=True)
+    np.testing.assert_array_equal(compiled(tf.constant(given)), got)
+
+
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_learned_steps_follow_the_paper(rows, bits):
     """Esser et al. 2020: v = round(clip(w / s, -Q, Q)) s, gradient of s by equation 3 and section 2.2."""

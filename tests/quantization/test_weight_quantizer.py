@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers as L
 
 import tfopt
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.quantization import Scheme, WeightQuantizer
+from tfopt.quantization.gate import Gate
 
 
 def _built(layer, shape, scheme):
@@ -56,6 +58,56 @@ def test_each_kind_of_layer_has_its_channels(layer, shape, channels):
     x = np.ones((2, *shape), "int32" if len(shape) == 1 else "float32")
     np.testing.assert_allclose(quantizer(x), quantizer.lower()(x), rtol=1e-5)
     assert np.abs(quantizer.codes().values).max(axis=0).tolist() == [7] * channels
+
+
+BLOCKS = Scheme(weight_bits=4, activation_bits=None, block_size=32)
+
+
+def test_each_block_has_a_grid_of_its_own_and_every_weight_a_gradient():
+    quantizer = _built(L.Dense(3), (128,), BLOCKS)
+    kernel = np.random.default_rng(0).normal(size=(128, 3)) * np.repeat([1, 0.01, 0, 5], 32)[:, np.newaxis]
+    quantizer.layer.kernel.assign(kernel)
+    steps, codes = quantizer.steps().reshape(4, 1, 3), quantizer.codes()
+    largest = np.abs(kernel).reshape(4, 32, 3).max(axis=1, keepdims=True)
+    assert (steps >= largest / 7 - 1e-7).all()
+    assert (steps <= largest / 7 * 1.008 + 2**-17).all()
+    expected = np.floor(kernel.reshape(4, 32, 3) / steps + 0.5)
+    np.testing.assert_array_equal(codes.values, expected.reshape(128, 3))
+    np.testing.assert_allclose(quantizer.quantized(), (expected * steps).reshape(128, 3), rtol=1e-6)
+    assert codes.block_size == 32
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(quantizer.quantized(training=True))
+    np.testing.assert_array_equal(tape.gradient(loss, quantizer.layer.kernel.value), np.ones((128, 3)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "size"),
+    [
+        (lambda: L.Dense(3), (64,), 32),
+        (lambda: L.Dense(3), (5, 32), 32),
+        (lambda: L.Dense(3), (48,), None),
+        (lambda: L.Conv2D(3, 1), (4, 4, 32), None),
+        (lambda: L.Embedding(64, 32), (6,), None),
+    ],
+)
+def test_what_has_no_blocks_in_litert_has_one_scale_a_channel(layer, shape, size):
+    quantizer = _built(layer(), shape, BLOCKS)
+    assert quantizer.block_size == quantizer.codes().block_size == size
+    if size is None:
+        plain = WeightQuantizer(quantizer.layer, Scheme(weight_bits=4, activation_bits=None))
+        np.testing.assert_array_equal(quantizer.quantized(), plain.quantized())
+
+
+@pytest.mark.parametrize("scheme", ["dynamic", BLOCKS])
+def test_before_quantization_begins_inputs_pass_as_they_are(scheme):
+    quantizer = _built(L.Dense(3), (32,), scheme)
+    x = np.random.default_rng(0).normal(size=(4, 32)).astype("float32")
+    quantizer.gate = Gate(keras.Variable(0.0, trainable=False))
+    np.testing.assert_array_equal(quantizer(x, training=True), quantizer.layer(x))
+    quantizer.gate.open()
+    np.testing.assert_array_equal(quantizer(x, training=True), quantizer(x))
+    # Both roundings: that of the weights is what the bare layer of a file has.
+    assert np.abs(quantizer(x) - quantizer.lower()(x)).max() > 1e-4
 
 
 def test_stochastic_rounding_is_for_training_only_and_has_its_seed():

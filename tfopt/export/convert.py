@@ -56,7 +56,7 @@ def to_tflite(
         model: a built Sequential or functional Keras 3 model.
         scheme: one of the following; `None` is `"float32"`, and for a quantization-aware model what it was
             trained for. In `"float32"`, `"float16"` and `"dynamic"` such a model is written without the
-            rounding of activations and of 8-bit weights.
+            rounding of activations and of 8-bit weights, where it was not trained for it.
 
             - `"float32"`
             - `"float16"`: weights in half precision.

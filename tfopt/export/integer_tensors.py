@@ -34,10 +34,13 @@ class Integers:
 
     Attributes:
         values: int8 in columns, `(weights, channels)`.
-        scales: positive, one a channel.
+        scales: positive, one a channel; of blocks `(blocks, channels)`.
         bits: that the values need.
         axis: of the tensor, that numbers the channels.
         channels_last: whether they are the last of the tensor but for axes of size 1, or the first.
+        block_size: how many weights of a channel share a scale; None for all.
+        steps: of blocks, the scales before what follows the layer became part of them.
+        dynamic: whether an operator beside floats is to read the integers itself; see `dynamic_tensors`.
     """
 
     values: np.ndarray
@@ -45,6 +48,9 @@ class Integers:
     bits: int
     axis: int
     channels_last: bool
+    block_size: int | None = None
+    steps: np.ndarray | None = None
+    dynamic: bool = False
 
 
 def store(model: Any, graph: Any, operator: Any, index: int, integers: Integers) -> None:
@@ -58,14 +64,14 @@ def store(model: Any, graph: Any, operator: Any, index: int, integers: Integers)
         index: the number of the tensor of the weights.
         integers: what to store.
     """
-    if not _beside_integers(graph, operator, index):
+    if not beside_integers(graph, operator, index):
         bits = min(each for each in _DEQUANTIZE_BITS if each >= integers.bits)
-        _insert_dequantize(model, graph, index, _tensor(model, graph.tensors[index], integers, bits))
+        _insert_dequantize(model, graph, index, tensor_of(model, graph.tensors[index], integers, bits))
         return
     versions = _VERSIONS[operator_name(model, operator)]
     bits = min(each for each in versions if each >= integers.bits)
     before = graph.tensors[index]
-    graph.tensors[index] = _tensor(model, before, _stretched(integers, bits), bits)
+    graph.tensors[index] = tensor_of(model, before, _stretched(integers, bits), bits)
     _rescale_biases(model, graph, index, scales_of(before), scales_of(graph.tensors[index]))
     code = model.operatorCodes[operator.opcodeIndex]
     code.version = max(code.version, versions[bits])
@@ -73,10 +79,11 @@ def store(model: Any, graph: Any, operator: Any, index: int, integers: Integers)
 
 def takes_integers(model: Any, graph: Any, operator: Any, index: int) -> bool:
     """Return whether an operator can have the tensor `index` as integers with a scale for each channel."""
-    return operator_name(model, operator) in _VERSIONS or not _beside_integers(graph, operator, index)
+    return operator_name(model, operator) in _VERSIONS or not beside_integers(graph, operator, index)
 
 
-def _beside_integers(graph: Any, operator: Any, index: int) -> bool:
+def beside_integers(graph: Any, operator: Any, index: int) -> bool:
+    """Return whether an operator reads int8 in another tensor than `index`."""
     others = (graph.tensors[i] for i in operator.inputs if i >= 0 and i != index)
     return any(type_name(tensor) == "int8" for tensor in others)
 
@@ -91,14 +98,14 @@ def _stretched(integers: Integers, bits: int) -> Integers:
     return dataclasses.replace(integers, values=values, scales=scales)
 
 
-def _tensor(model: Any, before: Any, integers: Integers, bits: int) -> Any:
+def tensor_of(model: Any, before: Any, integers: Integers, bits: int) -> Any:
     """Return the tensor of `bits` bits that is to stand in the place of `before`."""
     tensor = schema.TensorT()
     tensor.name, tensor.shape, tensor.hasRank = before.name, before.shape, before.hasRank
     tensor.type = _TYPES[bits]
     ordered = integers.values if integers.channels_last else integers.values.T
     tensor.buffer = add_buffer(model, packed(ordered, bits))
-    scales = integers.scales
+    scales = integers.scales.ravel()
     if np.allclose(scales, scales[0], rtol=1e-5, atol=0):
         scales = scales[:1]
     grid = schema.QuantizationParametersT()

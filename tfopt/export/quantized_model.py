@@ -30,7 +30,9 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
     Raises:
         InvalidArgumentError: the model was trained for another scheme, or for one that no file has.
     """
-    if scheme in WITHOUT_ROUNDING:
+    schemes = schemes_in(model)
+    own = sorted(name for name, known in SCHEMES.items() if known in schemes.values())
+    if scheme in WITHOUT_ROUNDING and scheme not in own:
         return scheme, False
     activations = [
         layer
@@ -39,8 +41,6 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
     ]
     wide = {getattr(layer, "num_bits", None) for layer in activations} - {None} == {16}
     written = ("int16x8" if wide else "int8") if activations else "float32"
-    schemes = schemes_in(model)
-    own = sorted(name for name, known in SCHEMES.items() if known in schemes.values())
     if scheme is not None and scheme not in own and not (scheme == written and not own):
         trained = f"for {', '.join(map(repr, own))}" if own else "for a scheme without a name"
         raise InvalidArgumentError(

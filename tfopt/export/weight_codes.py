@@ -15,6 +15,7 @@ import numpy as np
 
 from tfopt.errors import ConversionError
 from tfopt.export import compact, flatbuffer
+from tfopt.export.dynamic_tensors import rounds_its_input, store_dynamic, takes_blocks
 from tfopt.export.flatbuffer import operator_name, text, type_name
 from tfopt.export.integer_tensors import (
     Integers,
@@ -50,7 +51,10 @@ def with_codes(content: bytes, codes: Mapping[str, Codes]) -> bytes:
             found = None if index is None or index in done else _matched(model, graph, operator, index, codes)
             if index is not None and found is not None:
                 path, integers = found
-                store(model, graph, operator, index, integers)
+                if integers.dynamic and rounds_its_input(model, graph, index):
+                    store_dynamic(model, graph, index, integers)
+                else:
+                    store(model, graph, operator, index, integers)
                 done.add(index)
                 missing.pop(path, None)
     if missing:
@@ -82,7 +86,10 @@ def _matched(
     """Return the layer whose integers a tensor holds, those that its names tell of first."""
     names = ";".join(text(graph.tensors[i].name) for i in (*operator.outputs, index))
     named = set(layer_of(names).split(" + "))
+    blocks = takes_blocks(model, graph, index)
     for path in sorted(codes, key=lambda path: path not in named):
+        if codes[path].block_size is not None and not blocks:
+            continue
         integers = _integers(model, graph.tensors[index], codes[path], certain=path in named)
         if integers is not None:
             return path, integers
@@ -101,17 +108,43 @@ def _integers(model: Any, tensor: Any, codes: Codes, certain: bool) -> Integers 
     for channels_last in (False, True):
         shape = (weights, channels) if channels_last else (channels, weights)
         held, error = (x.reshape(shape) if channels_last else x.reshape(shape).T for x in (values, slack))
-        # A BatchNormalization behind the layer has scaled each channel, and turned the sign of some.
-        signed = codes.values * np.where(np.sum(held * codes.values, axis=0) < 0, -1, 1)
-        scales = np.abs(held).max(axis=0) / np.maximum(np.abs(signed).max(axis=0), 1)
-        if not np.all(np.abs(held - signed * scales) <= error + 1e-4 * scales):
-            continue
-        signed = np.where(scales > 0, signed, 0).astype(np.int8)
-        scales = _positive(scales, signed)
+        found = _scaled(codes, held, error)
         axis = _axis(tensor.shape, channels, channels_last)
-        if axis is not None or np.allclose(scales, scales[0], rtol=1e-5, atol=0):
-            return Integers(signed, scales, codes.bits, axis or 0, channels_last)
+        if found is None:
+            continue
+        signed, scales = found
+        if codes.block_size is not None and not channels_last and axis == 0:
+            return Integers(
+                signed, scales, codes.bits, axis, False, codes.block_size, codes.steps, dynamic=True
+            )
+        if codes.block_size is None and (axis is not None or np.allclose(scales, scales[0, 0], 1e-5, 0)):
+            return Integers(signed, scales[0], codes.bits, axis or 0, channels_last, dynamic=codes.dynamic)
     return None
+
+
+def _scaled(codes: Codes, held: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the integers, with the signs that they have in the file, and their scales.
+
+    Args:
+        codes: the integers.
+        held: what the file holds in their place, `(weights, channels)`.
+        error: how far that may be off.
+
+    Returns:
+        Integers as columns and scales `(blocks, channels)`; None where `held` is something else.
+    """
+    weights, channels = codes.values.shape
+    # A BatchNormalization behind the layer has scaled each channel, and turned the sign of some.
+    signed = codes.values * np.where(np.sum(held * codes.values, axis=0) < 0, -1, 1)
+    blocks = (-1, codes.block_size or weights, channels)
+    held, error, integers = held.reshape(blocks), error.reshape(blocks), signed.reshape(blocks)
+    scales = np.max(np.abs(held), axis=1, keepdims=True) / np.maximum(
+        np.max(np.abs(integers), axis=1, keepdims=True), 1
+    )
+    if not np.all(np.abs(held - integers * scales) <= error + 1e-4 * scales):
+        return None
+    integers = np.where(scales > 0, integers, 0).astype(np.int8)
+    return integers.reshape(weights, channels), _positive(scales[:, 0], integers)
 
 
 def _axis(shape: Sequence[int], channels: int, channels_last: bool) -> int | None:
@@ -137,6 +170,11 @@ def _real(model: Any, tensor: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _positive(scales: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the scales with another channel's for each channel of zeros, which has none."""
-    used = np.any(values != 0, axis=0)
+    """Return the scales with another one's for each column of zeros, which has none.
+
+    Args:
+        scales: `(blocks, channels)`.
+        values: `(blocks, weights of one, channels)`.
+    """
+    used = np.any(values != 0, axis=1)
     return np.where(used, scales, scales[used][0] if used.any() else 1.0)

@@ -43,6 +43,15 @@ def required_weights(layer: keras.Layer) -> Weights:
     return found
 
 
+def block_size_of(layer: keras.Layer, size: int | None) -> int | None:
+    """Return `size` where LiteRT can multiply by the weights of a layer in blocks of so many inputs.
+
+    That is in FULLY_CONNECTED, and where the inputs are a multiple of it; None elsewhere.
+    """
+    dense = type(layer) is keras.layers.Dense
+    return size if dense and size is not None and layer.kernel.shape[0] % size == 0 else None
+
+
 def _einsum(layer: Any) -> Weights:
     """The labels of the kernel that are in the output number its channels."""
     operands, output = layer.equation.replace(" ", "").split("->")

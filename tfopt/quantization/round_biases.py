@@ -10,9 +10,11 @@ import numpy as np
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
+from tfopt.quantization import weight_grids
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.operations import Kind, kind
+from tfopt.quantization.standalone_affine import StandaloneAffine
 from tfopt.quantization.weight_quantizer import WeightQuantizer
 
 
@@ -25,9 +27,9 @@ def round_biases(model: keras.Model) -> int:
     when training has ended: it moves no bias by more than half a step, and the file stays the same. The stage
     `tfopt.QuantizeAware` does.
 
-    A batch normalization behind the layer becomes part of it, so its offset (`beta`) is what moves. Left as
-    they are: a layer that is called several times, whose inputs have scales of their own, and one that is in
-    float on either side.
+    A batch normalization behind the layer becomes part of it, so its offset (`beta`) is what moves; one that
+    stands alone is a layer with a bias itself. Left as they are: a layer that is called several times, whose
+    inputs have scales of their own, and one that is in float on either side.
 
     Args:
         model: as `tfopt.quantize_aware` returns it, calibrated or trained.
@@ -56,10 +58,14 @@ def round_biases(model: keras.Model) -> int:
     rounded = 0
     for node in nodes:
         layer = node.operation
-        if not isinstance(layer, WeightQuantizer) or times[id(layer)] > 1:
+        if not isinstance(layer, (WeightQuantizer, StandaloneAffine)) or times[id(layer)] > 1:
             continue
         scale = _scale(made, node.inputs[0])
-        if layer.scheme.weight_bits is not None and scale is not None:
+        if isinstance(layer, StandaloneAffine):
+            rounded += scale is not None and _round_affine(layer, scale)
+            continue
+        integers = None not in (layer.scheme.weight_bits, layer.scheme.activation_bits)
+        if integers and scale is not None:
             behind = read.get(id(node.outputs[0]), [])
             alone = len(behind) == 1 and times[id(behind[0])] == 1
             rounded += _round(layer, behind[0] if alone else None, scale)
@@ -90,10 +96,25 @@ def _round(layer: WeightQuantizer, norm: keras.Operation | None, scale: float) -
         steps = steps * np.abs(gain)
     if offset is None or steps.size not in (1, np.size(bias)):
         return False
-    # Where a gain is zero the channel is one number, and its steps are the converter's choice.
-    on_grid = np.where(steps > 0, np.round(bias / np.where(steps > 0, steps, 1)) * steps, bias)
-    offset.assign(_array(offset) + (on_grid - bias))
+    offset.assign(_array(offset) + _to_grid(bias, steps))
     return True
+
+
+def _round_affine(layer: StandaloneAffine, scale: float) -> bool:
+    """Round what a layer adds that is a depthwise convolution in the file, whose weights are all 127."""
+    if not getattr(layer.layer, "center", False):
+        return False
+    factor, summand = layer.factors()
+    offset = layer.layer.beta
+    steps = scale * np.abs(np.asarray(factor, np.float64)) / weight_grids.top(8)
+    offset.assign(_array(offset) + _to_grid(summand, steps).reshape(offset.shape))
+    return True
+
+
+def _to_grid(bias: np.ndarray | float, steps: np.ndarray) -> np.ndarray:
+    """Return what is to be added to biases to make them multiples of their steps."""
+    # Where a gain is zero the channel is one number, and its steps are the converter's choice.
+    return np.where(steps > 0, np.round(bias / np.where(steps > 0, steps, 1)) * steps - bias, 0.0)
 
 
 def _array(variable: keras.Variable) -> np.ndarray:

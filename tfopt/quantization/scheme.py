@@ -15,6 +15,8 @@ ACTIVATION_BITS = (8, 16, None)
 WEIGHT_RANGES = ("max", "lsq", "mean")
 ACTIVATION_RANGES = ("observed", "lsq", "pact")
 ROUNDINGS = ("nearest", "stochastic")
+BLOCK_SIZES = (32, 64, 128, 256, None)
+"""LiteRT's delegate has no others: with blocks of 16 its plain kernel takes 60 times as long as in float."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,12 @@ class Scheme:
         activation_bits: bits of the activations, 8 or 16; None leaves them in float. With 16 the zero point
             is 0, and weights have 8 bits.
         per_channel: whether each output channel of a kernel has a scale of its own, or the kernel one.
+        block_size: how many inputs of an output channel share a scale, 32, 64, 128 or 256; None for one scale
+            a channel. For weights of 2 to 4 bits and activations in float, in Dense layers (EinsumDense too)
+            whose number of inputs it divides; other layers have one scale a channel. LiteRT multiplies blocks
+            in integers alone, so such a layer rounds its inputs as with `dynamic`.
+        dynamic: whether layers with a kernel round their inputs to 8 bits in the range that these have in
+            this very sample, as the file does while it runs. For activations in float.
         symmetric: whether the zero point of activations is 0.
         observer: how the ranges of activations are found, by name: `"moving_average"`, `"min_max"`,
             `"percentile"`, `"mse"` or `"entropy"`; see `ActivationQuantizer`.
@@ -46,6 +54,8 @@ class Scheme:
     weight_bits: int | None = 8
     activation_bits: int | None = 8
     per_channel: bool = True
+    block_size: int | None = None
+    dynamic: bool = False
     symmetric: bool = False
     observer: str = "moving_average"
     weight_range: str = "max"
@@ -55,12 +65,12 @@ class Scheme:
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             arguments.choice("Scheme", name, getattr(self, name), choices)
-        for name in ("per_channel", "symmetric"):
+        for name in ("per_channel", "symmetric", "dynamic"):
             arguments.flag("Scheme", name, getattr(self, name))
-        for name in ("weight_bits", "activation_bits"):
+        for name in ("weight_bits", "activation_bits", "block_size"):
             value = getattr(self, name)
             if value is not None and not arguments.is_whole(value):  # True and 8.0 equal integers
-                raise InvalidArgumentError(f"Scheme: expected {name} to be a number of bits, got {value!r}.")
+                raise InvalidArgumentError(f"Scheme: expected {name} to be a whole number, got {value!r}.")
         if self.weight_bits is None and self.activation_bits is None:
             raise InvalidArgumentError(
                 "A Scheme with weights and activations in float quantizes nothing: give weight_bits, or "
@@ -87,6 +97,28 @@ class Scheme:
                 "weight_range='mean' chooses between few values by thresholds: expected rounding='nearest', "
                 "got 'stochastic'."
             )
+        if self.dynamic and self.activation_bits is not None:
+            raise InvalidArgumentError(
+                "dynamic=True rounds the inputs of layers whose activations are in float: expected "
+                f"activation_bits=None, got {self.activation_bits}."
+            )
+        self._require_blocks_that_litert_has()
+
+    def _require_blocks_that_litert_has(self) -> None:
+        if self.block_size is None:
+            return
+        needed = {
+            "weight_bits of 2, 3 or 4": self.weight_bits in (2, 3, 4),
+            "activation_bits=None": self.activation_bits is None,
+            "per_channel=True": self.per_channel,
+            "weight_range='max' or 'lsq'": self.weight_range != "mean",
+        }
+        missing = [name for name, given in needed.items() if not given]
+        if missing:
+            raise InvalidArgumentError(
+                "LiteRT has blocks of 4-bit weights that share a scale, beside activations in float: with "
+                f"block_size={self.block_size}, expected {' and '.join(missing)}; or leave block_size out."
+            )
 
     def get_config(self) -> dict[str, Any]:
         """Return the fields, JSON values."""
@@ -109,6 +141,7 @@ class Scheme:
 _CHOICES: dict[str, tuple] = {
     "weight_bits": WEIGHT_BITS,
     "activation_bits": ACTIVATION_BITS,
+    "block_size": BLOCK_SIZES,
     "observer": tuple(OBSERVERS),
     "weight_range": WEIGHT_RANGES,
     "activation_range": ACTIVATION_RANGES,
@@ -122,12 +155,13 @@ SCHEMES: Mapping[str, Scheme] = {
     "binary": Scheme(weight_bits=1, weight_range="mean"),
     "int16x8": Scheme(activation_bits=16),
     "int8_weights": Scheme(activation_bits=None),
-    "int4_weights": Scheme(weight_bits=4, activation_bits=None),
+    "int4_weights": Scheme(weight_bits=4, activation_bits=None, block_size=32),
+    "dynamic": Scheme(activation_bits=None, dynamic=True),
 }
 """Name -> scheme. `binary` and `ternary` have int8 activations, as `int4` does."""
 
-AFTER_TRAINING = ("dynamic", "float16")
-"""What only a file can be written in: they simulate nothing that training could learn."""
+AFTER_TRAINING = ("float16",)
+"""What only a file can be written in: it simulates nothing that training could learn."""
 
 SchemeLike: TypeAlias = str | Scheme
 
@@ -144,9 +178,9 @@ def scheme_of(value: Any) -> Scheme:
         return Scheme.from_config(value)
     if isinstance(value, str) and value in AFTER_TRAINING:
         raise InvalidArgumentError(
-            f"{value!r} is a scheme for models that are not quantization-aware, training with it is not "
-            f"supported: pass the float model to tfopt.to_tflite(model, {value!r}), or train for "
-            "'int8_weights'."
+            f"{value!r} is a scheme of files alone: half precision moves a weight by less than a step of "
+            "training does, so training with it is not supported: pass the float model to "
+            f"tfopt.to_tflite(model, {value!r}), or train for 'int8_weights' or 'dynamic'."
         )
     if not isinstance(value, str) or value not in SCHEMES:
         raise InvalidArgumentError(

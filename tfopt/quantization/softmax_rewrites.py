@@ -27,9 +27,16 @@ class MaskedScores(keras.layers.Layer):
     """Returns `scores + bias`, cut off at `BELOW` under the smallest score, which keeps the range narrow.
 
     Exported as a sum: the range of what follows cuts off by itself.
+
+    Args:
+        in_float: whether the sum stays in float, where no range does. Then it is exported as it is.
     """
 
     tfopt_kind = Kind.SUM
+
+    def __init__(self, in_float: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.in_float = in_float
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """Return the masked scores, of the shape of the scores."""
@@ -42,8 +49,14 @@ class MaskedScores(keras.layers.Layer):
         return tuple(input_shape[0])
 
     def lower(self) -> keras.layers.Layer:
-        """Return a sum."""
+        """Return a sum, or this layer in float."""
+        if self.in_float:
+            return type(self)(in_float=True, name=self.name, dtype="float32")
         return keras.layers.Add(name=self.name, dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "in_float": self.in_float}
 
 
 @keras.saving.register_keras_serializable(package="tfopt")

@@ -13,6 +13,9 @@ import tensorflow as tf
 SMALLEST_STEP = 1e-9
 """A channel of zeros has a step of zero otherwise, and a division by it no value."""
 
+_STEPS_OF_BLOCKS = (2.0**-17, 2.0**15)
+"""Between these, float16 has the eight digits of bfloat16."""
+
 Round = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -37,6 +40,35 @@ def columns(kernel: tf.Tensor, channel_axes: Sequence[int]) -> tuple[tf.Tensor, 
         return shaped if order == sorted(order) else tf.transpose(shaped, inverse)
 
     return tf.reshape(ordered, [-1, channels]), back
+
+
+def blocks(rows: tf.Tensor, size: int) -> tuple[tf.Tensor, Callable]:
+    """Return columns cut into blocks, each a column of its own, and the function that joins such again.
+
+    Args:
+        rows: columns, `(weights, channels)`.
+        size: how many weights of a channel are a block; it divides their number. The first block of each
+            channel comes first.
+    """
+    weights, channels = rows.shape
+    cut = tf.transpose(tf.reshape(rows, [weights // size, size, channels]), [1, 0, 2])
+
+    def back(columns: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tf.transpose(tf.reshape(columns, cut.shape), [1, 0, 2]), rows.shape)
+
+    return tf.reshape(cut, [size, -1]), back
+
+
+def step_of_block(step: tf.Tensor) -> tf.Tensor:
+    """Return the next larger steps that a file can hold for blocks; gradients pass straight through.
+
+    TFLite keeps them as float16, of which XNNPACK reads what bfloat16 has: eight binary digits. Upwards, for
+    the largest weight of a block shall stay on the grid.
+    """
+    kept = tf.clip_by_value(step, *_STEPS_OF_BLOCKS)
+    # Not by a cast and back, which XLA takes out.
+    digits = tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(kept, tf.int32) + 0xFFFF, ~0xFFFF), tf.float32)
+    return step + tf.stop_gradient(digits - step)
 
 
 def top(bits: int) -> int:

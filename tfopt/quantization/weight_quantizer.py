@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.quantization import fake_quantize, weight_grids
+from tfopt.quantization import dynamic_inputs, fake_quantize, weight_grids
 from tfopt.quantization.clusters import kept_clusters
 from tfopt.quantization.gate import Gate, gated
-from tfopt.quantization.layer_weights import Weights, required_weights
+from tfopt.quantization.layer_weights import Weights, block_size_of, required_weights
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 
 
@@ -23,10 +24,16 @@ class Codes:
     Attributes:
         values: int8 in columns, `(weights, channels)`.
         bits: of the scheme; a file may need more for one.
+        block_size: how many weights of a channel, one behind the other, share a scale; None for all.
+        steps: of blocks, the scales, `(blocks, channels)`.
+        dynamic: whether the operator reads integers and rounds its inputs itself, or gets floats.
     """
 
     values: np.ndarray
     bits: int
+    block_size: int | None = None
+    steps: np.ndarray | None = None
+    dynamic: bool = False
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -49,6 +56,7 @@ class WeightQuantizer(keras.layers.Wrapper):
     tfopt_quantizer = True
     tfopt_wrapper = True
     gate: Gate | None = None
+    step: keras.Variable | None = None
 
     def __init__(
         self, layer: keras.Layer, scheme: SchemeLike = "int8", seed: int | None = None, **kwargs: Any
@@ -62,9 +70,8 @@ class WeightQuantizer(keras.layers.Wrapper):
     def build(self, input_shape: Any) -> None:
         """Build the layer, and the steps where they are trained."""
         super().build(input_shape)
-        self.step = None
         if self.scheme.weight_range == "lsq" and self.scheme.weight_bits is not None:
-            channels = weight_grids.columns(*self._weights())[0].shape[1]
+            channels = self._columns()[0].shape[1]
             self.step = self.add_weight(
                 name="step",
                 shape=(channels,),
@@ -77,7 +84,7 @@ class WeightQuantizer(keras.layers.Wrapper):
     def start_steps(self) -> None:
         """Set trained steps to what suits the weights as they are now."""
         if self.step is not None:
-            rows, _ = weight_grids.columns(*self._weights())
+            rows, _ = self._columns()
             self.step.assign(weight_grids.first_step(rows, self._bits))
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -88,8 +95,9 @@ class WeightQuantizer(keras.layers.Wrapper):
         quantized = self.quantized(training=bool(training))
         if training and self.gate is not None:
             quantized = gated(self.gate, tf.cast(variable.value, tf.float32), lambda: quantized)
+        rounded = self._rounded(inputs, training=bool(training))
         with keras.StatelessScope([(variable, quantized)], collect_losses=True) as scope:
-            outputs = self.layer(inputs)
+            outputs = self.layer(rounded)
         for loss in scope.losses:  # an activity regularizer's
             self.add_loss(loss)
         return outputs
@@ -100,35 +108,46 @@ class WeightQuantizer(keras.layers.Wrapper):
         Args:
             training: whether stochastic rounding is.
         """
-        variable, axes = self._weights()
         scheme, bits = self.scheme, self._bits
-        if scheme.weight_range == "max" and not (training and self.seed_generator):
-            return fake_quantize.weights(variable, axes, bits)
-        rows, back = weight_grids.columns(variable, axes)
+        random = training and self.seed_generator is not None
+        if scheme.weight_range == "max" and self.block_size is None and not random:
+            return fake_quantize.weights(*self._weights(), bits)
+        rows, back = self._columns()
         if scheme.weight_range == "mean":
             return back(weight_grids.binary(rows) if bits == 1 else weight_grids.ternary(rows))
         rounded: weight_grids.Round = weight_grids.nearest
-        if training and self.seed_generator:
+        if random:
             rounded = weight_grids.stochastic(keras.random.uniform(rows.shape, seed=self.seed_generator))
         return back(weight_grids.on_grid(rows, self._steps(rows), bits, rounded))
 
     def codes(self) -> Codes:
         """Return the integers of the weights as they are now, of a scheme that has integers for them."""
-        variable, axes = self._weights()
-        rows, _ = weight_grids.columns(variable, axes)
+        rows, back = self._columns()
+        inverse = 1.0 / self._steps(rows)
+        integers = tf.round(self.quantized() * back(tf.broadcast_to(inverse, rows.shape)))
         _, own_axes = self._variable()
-        quantized, _ = weight_grids.columns(self.quantized(), axes)
-        integers = np.rint(quantized.numpy() / self._steps(rows).numpy())
-        shaped = weight_grids.columns(variable, axes)[1](integers)
+        axes = self._range_axes()
+        values = weight_grids.columns(integers, own_axes)[0].numpy().astype(np.int8)
         return Codes(
-            values=weight_grids.columns(shaped, own_axes)[0].numpy().astype(np.int8),
-            bits=self._bits,
+            values=values,
+            bits=self._bits if axes is None else dynamic_inputs.bits_in_file(self.layer, self._bits),
+            block_size=self.block_size,
+            steps=None if self.block_size is None else self.steps().reshape(-1, values.shape[1]),
+            dynamic=axes is not None,
         )
 
     def steps(self) -> np.ndarray:
-        """Return the distance of two neighbouring weights in each channel, float64; one number for all."""
-        rows, _ = weight_grids.columns(*self._weights())
+        """Return the distance of two neighbouring weights in each channel, float64; one number for all.
+
+        With blocks, those of each channel's first block come first.
+        """
+        rows, _ = self._columns()
         return np.asarray(self._steps(rows).numpy(), np.float64)
+
+    @property
+    def block_size(self) -> int | None:
+        """How many inputs of an output channel share a scale; None where all do."""
+        return block_size_of(self.layer, self.scheme.block_size)
 
     @property
     def leaves_the_grid_to_the_converter(self) -> bool:
@@ -176,13 +195,37 @@ class WeightQuantizer(keras.layers.Wrapper):
             values = clusters.summed_gradients(values)
         return values, axes if self.scheme.per_channel else ()
 
+    def _columns(self) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        """Return the weights in float32 as columns of one step each, and what turns such back."""
+        rows, back = weight_grids.columns(*self._weights())
+        if self.block_size is None:
+            return rows, back
+        cut, join = weight_grids.blocks(rows, self.block_size)
+        return cut, lambda columns: back(join(columns))
+
+    def _range_axes(self) -> tuple[int, ...] | None:
+        """Return the axes over which the file's operator takes a range of its inputs; None for floats."""
+        if not self.scheme.dynamic and self.block_size is None:
+            return None
+        return dynamic_inputs.range_axes(self.layer, self._bits)
+
+    def _rounded(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the inputs as the operator of the file rounds them while it runs."""
+        axes = self._range_axes()
+        if axes is None:
+            return inputs
+        gate = self.gate if training else None
+        return gated(gate, inputs, lambda: dynamic_inputs.rounded(inputs, axes))
+
     def _steps(self, rows: tf.Tensor) -> tf.Tensor:
         """Return the distance of two neighbouring values in each column."""
         if self.step is not None:
-            return weight_grids.learned_step(self.step.value, rows.shape[0], self._bits)
-        if self.scheme.weight_range == "mean":
-            return weight_grids.binary_step(rows) if self._bits == 1 else weight_grids.ternary_step(rows)
-        return weight_grids.step_of_largest(rows, self._bits)
+            step = weight_grids.learned_step(self.step.value, rows.shape[0], self._bits)
+        elif self.scheme.weight_range == "mean":
+            step = weight_grids.binary_step(rows) if self._bits == 1 else weight_grids.ternary_step(rows)
+        else:
+            step = weight_grids.step_of_largest(rows, self._bits)
+        return step if self.block_size is None else weight_grids.step_of_block(step)
 
 
 class _Positive(keras.constraints.Constraint):

@@ -1,0 +1,146 @@
+"""Integer weights beside activations in float, which the operator rounds by itself while the file runs.
+
+LiteRT has kernels for that, and XNNPACK fast ones; see `tfopt.quantization.dynamic_inputs` for what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfopt.export.flatbuffer import add_buffer, operator_code, operator_name, text
+from tfopt.export.integer_tensors import Integers, beside_integers, tensor_of
+
+_VERSIONS: Mapping[str, Mapping[int, int]] = {
+    "CONV_2D": {8: 5, 4: 7},
+    "DEPTHWISE_CONV_2D": {8: 6},
+    "FULLY_CONNECTED": {8: 12, 4: 12, 2: 14},
+    "TRANSPOSE_CONV": {8: 2},
+}
+"""Operator -> the bits in which it reads weights beside floats -> the version that does so."""
+
+_BITS_OF_BLOCKS = 4
+
+_SCALES_OF_BLOCKS = (2.0**-17, 2.0**15)
+"""Between these, float16 has the eight binary digits that XNNPACK reads."""
+
+_NONE = schema.ActivationFunctionType.NONE
+
+
+def rounds_its_input(model: Any, graph: Any, index: int) -> bool:
+    """Return whether all that read the weights `index` can multiply them with floats that they round."""
+    return all(
+        operator_name(model, operator) in _VERSIONS and not beside_integers(graph, operator, index)
+        for operator in _readers(graph, index)
+    )
+
+
+def takes_blocks(model: Any, graph: Any, index: int) -> bool:
+    """Return whether the weights `index` can be integers with a scale for each block."""
+    names = {operator_name(model, operator) for operator in _readers(graph, index)}
+    return names == {"FULLY_CONNECTED"} and rounds_its_input(model, graph, index)
+
+
+def store_dynamic(model: Any, graph: Any, index: int, integers: Integers) -> None:
+    """Let the operators that read weights have them as integers.
+
+    Args:
+        model, graph: of the file; they are changed.
+        index: the number of the tensor of the weights, of which `rounds_its_input` holds.
+        integers: what to store.
+    """
+    readers = _readers(graph, index)
+    versions = [_VERSIONS[operator_name(model, operator)] for operator in readers]
+    bits = _BITS_OF_BLOCKS
+    if integers.block_size is None:
+        bits = max(min(bits for bits in each if bits >= integers.bits) for each in versions)
+    for operator, each in zip(readers, versions, strict=True):
+        code = model.operatorCodes[operator.opcodeIndex]
+        code.version = max(code.version, each[bits])
+        if operator_name(model, operator) == "FULLY_CONNECTED":
+            operator.builtinOptions.asymmetricQuantizeInputs = True  # as XNNPACK does without being asked
+    tensor = graph.tensors[index] = tensor_of(model, graph.tensors[index], integers, bits)
+    if integers.block_size is not None:
+        scales, steps = integers.scales, integers.steps
+        low, high = _SCALES_OF_BLOCKS
+        if steps is not None and (np.any(scales < 0.99 * low) or np.any(scales > 1.01 * high)):
+            # What follows the layer, such as a LayerScale of 1e-6, has become part of its scales.
+            gains = (np.max(scales, axis=0) / np.max(steps, axis=0)).astype(np.float32)
+            for operator in readers:
+                _multiply_behind(model, graph, operator, gains)
+            scales = steps
+        tensor.quantization = _grid_of_blocks(model, graph, text(tensor.name), scales, integers.block_size)
+    else:
+        # With one scale for all channels LiteRT takes other kernels, which round otherwise.
+        tensor.quantization.scale = integers.scales.astype(np.float32)
+        tensor.quantization.zeroPoint = np.zeros(len(integers.scales), np.int64)
+
+
+def _readers(graph: Any, index: int) -> list[Any]:
+    return [operator for operator in graph.operators if index in operator.inputs]
+
+
+def _grid_of_blocks(model: Any, graph: Any, name: str, scales: np.ndarray, size: int) -> Any:
+    """Return the quantization of a tensor in blocks, whose scales are a tensor of their own."""
+    values = _of_eight_digits(scales.T).astype(np.float16)
+    blocks = schema.BlockwiseQuantizationT()
+    blocks.scales = _added(graph, f"{name}:scales", schema.TensorType.FLOAT16, values.shape)
+    graph.tensors[blocks.scales].buffer = add_buffer(model, values)
+    blocks.zeroPoints, blocks.blockSize = -1, size
+    grid = schema.QuantizationParametersT()
+    grid.detailsType = schema.QuantizationDetails.BlockwiseQuantization
+    grid.details = blocks
+    return grid
+
+
+def _multiply_behind(model: Any, graph: Any, operator: Any, gains: np.ndarray) -> None:
+    """Multiply what a FULLY_CONNECTED sums by a number a channel, before its bias and activation."""
+    result = int(operator.outputs[0])
+    name, shape = text(graph.tensors[result].name), graph.tensors[result].shape
+    bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
+    activation = operator.builtinOptions.fusedActivationFunction
+    sums = _added(graph, f"{name}:sums", schema.TensorType.FLOAT32, shape)
+    by = _added(graph, f"{name}:gains", schema.TensorType.FLOAT32, gains.shape)
+    graph.tensors[by].buffer = add_buffer(model, gains)
+    products = result if bias < 0 else _added(graph, f"{name}:products", schema.TensorType.FLOAT32, shape)
+    operator.inputs, operator.outputs = [*operator.inputs[:2], -1], [sums]
+    operator.builtinOptions.fusedActivationFunction = _NONE
+    made = [_binary(model, "MUL", [sums, by], products, activation if bias < 0 else _NONE)]
+    if bias >= 0:
+        made.append(_binary(model, "ADD", [products, int(bias)], result, activation))
+    place = graph.operators.index(operator) + 1
+    graph.operators[place:place] = made
+
+
+def _binary(model: Any, name: str, inputs: list[int], output: int, activation: int) -> Any:
+    operator = schema.OperatorT()
+    operator.opcodeIndex = operator_code(model, name, 1)
+    operator.inputs, operator.outputs = inputs, [output]
+    kind, options = _OPTIONS[name]
+    operator.builtinOptionsType, operator.builtinOptions = kind, options()
+    operator.builtinOptions.fusedActivationFunction = activation
+    return operator
+
+
+_OPTIONS: Mapping[str, tuple[int, Any]] = {
+    "ADD": (schema.BuiltinOptions.AddOptions, schema.AddOptionsT),
+    "MUL": (schema.BuiltinOptions.MulOptions, schema.MulOptionsT),
+}
+
+
+def _added(graph: Any, name: str, kind: int, shape: Sequence[int]) -> int:
+    """Append a tensor without content and return its number."""
+    tensor = schema.TensorT()
+    tensor.name, tensor.type, tensor.hasRank, tensor.shape = name, kind, True, list(shape)
+    tensor.buffer = 0  # the empty one
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def _of_eight_digits(values: np.ndarray) -> np.ndarray:
+    """Return positive numbers rounded to what bfloat16 has, which is what XNNPACK reads of block scales."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
