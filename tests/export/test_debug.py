@@ -7,7 +7,10 @@ import pytest
 import tfopt
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export import compact, flatbuffer
+from tfopt.export.matching import Matcher
+from tfopt.export.tensors import FileTensor
 from tfopt.export.verify import MAX_SNR_DB
+from tfopt.graph import Step
 
 LAYERS = ("image", "conv + norm + relu", "pool", "flatten + head")
 
@@ -130,6 +133,15 @@ def test_a_layer_that_answers_nan_is_the_worst(files, trained, x):
     worst = tfopt.debug_quantization(trained, _changed(files["float32"], spoil), x).layers[0]
     assert worst.layer == LAYERS[1]
     assert worst.added_snr_db == -MAX_SNR_DB
+
+
+@pytest.mark.parametrize("size", [7 * 7 * 64, 7 * 7 * 192])
+def test_tensors_of_other_sizes_are_never_matched(size):
+    # Of both sizes as many values are compared.
+    steps = [Step(0, "image", None, ()), Step(1, "conv", None, (0,))]
+    matcher = Matcher(steps, {0: np.ones((1, 4)), 1: np.zeros((1, 7 * 7 * 64))})
+    tensor = FileTensor(9, 0, "unnamed", "CONV_2D", "float32", (1, size), None, None)
+    assert matcher.guess(tensor, np.zeros((1, size)), [0], set()) == (1 if size == 7 * 7 * 64 else None)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,22 @@ _SCOPES = re.compile(r"[/:.]")
 _END = re.compile(r":\d+$")
 
 
+class _Sample(NamedTuple):
+    """Some values of each call of a tensor.
+
+    Attributes:
+        size: how many values each call has.
+        values: those that are compared, of shape (calls, `_SEEN` at most).
+    """
+
+    size: int
+    values: np.ndarray
+
+    def alike(self, other: _Sample) -> bool:
+        """Return whether both are of tensors of one size."""
+        return self.size == other.size and self.values.shape == other.values.shape
+
+
 class Matcher:
     """Matches the tensors of a file with those of a model.
 
@@ -52,12 +69,12 @@ class Matcher:
         for step in steps:
             for source in step.sources:
                 self._readers[source].append(step.number)
-        self._values = {step.number: _part(values[step.number]) for step in steps if step.number in values}
+        self._values = {step.number: _sample(values[step.number]) for step in steps if step.number in values}
         self._by_path: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for step in steps:
             self._by_path[tuple(_SCOPES.split(path_of(steps, step.number)))].append(step.number)
 
-    def _held(self, number: int, tensor: FileTensor, values: np.ndarray) -> int:
+    def _held(self, number: int, tensor: FileTensor, values: _Sample) -> int:
         """Return the step whose tensor a file holds: of integers, that of the quantizer behind.
 
         Unless they are on a finer grid: a sigmoid has 1/256, whatever the range is of what it is joined with.
@@ -85,7 +102,7 @@ class Matcher:
         results = {self._layer(tensor): tensor.index for tensor in tensors}
         for tensor in tensors:
             is_result = results[self._layer(tensor)] == tensor.index
-            seen = _part(values[tensor.index])
+            seen = _sample(values[tensor.index])
             number, similarity = self._step_of(tensor, seen, ends.get(tensor.index), is_result)
             if number is None:
                 unmatched.append(tensor)
@@ -105,7 +122,7 @@ class Matcher:
             sources: the steps that its operator's inputs stand for.
             taken: steps that are matched already.
         """
-        reached, waiting, part = set[int](), list(sources), _part(values)
+        reached, waiting, part = set[int](), list(sources), _sample(values)
         for _ in range(_FUSED):
             readers = [reader for number in waiting for reader in self._readers[number]]
             # Beyond a tensor that is matched, before or behind its quantizer, this one cannot stand.
@@ -117,7 +134,7 @@ class Matcher:
         return self._closest(alike, part)[0] if number is None else number
 
     def _step_of(
-        self, tensor: FileTensor, values: np.ndarray, end: Iterable[int] | None, is_result: bool
+        self, tensor: FileTensor, values: _Sample, end: Iterable[int] | None, is_result: bool
     ) -> tuple[int | None, float]:
         if end is not None:
             candidates = [self._held(number, tensor, values) for number in end]
@@ -171,19 +188,19 @@ class Matcher:
                 found.add(number)
         return sorted(found)
 
-    def _closest(self, numbers: Iterable[int], values: np.ndarray) -> tuple[int | None, float]:
+    def _closest(self, numbers: Iterable[int], values: _Sample) -> tuple[int | None, float]:
         alike = [
             (self._similarity(number, values), -number)
             for number in numbers
-            if number in self._values and self._values[number].shape == values.shape
+            if number in self._values and self._values[number].alike(values)
         ]
         similarity, negative = max(alike, default=(-math.inf, 0))
         return (None, -math.inf) if not alike else (-negative, similarity)
 
-    def _similarity(self, number: int, values: np.ndarray) -> float:
-        expected = self._values[number]
+    def _similarity(self, number: int, values: _Sample) -> float:
+        expected = self._values[number].values
         with np.errstate(invalid="ignore"):  # a NaN counts as no similarity
-            return snr_db(float(np.sum(expected**2)), float(np.sum((values - expected) ** 2)))
+            return snr_db(float(np.sum(expected**2)), float(np.sum((values.values - expected) ** 2)))
 
 
 def is_quantizer(step: Step) -> bool:
@@ -197,9 +214,10 @@ def path_of(steps: Sequence[Step], number: int) -> str:
     return path_of(steps, step.sources[0]) if is_quantizer(step) else step.path
 
 
-def _part(values: np.ndarray) -> np.ndarray:
+def _sample(values: np.ndarray) -> _Sample:
     """Return some of the values of each call, the same of all tensors of one size."""
-    return values[:, :: -(-values.shape[1] // _SEEN) or 1].astype(np.float64)
+    size = values.shape[1]
+    return _Sample(size, values[:, :: -(-size // _SEEN) or 1].astype(np.float64))
 
 
 def _paths(scopes: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
