@@ -5,10 +5,10 @@ runs the file in LiteRT, and prints one row a model. `unrest` is how many LSB th
 the mean, when its input changes by a millionth: a file cannot be closer to a model than that is to itself.
 With `--tfmot` it says too whether tensorflow-model-optimization quantizes the same architecture of
 `tf_keras.applications` (needs both packages). With `--zoo` it goes over the small models of the tests
-instead, on white noise.
+instead, on white noise; TFMOT is then asked through `engine="tfmot"`.
 
     python benchmarks/coverage.py [--tfmot] [MobileNetV2 ...]
-    python benchmarks/coverage.py --zoo [lstm ...]
+    python benchmarks/coverage.py --zoo [--tfmot] [lstm ...]
 """
 
 import argparse
@@ -152,6 +152,15 @@ def holds_preprocessing(model):
     return any(isinstance(layer, kinds) for layer in model.layers)
 
 
+def tfmot_takes_small(name):
+    """Return `"yes"`, or what the engine says to a small model of the tests."""
+    try:
+        tfopt.quantize_aware(as_functional(zoo()[name]()), engine="tfmot")
+    except tfopt.errors.TfoptError as error:
+        return f"no: {' '.join(str(error).split())[:110]}"
+    return "yes"
+
+
 def tfmot_takes(name):
     """Return `"yes"`, or what tensorflow-model-optimization says to the architecture."""
     import tensorflow_model_optimization as tfmot
@@ -172,14 +181,14 @@ def main():
     parser.add_argument("--tfmot", action="store_true")
     parser.add_argument("--zoo", action="store_true")
     arguments = parser.parse_args()
-    make = from_zoo if arguments.zoo else application
+    make, takes = (from_zoo, tfmot_takes_small) if arguments.zoo else (application, tfmot_takes)
     print(HEAD, flush=True)
     for name in arguments.models or (zoo() if arguments.zoo else SIZES):
         try:
             line = row(name, make)
         except tfopt.errors.TfoptError as error:
             line = f"{name:<24}{'no':>7}  {type(error).__name__}: {error}"
-        print(line + (f"; TFMOT: {tfmot_takes(name)}" if arguments.tfmot else ""), flush=True)
+        print(line + (f"; TFMOT: {takes(name)}" if arguments.tfmot else ""), flush=True)
         keras.backend.clear_session()
 
 
