@@ -7,7 +7,7 @@ import tf_keras
 from keras import layers, ops
 
 import tfopt
-from tfopt.errors import InvalidArgumentError
+from tfopt.errors import ConversionError, InvalidArgumentError
 
 IMAGE, SEQUENCE = (8, 8, 3), (6, 4)
 
@@ -173,6 +173,39 @@ def test_masks():
     new = keras.Model(words, layers.LSTM(3)(layers.Embedding(5, 4, mask_zero=True)(words)))
     inputs = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 1, 2, 1, 0]])
     np.testing.assert_allclose(tfopt.to_legacy(new)(inputs), new(inputs), atol=1e-6)
+
+
+@keras.saving.register_keras_serializable("test_to_legacy")
+class Doubled(keras.Layer):
+    """Knows nothing of masks."""
+
+    def call(self, inputs):
+        return 2 * inputs
+
+
+@keras.saving.register_keras_serializable("test_to_legacy")
+class Refusing(keras.Layer):
+    """Takes Keras 3's symbolic tensors alone."""
+
+    def call(self, inputs):
+        raise TypeError("no tf.Tensor")
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+def test_a_layer_of_ones_own_that_takes_no_mask_gets_none():
+    words = keras.Input((6,), dtype="int32")
+    new = keras.Model(words, Doubled()(layers.Embedding(5, 4, mask_zero=True)(words)))
+    inputs = np.array([[1, 2, 0, 0, 0, 0]])
+    np.testing.assert_allclose(tfopt.to_legacy(new)(inputs), new(inputs), atol=1e-6)
+
+
+def test_a_layer_that_does_otherwise_in_keras_2_is_named():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, Refusing(name="own")(inputs))
+    with pytest.raises(ConversionError, match=r"(?s)'own' \(Refusing\) cannot be called in.*no tf.Tensor"):
+        tfopt.to_legacy(model)
 
 
 def test_what_is_no_built_model_is_refused():

@@ -12,8 +12,9 @@ from tfopt.errors import InvalidArgumentError
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
 
-LARGEST = 1e12
-"""No activation of a network that works comes near it; LiteRT cannot add tensors on such a grid."""
+LARGEST = 1e18
+"""LiteRT multiplies scales in float32, where those of larger numbers overflow. Deep networks with random
+weights reach 1e13 before their batch normalizations have seen data."""
 
 
 def require_finite(model: keras.Model) -> None:

@@ -35,7 +35,8 @@ class KerasThree(tf_keras.layers.Layer):
         self.hosted = operation
         self._track()
         self.supports_masking = True
-        self._takes_training = "training" in inspect.signature(operation.call).parameters
+        taken = inspect.signature(operation.call).parameters
+        self._takes_training, self._takes_mask = "training" in taken, "mask" in taken
         if getattr(operation, "losses", None):
             self.add_loss(lambda: tf.add_n(operation.losses))
 
@@ -43,6 +44,8 @@ class KerasThree(tf_keras.layers.Layer):
         """Run the hosted layer or operation."""
         if self._takes_training:
             kwargs["training"] = training
+        if not self._takes_mask:  # Keras 2 gives one to every layer that takes any argument
+            kwargs.pop("mask", None)
         outputs = self.hosted(inputs, *args, **kwargs)
         self._track()
         return outputs

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tfopt.errors import ConversionError, TfoptError
 from tfopt.graph import _keras, require_functional
 from tfopt.graph.walk import tensors_in
 from tfopt.legacy._keras import input_name
@@ -34,6 +35,7 @@ def to_legacy(model: keras.Model) -> Any:
     Raises:
         InvalidArgumentError: it is no Keras 3 model, or one that does not know its input shape.
         UnsupportedModel: it is subclassed.
+        ConversionError: a layer does in Keras 2 not what it does in Keras 3; the message names it.
 
     Example:
         ```python
@@ -79,7 +81,15 @@ class _Conversion:
             made = tf_keras.Sequential([new[id(model.inputs[0])], *layers], name=model.name)
         else:
             for operation, args, kwargs, tensors in _keras.calls(model):
-                results = self._call(new, operation, args, kwargs, tensors)
+                try:
+                    results = self._call(new, operation, args, kwargs, tensors)
+                except TfoptError:
+                    raise
+                except Exception as error:
+                    raise ConversionError(
+                        f"The layer {operation.name!r} ({type(operation).__name__}) cannot be called in "
+                        f"Keras 2: {error}"
+                    ) from error
                 new |= {id(x): y for x, y in zip(tensors, keras.tree.flatten(results), strict=True)}
             ends = [keras.tree.map_structure(lambda x: new[id(x)], end) for end in (inputs, outputs)]
             made = tf_keras.Model(*ends, name=model.name)
