@@ -8,6 +8,7 @@ from keras import layers, ops
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
+from tfopt.tfmot.opened import opened
 
 IMAGE, SEQUENCE = (8, 8, 3), (6, 4)
 
@@ -173,6 +174,16 @@ def test_masks():
     new = keras.Model(words, layers.LSTM(3)(layers.Embedding(5, 4, mask_zero=True)(words)))
     inputs = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 1, 2, 1, 0]])
     np.testing.assert_allclose(tfopt.to_legacy(new)(inputs), new(inputs), atol=1e-6)
+
+
+def test_an_operation_that_is_called_twice_becomes_two_layers():
+    inner, inputs = keras.Input((4,)), keras.Input((4,))
+    block = keras.Model(inner, inner * 2.0 + 1.0, name="block")
+    new = opened(keras.Model(inputs, block(block(inputs))))
+    old = tfopt.to_legacy(new)
+    x = np.ones((2, 4), "float32")
+    np.testing.assert_allclose(old(x), new(x), atol=1e-6)
+    assert len(old.layers) == 5
 
 
 @keras.saving.register_keras_serializable("test_to_legacy")

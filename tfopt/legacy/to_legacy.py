@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -66,7 +67,7 @@ class _Conversion:
             if isinstance(layer, keras.Model):
                 made = self._model(layer, nested=bool(args))
             else:
-                made = self._part(layer) or self._hosted(layer, args, kwargs)
+                made = self._part(layer) or self._hosted(layer, layer.name, args, kwargs)
             self._made[id(layer)] = made
         return self._made[id(layer)]
 
@@ -80,9 +81,11 @@ class _Conversion:
             layers = [self.layer(layer, args, kwargs) for layer, args, kwargs, _ in _keras.calls(model)]
             made = tf_keras.Sequential([new[id(model.inputs[0])], *layers], name=model.name)
         else:
-            for operation, args, kwargs, tensors in _keras.calls(model):
+            calls = list(_keras.calls(model))
+            names = _names([operation for operation, *_ in calls])
+            for (operation, args, kwargs, tensors), name in zip(calls, names, strict=True):
                 try:
-                    results = self._call(new, operation, args, kwargs, tensors)
+                    results = self._call(new, operation, name, args, kwargs, tensors)
                 except TfoptError:
                     raise
                 except Exception as error:
@@ -99,9 +102,15 @@ class _Conversion:
         return made
 
     def _call(
-        self, new: dict[int, Any], operation: keras.Operation, args: tuple, kwargs: dict, tensors: list
+        self,
+        new: dict[int, Any],
+        operation: keras.Operation,
+        name: str,
+        args: tuple,
+        kwargs: dict,
+        tensors: list,
     ) -> Any:
-        """Call what is made of a layer or an operation on the new tensors."""
+        """Call what is made of a layer, or of an operation under `name`, on the new tensors."""
 
         def fill(value: Any) -> Any:
             return new[id(value)] if isinstance(value, keras.KerasTensor) else value
@@ -113,9 +122,9 @@ class _Conversion:
             return self.layer(operation, args, kwargs)(*new_args, **new_kwargs)
         found = function_of(operation, [*tensors_in((args, kwargs)), *tensors], new_args)
         if found is None:
-            return self._hosted(operation, args, kwargs)(*new_args, **new_kwargs)
+            return self._hosted(operation, name, args, kwargs)(*new_args, **new_kwargs)
         make, new_args, settings = found
-        return make(operation.name)(*new_args, **new_kwargs, **settings)
+        return make(name)(*new_args, **new_kwargs, **settings)
 
     def _part(self, layer: keras.Layer) -> Any | None:
         """Return the counterpart of a layer with what it holds, or None where tf_keras has none."""
@@ -131,7 +140,7 @@ class _Conversion:
             self.pairs.insert(place, Pair(layer, made, layer.trainable, whole=remakes or not held))
         return made
 
-    def _hosted(self, operation: keras.Operation, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+    def _hosted(self, operation: keras.Operation, name: str, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """Return a tf_keras layer that runs a copy of a Keras 3 layer or operation."""
         from tfopt.legacy.hosted import KerasThree
 
@@ -141,8 +150,21 @@ class _Conversion:
             specs = keras.tree.map_structure(_spec, (args, dict(kwargs)))
             copied(*specs[0], **specs[1])
             copied.set_weights(operation.get_weights())
-            return KerasThree(copied, name=operation.name, trainable=operation.trainable, dtype="float32")
-        return KerasThree(copied, name=operation.name)
+            return KerasThree(copied, name=name, trainable=operation.trainable, dtype="float32")
+        return KerasThree(copied, name=name)
+
+
+def _names(operations: Sequence[keras.Operation]) -> list[str]:
+    """Return the name of what each call becomes: an operation that is called twice becomes two layers."""
+    taken = {operation.name for operation in operations}
+    names: list[str] = []
+    for operation in operations:
+        name = operation.name
+        if name in names and not isinstance(operation, keras.Layer):
+            numbered = (f"{name}_{number}" for number in itertools.count(1))
+            name = next(each for each in numbered if each not in taken and each not in names)
+        names.append(name)
+    return names
 
 
 def _input(tensor: keras.KerasTensor) -> Any:
