@@ -5,14 +5,16 @@ LiteRT has kernels for that, and XNNPACK fast ones; see `tfopt.quantization.dyna
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer import add_buffer, operator_code, operator_name, text
+from tfopt.export.flatbuffer import add_buffer, operator_name, text
 from tfopt.export.integer_tensors import Integers, beside_integers, tensor_of
+from tfopt.export.replacement import Replacement
+from tfopt.quantization.weight_grids import STEPS_OF_BLOCKS
 
 _VERSIONS: Mapping[str, Mapping[int, int]] = {
     "CONV_2D": {8: 5, 4: 7},
@@ -23,11 +25,6 @@ _VERSIONS: Mapping[str, Mapping[int, int]] = {
 """Operator -> the bits in which it reads weights beside floats -> the version that does so."""
 
 _BITS_OF_BLOCKS = 4
-
-_SCALES_OF_BLOCKS = (2.0**-17, 2.0**15)
-"""Between these, float16 has the eight binary digits that XNNPACK reads."""
-
-_NONE = schema.ActivationFunctionType.NONE
 
 
 def rounds_its_input(model: Any, graph: Any, index: int) -> bool:
@@ -65,7 +62,7 @@ def store_dynamic(model: Any, graph: Any, index: int, integers: Integers) -> Non
     tensor = graph.tensors[index] = tensor_of(model, graph.tensors[index], integers, bits)
     if integers.block_size is not None:
         scales, steps = integers.scales, integers.steps
-        low, high = _SCALES_OF_BLOCKS
+        low, high = STEPS_OF_BLOCKS
         if steps is not None and (np.any(scales < 0.99 * low) or np.any(scales > 1.01 * high)):
             # What follows the layer, such as a LayerScale of 1e-6, has become part of its scales.
             gains = (np.max(scales, axis=0) / np.max(steps, axis=0)).astype(np.float32)
@@ -86,10 +83,12 @@ def _readers(graph: Any, index: int) -> list[Any]:
 def _grid_of_blocks(model: Any, graph: Any, name: str, scales: np.ndarray, size: int) -> Any:
     """Return the quantization of a tensor in blocks, whose scales are a tensor of their own."""
     values = _of_eight_digits(scales.T).astype(np.float16)
+    tensor = schema.TensorT()
+    tensor.name, tensor.type, tensor.hasRank = f"{name}:scales", schema.TensorType.FLOAT16, True
+    tensor.shape, tensor.buffer = list(values.shape), add_buffer(model, values)
+    graph.tensors.append(tensor)
     blocks = schema.BlockwiseQuantizationT()
-    blocks.scales = _added(graph, f"{name}:scales", schema.TensorType.FLOAT16, values.shape)
-    graph.tensors[blocks.scales].buffer = add_buffer(model, values)
-    blocks.zeroPoints, blocks.blockSize = -1, size
+    blocks.scales, blocks.zeroPoints, blocks.blockSize = len(graph.tensors) - 1, -1, size
     grid = schema.QuantizationParametersT()
     grid.detailsType = schema.QuantizationDetails.BlockwiseQuantization
     grid.details = blocks
@@ -98,46 +97,19 @@ def _grid_of_blocks(model: Any, graph: Any, name: str, scales: np.ndarray, size:
 
 def _multiply_behind(model: Any, graph: Any, operator: Any, gains: np.ndarray) -> None:
     """Multiply what a FULLY_CONNECTED sums by a number a channel, before its bias and activation."""
-    result = int(operator.outputs[0])
-    name, shape = text(graph.tensors[result].name), graph.tensors[result].shape
-    bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
+    made = Replacement(model, graph, operator)
+    shape = made.shape(made.output)
+    bias = int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
     activation = operator.builtinOptions.fusedActivationFunction
-    sums = _added(graph, f"{name}:sums", schema.TensorType.FLOAT32, shape)
-    by = _added(graph, f"{name}:gains", schema.TensorType.FLOAT32, gains.shape)
-    graph.tensors[by].buffer = add_buffer(model, gains)
-    products = result if bias < 0 else _added(graph, f"{name}:products", schema.TensorType.FLOAT32, shape)
-    operator.inputs, operator.outputs = [*operator.inputs[:2], -1], [sums]
-    operator.builtinOptions.fusedActivationFunction = _NONE
-    made = [_binary(model, "MUL", [sums, by], products, activation if bias < 0 else _NONE)]
-    if bias >= 0:
-        made.append(_binary(model, "ADD", [products, int(bias)], result, activation))
-    place = graph.operators.index(operator) + 1
-    graph.operators[place:place] = made
-
-
-def _binary(model: Any, name: str, inputs: list[int], output: int, activation: int) -> Any:
-    operator = schema.OperatorT()
-    operator.opcodeIndex = operator_code(model, name, 1)
-    operator.inputs, operator.outputs = inputs, [output]
-    kind, options = _OPTIONS[name]
-    operator.builtinOptionsType, operator.builtinOptions = kind, options()
-    operator.builtinOptions.fusedActivationFunction = activation
-    return operator
-
-
-_OPTIONS: Mapping[str, tuple[int, Any]] = {
-    "ADD": (schema.BuiltinOptions.AddOptions, schema.AddOptionsT),
-    "MUL": (schema.BuiltinOptions.MulOptions, schema.MulOptionsT),
-}
-
-
-def _added(graph: Any, name: str, kind: int, shape: Sequence[int]) -> int:
-    """Append a tensor without content and return its number."""
-    tensor = schema.TensorT()
-    tensor.name, tensor.type, tensor.hasRank, tensor.shape = name, kind, True, list(shape)
-    tensor.buffer = 0  # the empty one
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1
+    operator.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
+    sums = made.add_same([*operator.inputs[:2], -1], made.tensor("sums", shape))
+    factors = [sums, made.constant("gains", gains)]
+    if bias < 0:
+        made.add("MUL", factors, made.output, "MulOptions", fusedActivationFunction=activation)
+    else:
+        products = made.add("MUL", factors, made.tensor("products", shape), "MulOptions")
+        made.add("ADD", [products, bias], made.output, "AddOptions", fusedActivationFunction=activation)
+    made.apply()
 
 
 def _of_eight_digits(values: np.ndarray) -> np.ndarray:

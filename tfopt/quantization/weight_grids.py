@@ -13,8 +13,8 @@ import tensorflow as tf
 SMALLEST_STEP = 1e-9
 """A channel of zeros has a step of zero otherwise, and a division by it no value."""
 
-_STEPS_OF_BLOCKS = (2.0**-17, 2.0**15)
-"""Between these, float16 has the eight digits of bfloat16."""
+STEPS_OF_BLOCKS = (2.0**-17, 2.0**15)
+"""Between these, float16 has the eight binary digits of bfloat16, which XNNPACK reads."""
 
 Round = Callable[[tf.Tensor], tf.Tensor]
 
@@ -65,7 +65,7 @@ def step_of_block(step: tf.Tensor) -> tf.Tensor:
     TFLite keeps them as float16, of which XNNPACK reads what bfloat16 has: eight binary digits. Upwards, for
     the largest weight of a block shall stay on the grid.
     """
-    kept = tf.clip_by_value(step, *_STEPS_OF_BLOCKS)
+    kept = tf.clip_by_value(step, *STEPS_OF_BLOCKS)
     # Not by a cast and back, which XLA takes out.
     digits = tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(kept, tf.int32) + 0xFFFF, ~0xFFFF), tf.float32)
     return step + tf.stop_gradient(digits - step)
