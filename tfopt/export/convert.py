@@ -14,6 +14,7 @@ from tfopt import graph
 from tfopt import rules as rules_
 from tfopt.data.representative import Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
+from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.delegate import for_delegate
 from tfopt.export.flatbuffer import with_names
@@ -266,5 +267,5 @@ def _converted(
             message = f"Cannot write {model.name!r} as {scheme} TFLite. {error}{advice}"
             raise ConversionError(message) from error
         content = files["result"].read_bytes()
-    content = with_mended_biases(content)
+    content = with_mended_biases(without_barriers(content, frozen.barrier))
     return with_names(content, frozen.input_names, frozen.output_names, frozen.tensor_names.readable)

@@ -16,6 +16,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfopt import arguments, graph
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
+from tfopt.export.barriers import with_barriers
 from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
 from tfopt.export.float_means import keep_means_in_float
@@ -42,6 +43,7 @@ class Frozen:
         tensor_names: what the graph's nodes have to do with the model's layers.
         operations: kind of TensorFlow operation -> the layers that it stands in.
         wide: what is to have 16 bits in the file, and has the steps of these in the graph's 8.
+        barrier: the operator that is to be taken out of the file; see `barriers`.
     """
 
     graph_def: bytes
@@ -52,6 +54,7 @@ class Frozen:
     tensor_names: TensorNames
     operations: Mapping[str, tuple[str, ...]]
     wide: Wide
+    barrier: str | None
 
 
 def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool = True) -> Frozen:
@@ -89,6 +92,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
     graph_def = frozen.graph.as_graph_def()
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
+    barrier = with_barriers(graph_def, quantized=fake_quantization)
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
     tensor_names = _tensor_names(model, lowered, graph_def)
@@ -101,6 +105,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         tensor_names=tensor_names,
         operations=_operations(graph_def, tensor_names),
         wide=wide,
+        barrier=barrier,
     )
 
 
