@@ -57,13 +57,21 @@ class Frozen:
     barrier: str | None
 
 
-def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool = True) -> Frozen:
+def freeze(
+    model: keras.Model,
+    batch_size: int = 1,
+    *,
+    fake_quantization: bool = True,
+    named_after: keras.Model | None = None,
+) -> Frozen:
     """Return the inference graph of `model`, in float32, with nested models opened.
 
     Args:
         model: built Sequential or functional.
         batch_size: how many samples the graph takes at once, 1 or more.
         fake_quantization: whether the rounding of a quantization-aware model stays in the graph.
+        named_after: the functional model that `model` was made of, after which inputs, outputs and layers
+            are called; None for `model` itself.
 
     Raises:
         UnsupportedModel: the model is subclassed.
@@ -72,7 +80,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
             weights or ranges of what is written in integers have exploded.
     """
     shapes = input_shapes(model, batch_size)
-    input_names, output_names = names(model)
+    input_names, output_names = names(named_after or model)
     lowered = graph.lower(model, share_variables=True)
     wide = Wide()
     if fake_quantization:
@@ -87,7 +95,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         for position, (shape, tensor) in enumerate(zip(shapes, lowered.inputs, strict=True))
     ]
     function = tf.function(call).get_concrete_function(*specs)
-    _require_no_assignments(model, lowered, function.graph.as_graph_def())
+    _require_no_assignments(named_after or model, lowered, function.graph.as_graph_def())
     frozen = convert_variables_to_constants_v2(function)
     graph_def = frozen.graph.as_graph_def()
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
@@ -95,7 +103,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
     barrier = with_barriers(graph_def, quantized=fake_quantization)
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
-    tensor_names = _tensor_names(model, lowered, graph_def)
+    tensor_names = _tensor_names(named_after or model, lowered, graph_def)
     return Frozen(
         graph_def=graph_def.SerializeToString(),
         inputs=tuple(tensor.name for tensor in frozen.inputs),
