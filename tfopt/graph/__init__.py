@@ -1,5 +1,6 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
+from tfopt.graph._keras import own_trainable, shared_constraint
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
@@ -7,10 +8,13 @@ from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.rebuild import Copier, copy, replay
 from tfopt.graph.trace import as_functional
+from tfopt.graph.tree import tree
+from tfopt.graph.uses import Use, uses
 from tfopt.graph.walk import (
     Node,
     calls,
     inner_layers,
+    is_functional,
     layers,
     mask_of,
     nodes,
@@ -28,6 +32,7 @@ __all__ = [
     "Opening",
     "Parts",
     "Step",
+    "Use",
     "as_array",
     "as_functional",
     "calls",
@@ -36,6 +41,7 @@ __all__ = [
     "fuse_batch_norm",
     "fuse_in_place",
     "inner_layers",
+    "is_functional",
     "is_fused",
     "is_quantized",
     "layers",
@@ -44,8 +50,12 @@ __all__ = [
     "nodes",
     "open_call",
     "output_producers",
+    "own_trainable",
     "producer",
     "replay",
     "require_functional",
+    "shared_constraint",
+    "tree",
     "unwrapped",
+    "uses",
 ]

@@ -132,6 +132,11 @@ def inner_layers(layer: keras.Layer) -> list[keras.Layer]:
     return _keras.sublayers(layer)
 
 
+def is_functional(layer: keras.Layer) -> bool:
+    """Return whether `layer` is a built Sequential or functional model."""
+    return _keras.functional(layer) is not None
+
+
 def unwrapped(layer: keras.Layer) -> keras.Layer:
     """Return the layer that holds the weights: the inner one where tfopt has wrapped it, else itself."""
     return unwrapped(layer.layer) if getattr(layer, "tfopt_wrapper", False) else layer

@@ -15,6 +15,7 @@ from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import Copier, Node, as_functional, fuse_in_place, is_quantized, nodes, replay
 from tfopt.pruning import SparsityMask
+from tfopt.pruning.masks import masked
 from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
@@ -24,7 +25,7 @@ from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
 from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
 from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
-from tfopt.quantization.preserve import checked, preserve_kernels
+from tfopt.quantization.preserve import checked, keep_masks, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 from tfopt.quantization.signs import nonnegative_tensors
 from tfopt.quantization.softmax_rewrites import MaskedScores
@@ -98,11 +99,13 @@ def quantize_aware(
         pattern: None if value is None else scheme_of(value) for pattern, value in (rules or {}).items()
     }
     names = checked(preserve)
+    held = masked(model)
     model = as_functional(model)
     if is_quantized(model):
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
         model, paths = canonical(model, lambda path: is_wide(rules_.setting(chosen, path, default)))
+        keep_masks(model, paths, held)
         preserve_kernels(model, names)
         settings = rules_.resolve(chosen, paths.values(), default)
         return _quantized(model, settings, paths, default)
