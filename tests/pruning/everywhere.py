@@ -25,7 +25,7 @@ class Products(L.Layer):
         self.built = True
 
     def call(self, x):
-        rows = ops.take(self.table, ops.argmax(x[..., :4], axis=-1), axis=0)
+        rows = ops.take(self.table, np.arange(x.shape[1]) % 4, axis=0)
         return ops.matmul(self.first(x) + self.positions + rows, self.matrix) * self.gate
 
     def get_config(self):
@@ -85,7 +85,11 @@ MODELS = {
     ),
     "Bidirectional": (
         _sequence(lambda x: L.Bidirectional(L.GRU(4, name="gru"), name="both")(x)),
-        [f"both/{way}_gru/{name}" for way in ("forward", "backward") for name in ("kernel", "recurrent_kernel")],
+        [
+            f"both/{way}_gru/{name}"
+            for way in ("forward", "backward")
+            for name in ("kernel", "recurrent_kernel")
+        ],
     ),
     "stacked cells": (
         _sequence(

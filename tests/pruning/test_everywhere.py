@@ -183,7 +183,7 @@ def test_line_searches_keep_the_zeros_of_attention(tmp_path):
     model = keras.models.load_model(tmp_path / "model.keras")
     model.compile("adam", "mse")
     before = tfopt.measure.sparsity(model)
-    tfopt.trainers.LBFGS(max_iter=3).minimize(model, *data(model))
+    tfopt.trainers.LBFGS(max_iter=3).minimize(model, data=data(model))
     assert tfopt.measure.sparsity(model) == before
 
 

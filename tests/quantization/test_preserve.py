@@ -155,9 +155,11 @@ def test_what_is_not_there_cannot_be_preserved(preserve, message):
         tfopt.quantize_aware(_mlp(), preserve=preserve)
 
 
-@pytest.mark.parametrize("name", ["own layer", "attention", "LSTM", "GRU", "Bidirectional", "TimeDistributed"])
+@pytest.mark.parametrize(
+    "name", ["own layer", "attention", "LSTM", "GRU", "Bidirectional", "TimeDistributed"]
+)
 def test_zeros_in_layers_that_are_opened_stay_through_training_and_in_the_file(name, tmp_path):
-    build, paths = MODELS[name]
+    build, _ = MODELS[name]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="A .keras file of this model")
         pruned = tfopt.prune(build(), 0.75)

@@ -49,10 +49,10 @@ def from_arrays(
         sample_weight: how much each training sample counts, shape (samples,); with several targets one such
             array for all, or one a target in the structure of `y_train`. Splits that are held out take theirs
             along.
-        sample_weight_val, sample_weight_test: the same for splits that are given, in validation and evaluation.
+        sample_weight_val, sample_weight_test: the same for splits that are given.
         class_weight: class -> how much its samples count in training, 1 where it is not named; or
-            `"balanced"`: samples / (classes * samples of the class). As in `keras.Model.fit`, not together with
-            `sample_weight`, and not in evaluation.
+            `"balanced"`: samples / (classes * samples of the class). As in `keras.Model.fit`, not together
+            with `sample_weight`, and not in evaluation.
         name: what reports call the data.
         num_classes: the number of classes; `"infer"` takes it from the labels, `None` means that the
             targets are not classes.

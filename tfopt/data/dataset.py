@@ -67,7 +67,7 @@ class Dataset:
         return getattr(self, f"x_{SPLITS[name]}"), getattr(self, f"y_{SPLITS[name]}")
 
     def evaluated(self, name: str) -> tuple[Arrays, ...]:
-        """Return what `evaluate` takes of a split: (x, y), or (x, y, sample_weight) where samples have weights.
+        """Return what `evaluate` takes of a split: (x, y), or with sample_weight where there are weights.
 
         As in Keras, classes have weights in training alone.
         """

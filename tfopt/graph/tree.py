@@ -14,8 +14,8 @@ def tree(model: keras.Layer) -> list[tuple[str, keras.Layer]]:
     """Return (path, layer) of every layer in `model`, itself included, each once, the outer ones first.
 
     A path is made of the names of the layers that one stands in, joined by `/`; the model's own is `""`. What
-    a functional model calls comes in the order in which it runs, what else a model or layer holds in the order
-    in which it was made. The wrappers of tfopt are left out: the wrapped layer has their path.
+    a functional model calls comes in the order in which it runs, what else a model or layer holds as it was
+    made. The wrappers of tfopt are left out: the wrapped layer has their path.
     """
     return list(_tree("", model, set()))
 

@@ -21,11 +21,14 @@ class Use(enum.Enum):
 
 
 _PRODUCTS = frozenset(
-    "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum Conv Conv2D Conv3D DepthwiseConv2dNative "
-    "Conv2DBackpropInput Conv3DBackpropInput Conv3DBackpropInputV2 XlaConv XlaConvV2 XlaDot XlaDotV2 "
-    "SparseMatMul SparseTensorDenseMatMul".split()
+    {
+        *("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "SparseMatMul"),
+        *("Conv", "Conv2D", "Conv3D", "DepthwiseConv2dNative", "SparseTensorDenseMatMul"),
+        *("Conv2DBackpropInput", "Conv3DBackpropInput", "Conv3DBackpropInputV2"),
+        *("XlaConv", "XlaConvV2", "XlaDot", "XlaDotV2"),
+    }
 )
-_LOOKUPS = frozenset("Gather GatherV2 GatherNd ResourceGather ResourceGatherNd".split())
+_LOOKUPS = frozenset({"Gather", "GatherV2", "GatherNd", "ResourceGather", "ResourceGatherNd"})
 _CALLS = {"PartitionedCall": "f", "StatefulPartitionedCall": "f", "While": "body", "StatelessWhile": "body"}
 """Operations that run a function of the graph -> the attribute that names it."""
 _BRANCHES = {
@@ -33,7 +36,7 @@ _BRANCHES = {
     "StatelessIf": ("then_branch", "else_branch"),
     "Case": ("branches",),
 }
-_SIZES = frozenset("Shape ShapeN Size Rank VariableShape".split())
+_SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank", "VariableShape"})
 """Operations that read only how large a tensor is."""
 
 _DATA = -1
@@ -109,6 +112,8 @@ class _Reading:
                 # Of a product that meets no data yet the second factor is the matrix; the first one are rows
                 # such as learned tokens, which take the place of data from here on.
                 self._note(marks, Use.PRODUCT if position else Use.ELEMENTWISE)
+        if use is Use.LOOKUP and not with_data:
+            self._note(together, use)
         if use is Use.PRODUCT and not with_data:
             return [_union(inputs[1:])]
         return [frozenset({_DATA}) if with_data else together]
@@ -171,7 +176,7 @@ def _traced(model: keras.Model) -> Any:
         function = tf.function(lambda x: model(x, training=False), autograph=False)
         try:
             return function.get_concrete_function(specs).graph
-        except Exception:  # noqa: BLE001, S112 (users' code on inputs of a dtype that is guessed)
+        except Exception:  # noqa: BLE001 (users' code on inputs of a dtype that is guessed)
             continue
     return None
 

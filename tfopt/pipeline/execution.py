@@ -211,4 +211,3 @@ def _check(earlier: list[Step], source: Path, after: keras.Model) -> None:
         before = model_file.load(source)
         for step in earlier:
             step.stage.check(before, after)
-

@@ -1,4 +1,4 @@
-"""A run's Keras models as files: what a `.keras` file leaves out of a pruned model stands in one beside it."""
+"""A run's Keras models as files: masks that a `.keras` file leaves out stand in one beside it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_masks(path: Path, masks: list[Any]) -> None:
         _masks(path).unlink(missing_ok=True)
 
 
-def load(path: Path, *, compile: bool = False) -> keras.Model:  # noqa: A002 (Keras's name)
+def load(path: Path, *, compile: bool = False) -> keras.Model:
     """Return the model of a run, with all of its masks."""
     model = keras.saving.load_model(path, compile=compile)
     if _masks(path).exists():

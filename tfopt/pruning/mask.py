@@ -103,9 +103,7 @@ class SharedConstraint(keras.constraints.Constraint):
         rest: the constraint of the kernels of other layers.
     """
 
-    def __init__(
-        self, entries: Mapping[str, Callable | None], rest: Callable | None = None
-    ) -> None:
+    def __init__(self, entries: Mapping[str, Callable | None], rest: Callable | None = None) -> None:
         self.entries = dict(entries)
         self.rest = rest
 

@@ -48,7 +48,7 @@ def masked(model: keras.Model) -> list[Masked]:
 
 
 def constrain(kernel: Kernel, constraint: Callable | None) -> None:
-    """Give a kernel a constraint: the variable, where optimizers look, and the layer, where configs come from."""
+    """Give a constraint to a variable, where optimizers look, and to its layer, where configs come from."""
     kernel.variable.constraint = constraint
     if kernel.constraint_attribute is not None:
         setattr(kernel.layer, kernel.constraint_attribute, constraint)

@@ -122,17 +122,18 @@ def pruned_copy(
 def _warn_of_files(kernels: list[Kernel]) -> None:
     lost = [kernel.path for kernel in kernels if not kernel.saved]
     if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         warnings.warn(
-            f"A .keras file of this model does not hold the masks of {', '.join(map(repr, lost[:3]))}"
-            f"{f' and {len(lost) - 3} more' if len(lost) > 3 else ''}, for which no config has a place: they "
-            "stand in layers of your own, or beside the kernels that Keras knows constraints for. To train the loaded model further with its zeros, call "
+            f"A .keras file of this model does not hold the masks of {', '.join(map(repr, lost[:3]))}{more}: "
+            "no config has a place for them, in layers of your own, or beside the kernels that Keras knows "
+            "constraints for. To train the loaded model further with its zeros, call "
             "tfopt.pruning.keep_zeros(model) before you compile it.",
             stacklevel=4,
         )
 
 
 def left_out(model: keras.Model) -> dict[str, str]:
-    """Return path -> reason of the variables of two or more dimensions that `tfopt.prune` prunes by rule only.
+    """Return path -> reason of the variables of 2 dimensions or more that `tfopt.prune` takes by rule only.
 
     Args:
         model: any built model.
@@ -150,8 +151,8 @@ def _require_built(model: keras.Model) -> None:
         graph.require_functional(model, nested=False)
     elif not model.built:
         raise InvalidArgumentError(
-            f"The model {model.name!r} ({type(model).__name__}) has no weights yet: call it once on a batch of "
-            "data, then come again."
+            f"The model {model.name!r} ({type(model).__name__}) has no weights yet: call it once on a "
+            "batch of data, then come again."
         )
 
 

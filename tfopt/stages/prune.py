@@ -61,7 +61,7 @@ class Prune(Stage):
         engines.checked("Prune", self.engine, self.engine_options)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
-        """Return the pruned and trained model; `record` gets the sparsity of each kernel, and what has none."""
+        """Return the pruned and trained model; `record` gets the sparsity of each kernel."""
         pruned = pruned_copy(
             model,
             self.sparsity,
