@@ -4,7 +4,7 @@ import pytest
 
 import tfopt
 from tfopt.callbacks.pruning_schedule import PruningSchedule
-from tfopt.errors import InvalidArgumentError
+from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.pruning import Cubic
 from tfopt.pruning.masks import masked
 
@@ -272,5 +272,5 @@ def test_a_model_without_weights_yet_is_told_to_be_called():
         def call(self, x):
             return x
 
-    with pytest.raises(InvalidArgumentError, match="call it once on a batch"):
+    with pytest.raises(UnsupportedModel, match="call it once on a batch"):
         tfopt.prune(Subclassed())

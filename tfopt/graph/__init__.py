@@ -5,6 +5,7 @@ from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
+from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.rebuild import Copier, copy, replay
 from tfopt.graph.trace import as_functional
@@ -14,15 +15,18 @@ from tfopt.graph.walk import (
     Node,
     calls,
     inner_layers,
+    input_names,
     is_functional,
     layers,
     mask_of,
     nodes,
     output_producers,
     producer,
+    require_built,
     require_functional,
     unwrapped,
 )
+from tfopt.graph.whole_call import as_graph
 
 __all__ = [
     "Constant",
@@ -35,12 +39,14 @@ __all__ = [
     "Use",
     "as_array",
     "as_functional",
+    "as_graph",
     "calls",
     "copy",
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
     "inner_layers",
+    "input_names",
     "is_functional",
     "is_fused",
     "is_quantized",
@@ -51,11 +57,14 @@ __all__ = [
     "open_call",
     "output_producers",
     "own_trainable",
+    "own_training",
     "producer",
     "replay",
+    "require_built",
     "require_functional",
     "shared_constraint",
     "tree",
     "unwrapped",
     "uses",
+    "with_class_of",
 ]

@@ -65,7 +65,7 @@ def prune(
 
     Raises:
         InvalidArgumentError: an argument is out of range, a rule is of no use, or there is no kernel.
-        UnsupportedModel: the model cannot be copied.
+        UnsupportedModel: the model is subclassed and has not been called.
     """
     return pruned_copy(
         model,
@@ -106,7 +106,7 @@ def pruned_copy(
                 f"The schedule starts at sparsity {schedule.initial_sparsity}, above the final {sparsity}: "
                 "lower initial_sparsity, for zeros stay zero."
             )
-    _require_built(model)
+    graph.require_built(model)
     with model.distribute_strategy.scope():
         pruned = graph.copy(model)
         carry_masks(model, pruned)
@@ -142,18 +142,8 @@ def left_out(model: keras.Model) -> dict[str, str]:
         >>> tfopt.pruning.left_out(model)
         {'words': 'an embedding', 'block/positions': 'added, multiplied or put in element by element'}
     """
-    _require_built(model)
+    graph.require_built(model)
     return {kernel.path: kernel.reason for kernel in kernels(model) if not kernel.by_default}
-
-
-def _require_built(model: keras.Model) -> None:
-    if not isinstance(model, keras.Model) or isinstance(model, keras.Sequential):
-        graph.require_functional(model, nested=False)
-    elif not model.built:
-        raise InvalidArgumentError(
-            f"The model {model.name!r} ({type(model).__name__}) has no weights yet: call it once on a "
-            "batch of data, then come again."
-        )
 
 
 def _plans(
