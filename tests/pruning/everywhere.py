@@ -118,3 +118,26 @@ def data(model, samples=16):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(samples, *model.inputs[0].shape[1:])).astype("float32")
     return x, rng.normal(size=(samples, 3)).astype("float32")
+
+
+class Unwritten(keras.Model):
+    """A subclassed model whose layers take layers and whose classes have no config."""
+
+    class Residual(L.Layer):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def call(self, x):
+            return x + self.inner(x)
+
+    def __init__(self):
+        super().__init__(name="unwritten")
+        self.blocks = [self.Residual(L.Dense(6, name=f"dense_{i}")) for i in range(2)]
+        self.scale = self.add_weight(name="mix", shape=(6, 6))
+        self.head = L.Dense(3, name="head")
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return self.head(ops.matmul(x, self.scale))

@@ -8,7 +8,7 @@ import pytest
 from keras import layers as L
 
 import tfopt
-from tests.pruning.everywhere import LOST_IN_FILES, MODELS, Products, data
+from tests.pruning.everywhere import LOST_IN_FILES, MODELS, Products, Unwritten, data
 from tfopt.callbacks import PruningSchedule
 from tfopt.errors import InvalidArgumentError
 from tfopt.pruning import Cubic, keep_zeros, left_out
@@ -191,3 +191,27 @@ def test_a_model_without_kernels_is_an_error():
     inputs = keras.Input((4,))
     with pytest.raises(InvalidArgumentError, match="no kernel to prune"):
         tfopt.prune(keras.Model(inputs, L.Rescaling(2.0)(inputs)))
+
+
+def test_a_subclassed_model_without_any_config_is_pruned_and_left_as_it_is(tmp_path):
+    model = Unwritten()
+    x = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
+    model(x)
+    before = model.get_weights()
+    pruned = _pruned(model, 0.5)
+    assert type(pruned) is Unwritten
+    names = {kernel.layer.split("/")[-1]: kernel.sparsity for kernel in tfopt.measure.layer_table(pruned)}
+    assert names == {"mix": 0.5, "dense_0": 0.5, "dense_1": 0.5, "head": 0.5}
+    assert tfopt.measure.sparsity(model) == 0
+    pruned.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    pruned.fit(x, np.ones((16, 3), "float32"), verbose=0, epochs=2)
+    assert tfopt.measure.sparsity(pruned) == 0.5
+    pruned.save_weights(tmp_path / "w.weights.h5")
+    fresh = Unwritten()
+    fresh(x)
+    fresh.load_weights(tmp_path / "w.weights.h5")
+    assert len(keep_zeros(fresh)) == 4
+    fresh.compile(keras.optimizers.SGD(0.1), "mse")
+    fresh.fit(x, np.ones((16, 3), "float32"), verbose=0)
+    assert tfopt.measure.sparsity(fresh) == 0.5
+    assert all(map(np.array_equal, before, model.get_weights()))

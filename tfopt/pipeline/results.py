@@ -17,7 +17,9 @@ _SPLITS = {"metrics": "test", "validation": "validation"}
 def of_model(
     model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int
 ) -> dict[str, dict[str, float]]:
-    """Return the metrics of a Keras model on the test and validation splits."""
+    """Return the metrics of a Keras model on the test and validation splits; none of one without a loss."""
+    if not compilation.judges(model):
+        return {name: {} for name in _SPLITS}
     compilation.compile_for_evaluation(model)
     return {name: _evaluate(model, data.evaluated(split), batch_size) for name, split in _SPLITS.items()}
 
@@ -30,6 +32,8 @@ def of_file(
     Args:
         model: the model that the file was made from, for the names of its outputs.
     """
+    if compilation.config.get("loss") is None:  # only its own class knows how to judge the model
+        return {name: {} for name in _SPLITS}
     # A model that returns what it is given applies the very metrics that the Keras models are judged by.
     inputs = [keras.Input(tensor.shape[1:]) for tensor in model.outputs]
     names = getattr(model, "output_names", ["output"])  # a Sequential has one output and no name for it
