@@ -12,7 +12,8 @@ import numpy as np
 
 from tfopt import graph
 from tfopt import rules as rules_
-from tfopt.data.representative import Representative, calibration_arrays
+from tfopt.data.forms import repeatable
+from tfopt.data.representative import MAX_SAMPLES, Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
@@ -70,10 +71,10 @@ def to_tflite(
               what has no 4-bit form in int8.
             - `"int4"`: weights of convolutions and fully connected layers in int4, the rest in int8.
         representative_dataset: samples to find the ranges of activations with, for `"int8"`, `"int16x8"` and
-            `"int4"` of a model that is not quantization-aware: an array of samples (a tuple in the model's
-            order or a dict by name for several inputs), a `tfopt.data.Dataset`, or a function that returns
-            samples one after another, each a list of arrays with a batch dimension of 1. 100 to 500 samples
-            do.
+            `"int4"` of a model that is not quantization-aware: all that `tfopt.quantization.calibrate` takes,
+            an array of samples (a tuple in the model's order or a dict by name for several inputs), a
+            `tfopt.data.Dataset`, a `tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches, or a
+            function that returns samples one after another, each a list of arrays. 100 to 500 samples do.
         input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
             `"float32"`. Inputs that are integers in the model stay what they are.
         batch_size: how many samples the file takes at once, 1 or more.
@@ -115,6 +116,7 @@ def to_tflite(
         2210.17323. OCTAV: Sakr et al., 2022, Optimal Clipping and Magnitude-aware Differentiation, arXiv
         2206.06501.
     """
+    representative_dataset = repeatable(representative_dataset, MAX_SAMPLES)
     graph.require_built(model)
     quantized = graph.is_quantized(model)
     given = {

@@ -78,6 +78,31 @@ def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     return layer._flatten_layers(include_self=False)
 
 
+def held_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """Return the layers that `layer` itself holds: those that a functional model calls first, as it runs."""
+    called = []
+    if functional(layer) is not None:
+        called = [operation for operation, *_ in calls(layer) if isinstance(operation, keras.Layer)]
+    return [*called, *layer._layers]
+
+
+def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the variables that `layer` itself made to be trained, also where it is frozen now."""
+    return list(layer._trainable_variables)
+
+
+def shared_constraint(layer: keras.Layer) -> str | None:
+    """Return the attribute with the one constraint of the kernels of all layers in `layer`; None without."""
+    if isinstance(layer, keras.layers.MultiHeadAttention):
+        return "_kernel_constraint"
+    return "kernel_constraint" if isinstance(layer, keras.layers.GroupQueryAttention) else None
+
+
+def build_shapes(model: keras.Model) -> Any:
+    """Return the shapes that a model was built for, in the structure of its inputs; None where unknown."""
+    return (model.get_build_config() or {}).get("input_shape")
+
+
 def with_mask_of(old: Any, new: Any) -> Any:
     """Return the tensor `new` with the mask that Keras put on `old`, where there is one."""
     mask = getattr(old, "_keras_mask", None)

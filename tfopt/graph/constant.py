@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -24,11 +24,16 @@ class Constant(keras.layers.Layer):
     Args:
         shape: of the weight.
         trainable: whether training moves it.
+        constraint: of the weight.
     """
 
-    def __init__(self, shape: tuple[int, ...], **kwargs: Any) -> None:
+    tfopt_constraints: ClassVar[dict[str, str]] = {"value": "constraint"}
+    """The name of a variable -> the attribute that holds its constraint."""
+
+    def __init__(self, shape: tuple[int, ...], constraint: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.shape = tuple(shape)
+        self.constraint = keras.constraints.get(constraint)
 
     @classmethod
     def of(cls, value: Any, name: str) -> Constant:
@@ -43,7 +48,11 @@ class Constant(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:  # noqa: ARG002 (Keras's signature)
         """Create the weight."""
         self.value = self.add_weight(
-            name="value", shape=self.shape, initializer="zeros", dtype=self.variable_dtype
+            name="value",
+            shape=self.shape,
+            initializer="zeros",
+            dtype=self.variable_dtype,
+            constraint=self.constraint,
         )
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:  # noqa: ARG002 (says only where the layer stands)
@@ -56,4 +65,8 @@ class Constant(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "shape": list(self.shape)}
+        return {
+            **super().get_config(),
+            "shape": list(self.shape),
+            "constraint": keras.constraints.serialize(self.constraint),
+        }

@@ -78,7 +78,7 @@ def _require_model(model: keras.Model) -> None:
         )
 
 
-def is_functional(model: keras.Model) -> bool:
+def is_functional(model: keras.Layer) -> bool:
     """Return whether a model is a graph of calls that can be read, not Python code."""
     return _keras.functional(model) is not None
 

@@ -14,7 +14,7 @@ from tfopt import graph
 from tfopt.data.dataset import Dataset
 from tfopt.data.structure import leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError, RunError, UnsupportedModel
-from tfopt.pipeline.compilation import Compilation
+from tfopt.pipeline.compilation import Compilation, trains_itself
 from tfopt.pipeline.fingerprint import weights_digest
 from tfopt.pipeline.plan import Plan
 
@@ -68,6 +68,8 @@ def _check_inputs(model: keras.Model, data: Dataset) -> None:
 
 
 def _check_outputs(model: keras.Model, data: Dataset, compilation: Compilation) -> None:
+    if trains_itself(model):
+        return  # what its targets are is its own affair
     shapes = [tuple(tensor.shape[1:]) for tensor in model.outputs]
     targets = leaves(data.y_train)
     if len(shapes) != len(targets):

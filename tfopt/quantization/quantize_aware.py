@@ -26,6 +26,7 @@ from tfopt.graph import (
     with_class_of,
 )
 from tfopt.pruning import SparsityMask
+from tfopt.pruning.masks import masked
 from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
@@ -36,7 +37,7 @@ from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
 from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
 from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
-from tfopt.quantization.preserve import checked, preserve_kernels
+from tfopt.quantization.preserve import checked, keep_masks, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 from tfopt.quantization.signs import nonnegative_tensors
 from tfopt.quantization.softmax_rewrites import MaskedScores
@@ -111,12 +112,14 @@ def quantize_aware(
     }
     names = checked(preserve)
     require_built(model)
+    held = masked(model)
     if is_quantized(model):
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
         # Reading a model runs its code, on layers that nobody else has.
         functional = as_functional(copy(model))
         plain, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
+        keep_masks(plain, paths, held)
         preserve_kernels(plain, names)
         settings = rules_.resolve(chosen, paths.values(), default)
         return with_class_of(model, _quantized(plain, settings, paths, default))
