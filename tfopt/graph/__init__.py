@@ -4,9 +4,11 @@ from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
+from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
+from tfopt.graph.over_batch import OverBatch
 from tfopt.graph.rebuild import Copier, copy, replay
-from tfopt.graph.trace import as_functional
+from tfopt.graph.trace import as_functional, traced
 from tfopt.graph.walk import (
     Node,
     calls,
@@ -24,8 +26,10 @@ __all__ = [
     "Constant",
     "Copier",
     "Node",
+    "NotSymbolic",
     "Opener",
     "Opening",
+    "OverBatch",
     "Parts",
     "Step",
     "as_array",
@@ -47,5 +51,6 @@ __all__ = [
     "producer",
     "replay",
     "require_functional",
+    "traced",
     "unwrapped",
 ]
