@@ -6,9 +6,11 @@ from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
+from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
+from tfopt.graph.over_batch import OverBatch
 from tfopt.graph.rebuild import Copier, copy, replay
-from tfopt.graph.trace import as_functional
+from tfopt.graph.trace import as_functional, traced
 from tfopt.graph.tree import tree
 from tfopt.graph.uses import Use, uses
 from tfopt.graph.walk import (
@@ -32,8 +34,10 @@ __all__ = [
     "Constant",
     "Copier",
     "Node",
+    "NotSymbolic",
     "Opener",
     "Opening",
+    "OverBatch",
     "Parts",
     "Step",
     "Use",
@@ -63,6 +67,7 @@ __all__ = [
     "require_built",
     "require_functional",
     "shared_constraint",
+    "traced",
     "tree",
     "unwrapped",
     "uses",

@@ -49,7 +49,7 @@ def _functional(model: keras.Model) -> keras.Model:
         raise UnsupportedModel(
             f"The model {model.name!r} is subclassed ({type(model).__name__}) and trains by its own "
             f"{own[0]}(), which its functional form would not have. Make it functional, with "
-            f"super().__init__(inputs=inputs, outputs=outputs) in its __init__, or train it yourself and give "
+            "super().__init__(inputs=inputs, outputs=outputs) in its __init__, or train it yourself and give "
             "the pipeline an inner model that is to be exported."
         )
     return graph.as_functional(graph.copy(model))
