@@ -15,8 +15,10 @@ from tfopt import rules as rules_
 from tfopt.data.representative import Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export.delegate import for_delegate
+from tfopt.export.float_casts import without_casts
 from tfopt.export.flatbuffer import with_names
 from tfopt.export.freeze import Frozen, freeze, input_shapes, names
+from tfopt.export.integer_inputs import float_inputs, with_integer_inputs
 from tfopt.export.integer_tables import with_integer_tables
 from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
@@ -73,7 +75,8 @@ def to_tflite(
             samples one after another, each a list of arrays with a batch dimension of 1. 100 to 500 samples
             do.
         input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
-            `"float32"`. Inputs that are integers in the model stay what they are.
+            `"float32"`. Inputs that are integers in the model stay what they are, and so do those in float that
+            hold indices, or that a layer reads which a rule leaves in float.
         batch_size: how many samples the file takes at once, 1 or more.
         rules: layer-path pattern -> the scheme of those layers, `None` for float; the first match wins.
         engine: `"converter"`, TensorFlow's, or `"litert-quantizer"`, which quantizes the converter's float
@@ -149,8 +152,13 @@ def to_tflite(
         trained = quantized and integer  # 16 bits too are made from what the converter writes in 8
         told = scheme_of("int8" if trained else written).converter
         types = {end: "int8" if trained and kind == "int16" else kind for end, kind in ends.items()}
+        unquantized = float_inputs(model) if trained else frozenset()
+        if unquantized:
+            types["input_type"] = "float32"
         wanted: dict[str, bool | str] = {**(told or {}), **types}
         content = _converted(model, frozen, written, wanted, samples if integer and not quantized else None)
+        if unquantized and ends["input_type"] != "float32":
+            content = with_integer_inputs(content, unquantized)
         content = with_trained_grids(model, content) if rounded else content
         content = with_wide_activations(content, frozen.wide)
     else:
@@ -251,5 +259,5 @@ def _converted(
             message = f"Cannot write {model.name!r} as {scheme} TFLite. {error}{advice}"
             raise ConversionError(message) from error
         content = files["result"].read_bytes()
-    content = with_mended_biases(content)
+    content = without_casts(with_mended_biases(content))
     return with_names(content, frozen.input_names, frozen.output_names, frozen.tensor_names.readable)

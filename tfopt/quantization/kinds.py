@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from tfopt.graph import Node, as_functional, nodes
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
+from tfopt.quantization.scaling import Scaling
 from tfopt.quantization.scheme import SchemeLike, scheme_of
 from tfopt.quantization.widths import is_wide
 
@@ -67,14 +69,15 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         settings: path -> scheme, or None for what stays in float.
 
     Raises:
-        UnsupportedOperation: an operation has no kind, or a rule leaves in float what cannot be.
+        UnsupportedOperation: an operation has no kind.
     """
     kinds = {}
     for node in nodes(model):
         # What the rewriting added on its own (an Identity that carries an output's name) has no path.
         path = paths.get(node.path, node.path)
         require_in_files(path, node)
-        found = Kind.FLOAT if settings.get(path, "") is None else kind(node.operation)
+        in_float = settings.get(path, "") is None or _reads_and_makes_integers(node)
+        found = Kind.FLOAT if in_float else kind(node.operation)
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
             raise UnsupportedOperation(
                 f"int8 has no rule for {path!r} ({type(node.operation).__name__}). Leave it in float with "
@@ -82,25 +85,33 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
                 "supported where their call() uses only supported layers and keras.ops."
             )
         kinds[id(node.operation)] = found
-    _require_possible(model, kinds, paths)
-    return kinds
+    return _with_small_summands_in_float(model, kinds)
 
 
-def _require_possible(model: keras.Model, kinds: Mapping[int, Kind], paths: Mapping[str, str]) -> None:
-    """Raise where the converter would quantize a layer that a rule leaves in float.
+def _reads_and_makes_integers(node: Node) -> bool:
+    """Return whether a call has nothing that could be quantized: its integers are computed as they are."""
+    return not any(keras.backend.is_float_dtype(x.dtype) for x in (*node.inputs, *node.outputs))
 
-    It quantizes what has an int8 kernel and stands between quantized tensors, asked or not.
+
+def _with_small_summands_in_float(model: keras.Model, kinds: Mapping[int, Kind]) -> dict[int, Kind]:
+    """Return the kinds with the sum in float in `sqrt(x + 1e-5)`, `y / (x + 1e-7)` and the like.
+
+    Rounded, the sum of a small `x` and a small number is 0, where the root and the quotient are not defined.
     """
+    changed = dict(kinds)
     graph = nodes(model)
+    final = {id(x) for x in model.outputs}
+    readers: dict[int, list[Node]] = defaultdict(list)
     for node in graph:
-        if kinds[id(node.operation)] is not Kind.FLOAT or kind(node.operation) in (None, Kind.FLOAT):
-            continue
-        readers = [other for other in graph if any(x is node.outputs[0] for x in other.inputs)]
-        read = [other for other in readers if kinds[id(other.operation)] is not Kind.FLOAT]
-        if read:
-            raise UnsupportedOperation(
-                f"{paths.get(node.path, node.path)!r} cannot be left in float while "
-                f"{paths.get(read[0].path, read[0].path)!r}, which reads it, is quantized: the TFLite "
-                "converter quantizes every layer between quantized ones. Leave all that follow it in float "
-                "too, or none."
-            )
+        for x in node.inputs:
+            readers[id(x)].append(node)
+    for node in graph:
+        made = id(node.outputs[0])
+        if (
+            isinstance(node.operation, Scaling)
+            and made not in final
+            and all(changed[id(reader.operation)] is Kind.FLOAT for reader in readers[made])
+            and any(getattr(reader.operation, "tfopt_singular", False) for reader in readers[made])
+        ):
+            changed[id(node.operation)] = Kind.FLOAT
+    return changed

@@ -20,6 +20,9 @@ def weights_of(layer: Any) -> Weights | None:
     Of int8 activations fewer layers can be multiplied with weights (see `operations`) than with weights
     that a file turns back into floats: these are all.
     """
+    own = getattr(layer, "tfopt_weights", None)
+    if own is not None:
+        return own()
     name = type(layer).__name__
     if not type(layer).__module__.startswith("keras."):
         return None  # a user's subclass may do anything with its kernel

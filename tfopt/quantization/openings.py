@@ -14,6 +14,7 @@ from tfopt.quantization import (
     operation_openings,
     patch_openings,
     recurrent_openings,
+    tied_embedding,
     time_openings,
 )
 
@@ -26,6 +27,7 @@ OPENINGS: dict[str, Opening] = {
     "AdditiveAttention": attention_openings.single_head,
     "DotProductAttention": attention_openings.operation,
     "Masking": mask_openings.masking,
+    "ReversibleEmbedding": tied_embedding.reversible_embedding,
     "EinsumDense": contraction.einsum_dense,
     "Einsum": contraction.einsum,
     "Matmul": contraction.matmul,
@@ -61,6 +63,9 @@ OPENINGS: dict[str, Opening] = {
     "Bidirectional": recurrent_openings.bidirectional,
 }
 
+_KERAS_HUB = frozenset({"ReversibleEmbedding"})
+"""Layers of KerasHub that do the same as Keras's of that name; its others are opened like a user's."""
+
 
 def opener() -> Opener:
     """Return what opens the layers of a model on its way to the canonical form."""
@@ -72,4 +77,6 @@ def _opening(operation: Any) -> Opening | None:
     module = type(operation).__module__
     if module.startswith("keras."):
         return OPENINGS.get(type(operation).__name__)
+    if module.startswith("keras_hub.") and type(operation).__name__ in _KERAS_HUB:
+        return OPENINGS[type(operation).__name__]
     return open_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None

@@ -19,10 +19,12 @@ from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
+from tfopt.quantization.exact import exact_tensors, kept_in_float, reads_exactly
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
+from tfopt.quantization.in_float import InFloat
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
-from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
+from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling, kind
 from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
 from tfopt.quantization.preserve import checked, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
@@ -118,10 +120,17 @@ def _quantized(
     if any(map(_integer, settings.values())):
         integer = {path: scheme if _integer(scheme) else None for path, scheme in settings.items()}
         kinds = kinds_of(model, integer, paths)
-        planned = plan(model, kinds)
+        by_rule = {
+            id(node.operation)
+            for node in nodes(model)
+            if integer.get(paths.get(node.path, node.path), default) is None
+        }
+        exact = exact_tensors(model, kinds, by_rule)
+        kinds = kept_in_float(model, kinds, exact)
+        planned = plan(model, kinds, exact.keys())
     else:  # where all activations stay in float, there is no rule that an operation must have
         kinds = {id(node.operation): Kind.FLOAT for node in nodes(model)}
-        planned = Plan()
+        planned, by_rule = Plan(), set()
     final = {id(tensor) for tensor in model.outputs}
     copier = Copier()
     wrappers: dict[int, keras.Layer] = {}
@@ -157,10 +166,16 @@ def _quantized(
         return wrappers[operation](args[0])
 
     def quantize(
-        old: keras.KerasTensor, new: keras.KerasTensor, scheme: Scheme | None, **kwargs: Any
+        old: keras.KerasTensor,
+        new: keras.KerasTensor,
+        scheme: Scheme | None,
+        rounds: bool = False,
+        **kwargs: Any,
     ) -> keras.KerasTensor:
         name = planned.quantizers.get(id(old))
         if name is None:
+            return new
+        if id(old) in planned.exact and not rounds:
             return new
         wide = widths.of_quantizer(name) == 16
         if id(old) in planned.fixed:
@@ -215,8 +230,37 @@ def _quantized(
 
         return keras.tree.map_structure(rounded, values)
 
+    rounded_for_some: dict[int, keras.KerasTensor] = {}
+
+    def as_read(node: Node, values: Any) -> Any:
+        """Return what an operator is called with: rounded where it is quantized, else kept in float."""
+        olds = iter(node.inputs)
+        in_float = kinds[id(node.operation)] is Kind.FLOAT
+        hides = in_float and id(node.operation) in by_rule and _would_be_quantized(node, planned)
+
+        def read(value: Any) -> Any:
+            if not isinstance(value, keras.KerasTensor):
+                return value
+            old = next(olds)
+            if id(old) in planned.exact:
+                if reads_exactly(node, id(old), kinds):
+                    return value
+                if id(old) not in rounded_for_some:
+                    rounded_for_some[id(old)] = quantize(old, value, default, rounds=True)
+                return rounded_for_some[id(old)]
+            if not hides or not keras.backend.is_float_dtype(value.dtype):
+                return value
+            if id(value) not in hidden:
+                hidden[id(value)] = InFloat(name=f"{_distinct(old.name, hidden)}.in_float")(value)
+            return hidden[id(value)]
+
+        return keras.tree.map_structure(read, values)
+
+    hidden: dict[int, keras.KerasTensor] = {}
+
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         args, kwargs = narrowed(node, (args, kwargs))
+        args, kwargs = as_read(node, (args, kwargs))
         made = keras.tree.flatten(call(node, args, kwargs))
         averaged = windows.rounding(node) if kinds[id(node.operation)] is Kind.AVERAGE else {}
         scheme = settings.get(paths.get(node.path, node.path), default)
@@ -230,6 +274,21 @@ def _quantized(
             wrapper.start_steps()
     fuse_in_place(result)
     return result
+
+
+def _distinct(name: str, taken: Mapping[int, Any]) -> str:
+    return f"{name.replace('/', '.')}_{len(taken)}" if taken else name.replace("/", ".")
+
+
+def _would_be_quantized(node: Node, planned: Plan) -> bool:
+    """Return whether the converter would quantize what a rule leaves in float.
+
+    It does so where what is made is quantized, or has the scale of what is read.
+    """
+    if kind(node.operation) in (None, Kind.FLOAT):
+        return False
+    keeps = kind(node.operation) in (Kind.SAME_SCALE, Kind.AVERAGE)
+    return keeps or any(id(x) in planned.quantizers for x in node.outputs)
 
 
 def _standalone(kind: Kind, operation: keras.Operation, copied: Any) -> keras.Layer:

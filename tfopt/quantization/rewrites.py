@@ -12,6 +12,7 @@ from tfopt.quantization import (
     arg_max,
     arithmetic_rewrites,
     error_function,
+    finite_gradients,
     functional_convolution,
     layer_rewrites,
     mask_rewrites,
@@ -45,6 +46,14 @@ REWRITES: dict[str, Rewrite] = {
     "Negative": arithmetic_rewrites.negative,
     "Square": arithmetic_rewrites.square,
     "Power": arithmetic_rewrites.power,
+    **{
+        name.capitalize(): finite_gradients.rewriting(name)
+        for name in ("sqrt", "rsqrt", "log", "log2", "log10", "cbrt")
+    },
+    "Std": finite_gradients.rewriting("std", "axis", "keepdims"),
+    "Norm": finite_gradients.rewriting("norm", "ord", "axis", "keepdims"),
+    "Cast": shape_rewrites.cast,
+    "Take": shape_rewrites.take,
     "Average": arithmetic_rewrites.average,
     "Maximum": arithmetic_rewrites.maximum,
     "Minimum": arithmetic_rewrites.minimum,
@@ -59,7 +68,8 @@ REWRITES: dict[str, Rewrite] = {
     "RMSNorm": norm_rewrites.rms_operation,
     "Softmax": softmax_rewrites.softmax,
     "Where": mask_rewrites.where,
-    "Argmax": arg_max.arg_max,
+    "Argmax": arg_max.rewriting(smallest=False),
+    "Argmin": arg_max.rewriting(smallest=True),
     "Reshape": shape_rewrites.reshape,
     "ConvertToTensor": shape_rewrites.same,
     "Copy": shape_rewrites.same,
