@@ -15,10 +15,10 @@ from tfopt import rules as rules_
 from tfopt.data.representative import Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export.delegate import for_delegate
-from tfopt.export.float_casts import without_casts
+from tfopt.export.end_types import float_inputs, has_integer_outputs, with_integer_inputs
 from tfopt.export.flatbuffer import with_names
+from tfopt.export.float_casts import without_casts
 from tfopt.export.freeze import Frozen, freeze, input_shapes, names
-from tfopt.export.integer_inputs import float_inputs, with_integer_inputs
 from tfopt.export.integer_tables import with_integer_tables
 from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
@@ -75,8 +75,8 @@ def to_tflite(
             samples one after another, each a list of arrays with a batch dimension of 1. 100 to 500 samples
             do.
         input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
-            `"float32"`. Inputs that are integers in the model stay what they are, and so do those in float that
-            hold indices, or that a layer reads which a rule leaves in float.
+            `"float32"`. Inputs that are integers in the model stay what they are, and so do those in float
+            that hold indices, or that a layer reads which a rule leaves in float.
         batch_size: how many samples the file takes at once, 1 or more.
         rules: layer-path pattern -> the scheme of those layers, `None` for float; the first match wins.
         engine: `"converter"`, TensorFlow's, or `"litert-quantizer"`, which quantizes the converter's float
@@ -155,6 +155,8 @@ def to_tflite(
         unquantized = float_inputs(model) if trained else frozenset()
         if unquantized:
             types["input_type"] = "float32"
+        if trained and not has_integer_outputs(model):
+            types["output_type"] = "float32"
         wanted: dict[str, bool | str] = {**(told or {}), **types}
         content = _converted(model, frozen, written, wanted, samples if integer and not quantized else None)
         if unquantized and ends["input_type"] != "float32":

@@ -86,9 +86,7 @@ def _keeps_the_last_axis(nodes: Mapping[str, Any], node: Any) -> bool:
     return bool(axes) and all(axis < -1 or (image and 0 <= axis < 3) for axis in axes)
 
 
-def _move(
-    graph_def: tf.compat.v1.GraphDef, nodes: Nodes, node: Any, chains: Sequence[Sequence[Any]]
-) -> None:
+def _move(graph_def: tf.compat.v1.GraphDef, nodes: Nodes, node: Any, chains: Sequence[Sequence[Any]]) -> None:
     """Let `node` read copies of the chains that start before the reshaping; what it makes keeps its name."""
     name, reshape = node.name, chains[0][-1]
     for position, (*chain, reshape) in enumerate(chains):

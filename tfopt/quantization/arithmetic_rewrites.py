@@ -142,7 +142,11 @@ def power(place: Place, _: Any, x: Any, exponent: Any) -> Tensor | None:
     """Rewrite powers with a number: `x ** 2` is a product, others are computed in float."""
     if not isinstance(exponent, (int, float)) or not keras.backend.is_float_dtype(x.dtype):
         return None
-    known = {1: lambda: x, 2: lambda: product(place, x, x), -1: lambda: reciprocal(place, None, x)}
+    known: dict[float, Callable[[], Tensor]] = {
+        1: lambda: x,
+        2: lambda: product(place, x, x),
+        -1: lambda: reciprocal(place, None, x),
+    }
     return known.get(exponent, lambda: finite_gradients.power(place, x, exponent))()
 
 

@@ -1,13 +1,13 @@
-"""Which float tensors hold indices, and so must not be rounded; and what a rule keeps in float from the start.
+"""Which float tensors must not be rounded: those that hold indices, and inputs that a layer in float reads.
 
-`keras.Input(shape)` is float32 unless told otherwise, so tokens and categories often come in as floats. On 255
-values of a range, the tokens 500 and 501 are one.
+`keras.Input(shape)` is float32 unless told otherwise, so tokens and categories often come in as floats. On
+255 values of a range, the tokens 500 and 501 are one.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import keras
@@ -21,7 +21,7 @@ _PASS_ON = frozenset({Kind.SAME_SCALE, Kind.SCALING, Kind.RELU})
 _ROUNDING = frozenset({"Floor", "Ceil", "Round", "Trunc", "Mod", "FloorDivide", "Identity"})
 """The operations in float that they may pass."""
 
-_READ_INDICES: dict[str, Callable[[Node], list[Any]]] = {
+_READ_INDICES: dict[str, Callable[[Node], Sequence[Any]]] = {
     "Embedding": lambda node: node.inputs,
     "RowOfIndex": lambda node: node.inputs,
     "Cast": lambda node: node.inputs if not _is_float(node.outputs[0]) else [],
@@ -32,10 +32,12 @@ _READ_INDICES: dict[str, Callable[[Node], list[Any]]] = {
     "MultiHot": lambda node: node.inputs,
     "Bincount": lambda node: node.inputs,
     "SearchSorted": lambda node: node.inputs,
+    **dict.fromkeys(("MelSpectrogram", "STFTSpectrogram", "RFFT", "STFT"), lambda node: node.inputs),
     "Take": lambda node: node.inputs[1:],
     "TakeAlongAxis": lambda node: node.inputs[1:],
 }
-"""The name of a Keras class -> which of its inputs are indices, or are compared with limits between them."""
+"""The name of a Keras class -> which of its inputs must be exact: indices, values that are compared with the
+limits of bins, and sounds, whose quiet parts 8 bits do not hold."""
 
 
 def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[int]) -> dict[int, bool]:
@@ -75,7 +77,9 @@ def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[in
     return exact
 
 
-def kept_in_float(model: keras.Model, kinds: Mapping[int, Kind], exact: Mapping[int, bool]) -> dict[int, Kind]:
+def kept_in_float(
+    model: keras.Model, kinds: Mapping[int, Kind], exact: Mapping[int, bool]
+) -> dict[int, Kind]:
     """Return the kinds with those operations in float that pass indices on."""
     changed = {
         id(node.operation): Kind.FLOAT
@@ -94,7 +98,7 @@ def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:
     return kinds[id(node.operation)] is Kind.FLOAT or any(id(x) == tensor for x in _indices(node))
 
 
-def _indices(node: Node) -> list[Any]:
+def _indices(node: Node) -> Sequence[Any]:
     found = _READ_INDICES.get(type(node.operation).__name__)
     return [] if found is None else found(node)
 

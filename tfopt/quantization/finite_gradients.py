@@ -27,7 +27,7 @@ SMALLEST = 1e-7
 def with_finite_gradient(
     function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, of_elements: bool = True
 ) -> tf.Tensor:
-    """Return `function(x)`, with the slope at half the smallest magnitude of the tensor in place of that at 0.
+    """Return `function(x)`, with the slope at half the smallest magnitude in place of that at 0.
 
     Half of the smallest magnitude that is not 0 is at least half a step of the rounding: the middle of what
     was rounded to 0.

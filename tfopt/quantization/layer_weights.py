@@ -57,7 +57,7 @@ def block_size_of(layer: keras.Layer, size: int | None) -> int | None:
 
 def _einsum(layer: Any) -> Weights:
     """The labels of the kernel that are in the output number its channels."""
-    operands, output = layer.equation.replace(" ", "").split("->")
+    operands, output = "".join(layer.equation.split()).split("->")
     kernel = operands.split(",")[1]
     channels = [position - len(kernel) for position, label in enumerate(kernel) if label in output]
     return layer.kernel, tuple(channels)

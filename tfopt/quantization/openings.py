@@ -10,6 +10,7 @@ from tfopt.graph import Opener, Opening, open_call
 from tfopt.quantization import (
     attention_openings,
     contraction,
+    fourier,
     mask_openings,
     operation_openings,
     patch_openings,
@@ -56,6 +57,10 @@ OPENINGS: dict[str, Opening] = {
     "Moments": operation_openings.moments,
     "RGBToGrayscale": operation_openings.rgb_to_grayscale,
     "SpectralNormalization": time_openings.wrapped,
+    "FFT": fourier.transform(inverse=False, axes=(-1,)),
+    "FFT2": fourier.transform(inverse=False, axes=(-1, -2)),
+    "IFFT2": fourier.transform(inverse=True, axes=(-1, -2)),
+    "IRFFT": fourier.inverse_of_real,
     "LSTM": recurrent_openings.recurrent,
     "GRU": recurrent_openings.recurrent,
     "SimpleRNN": recurrent_openings.recurrent,

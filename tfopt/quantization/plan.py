@@ -154,7 +154,7 @@ def _quantized_tensors(
 
 
 def _name(node: Node) -> str:
-    """Return what the quantizer of a call is named after: products with a table have another range than it."""
+    """Return what the quantizer of a call is named after: a table and products with it differ in range."""
     looks_up = getattr(node.operation, "tfopt_looks_up", None)
     return node.path if looks_up is None or looks_up(node.inputs[0]) else f"{node.path}.reverse"
 

@@ -32,6 +32,7 @@ from tfopt.quantization.signs import nonnegative_tensors
 from tfopt.quantization.softmax_rewrites import MaskedScores
 from tfopt.quantization.standalone_affine import StandaloneAffine
 from tfopt.quantization.standalone_relu import StandaloneReLU
+from tfopt.quantization.tied_embedding import TiedEmbedding
 from tfopt.quantization.weight_quantizer import WeightQuantizer
 from tfopt.quantization.wide_quantizer import WideQuantizer
 from tfopt.quantization.widths import NARROW_SUFFIX, Widths, is_wide
@@ -236,7 +237,11 @@ def _quantized(
         """Return what an operator is called with: rounded where it is quantized, else kept in float."""
         olds = iter(node.inputs)
         in_float = kinds[id(node.operation)] is Kind.FLOAT
-        hides = in_float and id(node.operation) in by_rule and _would_be_quantized(node, planned)
+        scheme = settings.get(paths.get(node.path, node.path), default)
+        hides = in_float and (
+            (id(node.operation) in by_rule and _would_be_quantized(node, planned))
+            or (scheme is not None and _takes_in_factors(node))
+        )
 
         def read(value: Any) -> Any:
             if not isinstance(value, keras.KerasTensor):
@@ -248,7 +253,7 @@ def _quantized(
                 if id(old) not in rounded_for_some:
                     rounded_for_some[id(old)] = quantize(old, value, default, rounds=True)
                 return rounded_for_some[id(old)]
-            if not hides or not keras.backend.is_float_dtype(value.dtype):
+            if not hides or id(old) in inputs or not _is_float(value):
                 return value
             if id(value) not in hidden:
                 hidden[id(value)] = InFloat(name=f"{_distinct(old.name, hidden)}.in_float")(value)
@@ -256,7 +261,16 @@ def _quantized(
 
         return keras.tree.map_structure(read, values)
 
+    def hidden_outputs(node: Node, made: list[Any]) -> list[Any]:
+        """Return what a look-up makes that a rule leaves in float: it has no input to keep in float."""
+        looks_up = id(node.operation) in by_rule and not any(map(_is_float, node.inputs))
+        if not looks_up or not _would_be_quantized(node, planned):
+            return made
+        names = (f"{_distinct(old.name, hidden)}.in_float" for old in node.outputs)
+        return [InFloat(name=name)(x) if _is_float(x) else x for name, x in zip(names, made, strict=True)]
+
     hidden: dict[int, keras.KerasTensor] = {}
+    inputs = {id(x) for x in model.inputs} - planned.quantizers.keys()
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         args, kwargs = narrowed(node, (args, kwargs))
@@ -264,10 +278,11 @@ def _quantized(
         made = keras.tree.flatten(call(node, args, kwargs))
         averaged = windows.rounding(node) if kinds[id(node.operation)] is Kind.AVERAGE else {}
         scheme = settings.get(paths.get(node.path, node.path), default)
+        made = hidden_outputs(node, made)
         return [quantize(old, new, scheme, **averaged) for old, new in zip(node.outputs, made, strict=True)]
 
-    inputs = iter(model.inputs)
-    result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new, default))
+    in_order = iter(model.inputs)
+    result = replay(model, emit, emit_input=lambda new: quantize(next(in_order), new, default))
     copier.copy_weights()
     for wrapper in wrappers.values():
         if isinstance(wrapper, WeightQuantizer):
@@ -278,6 +293,18 @@ def _quantized(
 
 def _distinct(name: str, taken: Mapping[int, Any]) -> str:
     return f"{name.replace('/', '.')}_{len(taken)}" if taken else name.replace("/", ".")
+
+
+def _is_float(x: keras.KerasTensor) -> bool:
+    return keras.backend.is_float_dtype(x.dtype)
+
+
+def _takes_in_factors(node: Node) -> bool:
+    """Return whether the converter multiplies constant factors of the input into an operator's weights.
+
+    They would lie on no grid of few bits then. It does so with fully connected layers alone.
+    """
+    return isinstance(node.operation, (keras.layers.Dense, TiedEmbedding))
 
 
 def _would_be_quantized(node: Node, planned: Plan) -> bool:

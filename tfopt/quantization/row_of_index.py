@@ -12,7 +12,7 @@ from tfopt.quantization.operations import Kind
 
 @keras.saving.register_keras_serializable(package="tfopt")
 class RowOfIndex(keras.layers.Layer):
-    """Returns the rows of indices in a table that has another row before and after: 0 before, `count + 1` after.
+    """Returns the rows of indices in a table that has one more row at each end, 0 and `count + 1`.
 
     Args:
         count: how many indices there are: 0 to `count - 1`.

@@ -59,9 +59,9 @@ def reversible_embedding(parts: Parts, layer: Any, x: Tensor, reverse: bool = Fa
     """Open ReversibleEmbedding: a `TiedEmbedding`, or an Embedding and a Dense where it has two tables."""
     if not reverse and layer.mask_zero and layer.compute_mask(x) is None:
         raise UnsupportedOperation(
-            f"The mask of {layer.name!r} (ReversibleEmbedding with mask_zero=True) is not in the model's graph: "
-            "Keras makes it only while the model runs. Build the layer with mask_zero=False and give the "
-            "layers that read the mask `keras.ops.not_equal(tokens, 0)`."
+            f"The mask of {layer.name!r} (ReversibleEmbedding with mask_zero=True) is not in the graph of "
+            "the model: Keras makes it only while the model runs. Build the layer with mask_zero=False and "
+            "give the layers that read the mask `keras.ops.not_equal(tokens, 0)`."
         )
     if not reverse and not keras.backend.is_int_dtype(x.dtype):
         x = ops.cast(x, "int32")

@@ -184,7 +184,7 @@ class WeightQuantizer(keras.layers.Wrapper):
         return {**super().get_config(), "scheme": self.scheme.get_config()}
 
     def _looks_up_for_integers(self, inputs: tf.Tensor) -> bool:
-        """Return whether a call is a look-up in a table that the converter rounds to the range of the output."""
+        """Return whether a call is a look-up, whose table has the scale of the output in a file."""
         looks_up = getattr(self.layer, "tfopt_looks_up", None)
         return looks_up is not None and self.leaves_the_grid_to_the_converter and looks_up(inputs)
 

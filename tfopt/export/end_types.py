@@ -1,4 +1,4 @@
-"""Which inputs of a file are integers, where a quantization-aware model does not quantize all of them."""
+"""Which inputs and outputs of a file are integers, where a quantization-aware model leaves some in float."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import keras
 
 from tfopt.export import compact, flatbuffer
 from tfopt.export.freeze import names
-from tfopt.graph import nodes
+from tfopt.graph import Node, nodes
+from tfopt.quantization.operations import Kind, kind
+from tfopt.quantization.weight_quantizer import WeightQuantizer
 
 
 def float_inputs(model: keras.Model) -> frozenset[str]:
@@ -18,11 +20,23 @@ def float_inputs(model: keras.Model) -> frozenset[str]:
         name
         for name, tensor in zip(names(model)[0], model.inputs, strict=True)
         if keras.backend.is_float_dtype(tensor.dtype)
-        and any(
-            id(tensor) in read and not getattr(node.operation, "tfopt_quantizer", False)
-            for node, read in readers
-        )
+        and any(id(tensor) in read and not _quantizes(node) for node, read in readers)
     )
+
+
+def has_integer_outputs(model: keras.Model) -> bool:
+    """Return whether an output is quantized, or has the scale of what is."""
+    found: set[int] = set()
+    for node in nodes(model):
+        keeps = kind(node.operation) in (Kind.SAME_SCALE, Kind.AVERAGE)
+        if _quantizes(node) or (keeps and any(id(x) in found for x in node.inputs)):
+            found.update(id(x) for x in node.outputs)
+    return any(id(x) in found for x in model.outputs)
+
+
+def _quantizes(node: Node) -> bool:
+    layer = node.operation
+    return getattr(layer, "tfopt_quantizer", False) and not isinstance(layer, WeightQuantizer)
 
 
 def with_integer_inputs(content: bytes, unquantized: Collection[str]) -> bytes:
