@@ -36,7 +36,7 @@ from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.float_boundary import FloatBoundaries
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
-from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
+from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling, kind
 from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
 from tfopt.quantization.preserve import checked, keep_masks, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
@@ -153,6 +153,7 @@ def _quantized(
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
     boundaries = FloatBoundaries()
+    makers = {id(tensor): node for node in nodes(model) for tensor in node.outputs}
     not_negative = nonnegative_tensors(model)
     tensors = Counter(
         name for tensor, name in planned.quantizers.items() if planned.tensors[tensor] is not None
@@ -267,7 +268,8 @@ def _quantized(
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         chosen = kinds[id(node.operation)]
         args, kwargs = as_read(node, narrowed(node, (args, kwargs)))
-        factors = chosen is Kind.FLOAT and _takes_in_factors(node, scheme_of_node(node))
+        on_grid = chosen is Kind.FLOAT and scheme_of_node(node) is not None
+        factors = on_grid and _takes_in_factors(node, makers)
         args, kwargs = boundaries.into(node, chosen, (args, kwargs), always=factors)
         made = keras.tree.flatten(call(node, args, kwargs))
         averaged = windows.rounding(node) if chosen is Kind.AVERAGE else {}
@@ -297,12 +299,24 @@ def _quantized(
     return result
 
 
-def _takes_in_factors(node: Node, scheme: Scheme | None) -> bool:
-    """Return whether the converter multiplies constant factors of the input into weights that have a grid.
+_AFFINE = (Kind.NORMALIZATION, Kind.SCALING, Kind.SUM)
 
-    They would lie on it no more. It does so with fully connected layers alone.
+
+def _takes_in_factors(node: Node, makers: Mapping[int, Node]) -> bool:
+    """Return whether the converter multiplies factors of the input into the weights of an operator.
+
+    They would lie on their grid no more. It does so with fully connected layers alone.
+
+    Args:
+        node: of the operator.
+        makers: `id` of a tensor -> what makes it.
     """
-    return scheme is not None and isinstance(node.operation, (keras.layers.Dense, TiedEmbedding))
+    if not isinstance(node.operation, (keras.layers.Dense, TiedEmbedding)):
+        return False
+    before = makers.get(id(node.inputs[0]))
+    while before is not None and kind(before.operation) is Kind.SAME_SCALE:
+        before = makers.get(id(before.inputs[0]))
+    return before is not None and kind(before.operation) in _AFFINE
 
 
 def _standalone(kind: Kind, operation: keras.Operation, copied: Any) -> keras.Layer:
