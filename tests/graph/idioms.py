@@ -76,7 +76,7 @@ def _causal(_, x):
 
 
 def _windows(_, x):
-    b, n, c = ops.shape(x)
+    b, _, c = ops.shape(x)
     y = ops.reshape(x[:, :4], (b * 2, 2, c))
     y = ops.relu(y - ops.mean(y, axis=1, keepdims=True))
     return ops.reshape(y, (b, 4, c))
@@ -89,7 +89,7 @@ def _heads(_, x):
 
 
 def _time_major(_, x):
-    b, n, c = ops.shape(x)
+    b, _, c = ops.shape(x)
     y = ops.transpose(x, (1, 0, 2))
     y = ops.concatenate([ops.zeros((1, b, c)), y[:-1, :]], axis=0)
     return ops.transpose(y, (1, 0, 2))

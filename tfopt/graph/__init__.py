@@ -1,26 +1,34 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
+from tfopt.graph._keras import own_trainable, shared_constraint
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
+from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.over_batch import OverBatch
 from tfopt.graph.rebuild import Copier, copy, replay
 from tfopt.graph.trace import as_functional, traced
+from tfopt.graph.tree import tree
+from tfopt.graph.uses import Use, uses
 from tfopt.graph.walk import (
     Node,
     calls,
     inner_layers,
+    input_names,
+    is_functional,
     layers,
     mask_of,
     nodes,
     output_producers,
     producer,
+    require_built,
     require_functional,
     unwrapped,
 )
+from tfopt.graph.whole_call import as_graph
 
 __all__ = [
     "Constant",
@@ -32,14 +40,18 @@ __all__ = [
     "OverBatch",
     "Parts",
     "Step",
+    "Use",
     "as_array",
     "as_functional",
+    "as_graph",
     "calls",
     "copy",
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
     "inner_layers",
+    "input_names",
+    "is_functional",
     "is_fused",
     "is_quantized",
     "layers",
@@ -48,9 +60,16 @@ __all__ = [
     "nodes",
     "open_call",
     "output_producers",
+    "own_trainable",
+    "own_training",
     "producer",
     "replay",
+    "require_built",
     "require_functional",
+    "shared_constraint",
     "traced",
+    "tree",
     "unwrapped",
+    "uses",
+    "with_class_of",
 ]

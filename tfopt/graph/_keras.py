@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+from keras.src.models.functional import Functional
 
 
 def functional(model: keras.Operation) -> Any:
-    """Return the `Functional` model that runs `model`, or None where there is none."""
+    """Return the `Functional` model that runs `model`, or None where there is none.
+
+    A subclass with a `call` of its own is none: its graph is only a part of what it computes.
+    """
     if isinstance(model, keras.Sequential):
-        return model._functional if model.built else None
-    return model if hasattr(model, "_nodes_by_depth") else None
+        return model._functional if model.built and type(model).call is keras.Sequential.call else None
+    return model if hasattr(model, "_nodes_by_depth") and type(model).call is Functional.call else None
 
 
 def calls(model: keras.Model) -> Iterator[tuple[keras.Operation, tuple, dict, list[keras.KerasTensor]]]:
@@ -104,6 +108,31 @@ def code_of(layer: keras.layers.Lambda) -> dict[str, Any]:
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     """Return every layer inside `layer`, at any depth, each once."""
     return layer._flatten_layers(include_self=False)
+
+
+def held_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """Return the layers that `layer` itself holds: those that a functional model calls first, as it runs."""
+    called = []
+    if functional(layer) is not None:
+        called = [operation for operation, *_ in calls(layer) if isinstance(operation, keras.Layer)]
+    return [*called, *layer._layers]
+
+
+def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the variables that `layer` itself made to be trained, also where it is frozen now."""
+    return list(layer._trainable_variables)
+
+
+def shared_constraint(layer: keras.Layer) -> str | None:
+    """Return the attribute with the one constraint of the kernels of all layers in `layer`; None without."""
+    if isinstance(layer, keras.layers.MultiHeadAttention):
+        return "_kernel_constraint"
+    return "kernel_constraint" if isinstance(layer, keras.layers.GroupQueryAttention) else None
+
+
+def build_shapes(model: keras.Model) -> Any:
+    """Return the shapes that a model was built for, in the structure of its inputs; None where unknown."""
+    return (model.get_build_config() or {}).get("input_shape")
 
 
 def with_mask_of(old: Any, new: Any) -> Any:

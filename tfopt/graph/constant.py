@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -26,6 +26,9 @@ class Constant(keras.layers.Layer):
         regularizer, constraint: of the weight.
         trainable: whether training moves it.
     """
+
+    tfopt_constraints: ClassVar[dict[str, str]] = {"value": "constraint"}
+    """The name of a variable -> the attribute that holds its constraint."""
 
     def __init__(
         self, shape: tuple[int, ...], regularizer: Any = None, constraint: Any = None, **kwargs: Any

@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UnsupportedModel, UnsupportedOperation
-from tfopt.graph import Constant, Copier, Node, NotSymbolic, as_array, output_producers, replay
+from tfopt.graph import Constant, Copier, Node, as_array, output_producers, replay
 from tfopt.quantization.masks import require_none_lost
 from tfopt.quantization.openings import opener
 from tfopt.quantization.place import Made, Paths, Place
@@ -19,9 +18,9 @@ from tfopt.quantization.rewrites import rewritten
 
 
 def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False) -> tuple[keras.Model, Paths]:
-    """Return a copy of `model` with the same outputs and the path of each of its operations.
+    """Return a model with the same outputs and variables, and the path of each of its operations.
 
-    In the copy,
+    In it,
 
     - nested models and layers made of others are opened, see `openings`,
     - activations stand behind their layer as layers of their own,
@@ -31,13 +30,13 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
     A part that was split off has the path of the whole with its own name behind: `conv1/relu`.
 
     Args:
-        model: functional.
+        model: functional, of layers that nobody else has: reading them may change them.
         wide: returns whether the activations of the operation of a path have 16 bits: some have operators in
             these alone.
     """
     require_none_lost(model)
     names = _output_names(model)
-    copier = Copier(_without_mask, dict.fromkeys(names, ".core"))
+    copier = Copier(_without_mask, dict.fromkeys(names, ".core"), share_variables=True)
     made: Made = {}
     paths = Paths()
     inputs: list[keras.KerasTensor] = []
@@ -56,12 +55,7 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         if type(node.operation).__name__ in _TAKE_CONSTANTS:
             args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
         paths[name] = node.path
-        try:
-            copied = copier(node)
-        except UnsupportedModel as error:
-            closed = opening.closed.get(node.path)
-            raise error if closed is None else unread(node, closed) from closed
-        return copied(*args, **kwargs)
+        return copier(node)(*args, **kwargs)
 
     def emit_output(index: int, tensor: keras.KerasTensor) -> keras.KerasTensor:
         return keras.layers.Identity(name=names[index])(tensor) if names else tensor
@@ -72,25 +66,16 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         result = replay(model, emit, emit_input, emit_output, opening)
     finally:
         opening.close()
-    copier.copy_weights()
     for layer, sources in made.values():
         if sources:
             layer.set_weights([as_array(variable) for variable in sources])
     return result, paths
 
 
-def unread(node: Node, reason: NotSymbolic) -> UnsupportedOperation:
-    """Return the error for a layer whose code could not be read."""
-    return UnsupportedOperation(
-        f"The code of {node.path!r} ({type(node.operation).__name__}) could not be read as operations: "
-        f"{reason}. Write it of layers and keras.ops, or leave all of it in float with "
-        f"rules={{{node.path!r}: None}}."
-    )
-
-
-def _without_mask(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of a layer that makes no mask: what reads one is called with it already."""
-    return config | {"mask_zero": False} if config.get("mask_zero") else config
+def _without_mask(layer: keras.Layer) -> None:
+    """Let a layer make no mask: what reads one is called with it already."""
+    if getattr(layer, "mask_zero", False):
+        layer.mask_zero = False
 
 
 _TAKE_CONSTANTS = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Matmul", "Concatenate"}

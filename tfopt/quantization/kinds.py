@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +9,8 @@ import keras
 
 from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import Node, NotSymbolic, as_functional, nodes
-from tfopt.quantization.canonical import canonical, unread
+from tfopt.graph import Node, NotSymbolic, as_functional, copy, nodes
+from tfopt.quantization.canonical import canonical
 from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
 from tfopt.quantization.scheme import SchemeLike, scheme_of
@@ -35,9 +34,8 @@ def left_in_float(
     """
     default = scheme_of(scheme)
     chosen = {pattern: None if each is None else scheme_of(each) for pattern, each in (rules or {}).items()}
-    model, paths = canonical(
-        as_functional(model), lambda path: is_wide(rules_.setting(chosen, path, default))
-    )
+    functional = as_functional(copy(model, share_variables=True))
+    model, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
     kinds = kinds_of(model, rules_.resolve(chosen, paths.values(), default), paths)
     return {
         paths.get(node.path, node.path): (
@@ -68,7 +66,7 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         settings: path -> scheme, or None for what stays in float.
 
     Raises:
-        UnsupportedOperation: an operation has no kind, or a rule leaves in float what cannot be.
+        UnsupportedOperation: an operation has no kind.
     """
     kinds = {}
     for node in nodes(model):
@@ -79,7 +77,6 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
             raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
         kinds[id(node.operation)] = found
-    _require_possible(model, kinds, paths)
     return kinds
 
 
@@ -92,26 +89,9 @@ def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOp
             "replace it by a supported layer or operation."
         )
     else:
-        error = unread(dataclasses.replace(node, path=path), closed)
+        error = UnsupportedOperation(
+            f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
+            f"and keras.ops, or leave all of it in float with rules={{{path!r}: None}}."
+        )
     error.__cause__ = closed
     return error
-
-
-def _require_possible(model: keras.Model, kinds: Mapping[int, Kind], paths: Mapping[str, str]) -> None:
-    """Raise where the converter would quantize a layer that a rule leaves in float.
-
-    It quantizes what has an int8 kernel and stands between quantized tensors, asked or not.
-    """
-    graph = nodes(model)
-    for node in graph:
-        if kinds[id(node.operation)] is not Kind.FLOAT or kind(node.operation) in (None, Kind.FLOAT):
-            continue
-        readers = [other for other in graph if any(x is node.outputs[0] for x in other.inputs)]
-        read = [other for other in readers if kinds[id(other.operation)] is not Kind.FLOAT]
-        if read:
-            raise UnsupportedOperation(
-                f"{paths.get(node.path, node.path)!r} cannot be left in float while "
-                f"{paths.get(read[0].path, read[0].path)!r}, which reads it, is quantized: the TFLite "
-                "converter quantizes every layer between quantized ones. Leave all that follow it in float "
-                "too, or none."
-            )
