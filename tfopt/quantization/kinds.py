@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ import keras
 from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
 from tfopt.graph import Node, NotSymbolic, as_functional, copy, nodes
-from tfopt.quantization.canonical import canonical, unread
+from tfopt.quantization.canonical import canonical
 from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
 from tfopt.quantization.scaling import Scaling
@@ -122,6 +121,9 @@ def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOp
             "replace it by a supported layer or operation."
         )
     else:
-        error = unread(dataclasses.replace(node, path=path), closed)
+        error = UnsupportedOperation(
+            f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
+            f"and keras.ops, or leave all of it in float with rules={{{path!r}: None}}."
+        )
     error.__cause__ = closed
     return error
