@@ -30,8 +30,8 @@ class Compilation:
         """Return how `model` is compiled.
 
         Raises:
-            InvalidArgumentError: it is not, or without a loss though its class has no training step of its own,
-                or with something that Keras cannot save or that its own `compile` does not take.
+            InvalidArgumentError: it is not, or without a loss though its class has no training step of its
+                own, or with something that Keras cannot save or that its own `compile` does not take.
         """
         if not getattr(model, "compiled", False) or (model.loss is None and not trains_itself(model)):
             raise InvalidArgumentError(
@@ -113,8 +113,8 @@ def _check_own_compile(model: keras.Model, config: dict[str, Any]) -> None:
     except TypeError as error:
         raise InvalidArgumentError(
             f"The model {model.name!r} has a compile() of its own ({type(model).__name__}.compile), and the "
-            f"stages cannot call it: {error}. Keras keeps the arguments of keras.Model.compile alone. Take the "
-            "others in __init__, with get_config() to save them, and leave compile() as Keras has it."
+            f"stages cannot call it: {error}. Keras keeps the arguments of keras.Model.compile alone. Take "
+            "the others in __init__, with get_config() to save them, and leave compile() as Keras has it."
         ) from error
 
 
