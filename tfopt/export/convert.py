@@ -15,6 +15,7 @@ from tfopt import rules as rules_
 from tfopt.data.forms import repeatable
 from tfopt.data.representative import MAX_SAMPLES, Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
+from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.delegate import for_delegate
 from tfopt.export.flatbuffer import with_names
@@ -142,23 +143,30 @@ def to_tflite(
         "input_type": end_type("input_type", input_type, written),
         "output_type": end_type("output_type", output_type, written),
     }
-    own_graph = options.writer == "keras" and not quantized
-    if not own_graph or corrections:
-        model = _readable(model, options)
-    settings = {}
-    if not quantized and (options.writer != "keras" or corrections):
-        settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], written)
     integer = any(scheme_of(each).integer for each in (written, *options.named_rules.values()))
+    if options.needs_data or (integer and not quantized):
+        require_data(representative_dataset, _reason(options, integer))
+    own_graph = options.writer == "keras" and not quantized
+    source = model
+    if corrections or not own_graph:
+        source = model = _readable(model, options)
+    settings: Mapping[str, str] = {}
+    if corrections or not (own_graph or quantized):
+        settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], written)
     if corrections:
         model = _corrected(model, options, settings, representative_dataset)
     if own_graph:
         model = calibrated(model, options, representative_dataset)
         quantized, (written, rounded) = True, file_scheme(model, None)
     samples = None
-    shapes = input_shapes(model, batch_size)
     if (integer and not quantized) or options.needs_data:
-        samples = _arrays(model, representative_dataset, shapes, _reason(options, integer))
-    frozen = freeze(model, batch_size, fake_quantization=integer)
+        samples = _arrays(model, representative_dataset, input_shapes(model, batch_size))
+    frozen = freeze(
+        model,
+        batch_size,
+        fake_quantization=integer,
+        named_after=source if graph.is_functional(source) else None,
+    )
     if quantized or options.writer == "converter":
         trained = quantized and integer  # 16 bits too are made from what the converter writes in 8
         told = scheme_of("int8" if trained else written).converter
@@ -192,9 +200,7 @@ def _arrays(
     model: keras.Model,
     representative_dataset: Representative | None,
     shapes: tuple[tuple[int, ...], ...],
-    reason: str,
 ) -> list[np.ndarray]:
-    require_data(representative_dataset, reason)
     dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
     return calibration_arrays(representative_dataset, names(model)[0], shapes, dtypes)
 
@@ -268,5 +274,5 @@ def _converted(
             message = f"Cannot write {model.name!r} as {scheme} TFLite. {error}{advice}"
             raise ConversionError(message) from error
         content = files["result"].read_bytes()
-    content = with_mended_biases(content)
+    content = with_mended_biases(without_barriers(content, frozen.barrier))
     return with_names(content, frozen.input_names, frozen.output_names, frozen.tensor_names.readable)

@@ -16,6 +16,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfopt import arguments, graph
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
+from tfopt.export.barriers import with_barriers
 from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
 from tfopt.export.float_means import keep_means_in_float
@@ -42,6 +43,7 @@ class Frozen:
         tensor_names: what the graph's nodes have to do with the model's layers.
         operations: kind of TensorFlow operation -> the layers that it stands in.
         wide: what is to have 16 bits in the file, and has the steps of these in the graph's 8.
+        barrier: the operator that is to be taken out of the file; see `barriers`.
     """
 
     graph_def: bytes
@@ -52,15 +54,24 @@ class Frozen:
     tensor_names: TensorNames
     operations: Mapping[str, tuple[str, ...]]
     wide: Wide
+    barrier: str | None
 
 
-def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool = True) -> Frozen:
+def freeze(
+    model: keras.Model,
+    batch_size: int = 1,
+    *,
+    fake_quantization: bool = True,
+    named_after: keras.Model | None = None,
+) -> Frozen:
     """Return the inference graph of `model`, in float32, with nested models opened.
 
     Args:
         model: built Sequential or functional.
         batch_size: how many samples the graph takes at once, 1 or more.
         fake_quantization: whether the rounding of a quantization-aware model stays in the graph.
+        named_after: the functional model that `model` was made of, after which inputs, outputs and layers
+            are called; None for `model` itself.
 
     Raises:
         UnsupportedModel: the model is subclassed.
@@ -69,7 +80,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
             weights or ranges of what is written in integers have exploded.
     """
     shapes = input_shapes(model, batch_size)
-    input_names, output_names = names(model)
+    input_names, output_names = names(named_after or model)
     lowered = graph.lower(model, share_variables=True)
     wide = Wide()
     if fake_quantization:
@@ -84,14 +95,15 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         for position, (shape, tensor) in enumerate(zip(shapes, lowered.inputs, strict=True))
     ]
     function = tf.function(call).get_concrete_function(*specs)
-    _require_no_assignments(model, lowered, function.graph.as_graph_def())
+    _require_no_assignments(named_after or model, lowered, function.graph.as_graph_def())
     frozen = convert_variables_to_constants_v2(function)
     graph_def = frozen.graph.as_graph_def()
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
+    barrier = with_barriers(graph_def, quantized=fake_quantization)
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
-    tensor_names = _tensor_names(model, lowered, graph_def)
+    tensor_names = _tensor_names(named_after or model, lowered, graph_def)
     return Frozen(
         graph_def=graph_def.SerializeToString(),
         inputs=tuple(tensor.name for tensor in frozen.inputs),
@@ -101,6 +113,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         tensor_names=tensor_names,
         operations=_operations(graph_def, tensor_names),
         wide=wide,
+        barrier=barrier,
     )
 
 

@@ -66,7 +66,7 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         settings: path -> scheme, or None for what stays in float.
 
     Raises:
-        UnsupportedOperation: an operation has no kind, or a rule leaves in float what cannot be.
+        UnsupportedOperation: an operation has no kind.
     """
     kinds = {}
     for node in nodes(model):
@@ -81,25 +81,4 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
                 "supported where their call() uses only supported layers and keras.ops."
             )
         kinds[id(node.operation)] = found
-    _require_possible(model, kinds, paths)
     return kinds
-
-
-def _require_possible(model: keras.Model, kinds: Mapping[int, Kind], paths: Mapping[str, str]) -> None:
-    """Raise where the converter would quantize a layer that a rule leaves in float.
-
-    It quantizes what has an int8 kernel and stands between quantized tensors, asked or not.
-    """
-    graph = nodes(model)
-    for node in graph:
-        if kinds[id(node.operation)] is not Kind.FLOAT or kind(node.operation) in (None, Kind.FLOAT):
-            continue
-        readers = [other for other in graph if any(x is node.outputs[0] for x in other.inputs)]
-        read = [other for other in readers if kinds[id(other.operation)] is not Kind.FLOAT]
-        if read:
-            raise UnsupportedOperation(
-                f"{paths.get(node.path, node.path)!r} cannot be left in float while "
-                f"{paths.get(read[0].path, read[0].path)!r}, which reads it, is quantized: the TFLite "
-                "converter quantizes every layer between quantized ones. Leave all that follow it in float "
-                "too, or none."
-            )

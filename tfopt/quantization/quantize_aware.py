@@ -32,6 +32,7 @@ from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
+from tfopt.quantization.float_boundary import FloatBoundaries
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
 from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
@@ -142,6 +143,7 @@ def _quantized(
     copier = Copier(share_variables=True)
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
+    boundaries = FloatBoundaries()
     not_negative = nonnegative_tensors(model)
     tensors = Counter(
         name for tensor, name in planned.quantizers.items() if planned.tensors[tensor] is not None
@@ -232,14 +234,29 @@ def _quantized(
         return keras.tree.map_structure(rounded, values)
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
-        args, kwargs = narrowed(node, (args, kwargs))
+        chosen = kinds[id(node.operation)]
+        args, kwargs = boundaries.into(node, chosen, narrowed(node, (args, kwargs)))
         made = keras.tree.flatten(call(node, args, kwargs))
-        averaged = windows.rounding(node) if kinds[id(node.operation)] is Kind.AVERAGE else {}
+        averaged = windows.rounding(node) if chosen is Kind.AVERAGE else {}
         scheme = settings.get(paths.get(node.path, node.path), default)
-        return [quantize(old, new, scheme, **averaged) for old, new in zip(node.outputs, made, strict=True)]
+        results = []
+        for old, new in zip(node.outputs, made, strict=True):
+            if id(old) in planned.quantizers:
+                new = boundaries.out_of(node, chosen, new)
+            elif chosen is Kind.FLOAT:
+                boundaries.left_in_float(new)
+            results.append(quantize(old, new, scheme, **averaged))
+        return results
 
     inputs = iter(model.inputs)
-    result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new, default))
+
+    def emit_input(new: keras.KerasTensor) -> keras.KerasTensor:
+        old = next(inputs)
+        if id(old) not in planned.quantizers:
+            boundaries.left_in_float(new)
+        return quantize(old, new, default)
+
+    result = replay(model, emit, emit_input)
     for wrapper in wrappers.values():
         if isinstance(wrapper, WeightQuantizer):
             wrapper.start_steps()
