@@ -19,7 +19,7 @@ from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.delegate import for_delegate
 from tfopt.export.flatbuffer import with_names
-from tfopt.export.freeze import Frozen, freeze, input_shapes, names
+from tfopt.export.freeze import Frozen, file_shapes, freeze, names
 from tfopt.export.integer_tables import with_integer_tables
 from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
@@ -50,6 +50,7 @@ def to_tflite(
     block_size: int | None = 32,
     corrections: Sequence[str] = (),
     float_where_faster: bool = False,
+    input_shapes: graph.InputShapes | None = None,
 ) -> TFLiteModel:
     """Return `model` as a TFLite file.
 
@@ -97,6 +98,8 @@ def to_tflite(
         float_where_faster: whether int8 operators that LiteRT's delegate does not take may compute in float,
             where that is faster than any integer form of them: a softmax over many values, PReLU, an
             average pooling over windows that the border cuts. See "Written for the delegate" in the guide.
+        input_shapes: of a model whose inputs have sizes of `None` beside the batch, the sizes that the file
+            is to have: the shape of one sample, or a dict by the names of the inputs.
 
     Raises:
         InvalidArgumentError: an argument is out of its range, a rule matches nothing, or the scheme lacks
@@ -118,6 +121,7 @@ def to_tflite(
     """
     representative_dataset = repeatable(representative_dataset, MAX_SAMPLES)
     graph.require_built(model)
+    model = graph.with_input_shapes(model, input_shapes)
     quantized = graph.is_quantized(model)
     given = {
         "rules": rules,
@@ -160,7 +164,7 @@ def to_tflite(
         quantized, (written, rounded) = True, file_scheme(model, None)
     samples = None
     if (integer and not quantized) or options.needs_data:
-        samples = _arrays(model, representative_dataset, input_shapes(model, batch_size))
+        samples = _arrays(model, representative_dataset, file_shapes(model, batch_size))
     frozen = freeze(
         model,
         batch_size,
