@@ -19,11 +19,13 @@ from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.delegate import for_delegate
 from tfopt.export.flatbuffer import with_names
+from tfopt.export.float_weights import with_float_weights
 from tfopt.export.freeze import Frozen, file_shapes, freeze, names
 from tfopt.export.integer_tables import with_integer_tables
 from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
 from tfopt.export.options import NEED_DATA, Options, WeightOptions
+from tfopt.export.planned import require_planned
 from tfopt.export.process import ConverterProcess
 from tfopt.export.quantized_model import file_scheme, with_trained_grids
 from tfopt.export.schemes import EndType, Engine, SchemeName, end_type, scheme_of
@@ -178,11 +180,27 @@ def to_tflite(
         wanted: dict[str, bool | str] = {**(told or {}), **types}
         content = _converted(model, frozen, written, wanted, samples if integer and not quantized else None)
         content = with_trained_grids(model, content) if rounded else content
-        content = with_wide_activations(content, frozen.wide)
+        content = with_float_weights(with_wide_activations(content, frozen.wide), frozen.plan)
+        require_planned(content, frozen.plan)
     else:
         content = _converted(model, frozen, "float32", {}, None)
         content = _quantized(model, content, options, settings, ends, samples)
-    return TFLiteModel(for_delegate(content, float_where_faster=float_where_faster))
+    file = TFLiteModel(for_delegate(content, float_where_faster=float_where_faster))
+    sample = None if samples is None else [array[0] for array in samples]
+    file.require_runnable(sample, advice=_run_advice(quantized=quantized, integer=integer))
+    return file
+
+
+def _run_advice(*, quantized: bool, integer: bool) -> str:
+    """Return what to do where LiteRT cannot run a file; `{layer}` stands for the layer."""
+    if quantized:
+        return "Leave it in float: tfopt.quantize_aware(model, rules={{{layer!r}: None}})."
+    if integer:
+        return (
+            "Leave it in float: to_tflite(..., rules={{{layer!r}: None}}), or calibrate "
+            "tfopt.quantize_aware(model) and export that."
+        )
+    return "Compute it of other operations."
 
 
 def _readable(model: keras.Model, options: Options) -> keras.Model:

@@ -7,9 +7,11 @@ from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fuse
 from tfopt.graph.input_shapes import InputShapes, shapes_of, with_input_shapes
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
+from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
+from tfopt.graph.over_batch import OverBatch
 from tfopt.graph.rebuild import Copier, copy, replay
-from tfopt.graph.trace import as_functional
+from tfopt.graph.trace import as_functional, traced
 from tfopt.graph.tree import tree
 from tfopt.graph.uses import Use, uses
 from tfopt.graph.walk import (
@@ -34,8 +36,10 @@ __all__ = [
     "Copier",
     "InputShapes",
     "Node",
+    "NotSymbolic",
     "Opener",
     "Opening",
+    "OverBatch",
     "Parts",
     "Step",
     "Use",
@@ -66,6 +70,7 @@ __all__ = [
     "require_functional",
     "shapes_of",
     "shared_constraint",
+    "traced",
     "tree",
     "unwrapped",
     "uses",
