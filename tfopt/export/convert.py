@@ -21,7 +21,7 @@ from tfopt.export.delegate import for_delegate
 from tfopt.export.end_types import float_inputs, has_integer_outputs, with_integer_inputs
 from tfopt.export.flatbuffer import with_names
 from tfopt.export.float_weights import with_float_weights
-from tfopt.export.freeze import Frozen, freeze, input_shapes, names
+from tfopt.export.freeze import Frozen, file_shapes, freeze, names
 from tfopt.export.integer_tables import with_integer_tables
 from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
@@ -53,6 +53,7 @@ def to_tflite(
     block_size: int | None = 32,
     corrections: Sequence[str] = (),
     float_where_faster: bool = False,
+    input_shapes: graph.InputShapes | None = None,
 ) -> TFLiteModel:
     """Return `model` as a TFLite file.
 
@@ -101,6 +102,8 @@ def to_tflite(
         float_where_faster: whether int8 operators that LiteRT's delegate does not take may compute in float,
             where that is faster than any integer form of them: a softmax over many values, PReLU, an
             average pooling over windows that the border cuts. See "Written for the delegate" in the guide.
+        input_shapes: of a model whose inputs have sizes of `None` beside the batch, the sizes that the file
+            is to have: the shape of one sample, or a dict by the names of the inputs.
 
     Raises:
         InvalidArgumentError: an argument is out of its range, a rule matches nothing, or the scheme lacks
@@ -122,6 +125,7 @@ def to_tflite(
     """
     representative_dataset = repeatable(representative_dataset, MAX_SAMPLES)
     graph.require_built(model)
+    model = graph.with_input_shapes(model, input_shapes)
     quantized = graph.is_quantized(model)
     given = {
         "rules": rules,
@@ -164,7 +168,7 @@ def to_tflite(
         quantized, (written, rounded) = True, file_scheme(model, None)
     samples = None
     if (integer and not quantized) or options.needs_data:
-        samples = _arrays(model, representative_dataset, input_shapes(model, batch_size))
+        samples = _arrays(model, representative_dataset, file_shapes(model, batch_size))
     frozen = freeze(
         model,
         batch_size,

@@ -83,7 +83,7 @@ def freeze(
         InvalidArgumentError: an input has a dimension of unknown size, `batch_size` is below 1, or the
             weights or ranges of what is written in integers have exploded.
     """
-    shapes = input_shapes(model, batch_size)
+    shapes = file_shapes(model, batch_size)
     input_names, output_names = names(named_after or model)
     lowered = graph.lower(model, share_variables=True)
     wide, plan = Wide(), FilePlan()
@@ -137,7 +137,7 @@ def _require_no_assignments(
         )
 
 
-def input_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], ...]:
+def file_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], ...]:
     """Return the shapes of the inputs of a file, the batch size in front: the model's own, if it has one.
 
     Raises:
@@ -150,9 +150,12 @@ def input_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], 
         raise InvalidArgumentError(f"batch_size must be an integer of 1 or more, got {batch_size!r}.")
     for name, tensor in zip(names(model)[0], model.inputs, strict=True):
         if None in tensor.shape[1:]:
+            fixed_shape = tuple(64 if size is None else size for size in tensor.shape[1:])
             raise InvalidArgumentError(
                 f"The input {name!r} has the shape {tensor.shape}: only the batch may be None, for a TFLite "
-                "file has fixed shapes. Build the model with fixed sizes, such as keras.Input((224, 224, 3))."
+                "file has fixed shapes. Say which ones it is to have, such as "
+                f"to_tflite(model, input_shapes={{{name!r}: {fixed_shape}}}), or build the model with them, "
+                f"such as keras.Input({fixed_shape})."
             )
     fixed = model.inputs[0].shape[0]
     if fixed is not None and batch_size not in (1, fixed):

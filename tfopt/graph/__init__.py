@@ -4,6 +4,7 @@ from tfopt.graph._keras import own_trainable, shared_constraint
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
+from tfopt.graph.input_shapes import InputShapes, shapes_of, with_input_shapes
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic
@@ -33,6 +34,7 @@ from tfopt.graph.whole_call import as_graph
 __all__ = [
     "Constant",
     "Copier",
+    "InputShapes",
     "Node",
     "NotSymbolic",
     "Opener",
@@ -66,10 +68,12 @@ __all__ = [
     "replay",
     "require_built",
     "require_functional",
+    "shapes_of",
     "shared_constraint",
     "traced",
     "tree",
     "unwrapped",
     "uses",
     "with_class_of",
+    "with_input_shapes",
 ]

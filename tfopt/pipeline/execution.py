@@ -144,7 +144,8 @@ class _Execution:
             model_file.write_masks(directory / _MODEL, masks)
             found = self._measure_model(model, directory)
 
-        found["macs"] = measure.macs(model)
+        shapes = graph.shapes_of(model, self.plan.data)
+        found["macs"] = measure.macs(graph.with_input_shapes(model, shapes))
         entry |= {"verification": None, **context.record, **found, "history": context.history}
         entry |= {"status": "complete", "seconds": time.monotonic() - began + context.earlier_seconds}
         self.record["seconds"] = sum(each["seconds"] for each in self.record["stages"])
@@ -154,7 +155,7 @@ class _Execution:
 
     def _measure_model(self, model: keras.Model, directory: Path) -> dict[str, Any]:
         plan = self.plan
-        file = to_tflite(model, scheme="float32")
+        file = to_tflite(model, scheme="float32", input_shapes=graph.shapes_of(model, plan.data))
         write_atomically(directory / _FILE, bytes(file))
         return {
             "model": f"stages/{directory.name}/{_MODEL}",

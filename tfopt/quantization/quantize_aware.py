@@ -15,6 +15,7 @@ from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import (
     Copier,
+    InputShapes,
     Node,
     as_functional,
     copy,
@@ -24,6 +25,7 @@ from tfopt.graph import (
     replay,
     require_built,
     with_class_of,
+    with_input_shapes,
 )
 from tfopt.pruning import SparsityMask
 from tfopt.pruning.masks import masked
@@ -56,6 +58,7 @@ def quantize_aware(
     *,
     rules: Mapping[str, SchemeLike | None] | None = None,
     preserve: str | Iterable[str] = (),
+    input_shapes: InputShapes | None = None,
     engine: Literal["keras", "tfmot"] = "keras",
     engine_options: Mapping[str, Any] | None = None,
 ) -> keras.Model:
@@ -78,6 +81,8 @@ def quantize_aware(
         preserve: `"sparsity"` keeps the zeros that kernels have, `"clusters"` the weights of equal value
             equal, through training and in the file; or both. Models from `tfopt.prune` keep their zeros
             unasked. A clustered kernel has one grid for all channels.
+        input_shapes: of a model whose inputs have sizes of `None` beside the batch, sizes to fix, where an
+            operation needs them: the shape of one sample, or a dict by the names of the inputs.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, run and trained by Keras 3. It
             takes fewer layers, and the scheme `"int8"` alone.
         engine_options: of `quantize_apply`, for that engine: see `tfopt.tfmot.quantize_aware`.
@@ -119,7 +124,7 @@ def quantize_aware(
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
         # Reading a model runs its code, on layers that nobody else has.
-        functional = as_functional(copy(model))
+        functional = as_functional(copy(with_input_shapes(model, input_shapes)))
         plain, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
         keep_masks(plain, paths, held)
         preserve_kernels(plain, names)

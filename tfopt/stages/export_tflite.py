@@ -100,6 +100,7 @@ class ExportTFLite(Stage):
             ConversionError: the converter refused the model, or died.
         """
         from tfopt.export import to_tflite
+        from tfopt.graph import shapes_of
 
         file = to_tflite(
             model,
@@ -114,6 +115,7 @@ class ExportTFLite(Stage):
             block_size=self.block_size,
             corrections=self.corrections,
             float_where_faster=self.float_where_faster,
+            input_shapes=shapes_of(model, context.data),
         )
         verification = file.verify(
             model,

@@ -75,7 +75,7 @@ class QuantizeAware(Stage):
         """Return the quantization-aware model, calibrated and trained."""
         import keras
 
-        from tfopt.graph import is_quantized
+        from tfopt.graph import is_quantized, shapes_of
         from tfopt.quantization import calibrate, quantize_aware, round_biases
 
         model = quantize_aware(
@@ -83,6 +83,7 @@ class QuantizeAware(Stage):
             self.scheme,
             rules=self.rules,
             preserve=self.preserve,
+            input_shapes=shapes_of(model, context.data) if self.engine == "keras" else None,
             engine=self.engine,
             engine_options=self.engine_options,
         )
