@@ -1,0 +1,20 @@
+"""Models in the style of public collections, rebuilt: one table a field, name -> entry.
+
+The idioms are those of the collections: layers without `get_config`, layers that take layers, subclassed and
+nested subclassed models, Lambdas, `tf.*` functions, shapes of an unknown batch. Sizes are tiny.
+"""
+
+import importlib
+
+FIELDS = ("vision", "vision_transformers", "text", "series", "tables", "audio", "generative", "video", "agents")
+
+
+def models():
+    """Return all tables in one, name -> entry, in order."""
+    merged = {}
+    for field in FIELDS:
+        table = importlib.import_module(f"{__name__}.{field}").MODELS
+        if twice := merged.keys() & table.keys():
+            raise ValueError(f"Names of two models each: {sorted(twice)}.")
+        merged |= table
+    return merged
