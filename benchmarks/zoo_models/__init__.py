@@ -6,7 +6,7 @@ nested subclassed models, Lambdas, `tf.*` functions, shapes of an unknown batch.
 
 import importlib
 
-FIELDS = ("vision", "vision_transformers", "text", "series", "tables", "audio", "generative", "video", "agents")
+FIELDS = ("vision", "vision_transformers", "text", "series", "tables", "audio", "generative", "video", "agents", "hub", "backbones", "tutorials")
 
 
 def models():
