@@ -70,7 +70,7 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
     """
     shapes = input_shapes(model, batch_size)
     input_names, output_names = names(model)
-    lowered = graph.lower(model)
+    lowered = graph.lower(model, share_variables=True)
     wide = Wide()
     if fake_quantization:
         require_finite(lowered)

@@ -4,6 +4,7 @@ from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
+from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.rebuild import Copier, copy, replay
 from tfopt.graph.trace import as_functional
@@ -11,14 +12,18 @@ from tfopt.graph.walk import (
     Node,
     calls,
     inner_layers,
+    input_names,
+    is_functional,
     layers,
     mask_of,
     nodes,
     output_producers,
     producer,
+    require_built,
     require_functional,
     unwrapped,
 )
+from tfopt.graph.whole_call import as_graph
 
 __all__ = [
     "Constant",
@@ -30,12 +35,15 @@ __all__ = [
     "Step",
     "as_array",
     "as_functional",
+    "as_graph",
     "calls",
     "copy",
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
     "inner_layers",
+    "input_names",
+    "is_functional",
     "is_fused",
     "is_quantized",
     "layers",
@@ -44,8 +52,11 @@ __all__ = [
     "nodes",
     "open_call",
     "output_producers",
+    "own_training",
     "producer",
     "replay",
+    "require_built",
     "require_functional",
     "unwrapped",
+    "with_class_of",
 ]

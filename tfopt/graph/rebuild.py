@@ -8,28 +8,30 @@ from typing import Any
 
 import keras
 
-from tfopt.errors import UnsupportedModel
 from tfopt.graph import _keras
 from tfopt.graph.opening import Opener
-from tfopt.graph.walk import Node, as_node, require_functional, tensors_in
+from tfopt.graph.structural_copy import StructuralCopy
+from tfopt.graph.walk import Node, as_node, require_built, require_functional, tensors_in
 
 Emit = Callable[[Node, tuple, dict[str, Any]], Any]
 """Called for each node with new tensors in place of the old; returns the outputs, in the same structure."""
 
 
-def copy(model: keras.Model) -> keras.Model:
-    """Return a model of the same structure, names, weights, constraints and trainable flags.
+def copy(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
+    """Return a model of the same class, structure, names, weights, constraints, state and trainable flags.
 
-    The copy shares nothing with `model` and is not compiled.
+    The copy is not compiled. No code of the model runs, and no layer needs a `get_config`; what is not a
+    weight, such as adapted statistics and random states, travels with it.
+
+    Args:
+        model: any built Keras model.
+        share_variables: whether the copy has the variables of `model` itself, for uses that only read them.
+
+    Raises:
+        InvalidArgumentError: it is no Keras 3 model, or one that has not been built.
     """
-    require_functional(model)
-    compiled, model.compiled = model.compiled, False  # clone_model would share the optimizer's settings
-    try:
-        clone = keras.models.clone_model(model, recursive=True)
-    finally:
-        model.compiled = compiled
-    clone.set_weights(model.get_weights())
-    return clone
+    require_built(model)
+    return StructuralCopy(share_variables=share_variables)(model)
 
 
 def replay(
@@ -46,7 +48,7 @@ def replay(
     `emit_output` what it returns in place of its n-th output. `opener` opens layers and subclassed models;
     without one, these are not allowed in `model`.
     """
-    require_functional(model, nested=opener is None)
+    require_functional(model)
     old_inputs, old_outputs = _keras.structure(model)
     new_inputs = keras.tree.map_structure(
         lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), old_inputs
@@ -93,48 +95,38 @@ class Copier:
     A path such as `block/conv` becomes the name `block.conv`, for Keras allows no `/` in names.
 
     Args:
-        change: called with a layer's config before the copy is made; returns the config to use.
+        change: called with each copied layer, and the layers in it, before it is used.
         suffixes: path -> what to append to that layer's name.
+        share_variables, in_float32: as `StructuralCopy` takes them.
     """
 
     def __init__(
         self,
-        change: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config,
+        change: Callable[[keras.Layer], None] = lambda _: None,
         suffixes: Mapping[str, str] = MappingProxyType({}),
+        *,
+        share_variables: bool = False,
+        in_float32: bool = False,
     ) -> None:
         self._change = change
         self._suffixes = suffixes
-        self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
+        self._structural = StructuralCopy(share_variables=share_variables, in_float32=in_float32)
+        self._named: set[int] = set()
 
     def __call__(self, node: Node) -> keras.Operation:
-        """Return the copy of the node's operation; the weights follow with `copy_weights`.
-
-        Raises:
-            UnsupportedModel: Keras cannot make the layer from its config.
-        """
-        operation = node.operation
-        if id(operation) not in self._copies:
-            try:
-                config = self._change(dict(operation.get_config())) | {"name": self.name(node)}
-                if isinstance(operation, keras.layers.Lambda):
-                    copied = type(operation)(**(config | _keras.code_of(operation)))
-                else:
-                    copied = type(operation).from_config(config)
-            except (TypeError, ValueError, NotImplementedError) as error:
-                raise UnsupportedModel(
-                    f"Keras cannot copy {node.path!r} ({type(operation).__name__}) from its config. Give the "
-                    "class a get_config() with all arguments of its __init__, and decorate it with "
-                    f"@keras.saving.register_keras_serializable(). {type(error).__name__}: {error}"
-                ) from error
-            self._copies[id(operation)] = (operation, copied)
-        return self._copies[id(operation)][1]
+        """Return the copy of the node's operation, with its weights."""
+        copied = self._structural(node.operation)
+        if id(copied) not in self._named:
+            self._named.add(id(copied))
+            copied.name = self.name(node)
+            for layer in _with_sublayers(copied):
+                self._change(layer)
+        return copied
 
     def name(self, node: Node) -> str:
         """Return the name of the copy."""
         return node.path.replace("/", ".") + self._suffixes.get(node.path, "")
 
-    def copy_weights(self) -> None:
-        """Give every copied layer the weights of its original. Call it once the copies are built."""
-        for original, copied in self._copies.values():
-            if isinstance(original, keras.Layer):
-                copied.set_weights(original.get_weights())
+
+def _with_sublayers(operation: keras.Operation) -> list[keras.Layer]:
+    return [operation, *_keras.sublayers(operation)] if isinstance(operation, keras.Layer) else []
