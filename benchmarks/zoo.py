@@ -40,7 +40,7 @@ LIMIT_S = 420
 """Seconds for one model: the slowest need a quarter of it on two busy cores."""
 
 NO_KERNEL = re.compile(
-    r"bias|gamma|beta|embedding|position|token|codebook|mean|variance|seed|scale|table|depthwise|quer(y|ies)$"
+    "bias|gamma|beta|embedding|position|token|latent|codebook|mean|variance|seed|scale|temperature|table|depthwise"
 )
 """Names of variables of two axes or more that multiply nothing, or that only rules prune."""
 
@@ -217,7 +217,7 @@ def custom_objects():
 def loss_of(target):
     import keras
 
-    return "mse" if target.dtype.kind == "f" else lambda y, y_pred: 0.0 * keras.ops.cast(y_pred, "float32")
+    return "mse" if target.dtype.kind == "f" else lambda _, y_pred: 0.0 * keras.ops.cast(y_pred, "float32")
 
 
 def signal_to_noise(expected, actual):
@@ -284,7 +284,7 @@ def entries():
 
 
 def rows_of(names, limit):
-    """Yield the row of each model; they share a process until one ends it, which the next stage's outlives."""
+    """Yield the row of each model; they share a process, and a further one starts after one that ended."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     rows = {name: {"name": name, "seconds": 0} for name in names}
@@ -313,7 +313,12 @@ def rows_of(names, limit):
                         rows[name]["seconds"] = round(time.monotonic() - begin, 1)
                         if stage == "all":
                             yield rows[name]
-                            left, begin, open_stage, stages = left[1:], time.monotonic(), "build", list(STAGES)
+                            left, begin, open_stage, stages = (
+                                left[1:],
+                                time.monotonic(),
+                                "build",
+                                list(STAGES),
+                            )
                             name = left[0] if left else None
                         else:
                             rows[name][stage] = answer
@@ -380,7 +385,9 @@ WIDTHS = [34, 9, 11, 9, 6, 9, 5, 10, 8, 8]
 
 def errors(row):
     """Return (stage, answer) of what went wrong with tfopt."""
-    found = [(stage, row[stage]) for stage in ("build", *STAGES[:-1]) if not row.get(stage, {"ok": True})["ok"]]
+    found = [
+        (stage, row[stage]) for stage in ("build", *STAGES[:-1]) if not row.get(stage, {"ok": True})["ok"]
+    ]
     return [(stage, answer) for stage, answer in found if stage != "save"]
 
 
@@ -395,14 +402,24 @@ def counts(rows):
             sum(mark(row, "float32") == "yes" for row in taken),
             len(taken),
         ),
-        "quantization-aware to a verified file": (sum(mark(row, "training") == "yes" for row in rows), len(rows)),
-        "int8 after training to a verified file": (sum(mark(row, "int8") == "yes" for row in rows), len(rows)),
+        "quantization-aware to a verified file": (
+            sum(mark(row, "training") == "yes" for row in rows),
+            len(rows),
+        ),
+        "int8 after training to a verified file": (
+            sum(mark(row, "int8") == "yes" for row in rows),
+            len(rows),
+        ),
         "`prune(model, 0.5)` runs": (sum(mark(row, "prune") == "yes" for row in rows), len(rows)),
         "at least 45 % of all kernel weights zero": (
             sum(bool(row.get("prune", {}).get("ok")) and row["prune"]["zeros"] >= 0.45 for row in kernels),
             len(kernels),
         ),
         "equal after saving and loading": (sum(cells(row)[8] == "equal" for row in reloads), len(reloads)),
+        "no error but tfopt's own": (
+            sum(all(answer["refused"] for _, answer in errors(row)) for row in rows),
+            len(rows),
+        ),
     }
 
 
@@ -413,30 +430,33 @@ def text(parts):
     )
 
 
+LEGEND = """\
+- float32: `to_tflite(model)` verifies. TensorFlow: its `TFLiteConverter.from_keras_model` takes the model.
+- training: `quantize_aware`, `calibrate`, a training step, `to_tflite` and `verify`. LSB: the largest
+  difference of the file and the quantization-aware model.
+- int8: `to_tflite(model, "int8", samples)` verifies. dB: signal to noise against the float model.
+- prune: zeros among the weights of all kernels after `prune(model, 0.5)`, counted over the variables that are
+  multiplied, without embeddings and depthwise kernels.
+- reload: the quantization-aware model equals itself after saving and loading; `-` where Keras cannot save and
+  load the original.
+- refused: an error of tfopt's that says what to do; its text is at the end. NO: any other error.""".splitlines()
+
+
 def page(rows):
     """Return docs/zoo.md."""
     table = entries()
     lines = [
         "# The zoo",
         "",
-        f"{len(rows)} models in the style of public collections, rebuilt with tiny sizes and random weights in",
-        "`benchmarks/zoo_models`, with the idioms of the originals. `python benchmarks/zoo.py --markdown` wrote",
+        f"{len(rows)} models in the style of public collections, with tiny sizes, random weights and the idioms",
+        "of the originals: `benchmarks/zoo_models`. `python benchmarks/zoo.py --json rows.json --markdown` wrote",
         "this page.",
         "",
         "| | models | of |",
         "|---|---|---|",
         *(f"| {what} | {many} | {of} |" for what, (many, of) in counts(rows).items()),
         "",
-        "- float32: `to_tflite(model)` verifies; TensorFlow: its `TFLiteConverter.from_keras_model` takes the",
-        "  model.",
-        "- training: `quantize_aware`, `calibrate`, a training step, `to_tflite`, `verify`; LSB: the largest",
-        "  difference of file and quantization-aware model.",
-        '- int8: `to_tflite(model, "int8", samples)` verifies; dB: signal to noise against the float model.',
-        "- prune: the share of the weights of all kernels that is zero after `prune(model, 0.5)`, counted over",
-        "  the variables that are multiplied, without embeddings and depthwise kernels.",
-        "- reload: the quantization-aware model equals itself after saving and loading; `-` where Keras cannot",
-        "  save the original.",
-        "- refused: an error of tfopt's that says what to do; the texts stand below.",
+        *LEGEND,
     ]
     for source in dict.fromkeys(entry.source for entry in table.values()):
         own = [row for row in rows if row["name"] in table and table[row["name"]].source == source]
@@ -445,7 +465,9 @@ def page(rows):
             lines += ["", f"## {source}", "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
             lines += ["| " + " | ".join(cells(row)) + " |" for row in own]
     told = [
-        f"- `{row['name']}`, {stage}: {answer['error'][:300]}" for row in rows for stage, answer in errors(row)
+        f"- `{row['name']}`, {stage}: {answer['error'][:300]}"
+        for row in rows
+        for stage, answer in errors(row)
     ]
     if told:
         lines += ["", "## What did not go through", "", *(each.replace("|", "\\|") for each in told)]

@@ -5,14 +5,28 @@ nested subclassed models, Lambdas, `tf.*` functions, shapes of an unknown batch.
 """
 
 import importlib
+import importlib.util
 
-FIELDS = ("vision", "vision_transformers", "text", "series", "tables", "audio", "generative", "video", "agents", "hub", "backbones", "tutorials")
+FIELDS = (
+    "vision",
+    "vision_transformers",
+    "text",
+    "series",
+    "tables",
+    "audio",
+    "generative",
+    "video",
+    "agents",
+    "hub",
+    "backbones",
+    "tutorials",
+)
 
 
 def models():
-    """Return all tables in one, name -> entry, in order."""
+    """Return all tables in one, name -> entry, in order; KerasHub's own classes last, where installed."""
     merged = {}
-    for field in FIELDS:
+    for field in (*FIELDS, *(["kerashub"] if importlib.util.find_spec("keras_hub") else [])):
         table = importlib.import_module(f"{__name__}.{field}").MODELS
         if twice := merged.keys() & table.keys():
             raise ValueError(f"Names of two models each: {sorted(twice)}.")

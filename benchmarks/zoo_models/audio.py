@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
 from zoo_models.table import Table, series, tokens
 
 MODELS = Table("keras.io")
@@ -165,7 +166,9 @@ class SpeechEncoder(layers.Layer):
     def __init__(self, embed_dim, num_heads, feed_forward_dim, rate=0.1):
         super().__init__()
         self.att = layers.MultiHeadAttention(num_heads=num_heads, key_dim=embed_dim)
-        self.ffn = keras.Sequential([layers.Dense(feed_forward_dim, activation="relu"), layers.Dense(embed_dim)])
+        self.ffn = keras.Sequential(
+            [layers.Dense(feed_forward_dim, activation="relu"), layers.Dense(embed_dim)]
+        )
         self.layernorm1 = layers.LayerNormalization(epsilon=1e-6)
         self.layernorm2 = layers.LayerNormalization(epsilon=1e-6)
         self.dropout1 = layers.Dropout(rate)
@@ -191,7 +194,9 @@ class SpeechDecoder(layers.Layer):
         self.self_dropout = layers.Dropout(0.5)
         self.enc_dropout = layers.Dropout(0.1)
         self.ffn_dropout = layers.Dropout(0.1)
-        self.ffn = keras.Sequential([layers.Dense(feed_forward_dim, activation="relu"), layers.Dense(embed_dim)])
+        self.ffn = keras.Sequential(
+            [layers.Dense(feed_forward_dim, activation="relu"), layers.Dense(embed_dim)]
+        )
 
     def causal_attention_mask(self, batch_size, n_dest, n_src, dtype):
         i = tf.range(n_dest)[:, None]
@@ -293,4 +298,6 @@ def mel_gan_front_end():
     x = layers.Conv1D(12, 3, padding="same")(x)
     x = layers.LeakyReLU()(x)
     x = layers.Conv1DTranspose(8, 8, strides=4, padding="same")(x)
-    return keras.Model(inputs, layers.Conv1D(1, 7, padding="same", activation="tanh")(x)), series(256, 1, scale=0.3)
+    return keras.Model(inputs, layers.Conv1D(1, 7, padding="same", activation="tanh")(x)), series(
+        256, 1, scale=0.3
+    )

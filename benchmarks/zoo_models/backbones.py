@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
 from zoo_models.table import Table, images
 
 MODELS = Table("keras-cv-attention-models")
@@ -21,7 +22,9 @@ def activation_by_name(x, activation="relu", name=None):
     if activation == "hard_swish":
         return layers.Activation(lambda each: each * ops.relu6(each + 3.0) / 6.0, name=name)(x)
     if activation == "prelu":
-        return layers.PReLU(shared_axes=list(range(1, len(x.shape) - 1)), alpha_initializer="glorot_uniform")(x)
+        return layers.PReLU(shared_axes=list(range(1, len(x.shape) - 1)), alpha_initializer="glorot_uniform")(
+            x
+        )
     if activation == "gelu/app":
         return keras.activations.gelu(x, approximate=True)
     return layers.Activation(activation, name=name)(x)
@@ -110,7 +113,9 @@ class PairWiseRelativePositionalEmbedding(layers.Layer):
 def mhsa_with_relative_positions(x, num_heads=2, qkv_bias=False, name=None):
     _, height, width, channels = x.shape
     key_dim = channels // num_heads
-    qkv = layers.Dense(channels * 3, use_bias=qkv_bias, name=name and name + "qkv")(layers.Reshape((-1, channels))(x))
+    qkv = layers.Dense(channels * 3, use_bias=qkv_bias, name=name and name + "qkv")(
+        layers.Reshape((-1, channels))(x)
+    )
     query, key, value = ops.split(qkv, 3, axis=-1)
 
     def heads(x, order):
@@ -206,7 +211,9 @@ def lc_net():
         x = batchnorm_with_activation(x, "hard_swish", name=f"b{i}_dw_")
         if use_se:
             x = se_module(x, hard=True, name=f"b{i}_se_")
-        x = batchnorm_with_activation(conv2d_no_bias(x, filters, name=f"b{i}_pw_"), "hard_swish", name=f"b{i}_pw_")
+        x = batchnorm_with_activation(
+            conv2d_no_bias(x, filters, name=f"b{i}_pw_"), "hard_swish", name=f"b{i}_pw_"
+        )
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     x = activation_by_name(layers.Conv2D(24, 1)(x), "hard_swish")
     return keras.Model(inputs, layers.Dense(5, activation="softmax")(layers.Flatten()(x))), images(32, 32, 3)
@@ -226,7 +233,9 @@ def edge_next():
         scores = ops.matmul(query, ops.transpose(key, [0, 1, 3, 2]))
         scores = Temperature(name=name + "temperature")(scores)
         scores = layers.Softmax(axis=-1)(scores)
-        out = ops.reshape(ops.transpose(ops.matmul(scores, value), [0, 3, 1, 2]), [-1, height, width, channels])
+        out = ops.reshape(
+            ops.transpose(ops.matmul(scores, value), [0, 3, 1, 2]), [-1, height, width, channels]
+        )
         return layers.Dense(channels, name=name + "out")(out)
 
     inputs = layers.Input((32, 32, 3))
@@ -360,8 +369,12 @@ def halo_net():
         _, height, width, channels = x.shape
         key_dim = channels // heads
         rows, columns, size = height // block, width // block, block + 2 * halo
-        query = ops.reshape(conv2d_no_bias(x, channels, name=name + "query_"), [-1, rows, block, columns, block, channels])
-        query = ops.reshape(ops.transpose(query, [0, 1, 3, 2, 4, 5]), [-1, rows * columns, block**2, heads, key_dim])
+        query = ops.reshape(
+            conv2d_no_bias(x, channels, name=name + "query_"), [-1, rows, block, columns, block, channels]
+        )
+        query = ops.reshape(
+            ops.transpose(query, [0, 1, 3, 2, 4, 5]), [-1, rows * columns, block**2, heads, key_dim]
+        )
         kv = conv2d_no_bias(x, 2 * channels, name=name + "kv_")
         kv = layers.ZeroPadding2D(halo)(kv)
         kv = CompatibleExtractPatches(size, block)(kv)
@@ -407,7 +420,7 @@ def mobile_one_with_hard_attention():
     """Depthwise branches of several kernels, and coordinate attention."""
 
     def coordinate_attention(x, name=None):
-        _, height, width, channels = x.shape
+        _, height, _, channels = x.shape
         rows = ops.mean(x, axis=2, keepdims=True)
         columns = ops.transpose(ops.mean(x, axis=1, keepdims=True), [0, 2, 1, 3])
         y = ops.concatenate([rows, columns], axis=1)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
 from zoo_models.table import Table, images, numbers, tokens
 
 MODELS = Table("keras.io")
@@ -95,7 +96,9 @@ def vq_vae():
     x = VectorQuantizer(16, 4, name="vector_quantizer")(x)
     x = layers.Conv2DTranspose(16, 3, activation="relu", strides=2, padding="same")(x)
     x = layers.Conv2DTranspose(8, 3, activation="relu", strides=2, padding="same")(x)
-    return keras.Model(inputs, layers.Conv2DTranspose(1, 3, padding="same")(x), name="vq_vae"), images(16, 16, 1)
+    return keras.Model(inputs, layers.Conv2DTranspose(1, 3, padding="same")(x), name="vq_vae"), images(
+        16, 16, 1
+    )
 
 
 @MODELS.add(classification=False)
@@ -186,7 +189,9 @@ def wgan_gp_generator():
     x = upsample_block(x, 8, layers.LeakyReLU(0.2), use_bn=True)
     x = upsample_block(x, 1, layers.Activation("tanh"), use_bn=True)
     x = layers.Cropping2D((2, 2))(x)
-    return keras.models.Model(noise, x, name="generator"), np.random.default_rng(0).normal(size=(40, 16)).astype("f")
+    return keras.models.Model(noise, x, name="generator"), np.random.default_rng(0).normal(
+        size=(40, 16)
+    ).astype("f")
 
 
 @MODELS.add(classification=False)
@@ -391,7 +396,9 @@ class TimeEmbedding(layers.Layer):
 def denoising_diffusion_unet():
     image_input = layers.Input(shape=(8, 8, 3), name="image_input")
     time_input = keras.Input(shape=(), dtype=tf.int64, name="time_input")
-    x = layers.Conv2D(16, kernel_size=(3, 3), padding="same", kernel_initializer=kernel_init(1.0))(image_input)
+    x = layers.Conv2D(16, kernel_size=(3, 3), padding="same", kernel_initializer=kernel_init(1.0))(
+        image_input
+    )
     temb = TimeEmbedding(dim=16)(time_input)
     temb = layers.Dense(16, activation=keras.activations.swish, kernel_initializer=kernel_init(1.0))(temb)
     temb = layers.Dense(16, kernel_initializer=kernel_init(1.0))(temb)
@@ -486,7 +493,9 @@ def gaugan_generator():
     x = layers.UpSampling2D((2, 2))(x)
     x = keras.activations.leaky_relu(x, 0.2)
     output_image = keras.activations.tanh(layers.Conv2D(3, 4, padding="same")(x))
-    masks = np.eye(4, dtype="float32")[np.random.default_rng(0).integers(0, 4, (40, 4, 4)).repeat(4, 1).repeat(4, 2)]
+    masks = np.eye(4, dtype="float32")[
+        np.random.default_rng(0).integers(0, 4, (40, 4, 4)).repeat(4, 1).repeat(4, 2)
+    ]
     noise = np.random.default_rng(1).normal(size=(40, 12)).astype("float32")
     return keras.Model([latent, mask], output_image, name="generator"), [noise, masks]
 
@@ -534,7 +543,9 @@ def pixel_cnn():
     inputs = keras.Input(shape=(12, 12, 1), batch_size=None)
     x = PixelConvLayer(mask_type="A", filters=12, kernel_size=7, activation="relu", padding="same")(inputs)
     x = PixelResidualBlock(filters=12)(x)
-    x = PixelConvLayer(mask_type="B", filters=12, kernel_size=1, strides=1, activation="relu", padding="valid")(x)
+    x = PixelConvLayer(
+        mask_type="B", filters=12, kernel_size=1, strides=1, activation="relu", padding="valid"
+    )(x)
     out = keras.layers.Conv2D(filters=1, kernel_size=1, strides=1, activation="sigmoid", padding="valid")(x)
     return keras.Model(inputs, out), (images(12, 12, 1) > 0.5).astype("float32")
 

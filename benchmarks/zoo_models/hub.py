@@ -9,6 +9,7 @@ import math
 import keras
 import numpy as np
 from keras import layers, ops
+
 from zoo_models.table import Table, images, series, tokens
 
 MODELS = Table("KerasHub")
@@ -102,7 +103,9 @@ class TokenAndPositionEmbedding(layers.Layer):
 
     def call(self, inputs, start_index=0, positions=None):
         embedded_tokens = self.token_embedding(inputs)
-        embedded_positions = self.position_embedding(embedded_tokens, start_index=start_index, positions=positions)
+        embedded_positions = self.position_embedding(
+            embedded_tokens, start_index=start_index, positions=positions
+        )
         return embedded_tokens + embedded_positions
 
     def compute_output_shape(self, input_shape):
@@ -174,20 +177,26 @@ class TransformerEncoder(layers.Layer):
             self.intermediate_dim, activation=self.activation, dtype=self.dtype_policy, name="intermediate"
         )
         self._feedforward_intermediate_dense.build(inputs_shape)
-        self._feedforward_output_dense = layers.Dense(hidden_dim, dtype=self.dtype_policy, name="output_dense")
+        self._feedforward_output_dense = layers.Dense(
+            hidden_dim, dtype=self.dtype_policy, name="output_dense"
+        )
         intermediate_shape = list(inputs_shape)
         intermediate_shape[-1] = self.intermediate_dim
         self._feedforward_output_dense.build(tuple(intermediate_shape))
         self._feedforward_dropout = layers.Dropout(rate=self.dropout, dtype=self.dtype_policy)
         self.built = True
 
-    def call(self, inputs, padding_mask=None, attention_mask=None, training=None, return_attention_scores=False):
+    def call(
+        self, inputs, padding_mask=None, attention_mask=None, training=None, return_attention_scores=False
+    ):
         x = inputs
         self_attention_mask = merge_padding_and_attention_mask(inputs, padding_mask, attention_mask)
         residual = x
         if self.normalize_first:
             x = self._self_attention_layer_norm(x)
-        x = self._self_attention_layer(query=x, value=x, attention_mask=self_attention_mask, training=training)
+        x = self._self_attention_layer(
+            query=x, value=x, attention_mask=self_attention_mask, training=training
+        )
         x = self._self_attention_dropout(x, training=training)
         x = x + residual
         if not self.normalize_first:
@@ -245,7 +254,11 @@ def _encoder_backbone(name, *, segments, activation=gelu_approximate, share=Fals
         x = layers.Dense(WIDTH, name="embedding_projection")(x)
     shared = TransformerEncoder(32, 2, 0.1, activation, 1e-12, name="shared")
     for i in range(blocks):
-        layer = shared if share else TransformerEncoder(32, 2, 0.1, activation, 1e-12, name=f"transformer_layer_{i}")
+        layer = (
+            shared
+            if share
+            else TransformerEncoder(32, 2, 0.1, activation, 1e-12, name=f"transformer_layer_{i}")
+        )
         x = layer(x, padding_mask=inputs["padding_mask"])
     pooled = layers.Dense(WIDTH, activation="tanh", name="pooled_dense")(x[:, 0, :])
     return Backbone(inputs, {"sequence_output": x, "pooled_output": pooled}, name=name), _text(segments)
@@ -292,7 +305,9 @@ class MaskedLMHead(layers.Layer):
         self._intermediate_dense.build(inputs_shape)
         self._intermediate_layer_norm = layers.LayerNormalization()
         self._intermediate_layer_norm.build(inputs_shape)
-        self._output_bias = self.add_weight(name="output_bias", shape=(self.vocabulary_size,), initializer="zeros")
+        self._output_bias = self.add_weight(
+            name="output_bias", shape=(self.vocabulary_size,), initializer="zeros"
+        )
         self.built = True
 
     def call(self, inputs, mask_positions):
@@ -347,7 +362,9 @@ def _tied(tie_weights=True):
 @MODELS.add
 def hub_gpt2_causal_lm():
     def decoder(i):
-        return TransformerDecoder(32, 2, 0.1, gelu_approximate, normalize_first=True, name=f"transformer_layer_{i}")
+        return TransformerDecoder(
+            32, 2, 0.1, gelu_approximate, normalize_first=True, name=f"transformer_layer_{i}"
+        )
 
     return _causal_lm(decoder, _tied(), "gpt2_backbone")
 
@@ -403,7 +420,9 @@ class RotaryEmbedding(layers.Layer):
         return cos_emb, sin_emb
 
     def _get_inverse_freq(self, rotary_dim):
-        freq_range = ops.divide(ops.arange(0, rotary_dim, 2, dtype="float32"), ops.cast(rotary_dim, "float32"))
+        freq_range = ops.divide(
+            ops.arange(0, rotary_dim, 2, dtype="float32"), ops.cast(rotary_dim, "float32")
+        )
         return 1.0 / (self.max_wavelength**freq_range)
 
 
@@ -441,7 +460,9 @@ class GroupedQueryAttention(layers.Layer):
         self._inv_norm_factor = 1.0 / math.sqrt(head_dim)
 
         def dense(equation, shape, name, build_shape=inputs_shape):
-            layer = layers.EinsumDense(equation=equation, output_shape=shape, dtype=self.dtype_policy, name=name)
+            layer = layers.EinsumDense(
+                equation=equation, output_shape=shape, dtype=self.dtype_policy, name=name
+            )
             layer.build(build_shape)
             return layer
 
@@ -450,7 +471,10 @@ class GroupedQueryAttention(layers.Layer):
         self._value_dense = dense("bkm,mvh->bkvh", (None, self.num_key_value_heads, head_dim), "value")
         self._softmax = layers.Softmax(axis=-1, dtype="float32", name="attention_softmax")
         self._output_dense = dense(
-            "bquh,uhm->bqm", (None, hidden_dim), "attention_output", (None, None, self.num_query_heads, head_dim)
+            "bquh,uhm->bqm",
+            (None, hidden_dim),
+            "attention_output",
+            (None, None, self.num_query_heads, head_dim),
         )
         self.rotary_embedding_layer = RotaryEmbedding(self.rope_max_wavelength, dtype=self.dtype_policy)
         self._dot_product_equation = "bquh,bkuh->buqk"
@@ -464,9 +488,7 @@ class GroupedQueryAttention(layers.Layer):
         key = ops.repeat(key, repeats=self.num_key_value_groups, axis=2)
         value = ops.repeat(value, repeats=self.num_key_value_groups, axis=2)
         attention_scores = ops.einsum(self._dot_product_equation, query, key)
-        attention_scores = ops.multiply(
-            attention_scores, ops.cast(self._inv_norm_factor, self.compute_dtype)
-        )
+        attention_scores = ops.multiply(attention_scores, ops.cast(self._inv_norm_factor, self.compute_dtype))
         if attention_mask is not None:
             attention_scores = self._softmax(attention_scores, attention_mask[:, None, :, :])
         else:
@@ -491,7 +513,9 @@ class GatedDecoder(layers.Layer):
     def build(self, decoder_sequence_shape):
         self._decoder_sequence_shape = decoder_sequence_shape
         self.hidden_dim = decoder_sequence_shape[-1]
-        self._self_attention_layer = GroupedQueryAttention(self.heads, self.key_value_heads, name="self_attention")
+        self._self_attention_layer = GroupedQueryAttention(
+            self.heads, self.key_value_heads, name="self_attention"
+        )
         self._self_attention_layer.build(decoder_sequence_shape)
         self._self_attention_layernorm = self.norm(name="self_attention_layernorm")
         self._self_attention_layernorm.build(decoder_sequence_shape)
@@ -571,7 +595,9 @@ def hub_mistral_causal_lm():
     def decoder(i):
         return GatedDecoder(24, 2, 1, ops.silu, LlamaLayerNorm, name=f"transformer_layer_{i}")
 
-    return _causal_lm(decoder, _tied(False), "mistral_backbone", positions=False, norm=layers.RMSNormalization())
+    return _causal_lm(
+        decoder, _tied(False), "mistral_backbone", positions=False, norm=layers.RMSNormalization()
+    )
 
 
 @MODELS.add(classification=False)
@@ -703,7 +729,9 @@ def hub_whisper_encoder():
     x = Padder(name="encoder_padder")(x)
     x = layers.Conv1D(WIDTH, 3, strides=2, padding="valid", name="conv_2")(x)
     x = keras.activations.gelu(x, approximate=False)
-    position = PositionEmbedding(initializer="random_normal", sequence_length=12, name="position_embedding")(x)
+    position = PositionEmbedding(initializer="random_normal", sequence_length=12, name="position_embedding")(
+        x
+    )
     x = layers.Add()((x, position))
     for i in range(2):
         x = TransformerEncoder(
@@ -721,7 +749,10 @@ def hub_whisper_encoder():
 @MODELS.add(classification=False)
 def hub_whisper_decoder():
     """Tokens with cross-attention to an encoder's output."""
-    encoded, token_ids = keras.Input((12, WIDTH), name="encoded"), keras.Input((8,), dtype="int32", name="tokens")
+    encoded, token_ids = (
+        keras.Input((12, WIDTH), name="encoded"),
+        keras.Input((8,), dtype="int32", name="tokens"),
+    )
     embedding = TokenAndPositionEmbedding(VOCABULARY, 8, WIDTH)
     x = embedding(token_ids)
     y = layers.LayerNormalization()(x)
@@ -783,7 +814,9 @@ def _vit_backbone(distilled):
     x = ViTPatchingAndEmbedding(16, 4, WIDTH, distilled, name="vit_patching_and_embedding")(inputs)
     x = layers.Dropout(0.1)(x)
     for i in range(2):
-        x = TransformerEncoder(32, 2, 0.1, keras.activations.gelu, 1e-6, normalize_first=True, name=f"block_{i}")(x)
+        x = TransformerEncoder(
+            32, 2, 0.1, keras.activations.gelu, 1e-6, normalize_first=True, name=f"block_{i}"
+        )(x)
     x = layers.LayerNormalization(epsilon=1e-6, name="output")(x)
     return Backbone(inputs=inputs, outputs=x, name="vit_backbone")
 
@@ -831,7 +864,10 @@ def hub_clip_dual():
     text = layers.Dense(12, use_bias=False)(layers.LayerNormalization()(y)[:, -1])
     text = ops.reshape(text, (-1, 3, 12))
     model = keras.Model({"images": image, "token_ids": words}, CLIPHead()(vision, text))
-    return model, {"images": images(16, 16, 3, low=-1.0), "token_ids": tokens(24, VOCABULARY).reshape(-1, 3, 8)}
+    return model, {
+        "images": images(16, 16, 3, low=-1.0),
+        "token_ids": tokens(24, VOCABULARY).reshape(-1, 3, 8),
+    }
 
 
 def _conv_bn(x, filters, kernel=3, strides=1, activation="relu", groups=1, name=None):
@@ -901,7 +937,9 @@ class MBConvBlock(layers.Layer):
         self.filters_se = max(1, int(input_filters * se_ratio))
         self.se_conv1 = layers.Conv2D(self.filters_se, 1, activation=self.activation, name="se_reduce")
         self.se_conv2 = layers.Conv2D(self.filters, 1, activation="sigmoid", name="se_expand")
-        self.output_conv = layers.Conv2D(output_filters, 1, padding="same", use_bias=False, name="project_conv")
+        self.output_conv = layers.Conv2D(
+            output_filters, 1, padding="same", use_bias=False, name="project_conv"
+        )
         self.bn3 = layers.BatchNormalization(momentum=0.9, name="project_bn")
         self.dropout = layers.Dropout(0.2, noise_shape=(None, 1, 1, 1), name="drop")
 
@@ -931,7 +969,9 @@ def hub_efficientnet_classifier():
 @MODELS.add(classification=False)
 def hub_csp_darknet_pyramid():
     inputs = layers.Input((32, 32, 3))
-    x = layers.Concatenate()([inputs[:, 0::2, 0::2], inputs[:, 1::2, 0::2], inputs[:, 0::2, 1::2], inputs[:, 1::2, 1::2]])
+    x = layers.Concatenate()(
+        [inputs[:, 0::2, 0::2], inputs[:, 1::2, 0::2], inputs[:, 0::2, 1::2], inputs[:, 1::2, 1::2]]
+    )
     x = _conv_bn(x, 8, activation="silu")
     pyramid = {}
     for level, filters in (("P2", 8), ("P3", 16)):

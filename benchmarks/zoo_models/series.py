@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
 from zoo_models.table import Table, series
 
 MODELS = Table("keras.io")
@@ -81,7 +82,10 @@ class GraphConv(layers.Layer):
         self.graph_info = graph_info
         self.combination_type = combination_type
         self.weight = self.add_weight(
-            initializer=keras.initializers.GlorotUniform(), shape=(in_feat, out_feat), dtype="float32", trainable=True
+            initializer=keras.initializers.GlorotUniform(),
+            shape=(in_feat, out_feat),
+            dtype="float32",
+            trainable=True,
         )
         self.activation = layers.Activation(activation)
 
@@ -111,7 +115,9 @@ class GraphConv(layers.Layer):
 class LSTMGC(layers.Layer):
     """A graph convolution, and an LSTM over each node's sequence."""
 
-    def __init__(self, in_feat, out_feat, lstm_units, input_seq_len, output_seq_len, graph_info, params=None, **kw):
+    def __init__(
+        self, in_feat, out_feat, lstm_units, input_seq_len, output_seq_len, graph_info, params=None, **kw
+    ):
         super().__init__(**kw)
         self.graph_conv = GraphConv(in_feat, out_feat, graph_info, **(params or {}))
         self.lstm = layers.LSTM(lstm_units, activation="relu")

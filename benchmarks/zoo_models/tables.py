@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
 from zoo_models.table import SAMPLES, Table, numbers, tokens
 
 MODELS = Table("keras.io")
@@ -169,7 +170,11 @@ class NeuralDecisionTree(keras.Model):
         sampled = _rng().choice(np.arange(num_features), num_used, replace=False)
         self.used_features_mask = ops.convert_to_tensor(one_hot[sampled], dtype="float32")
         self.pi = self.add_weight(
-            initializer="random_normal", shape=[self.num_leaves, num_classes], dtype="float32", trainable=True
+            initializer="random_normal",
+            shape=[self.num_leaves, num_classes],
+            dtype="float32",
+            trainable=True,
+            name="leaf_table",
         )
         self.decision_fn = layers.Dense(units=self.num_leaves, activation="sigmoid", name="decision")
 
@@ -230,7 +235,9 @@ def tab_transformer():
     encoded = [layers.Embedding(sizes[name], 8)(inputs[name]) for name in categories]
     encoded_categories = ops.concatenate(encoded, axis=1)
     column_embedding = layers.Embedding(input_dim=len(categories), output_dim=8)
-    encoded_categories = encoded_categories + column_embedding(ops.arange(start=0, stop=len(categories), step=1))
+    encoded_categories = encoded_categories + column_embedding(
+        ops.arange(start=0, stop=len(categories), step=1)
+    )
     for _ in range(2):
         attended = layers.MultiHeadAttention(2, 8, dropout=0.2)(encoded_categories, encoded_categories)
         x = layers.Add()([attended, encoded_categories])
@@ -241,7 +248,9 @@ def tab_transformer():
         x = layers.Add()([feedforward, x])
         encoded_categories = layers.LayerNormalization(epsilon=1e-6)(x)
     categorical_features = layers.Flatten()(encoded_categories)
-    numerical = layers.LayerNormalization(epsilon=1e-6)(layers.concatenate([inputs[name] for name in numeric]))
+    numerical = layers.LayerNormalization(epsilon=1e-6)(
+        layers.concatenate([inputs[name] for name in numeric])
+    )
     features = layers.concatenate([categorical_features, numerical])
     for units in (24, 12):
         features = layers.BatchNormalization()(features)
@@ -259,7 +268,9 @@ def bank_marketing_with_feature_lookup():
         "month": rng.integers(0, 12, (SAMPLES, 1)).astype("int32"),
     }
     inputs = _named_inputs(data)
-    buckets = layers.Discretization(bin_boundaries=[25.0, 35.0, 45.0, 60.0], output_mode="one_hot")(inputs["age"])
+    buckets = layers.Discretization(bin_boundaries=[25.0, 35.0, 45.0, 60.0], output_mode="one_hot")(
+        inputs["age"]
+    )
     normalizer = layers.Normalization()
     normalizer.adapt(data["balance"])
     month = layers.CategoryEncoding(12, "one_hot")(inputs["month"])
@@ -287,12 +298,27 @@ def imbalanced_fraud_detection():
 @MODELS.add(classification=False)
 def house_prices_regression():
     rng = _rng()
-    x = rng.normal(size=(SAMPLES, 9)) * [1, 10, 100, 1000, 1, 5, 0.1, 0.01, 3] + [0, 5, 300, 4000, 0, 0, 1, 0, 9]
+    x = rng.normal(size=(SAMPLES, 9)) * [1, 10, 100, 1000, 1, 5, 0.1, 0.01, 3] + [
+        0,
+        5,
+        300,
+        4000,
+        0,
+        0,
+        1,
+        0,
+        9,
+    ]
     x = x.astype("float32")
     normalizer = layers.Normalization(axis=-1)
     normalizer.adapt(x)
     model = keras.Sequential(
-        [normalizer, layers.Dense(32, activation="relu"), layers.Dense(32, activation="relu"), layers.Dense(1)]
+        [
+            normalizer,
+            layers.Dense(32, activation="relu"),
+            layers.Dense(32, activation="relu"),
+            layers.Dense(1),
+        ]
     )
     model.build((None, 9))
     return model, x
@@ -336,7 +362,10 @@ def collaborative_filtering():
 
 @MODELS.add(classification=False)
 def two_tower_dot():
-    user, item = keras.Input((1,), name="user_id", dtype="int32"), keras.Input((1,), name="item_id", dtype="int32")
+    user, item = (
+        keras.Input((1,), name="user_id", dtype="int32"),
+        keras.Input((1,), name="item_id", dtype="int32"),
+    )
     towers = []
     for tensor in (user, item):
         x = layers.Flatten()(layers.Embedding(40, 12)(tensor))
@@ -344,7 +373,10 @@ def two_tower_dot():
         towers.append(layers.Dense(8)(x))
     dot = layers.Dot(axes=-1, normalize=True)(towers)
     data = tokens(2, 40)
-    return keras.Model({"user_id": user, "item_id": item}, dot), {"user_id": data[:, :1], "item_id": data[:, 1:]}
+    return keras.Model({"user_id": user, "item_id": item}, dot), {
+        "user_id": data[:, :1],
+        "item_id": data[:, 1:],
+    }
 
 
 @MODELS.add(classification=False)
@@ -429,7 +461,10 @@ class MDEmbedding(layers.Layer):
 
 @MODELS.add(classification=False)
 def memory_efficient_embeddings():
-    user, movie = keras.Input((), name="user_id", dtype="int32"), keras.Input((), name="movie_id", dtype="int32")
+    user, movie = (
+        keras.Input((), name="user_id", dtype="int32"),
+        keras.Input((), name="movie_id", dtype="int32"),
+    )
     one = QREmbedding(36, 8, 6)(user)
     two = MDEmbedding([6, 12, 18], 8)(movie)
     logits = layers.Dot(axes=1, name="dot_similarity")([one, two])
@@ -449,9 +484,15 @@ class GraphConvLayer(layers.Layer):
         self.edges = edges
         self.num_nodes = num_nodes
         self.ffn_prepare = keras.Sequential(
-            [layers.BatchNormalization(), layers.Dropout(dropout_rate), layers.Dense(hidden_units, tf.nn.gelu)]
+            [
+                layers.BatchNormalization(),
+                layers.Dropout(dropout_rate),
+                layers.Dense(hidden_units, tf.nn.gelu),
+            ]
         )
-        self.update_fn = keras.Sequential([layers.BatchNormalization(), layers.Dense(hidden_units, tf.nn.gelu)])
+        self.update_fn = keras.Sequential(
+            [layers.BatchNormalization(), layers.Dense(hidden_units, tf.nn.gelu)]
+        )
 
     def call(self, node_representations):
         node_indices, neighbour_indices = self.edges[0], self.edges[1]
@@ -507,4 +548,7 @@ def graph_attention_network():
     x = layers.Dense(16, activation="relu")(nodes)
     x = x + layers.ELU()(MultiHeadGraphAttention(8)([x, adjacency]))
     links = (np.random.default_rng(9).uniform(size=(40, 6, 6)) < 0.4) | np.eye(6, dtype=bool)
-    return keras.Model([nodes, adjacency], layers.Dense(3)(x)), [numbers(6, 10, low=0), links.astype("float32")]
+    return keras.Model([nodes, adjacency], layers.Dense(3)(x)), [
+        numbers(6, 10, low=0),
+        links.astype("float32"),
+    ]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
 from zoo_models.table import Table, numbers, tokens
 
 MODELS = Table("keras.io")
@@ -136,7 +137,9 @@ class FNetEncoder(layers.Layer):
         super().__init__(**kwargs)
         self.embed_dim = embed_dim
         self.dense_dim = dense_dim
-        self.dense_proj = keras.Sequential([layers.Dense(dense_dim, activation="relu"), layers.Dense(embed_dim)])
+        self.dense_proj = keras.Sequential(
+            [layers.Dense(dense_dim, activation="relu"), layers.Dense(embed_dim)]
+        )
         self.layernorm_1 = layers.LayerNormalization()
         self.layernorm_2 = layers.LayerNormalization()
 
@@ -218,7 +221,9 @@ class TransformerEncoder(layers.Layer):
         self.dense_dim = dense_dim
         self.num_heads = num_heads
         self.attention = layers.MultiHeadAttention(num_heads=num_heads, key_dim=embed_dim)
-        self.dense_proj = keras.Sequential([layers.Dense(dense_dim, activation="relu"), layers.Dense(embed_dim)])
+        self.dense_proj = keras.Sequential(
+            [layers.Dense(dense_dim, activation="relu"), layers.Dense(embed_dim)]
+        )
         self.layernorm_1 = layers.LayerNormalization()
         self.layernorm_2 = layers.LayerNormalization()
         self.supports_masking = True
@@ -247,7 +252,9 @@ class TransformerDecoder(layers.Layer):
         self.num_heads = num_heads
         self.attention_1 = layers.MultiHeadAttention(num_heads=num_heads, key_dim=embed_dim)
         self.attention_2 = layers.MultiHeadAttention(num_heads=num_heads, key_dim=embed_dim)
-        self.dense_proj = keras.Sequential([layers.Dense(latent_dim, activation="relu"), layers.Dense(embed_dim)])
+        self.dense_proj = keras.Sequential(
+            [layers.Dense(latent_dim, activation="relu"), layers.Dense(embed_dim)]
+        )
         self.layernorm_1 = layers.LayerNormalization()
         self.layernorm_2 = layers.LayerNormalization()
         self.layernorm_3 = layers.LayerNormalization()
@@ -395,10 +402,12 @@ def masked_language_model():
             num_heads=2, key_dim=8, name=f"encoder_{i}_multiheadattention"
         )(query, key, value)
         attention_output = layers.Dropout(0.1, name=f"encoder_{i}_att_dropout")(attention_output)
-        attention_output = layers.LayerNormalization(epsilon=1e-6, name=f"encoder_{i}_att_layernormalization")(
-            query + attention_output
+        attention_output = layers.LayerNormalization(
+            epsilon=1e-6, name=f"encoder_{i}_att_layernormalization"
+        )(query + attention_output)
+        ffn = keras.Sequential(
+            [layers.Dense(16, activation="relu"), layers.Dense(16)], name=f"encoder_{i}_ffn"
         )
-        ffn = keras.Sequential([layers.Dense(16, activation="relu"), layers.Dense(16)], name=f"encoder_{i}_ffn")
         ffn_output = layers.Dropout(0.1, name=f"encoder_{i}_ffn_dropout")(ffn(attention_output))
         return layers.LayerNormalization(epsilon=1e-6, name=f"encoder_{i}_ffn_layernormalization")(
             attention_output + ffn_output

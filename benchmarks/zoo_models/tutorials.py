@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+
 from zoo_models.table import SAMPLES, Table, images, numbers, series, tokens
 
 MODELS = Table("TensorFlow tutorials and MLPerf Tiny")
@@ -26,7 +27,9 @@ def micro_speech():
     x = layers.DepthwiseConv2D((10, 8), strides=2, padding="same", depth_multiplier=8, activation="relu")(x)
     x = layers.Dropout(0.5)(x)
     x = layers.Flatten()(x)
-    return keras.Model(inputs, layers.Dense(4, activation="softmax")(x)), np.abs(series(49, 20)).reshape(SAMPLES, -1)
+    return keras.Model(inputs, layers.Dense(4, activation="softmax")(x)), np.abs(series(49, 20)).reshape(
+        SAMPLES, -1
+    )
 
 
 @MODELS.add
@@ -142,7 +145,12 @@ def simple_audio_commands():
 @MODELS.add
 def human_activity_lstm():
     model = keras.Sequential(
-        [keras.Input((16, 6)), layers.LSTM(16, unroll=True), layers.Dropout(0.5), layers.Dense(5, activation="softmax")]
+        [
+            keras.Input((16, 6)),
+            layers.LSTM(16, unroll=True),
+            layers.Dropout(0.5),
+            layers.Dense(5, activation="softmax"),
+        ]
     )
     return model, series(16, 6)
 

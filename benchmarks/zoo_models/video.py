@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import layers, ops
+
 from zoo_models.table import Table, images, numbers
 
 MODELS = Table("keras.io")
@@ -144,7 +145,9 @@ class Conv2Plus1D(layers.Layer):
         super().__init__()
         self.seq = keras.Sequential(
             [
-                layers.Conv3D(filters=filters, kernel_size=(1, kernel_size[1], kernel_size[2]), padding=padding),
+                layers.Conv3D(
+                    filters=filters, kernel_size=(1, kernel_size[1], kernel_size[2]), padding=padding
+                ),
                 layers.Conv3D(filters=filters, kernel_size=(kernel_size[0], 1, 1), padding=padding),
             ]
         )

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
 from zoo_models.table import Table, images, numbers
 
 MODELS = Table("keras.io")
@@ -204,9 +205,9 @@ def unet_xception_style():
 @MODELS.add
 def captcha_ocr():
     image = keras.Input((24, 12, 1), name="image", dtype="float32")
-    x = layers.Conv2D(8, (3, 3), activation="relu", kernel_initializer="he_normal", padding="same", name="Conv1")(
-        image
-    )
+    x = layers.Conv2D(
+        8, (3, 3), activation="relu", kernel_initializer="he_normal", padding="same", name="Conv1"
+    )(image)
     x = layers.MaxPooling2D((2, 2), name="pool1")(x)
     x = layers.Conv2D(
         16, (3, 3), activation="relu", kernel_initializer="he_normal", padding="same", name="Conv2"
@@ -602,7 +603,11 @@ def attention_multiple_instances():
     multiplied = [layers.multiply([alpha[i], embeddings[i]]) for i in range(len(alpha))]
     concat = layers.concatenate(multiplied, axis=1)
     output = layers.Dense(2, activation="softmax")(concat)
-    return keras.Model(inputs, output), [numbers(8, 8), numbers(8, 8)[::-1].copy(), np.roll(numbers(8, 8), 5, 0)]
+    return keras.Model(inputs, output), [
+        numbers(8, 8),
+        numbers(8, 8)[::-1].copy(),
+        np.roll(numbers(8, 8), 5, 0),
+    ]
 
 
 class FeaturePyramid(keras.layers.Layer):
@@ -803,7 +808,8 @@ class RandomResizedCropLike(layers.Layer):
 @MODELS.add
 def semi_supervised_contrastive_probe():
     augmenter = keras.Sequential(
-        [keras.Input((16, 16, 3)), layers.Rescaling(1 / 255), RandomResizedCropLike((0.8, 1.2))], name="augmenter"
+        [keras.Input((16, 16, 3)), layers.Rescaling(1 / 255), RandomResizedCropLike((0.8, 1.2))],
+        name="augmenter",
     )
     encoder = keras.Sequential(
         [
@@ -814,7 +820,9 @@ def semi_supervised_contrastive_probe():
         ],
         name="encoder",
     )
-    model = keras.Sequential([keras.Input((16, 16, 3)), augmenter, encoder, layers.Dense(10)], name="finetuning")
+    model = keras.Sequential(
+        [keras.Input((16, 16, 3)), augmenter, encoder, layers.Dense(10)], name="finetuning"
+    )
     return model, images(16, 16, 3, high=255.0)
 
 
@@ -896,7 +904,11 @@ def visual_attention_captioner():
             return self.decoder(words, encoded)
 
     cnn = keras.Sequential(
-        [keras.Input((16, 16, 3)), layers.Conv2D(12, 4, strides=4, activation="relu"), layers.Reshape((-1, 12))]
+        [
+            keras.Input((16, 16, 3)),
+            layers.Conv2D(12, 4, strides=4, activation="relu"),
+            layers.Reshape((-1, 12)),
+        ]
     )
     encoder = keras.Sequential([layers.LayerNormalization(), layers.Dense(16, activation="relu")])
     words = np.random.default_rng(4).integers(1, 30, (40, 6)).astype("int32")

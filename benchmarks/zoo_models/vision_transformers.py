@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
 from zoo_models.table import Table, images
 
 MODELS = Table("keras.io")
@@ -157,7 +158,10 @@ class WindowAttention(layers.Layer):
         self.proj = layers.Dense(dim)
         elements = (2 * self.window_size[0] - 1) * (2 * self.window_size[1] - 1)
         self.relative_position_bias_table = self.add_weight(
-            shape=(elements, self.num_heads), initializer=keras.initializers.RandomNormal(stddev=0.5), trainable=True
+            shape=(elements, self.num_heads),
+            name="relative_position_bias_table",
+            initializer=keras.initializers.RandomNormal(stddev=0.5),
+            trainable=True,
         )
         coords = np.stack(np.meshgrid(*map(np.arange, self.window_size), indexing="ij")).reshape(2, -1)
         relative = (coords[:, :, None] - coords[:, None, :]).transpose([1, 2, 0])
@@ -246,7 +250,7 @@ class SwinTransformer(layers.Layer):
 
     def call(self, x, training=False):
         height, width = self.num_patch
-        _, num_patches_before, channels = x.shape
+        _, _, channels = x.shape
         x_skip = x
         x = self.norm1(x)
         x = ops.reshape(x, (-1, height, width, channels))
@@ -371,7 +375,7 @@ class FNetLayer(layers.Layer):
         return self.normalize2(x + x_ffn)
 
 
-class gMLPLayer(layers.Layer):  # noqa: N801 (as the example has it)
+class gMLPLayer(layers.Layer):
     def __init__(self, num_patches, embedding_dim, dropout_rate, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.channel_projection1 = keras.Sequential(
@@ -424,7 +428,9 @@ def gated_mlp():
 
 
 class CCTTokenizer(layers.Layer):
-    def __init__(self, num_output_channels, kernel_size=3, stride=1, padding=1, positional_emb=True, **kwargs):
+    def __init__(
+        self, num_output_channels, kernel_size=3, stride=1, padding=1, positional_emb=True, **kwargs
+    ):
         super().__init__(**kwargs)
         self.conv_model = keras.Sequential()
         for channels in num_output_channels:
@@ -512,9 +518,9 @@ def external_attention_eanet():
         x = ops.transpose(x, axes=[0, 2, 1, 3])
         attn = layers.Dense(dim // dim_coefficient)(x)
         attn = layers.Softmax(axis=2)(attn)
-        attn = layers.Lambda(lambda attn: ops.divide(attn, ops.add(1e-9, ops.sum(attn, axis=-1, keepdims=True))))(
-            attn
-        )
+        attn = layers.Lambda(
+            lambda attn: ops.divide(attn, ops.add(1e-9, ops.sum(attn, axis=-1, keepdims=True)))
+        )(attn)
         attn = layers.Dropout(attention_dropout)(attn)
         x = layers.Dense(dim * dim_coefficient // num_heads)(attn)
         x = ops.transpose(x, axes=[0, 2, 1, 3])
@@ -527,7 +533,9 @@ def external_attention_eanet():
     for _ in range(2):
         residual = x
         x = layers.LayerNormalization(epsilon=1e-5)(x)
-        x = layers.add([external_attention(x, 16, 2, attention_dropout=0.2, projection_dropout=0.2), residual])
+        x = layers.add(
+            [external_attention(x, 16, 2, attention_dropout=0.2, projection_dropout=0.2), residual]
+        )
         residual = x
         x = layers.LayerNormalization(epsilon=1e-5)(x)
         x = layers.Dense(32, activation=keras.activations.gelu)(x)
@@ -550,7 +558,10 @@ class Perceiver(keras.Model):
 
     def build(self, input_shape):
         self.latent_array = self.add_weight(
-            shape=(self.latent_dim, self.projection_dim), initializer="random_normal", trainable=True, name="latents"
+            shape=(self.latent_dim, self.projection_dim),
+            initializer="random_normal",
+            trainable=True,
+            name="latents",
         )
         self.patch_encoder = PatchEncoder(self.num_patches, self.projection_dim)
         self.patcher = Patches(4)
@@ -570,7 +581,9 @@ class Perceiver(keras.Model):
         key = layers.Dense(units=self.projection_dim)(data)
         query = layers.Dense(units=self.projection_dim)(latent)
         value = layers.Dense(units=self.projection_dim)(data)
-        attention = layers.Attention(use_scale=True, dropout=0.1)([query, key, value], return_attention_scores=False)
+        attention = layers.Attention(use_scale=True, dropout=0.1)(
+            [query, key, value], return_attention_scores=False
+        )
         attention = layers.Add()([attention, latent])
         attention = layers.LayerNormalization(epsilon=1e-6)(attention)
         outputs = layers.Add()([layers.Dense(self.projection_dim, "gelu")(attention), attention])
@@ -579,7 +592,9 @@ class Perceiver(keras.Model):
     def make_transformer(self):
         inputs = keras.Input(shape=(self.latent_dim, self.projection_dim))
         x1 = layers.LayerNormalization(epsilon=1e-6)(inputs)
-        x2 = layers.Add()([layers.MultiHeadAttention(self.num_heads, self.projection_dim, dropout=0.1)(x1, x1), inputs])
+        x2 = layers.Add()(
+            [layers.MultiHeadAttention(self.num_heads, self.projection_dim, dropout=0.1)(x1, x1), inputs]
+        )
         x3 = layers.LayerNormalization(epsilon=1e-6)(x2)
         return keras.Model(inputs, layers.Add()([layers.Dense(self.projection_dim, "gelu")(x3), x2]))
 
@@ -670,7 +685,9 @@ class ClassAttention(layers.Layer):
         q = q * scale
         k, v = (
             ops.transpose(
-                ops.reshape(each(x), (batch_size, num_patches, self.num_heads, num_channels // self.num_heads)),
+                ops.reshape(
+                    each(x), (batch_size, num_patches, self.num_heads, num_channels // self.num_heads)
+                ),
                 axes=[0, 2, 1, 3],
             )
             for each in (self.k, self.v)
@@ -705,8 +722,12 @@ class CaiT(keras.Model):
             ],
             name="projection",
         )
-        self.cls_token = self.add_weight(shape=(1, 1, projection_dim), initializer="random_normal", name="cls_token")
-        self.pos_embed = self.add_weight(shape=(1, 16, projection_dim), initializer="random_normal", name="position")
+        self.cls_token = self.add_weight(
+            shape=(1, 1, projection_dim), initializer="random_normal", name="cls_token"
+        )
+        self.pos_embed = self.add_weight(
+            shape=(1, 16, projection_dim), initializer="random_normal", name="position"
+        )
         self.norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(3)]
         self.attention = layers.MultiHeadAttention(heads, projection_dim // heads)
         self.scale = LayerScale(0.1, projection_dim)
@@ -736,7 +757,9 @@ class MultiHeadAttentionLSA(layers.MultiHeadAttention):
         super().__init__(**kwargs)
         self.tau = keras.Variable(np.sqrt(float(self._key_dim)), trainable=True)
 
-    def _compute_attention(self, query, key, value, attention_mask=None, training=None, return_attention_scores=False):
+    def _compute_attention(
+        self, query, key, value, attention_mask=None, training=None, return_attention_scores=False
+    ):
         query = ops.multiply(query, 1.0 / self.tau)
         attention_scores = ops.einsum(self._dot_product_equation, key, query)
         attention_scores = self._masked_softmax(attention_scores, attention_mask)
@@ -766,7 +789,8 @@ class ShiftedPatchTokenization(layers.Layer):
 
     def call(self, images):
         images = ops.concatenate(
-            [images, self.crop_shift_pad(images, "left-up"), self.crop_shift_pad(images, "right-down")], axis=-1
+            [images, self.crop_shift_pad(images, "left-up"), self.crop_shift_pad(images, "right-down")],
+            axis=-1,
         )
         patches = tf.image.extract_patches(
             images=images,
@@ -815,7 +839,9 @@ def token_learner():
         return ops.mean(attended, axis=2)
 
     inputs = keras.Input((16, 16, 3))
-    x = layers.Conv2D(filters=12, kernel_size=2, strides=2, padding="VALID")(layers.Rescaling(1 / 255)(inputs))
+    x = layers.Conv2D(filters=12, kernel_size=2, strides=2, padding="VALID")(
+        layers.Rescaling(1 / 255)(inputs)
+    )
     x = layers.Reshape((64, 12))(x)
     x = layers.Dropout(0.1)(x + PositionEmbedding(64)(x))
     x = token_learner_block(layers.Reshape((8, 8, 12))(x))
@@ -864,7 +890,9 @@ def masked_autoencoder_encoder():
             self.kept = kept
 
         def build(self, input_shape):
-            self.mask_token = self.add_weight(shape=(1, input_shape[-1]), initializer="random_normal", name="mask_token")
+            self.mask_token = self.add_weight(
+                shape=(1, input_shape[-1]), initializer="random_normal", name="mask_token"
+            )
 
         def call(self, x):
             batch = ops.shape(x)[0]
@@ -896,7 +924,9 @@ def deit_distillation():
                 [layers.Conv2D(dim, (4, 4), (4, 4), padding="VALID"), layers.Reshape((16, dim))]
             )
             self.cls_token = self.add_weight(shape=(1, 1, dim), initializer="random_normal", name="cls_token")
-            self.dist_token = self.add_weight(shape=(1, 1, dim), initializer="random_normal", name="dist_token")
+            self.dist_token = self.add_weight(
+                shape=(1, 1, dim), initializer="random_normal", name="dist_token"
+            )
             self.positional_embedding = self.add_weight(
                 shape=(1, 18, dim), initializer="random_normal", name="pos_embedding"
             )
