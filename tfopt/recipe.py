@@ -227,16 +227,17 @@ class Recipe:
     def _compilation(self, model: keras.Model) -> Compilation:
         import keras
 
-        from tfopt.pipeline.compilation import Compilation, cross_entropy
+        from tfopt.pipeline.compilation import Compilation, cross_entropy, trains_itself
 
-        if self.loss is None and self.data.num_classes is None:
+        own = trains_itself(model)
+        if not own and self.loss is None and self.data.num_classes is None:
             raise InvalidArgumentError(
                 f"{self._where}: the data {self.data.name!r} has no classes, so the recipe needs a loss: "
                 'such as loss="mean_squared_error".'
             )
         classes = self.data.num_classes is not None
-        loss = cross_entropy(model) if self.loss is None else self.loss
-        metrics = (["accuracy"] if classes else []) if self.metrics is None else self.metrics
+        loss = cross_entropy(model) if self.loss is None and not own else self.loss
+        metrics = (["accuracy"] if classes and not own else []) if self.metrics is None else self.metrics
         if isinstance(self.optimizer, keras.optimizers.Optimizer):
             return Compilation.of(loss, metrics, optimizer=self.optimizer)
         return Compilation.of(loss, metrics, make_optimizer=self._make_optimizer)

@@ -164,7 +164,7 @@ MISUSE = {
     "int8 ends": (lambda m: tfopt.to_tflite(m, input_type="int8"), InvalidArgumentError, "must be 'float32'"),
     "batch": (lambda m: tfopt.to_tflite(m, batch_size=0), InvalidArgumentError, "batch_size must be"),
     "dynamic": (lambda _: tfopt.to_tflite(_sequential(None, 8, 1)), InvalidArgumentError, "fixed shapes"),
-    "subclassed": (lambda _: tfopt.to_tflite(_Subclassed()), UnsupportedModel, "Make it functional"),
+    "subclassed": (lambda _: tfopt.to_tflite(_Subclassed()), UnsupportedModel, "call it once"),
     "no model": (lambda _: tfopt.to_tflite("model.keras"), InvalidArgumentError, "Expected a Keras 3 model"),
 }
 

@@ -202,7 +202,7 @@ def post_training():
     model = keras.Model(list(inputs.values()), {name: ACTIVATIONS[name][0](x) for name, x in inputs.items()})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convert, "for_delegate", lambda content, **_: content)
-        return tfopt.to_tflite(model, "int8", (X,) * 3)
+        return tfopt.to_tflite(model, "int8", (X,) * 3, engine="converter")
 
 
 def test_activations_of_post_training_quantization(post_training):

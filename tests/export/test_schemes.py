@@ -32,12 +32,15 @@ FILES = [
     ("float16", "litert-quantizer", 55, 0.5, {"float16"}),
     ("dynamic", "converter", 38, 0.35, {"int8", "float32"}),
     ("dynamic", "litert-quantizer", 36, 0.25, {"int8"}),
+    ("int8", "keras", 28, 0.25, {"int8"}),
     ("int8", "converter", 28, 0.25, {"int8"}),
     ("int8", "litert-quantizer", 28, 0.25, {"int8"}),
+    ("int16x8", "keras", 38, 0.25, {"int8"}),
     ("int16x8", "converter", 40, 0.25, {"int8"}),
     ("int16x8", "litert-quantizer", 40, 0.25, {"int8"}),
     ("int8_weights", "litert-quantizer", 40, 0.25, {"int8"}),
     ("int4_weights", "litert-quantizer", 12, 0.15, {"int4", "int8"}),
+    ("int4", "keras", 14, 0.15, {"int4"}),
     ("int4", "litert-quantizer", 14, 0.15, {"int4", "int8"}),
 ]
 
@@ -72,7 +75,7 @@ def test_a_file_is_close_to_the_model_and_small(scheme, engine, snr, share, type
 
 def test_without_an_engine_the_scheme_chooses_it(model, files, digits):
     x = digits.x_train[:100]
-    for scheme, engine in (("int8", "converter"), ("int4", "litert-quantizer")):
+    for scheme, engine in (("int8", "keras"), ("int4", "litert-quantizer")):
         assert bytes(tfopt.to_tflite(model, scheme, x)) == bytes(files[scheme, engine])
 
 
@@ -137,7 +140,7 @@ def test_algorithms_lose_less_than_rounding_to_nearest(algorithm, model, digits,
 X = np.zeros((16, 8, 8, 1), np.float32)
 
 MISUSE = {
-    "engine": ({"engine": "torch"}, "one of 'converter'"),
+    "engine": ({"engine": "torch"}, "one of 'keras'"),
     "rules with the converter": ({"rules": {"head": None}, "engine": "converter"}, "cannot do rules"),
     "int4 with the converter": ({"scheme": "int4", "engine": "converter"}, "cannot do scheme='int4'"),
     "unused rule": ({"rules": {"haed": None}}, "'haed'"),

@@ -267,10 +267,10 @@ def test_a_model_without_kernels_is_an_error():
         tfopt.prune(keras.Model(inputs, LAYERS.ReLU()(inputs)))
 
 
-def test_a_subclassed_model_is_an_error():
+def test_a_model_without_weights_yet_is_told_to_be_called():
     class Subclassed(keras.Model):
         def call(self, x):
             return x
 
-    with pytest.raises(UnsupportedModel, match="functional"):
+    with pytest.raises(UnsupportedModel, match="call it once on a batch"):
         tfopt.prune(Subclassed())

@@ -1,12 +1,16 @@
 """Zeros and clusters that earlier stages made, kept while the model trains."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 from keras import layers as L
 
 import tfopt
+from tests.pruning.everywhere import MODELS, data
 from tfopt.errors import InvalidArgumentError
+from tfopt.pruning.masks import masked
 from tfopt.quantization import SCHEMES, KeptClusters, Scheme
 from tfopt.quantization.clusters import assignment_of
 
@@ -149,3 +153,31 @@ def test_clusters_survive_their_config(shape):
 def test_what_is_not_there_cannot_be_preserved(preserve, message):
     with pytest.raises(InvalidArgumentError, match=message):
         tfopt.quantize_aware(_mlp(), preserve=preserve)
+
+
+@pytest.mark.parametrize(
+    "name", ["own layer", "attention", "LSTM", "GRU", "Bidirectional", "TimeDistributed"]
+)
+def test_zeros_in_layers_that_are_opened_stay_through_training_and_in_the_file(name, tmp_path):
+    build, _ = MODELS[name]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="A .keras file of this model")
+        pruned = tfopt.prune(build(), 0.75)
+    model = tfopt.quantize_aware(pruned)
+    zeros = sum(kernel.zeros for kernel in tfopt.measure.layer_table(pruned))
+    assert sum(np.count_nonzero(~entry.mask.value) for entry in masked(model)) == zeros
+    x, y = data(model, 32)
+    tfopt.quantization.calibrate(model, x)
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
+    before = [entry.weights for entry in masked(model)]
+    model.fit(x, y, batch_size=8, epochs=1, verbose=0)
+    after = [entry.weights for entry in masked(model)]
+    assert all(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert sum(np.count_nonzero(w == 0) for w in after) == zeros
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert len(masked(loaded)) == len(after)
+    kernels = [weight for weight in tfopt.to_tflite(model).summary().weights if weight.dtype == "int8"]
+    for size in {w.size for w in after}:
+        in_file = sum(weight.zeros for weight in kernels if weight.size == size)
+        assert in_file >= sum(np.count_nonzero(w == 0) for w in after if w.size == size)

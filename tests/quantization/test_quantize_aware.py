@@ -111,9 +111,14 @@ def test_the_end_of_a_model_can_be_left_in_float(small_cnn, images):
     assert isinstance(quantized.get_layer("hidden"), WeightQuantizer)
 
 
-def test_a_layer_between_quantized_ones_cannot_be_left_in_float(small_cnn):
-    with pytest.raises(UnsupportedOperation, match="'hidden/relu' cannot be left in float while 'dropout'"):
-        tfopt.quantize_aware(small_cnn(), rules={"hidden": None})
+def test_a_layer_between_quantized_ones_can_be_left_in_float(small_cnn, images):
+    quantized = tfopt.quantize_aware(small_cnn(), rules={"hidden": None})
+    assert not isinstance(quantized.get_layer("hidden"), WeightQuantizer)
+    assert isinstance(quantized.get_layer("head"), WeightQuantizer)
+    calibrate(quantized, images)
+    floats = tfopt.to_tflite(quantized).summary().float_operators
+    assert "FULLY_CONNECTED" in {each.operator for each in floats if "hidden" in each.layer.split(" + ")}
+    assert not any("head" in each.layer for each in floats)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 
-from tfopt import measure
 from tfopt.errors import InvalidArgumentError
+from tfopt.measure.kernels import Kernel, kernels
+from tfopt.measure.zeros import share_of_zeros, table_of
 from tfopt.pruning.masks import Masked, apply_masks, bridges, masked, raise_sparsity
 from tfopt.pruning.plan import Plan
 
@@ -40,10 +41,12 @@ class PruningSchedule(keras.callbacks.Callback):
         self._levels: list[float] | None = None
         self._pending: list[tuple[Masked, Plan]] = []
         self._driven: list[keras.callbacks.Callback] = []
+        self._kernels: list[Kernel] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the model and `fit` have what the schedule needs."""
         entries = masked(self.model)
+        self._kernels = [kernel for kernel in kernels(self.model) if kernel.by_default]
         self._driven = [each for layer in bridges(self.model) if (each := layer.pruning_callback())]
         for callback in self._driven:
             callback.set_params(self.params)
@@ -86,7 +89,7 @@ class PruningSchedule(keras.callbacks.Callback):
         for callback in self._driven:
             callback.on_epoch_end(epoch, logs)
         if logs is not None:
-            logs["sparsity"] = measure.sparsity(self.model)
+            logs["sparsity"] = share_of_zeros(table_of(self._kernels))
         self._let_go()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

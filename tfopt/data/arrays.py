@@ -25,6 +25,10 @@ def from_arrays(
     y_val: Any = None,
     x_test: Any = None,
     y_test: Any = None,
+    sample_weight: Any = None,
+    sample_weight_val: Any = None,
+    sample_weight_test: Any = None,
+    class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
     name: str = "arrays",
     num_classes: int | Literal["infer"] | None = "infer",
     class_names: Sequence[str] | None = None,
@@ -42,6 +46,13 @@ def from_arrays(
         y_train: class labels, integers from 0, shape (samples,) or (samples, 1); with
             `num_classes=None` targets of any shape, or a tuple or dict of them.
         x_val, y_val, x_test, y_test: the held-out splits, or `None`.
+        sample_weight: how much each training sample counts, shape (samples,); with several targets one such
+            array for all, or one a target in the structure of `y_train`. Splits that are held out take theirs
+            along.
+        sample_weight_val, sample_weight_test: the same for splits that are given.
+        class_weight: class -> how much its samples count in training, 1 where it is not named; or
+            `"balanced"`: samples / (classes * samples of the class). As in `keras.Model.fit`, not together
+            with `sample_weight`, and not in evaluation.
         name: what reports call the data.
         num_classes: the number of classes; `"infer"` takes it from the labels, `None` means that the
             targets are not classes.
@@ -55,7 +66,7 @@ def from_arrays(
 
     Raises:
         DataError: the arrays are empty, differ in length or shape, hold NaN or infinity, or the labels
-            are not integers from 0 to `num_classes - 1`.
+            are not integers from 0 to `num_classes - 1`; weights do not fit, or are of both kinds.
     """
     given = {"train": (x_train, y_train), "validation": (x_val, y_val), "test": (x_test, y_test)}
     for split, (x, y) in given.items():
@@ -68,7 +79,8 @@ def from_arrays(
     if normalization is None:
         scaled = any(np.asarray(array).dtype == np.uint8 for _, array in leaves(x_train))
         normalization = "x / 255" if scaled else "as given"
-    splits: dict[str, tuple[Arrays, Arrays]] = {}
+    given_weights = {"train": sample_weight, "validation": sample_weight_val, "test": sample_weight_test}
+    splits: dict[str, tuple[Arrays, ...]] = {}
     classes = None if num_classes == "infer" else num_classes
     for split, (x, y) in given.items():
         checks.check_split(x, y, split)
@@ -79,22 +91,33 @@ def from_arrays(
             y = checks.integer_labels(y, f"y_{SPLITS[split]}")
             classes = classes or max(len(class_names or ()), int(y.max()) + 1)
             checks.check_range(y, classes, f"y_{SPLITS[split]}")
-        splits[split] = (x, y)
+        weights = given_weights.pop(split)
+        splits[split] = (x, y) if weights is None else (x, y, checks.sample_weights(weights, y, split))
+    missing = [split for split, weights in given_weights.items() if weights is not None]
+    if missing:
+        raise DataError(f"There are sample weights for a split that is not given: {', '.join(missing)}.")
     if class_names is not None and len(class_names) != classes:
         raise DataError(f"There are {len(class_names)} class names for {classes} classes.")
 
     stratify = stratify and classes is not None
     for split, share, split_seed in (("test", test, _TEST_SEED), ("validation", validation, seed)):
         if split not in splits:
-            splits["train"], splits[split] = _part(*splits["train"], share, split_seed, stratify)
-    shapes = {split: map_leaves(lambda array: array.shape[1:], x) for split, (x, _) in splits.items()}
+            splits["train"], splits[split] = _part(splits["train"], share, split_seed, stratify)
+    shapes = {split: map_leaves(lambda array: array.shape[1:], parts[0]) for split, parts in splits.items()}
     if len({repr(shape) for shape in shapes.values()}) != 1:
         raise DataError(f"The inputs of the splits differ in shape: {shapes}. Bring them to one shape.")
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{part}_{SPLITS[split]}": map_leaves(_read_only, values)
-        for split, both in splits.items()
-        for part, values in zip("xy", both, strict=True)
+        for split, parts in splits.items()
+        for part, values in zip(("x", "y", "sample_weight"), parts, strict=False)
     }
+    if class_weight is not None:
+        if sample_weight is not None:
+            raise DataError(
+                "Keras takes class_weight or sample_weight, not both: multiply them yourself, "
+                "sample_weight * [class_weight[label] for label in y_train], and give sample_weight alone."
+            )
+        arrays["class_weight"] = checks.class_weights(class_weight, arrays["y_train"], classes)
     return Dataset(
         name=name,
         num_classes=classes,
@@ -113,11 +136,12 @@ def _named_map(check: Callable[[Any, str], np.ndarray], arrays: Any, name: str) 
 
 
 def _part(
-    x: Arrays, y: Arrays, share: float, seed: int, stratify: bool
-) -> tuple[tuple[Arrays, Arrays], tuple[Arrays, Arrays]]:
-    """Return (kept, held out)."""
-    held = hold_out(count(x), share, seed=seed, labels=y if stratify and isinstance(y, np.ndarray) else None)
-    return (_rows(x, ~held), _rows(y, ~held)), (_rows(x, held), _rows(y, held))
+    parts: tuple[Arrays, ...], share: float, seed: int, stratify: bool
+) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...]]:
+    """Return (kept, held out) of inputs, labels and perhaps weights."""
+    labels = parts[1] if stratify and isinstance(parts[1], np.ndarray) else None
+    held = hold_out(count(parts[0]), share, seed=seed, labels=labels)
+    return tuple(_rows(part, ~held) for part in parts), tuple(_rows(part, held) for part in parts)
 
 
 def _rows(arrays: Arrays, chosen: np.ndarray) -> Arrays:

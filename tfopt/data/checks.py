@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tfopt.data.structure import leaves
+from tfopt.data.structure import Arrays, count, leaves, map_leaves
 from tfopt.errors import DataError
 
 
@@ -92,3 +93,50 @@ def check_split(x: Any, y: Any, name: str) -> None:
         raise DataError(f"The arrays of the {name} split differ in their number of samples ({found}).")
     if next(iter(sizes.values()))[0] == 0:
         raise DataError(f"The {name} split is empty. Give it samples, or let tfopt hold some out.")
+
+
+def sample_weights(weights: Any, y: Any, split: str) -> Arrays:
+    """Return weights as float32, one array a target where there are several.
+
+    Raises:
+        DataError: they are not one number a sample, or in another structure than the targets.
+    """
+    name = f"sample_weight of the {split} split"
+    several = isinstance(y, Mapping | tuple | list)
+    if several and not isinstance(weights, Mapping | tuple | list):
+        weights = map_leaves(lambda _: weights, y)
+    if [key for key, _ in leaves(weights)] != [key for key, _ in leaves(y)]:
+        raise DataError(f"The {name} must be one array, or one a target in the structure of the targets.")
+    samples = count(y)
+
+    def checked(array: Any) -> np.ndarray:
+        found = as_float(array, f"The {name}")
+        if found.shape not in ((samples,), (samples, 1)):
+            raise DataError(
+                f"The {name} must be one number a sample, of shape ({samples},), got {found.shape}."
+            )
+        return found.reshape(samples)
+
+    return map_leaves(checked, weights)
+
+
+def class_weights(weights: Any, labels: Any, num_classes: int | None) -> dict[int, float]:
+    """Return class -> weight.
+
+    Raises:
+        DataError: the targets are not classes, a class does not exist, or a weight is no number.
+    """
+    if num_classes is None or not isinstance(labels, np.ndarray):
+        raise DataError("class_weight needs targets that are classes: give sample_weight for others.")
+    if weights == "balanced":
+        found = np.bincount(labels, minlength=num_classes)
+        return {int(c): len(labels) / (num_classes * int(found[c])) for c in np.flatnonzero(found)}
+    if not isinstance(weights, Mapping):
+        raise DataError(f'class_weight must be a dict, class -> weight, or "balanced", got {weights!r}.')
+    for label, weight in weights.items():
+        if label not in range(num_classes) or not np.isfinite(weight):
+            raise DataError(
+                f"class_weight must hold finite numbers for the classes 0 to {num_classes - 1}, got "
+                f"{label!r}: {weight!r}."
+            )
+    return {int(label): float(weight) for label, weight in weights.items()}

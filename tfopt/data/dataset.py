@@ -34,6 +34,10 @@ class Dataset:
         num_classes: the number of classes; `None` where the targets are not classes.
         normalization: what was done to the inputs, such as `"x / 255"`.
         class_names: one name a class, or `None`.
+        sample_weight_train, sample_weight_val, sample_weight_test: how much each sample counts in training,
+            validation and evaluation, float32, shape (samples,), or one such array a target in the structure
+            of `y`; `None` where all count alike.
+        class_weight: how much the samples of a class count in training, where it is not 1; `None` for alike.
     """
 
     name: str
@@ -46,6 +50,10 @@ class Dataset:
     num_classes: int | None
     normalization: str
     class_names: tuple[str, ...] | None = None
+    sample_weight_train: Arrays | None = None
+    sample_weight_val: Arrays | None = None
+    sample_weight_test: Arrays | None = None
+    class_weight: dict[int, float] | None = None
 
     @property
     def input_shape(self) -> Any:
@@ -58,6 +66,14 @@ class Dataset:
             raise InvalidArgumentError(f"Unknown split {name!r}; choose from {', '.join(SPLITS)}.")
         return getattr(self, f"x_{SPLITS[name]}"), getattr(self, f"y_{SPLITS[name]}")
 
+    def evaluated(self, name: str) -> tuple[Arrays, ...]:
+        """Return what `evaluate` takes of a split: (x, y), or with sample_weight where there are weights.
+
+        As in Keras, classes have weights in training alone.
+        """
+        weights = getattr(self, f"sample_weight_{SPLITS[name]}") if name in SPLITS else None
+        return self.split(name) if weights is None else (*self.split(name), weights)
+
     def training_batches(
         self, batch_size: int, *, seed: int, first_epoch: int = 0, epochs: int = 1
     ) -> tf.data.Dataset:
@@ -65,13 +81,17 @@ class Dataset:
 
         An epoch's order is derived from (seed, epoch) alone. Use with
         `fit(..., steps_per_epoch=data.steps_per_epoch(batch_size))`; the last batch of an epoch may be
-        smaller.
+        smaller. Where samples or classes have weights, a batch is (x, y, sample_weight).
         """
         from tfopt.data.batches import training_batches
 
-        return training_batches(
-            self.x_train, self.y_train, batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs
-        )
+        parts = self.evaluated("train")
+        if self.class_weight is not None:
+            weights = np.ones(len(self.y_train), np.float32)
+            for label, weight in self.class_weight.items():
+                weights[self.y_train == label] = weight
+            parts = (*parts, weights)
+        return training_batches(parts, batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs)
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches of one epoch."""
@@ -101,10 +121,12 @@ class Dataset:
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         for name in SPLITS:
-            for part, arrays in zip("xy", self.split(name), strict=True):
+            for part, arrays in zip("xyw", self.evaluated(name), strict=False):
                 for key, array in leaves(arrays):
                     digest.update(f"{name} {part} {key} {array.dtype} {array.shape}".encode())
                     digest.update(np.ascontiguousarray(array).data)
+        if self.class_weight is not None:
+            digest.update(repr(sorted(self.class_weight.items())).encode())
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -115,6 +137,8 @@ class Dataset:
             "num_classes": self.num_classes,
             **{name: count(self.split(name)[0]) for name in SPLITS},
             "normalization": self.normalization,
+            **({} if self.class_weight is None else {"class_weight": self.class_weight}),
+            **({} if self.sample_weight_train is None else {"sample_weight": True}),
             "fingerprint": self.fingerprint(),
         }
 

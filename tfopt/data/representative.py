@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from tfopt.data.forms import Samples, batches_of, is_array
 from tfopt.data.ordered import in_order
 from tfopt.errors import DataError, InvalidArgumentError
 
-if TYPE_CHECKING:
-    from tfopt.data import Dataset
-
-Representative: TypeAlias = (
-    "np.ndarray | tuple[np.ndarray, ...] | Mapping[str, np.ndarray] | Dataset | Callable[[], Iterable[Any]]"
-)
-"""Arrays of samples, a `tfopt.data.Dataset` or TFLite's own form, a function that returns samples one after
-another, each a list of arrays with a batch dimension of 1."""
+Representative: TypeAlias = Samples
+"""What `to_tflite` calibrates with: all that `tfopt.quantization.calibrate` takes."""
 
 WHAT = "representative_dataset"
 MAX_SAMPLES = 500
-"""Of data that holds more, so many are taken, spread evenly; ranges hardly change after that."""
+"""Of arrays that hold more, so many are taken, spread evenly, and of batches the first ones; ranges hardly
+change after that."""
 FEW_SAMPLES = 10
 """With fewer, ranges depend on which samples they are."""
 
@@ -60,7 +56,7 @@ def sample_arrays(
     """
     arrays = []
     for name, array, shape, dtype in zip(names, _samples(data, names), shapes, dtypes, strict=True):
-        if array.shape[1:] != shape[1:]:
+        if len(array.shape) != len(shape) or not all(map(_fits, array.shape[1:], shape[1:])):
             raise InvalidArgumentError(
                 f"The representative data for the input {name!r} has samples of shape {array.shape[1:]}, the "
                 f"model takes {shape[1:]}. Give data like that of the training, preprocessed alike."
@@ -80,18 +76,15 @@ def sample_arrays(
     return arrays
 
 
+def _fits(size: int, expected: int | None) -> bool:
+    return expected is None or size == expected
+
+
 def _samples(data: Any, names: tuple[str, ...]) -> list[np.ndarray]:
-    if hasattr(data, "x_train"):
-        data = data.x_train
-    if callable(data):
-        return _gathered(data(), names)
-    if not isinstance(data, np.ndarray | tuple | list | Mapping):
-        raise InvalidArgumentError(
-            f"{WHAT} must be an array of samples, a tuple or dict of arrays for several inputs, "
-            "a tfopt.data.Dataset, or a function that returns samples one after another, each a list of "
-            f"arrays with a batch dimension of 1; got {type(data).__name__}."
-        )
-    return _some(in_order(data, names, WHAT))
+    batches = batches_of(data, len(names), WHAT, MAX_SAMPLES)
+    if is_array(data) or isinstance(data, list | tuple | Mapping):
+        return _some(in_order(next(batches), names, WHAT))
+    return _gathered(batches, names)
 
 
 def _some(arrays: list[np.ndarray]) -> list[np.ndarray]:
@@ -109,13 +102,15 @@ def _gathered(samples: Iterable[Any], names: tuple[str, ...]) -> list[np.ndarray
     for sample in samples:
         for column, array in zip(columns, in_order(sample, names, "A representative sample"), strict=True):
             column.append(array)
+        if sum(map(len, columns[0])) >= MAX_SAMPLES and not any(array.ndim == 0 for array in columns[0]):
+            break
     if not columns[0]:
         raise DataError(
             "The representative data is empty: the function returned no sample. Give 100 or more, and let "
             "the function make a new iterator at each call."
         )
     try:
-        return [np.concatenate(column) for column in columns]
+        return [np.concatenate(column)[:MAX_SAMPLES] for column in columns]
     except ValueError as error:
         raise InvalidArgumentError(
             f"The samples of {WHAT} differ in shape, or have no batch dimension: {error}."

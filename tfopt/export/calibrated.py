@@ -10,6 +10,7 @@ import numpy as np
 
 from tfopt.data.representative import Representative, sample_arrays
 from tfopt.errors import InvalidArgumentError
+from tfopt.export.finite import require_finite
 from tfopt.export.freeze import names, packed
 from tfopt.export.options import Options
 from tfopt.graph import layers
@@ -24,10 +25,10 @@ def calibrated(model: keras.Model, options: Options, data: Representative | None
     Args:
         model: any built Keras model in float.
         options: whose scheme and rules are among those of quantization-aware training.
-        data: representative samples; not looked at where all activations stay in float.
+        data: representative samples; None does where all activations stay in float.
 
     Raises:
-        InvalidArgumentError: there is no data, or it does not fit the inputs.
+        InvalidArgumentError: the data does not fit the inputs, or the weights are not finite.
         DataError: it is empty, or holds NaN.
         UnsupportedModel, UnsupportedOperation: as `tfopt.quantize_aware`.
     """
@@ -36,15 +37,11 @@ def calibrated(model: keras.Model, options: Options, data: Representative | None
         for pattern, name in options.named_rules.items()
     }
     default = _scheme(options, options.scheme)
-    schemes = [default, *rules.values()]
-    if any(scheme is not None and scheme.activation_bits is not None for scheme in schemes):
-        require_data(
-            data, f"The scheme {options.scheme!r}" if not rules else "A scheme with integer activations"
-        )
     with warnings.catch_warnings():
         # How a model trains has no part in a file.
         warnings.filterwarnings("ignore", message="The class of .* cannot be kept", category=UserWarning)
         quantized = quantize_aware(model, default, rules=rules)
+    require_finite(quantized)
     if data is not None and _has_ranges(quantized):
         calibrate(quantized, packed(quantized, _samples(quantized, data)))
         round_biases(quantized)

@@ -12,16 +12,20 @@ import numpy as np
 
 from tfopt import graph
 from tfopt import rules as rules_
-from tfopt.data.representative import Representative, calibration_arrays
+from tfopt.data.forms import repeatable
+from tfopt.data.representative import MAX_SAMPLES, Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
+from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.delegate import for_delegate
 from tfopt.export.flatbuffer import with_names
+from tfopt.export.float_weights import with_float_weights
 from tfopt.export.freeze import Frozen, freeze, input_shapes, names
 from tfopt.export.integer_tables import with_integer_tables
 from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
 from tfopt.export.options import NEED_DATA, Options, WeightOptions
+from tfopt.export.planned import require_planned
 from tfopt.export.process import ConverterProcess
 from tfopt.export.quantized_model import file_scheme, with_trained_grids
 from tfopt.export.schemes import EndType, Engine, SchemeName, end_type, scheme_of
@@ -69,10 +73,10 @@ def to_tflite(
               what has no 4-bit form in int8.
             - `"int4"`: weights of convolutions and fully connected layers in int4, the rest in int8.
         representative_dataset: samples to find the ranges of activations with, for `"int8"`, `"int16x8"` and
-            `"int4"` of a model that is not quantization-aware: an array of samples (a tuple in the model's
-            order or a dict by name for several inputs), a `tfopt.data.Dataset`, or a function that returns
-            samples one after another, each a list of arrays with a batch dimension of 1. 100 to 500 samples
-            do.
+            `"int4"` of a model that is not quantization-aware: all that `tfopt.quantization.calibrate` takes,
+            an array of samples (a tuple in the model's order or a dict by name for several inputs), a
+            `tfopt.data.Dataset`, a `tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches, or a
+            function that returns samples one after another, each a list of arrays. 100 to 500 samples do.
         input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
             `"float32"`. Inputs that are integers in the model stay what they are.
         batch_size: how many samples the file takes at once, 1 or more.
@@ -114,6 +118,7 @@ def to_tflite(
         2210.17323. OCTAV: Sakr et al., 2022, Optimal Clipping and Magnitude-aware Differentiation, arXiv
         2206.06501.
     """
+    representative_dataset = repeatable(representative_dataset, MAX_SAMPLES)
     graph.require_built(model)
     quantized = graph.is_quantized(model)
     given = {
@@ -140,23 +145,30 @@ def to_tflite(
         "input_type": end_type("input_type", input_type, written),
         "output_type": end_type("output_type", output_type, written),
     }
-    own_graph = options.writer == "keras" and not quantized
-    if not own_graph or corrections:
-        model = _readable(model, options)
-    settings = {}
-    if not quantized and (options.writer != "keras" or corrections):
-        settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], written)
     integer = any(scheme_of(each).integer for each in (written, *options.named_rules.values()))
+    if options.needs_data or (integer and not quantized):
+        require_data(representative_dataset, _reason(options, integer))
+    own_graph = options.writer == "keras" and not quantized
+    source = model
+    if corrections or not own_graph:
+        source = model = _readable(model, options)
+    settings: Mapping[str, str] = {}
+    if corrections or not (own_graph or quantized):
+        settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], written)
     if corrections:
         model = _corrected(model, options, settings, representative_dataset)
     if own_graph:
         model = calibrated(model, options, representative_dataset)
         quantized, (written, rounded) = True, file_scheme(model, None)
     samples = None
-    shapes = input_shapes(model, batch_size)
     if (integer and not quantized) or options.needs_data:
-        samples = _arrays(model, representative_dataset, shapes, _reason(options, integer))
-    frozen = freeze(model, batch_size, fake_quantization=integer)
+        samples = _arrays(model, representative_dataset, input_shapes(model, batch_size))
+    frozen = freeze(
+        model,
+        batch_size,
+        fake_quantization=integer,
+        named_after=source if graph.is_functional(source) else None,
+    )
     if quantized or options.writer == "converter":
         trained = quantized and integer  # 16 bits too are made from what the converter writes in 8
         told = scheme_of("int8" if trained else written).converter
@@ -164,11 +176,27 @@ def to_tflite(
         wanted: dict[str, bool | str] = {**(told or {}), **types}
         content = _converted(model, frozen, written, wanted, samples if integer and not quantized else None)
         content = with_trained_grids(model, content) if rounded else content
-        content = with_wide_activations(content, frozen.wide)
+        content = with_float_weights(with_wide_activations(content, frozen.wide), frozen.plan)
+        require_planned(content, frozen.plan)
     else:
         content = _converted(model, frozen, "float32", {}, None)
         content = _quantized(model, content, options, settings, ends, samples)
-    return TFLiteModel(for_delegate(content, float_where_faster=float_where_faster))
+    file = TFLiteModel(for_delegate(content, float_where_faster=float_where_faster))
+    sample = None if samples is None else [array[0] for array in samples]
+    file.require_runnable(sample, advice=_run_advice(quantized=quantized, integer=integer))
+    return file
+
+
+def _run_advice(*, quantized: bool, integer: bool) -> str:
+    """Return what to do where LiteRT cannot run a file; `{layer}` stands for the layer."""
+    if quantized:
+        return "Leave it in float: tfopt.quantize_aware(model, rules={{{layer!r}: None}})."
+    if integer:
+        return (
+            "Leave it in float: to_tflite(..., rules={{{layer!r}: None}}), or calibrate "
+            "tfopt.quantize_aware(model) and export that."
+        )
+    return "Compute it of other operations."
 
 
 def _readable(model: keras.Model, options: Options) -> keras.Model:
@@ -190,9 +218,7 @@ def _arrays(
     model: keras.Model,
     representative_dataset: Representative | None,
     shapes: tuple[tuple[int, ...], ...],
-    reason: str,
 ) -> list[np.ndarray]:
-    require_data(representative_dataset, reason)
     dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
     return calibration_arrays(representative_dataset, names(model)[0], shapes, dtypes)
 
@@ -266,5 +292,5 @@ def _converted(
             message = f"Cannot write {model.name!r} as {scheme} TFLite. {error}{advice}"
             raise ConversionError(message) from error
         content = files["result"].read_bytes()
-    content = with_mended_biases(content)
+    content = with_mended_biases(without_barriers(content, frozen.barrier))
     return with_names(content, frozen.input_names, frozen.output_names, frozen.tensor_names.readable)

@@ -16,6 +16,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfopt import arguments, graph
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
+from tfopt.export.barriers import with_barriers
+from tfopt.export.file_plan import FilePlan, file_plan
 from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
 from tfopt.export.float_means import keep_means_in_float
@@ -42,6 +44,8 @@ class Frozen:
         tensor_names: what the graph's nodes have to do with the model's layers.
         operations: kind of TensorFlow operation -> the layers that it stands in.
         wide: what is to have 16 bits in the file, and has the steps of these in the graph's 8.
+        barrier: the operator that is to be taken out of the file; see `barriers`.
+        plan: what the file's tensors are to be, where the graph says so.
     """
 
     graph_def: bytes
@@ -52,15 +56,25 @@ class Frozen:
     tensor_names: TensorNames
     operations: Mapping[str, tuple[str, ...]]
     wide: Wide
+    barrier: str | None
+    plan: FilePlan
 
 
-def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool = True) -> Frozen:
+def freeze(
+    model: keras.Model,
+    batch_size: int = 1,
+    *,
+    fake_quantization: bool = True,
+    named_after: keras.Model | None = None,
+) -> Frozen:
     """Return the inference graph of `model`, in float32, with nested models opened.
 
     Args:
         model: built Sequential or functional.
         batch_size: how many samples the graph takes at once, 1 or more.
         fake_quantization: whether the rounding of a quantization-aware model stays in the graph.
+        named_after: the functional model that `model` was made of, after which inputs, outputs and layers
+            are called; None for `model` itself.
 
     Raises:
         UnsupportedModel: the model is subclassed.
@@ -69,11 +83,12 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
             weights or ranges of what is written in integers have exploded.
     """
     shapes = input_shapes(model, batch_size)
-    input_names, output_names = names(model)
+    input_names, output_names = names(named_after or model)
     lowered = graph.lower(model, share_variables=True)
-    wide = Wide()
+    wide, plan = Wide(), FilePlan()
     if fake_quantization:
         require_finite(lowered)
+        plan = file_plan(model, lowered, _paths(named_after or model, lowered))
         wide = narrowed(lowered)
 
     def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
@@ -84,14 +99,15 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         for position, (shape, tensor) in enumerate(zip(shapes, lowered.inputs, strict=True))
     ]
     function = tf.function(call).get_concrete_function(*specs)
-    _require_no_assignments(model, lowered, function.graph.as_graph_def())
+    _require_no_assignments(named_after or model, lowered, function.graph.as_graph_def())
     frozen = convert_variables_to_constants_v2(function)
     graph_def = frozen.graph.as_graph_def()
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
+    barrier = with_barriers(graph_def, quantized=fake_quantization)
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
-    tensor_names = _tensor_names(model, lowered, graph_def)
+    tensor_names = _tensor_names(named_after or model, lowered, graph_def)
     return Frozen(
         graph_def=graph_def.SerializeToString(),
         inputs=tuple(tensor.name for tensor in frozen.inputs),
@@ -101,6 +117,8 @@ def freeze(model: keras.Model, batch_size: int = 1, *, fake_quantization: bool =
         tensor_names=tensor_names,
         operations=_operations(graph_def, tensor_names),
         wide=wide,
+        barrier=barrier,
+        plan=plan,
     )
 
 
@@ -174,10 +192,13 @@ def _unique(names: list[str]) -> tuple[str, ...]:
 
 
 def _tensor_names(model: keras.Model, lowered: keras.Model, graph_def: tf.compat.v1.GraphDef) -> TensorNames:
-    paths = {path.replace("/", "."): path for path, _ in graph.layers(model)}
-    layers = {path: paths.get(path, path) for path, _ in graph.layers(lowered)}
     passed_on = {node.name: node.input[0].split(":")[0] for node in graph_def.node if node.op == "Identity"}
-    return TensorNames(model=lowered.name, layers=layers, sources=passed_on)
+    return TensorNames(model=lowered.name, layers=_paths(model, lowered), sources=passed_on)
+
+
+def _paths(model: keras.Model, lowered: keras.Model) -> dict[str, str]:
+    paths = {path.replace("/", "."): path for path, _ in graph.layers(model)}
+    return {path: paths.get(path, path) for path, _ in graph.layers(lowered)}
 
 
 def _operations(graph_def: tf.compat.v1.GraphDef, names: TensorNames) -> dict[str, tuple[str, ...]]:

@@ -1,13 +1,18 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
+from tfopt.graph._keras import own_trainable, shared_constraint
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
+from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
+from tfopt.graph.over_batch import OverBatch
 from tfopt.graph.rebuild import Copier, copy, replay
-from tfopt.graph.trace import as_functional
+from tfopt.graph.trace import as_functional, traced
+from tfopt.graph.tree import tree
+from tfopt.graph.uses import Use, uses
 from tfopt.graph.walk import (
     Node,
     calls,
@@ -29,10 +34,13 @@ __all__ = [
     "Constant",
     "Copier",
     "Node",
+    "NotSymbolic",
     "Opener",
     "Opening",
+    "OverBatch",
     "Parts",
     "Step",
+    "Use",
     "as_array",
     "as_functional",
     "as_graph",
@@ -52,11 +60,16 @@ __all__ = [
     "nodes",
     "open_call",
     "output_producers",
+    "own_trainable",
     "own_training",
     "producer",
     "replay",
     "require_built",
     "require_functional",
+    "shared_constraint",
+    "traced",
+    "tree",
     "unwrapped",
+    "uses",
     "with_class_of",
 ]

@@ -4,16 +4,16 @@ Keras keeps the calls that made a functional model in `Function._nodes_by_depth`
 to read them; `clone_model(call_function=...)` shows one call at a time, without its consumers, and does
 not open nested models. The layers that a layer holds are in `Layer._layers`; only a model's are public. The
 mask of a sequence travels on its tensor as `_keras_mask`. What layers do to constants, Keras computes at
-once; to see it as a part of the graph, `Layer.__call__` is replaced for the moment of a trace.
+once; to see it as a part of the graph, layers that are private to a trace get a class of their own for it.
 """
 
 import contextlib
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras.src.models.functional import Functional
 
 
@@ -40,6 +40,38 @@ def structure(model: keras.Model) -> tuple[Any, Any]:
     """Return the symbolic inputs and outputs as the model was given them: tensor, list, tuple or dict."""
     inner = functional(model)
     return inner.input, inner.output
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Call:
+    """One call of an operation, the outputs flat."""
+
+    operation: keras.Operation
+    args: tuple
+    kwargs: dict[str, Any]
+    outputs: list[keras.KerasTensor]
+
+
+def calls_behind(outputs: Any, inputs: Sequence[keras.KerasTensor]) -> list[Call]:
+    """Return the calls that make `outputs` of `inputs`, in an order that runs."""
+    known = {id(x) for x in inputs}
+    found: list[Call] = []
+    waiting: list[Any] = _tensors(outputs)[::-1]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Call):  # everything that it reads has been found
+            found.append(item)
+            continue
+        made = None if id(item) in known else call_of(item)
+        if made is not None:
+            call = Call(*made[:3], keras.tree.flatten(made[3]))
+            known |= {id(output) for output in call.outputs}
+            waiting += [call, *_tensors((call.args, call.kwargs))[::-1]]
+    return found
+
+
+def _tensors(structure: Any) -> list[keras.KerasTensor]:
+    return [x for x in keras.tree.flatten(structure) if isinstance(x, keras.KerasTensor)]
 
 
 def call_of(
@@ -78,6 +110,31 @@ def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     return layer._flatten_layers(include_self=False)
 
 
+def held_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """Return the layers that `layer` itself holds: those that a functional model calls first, as it runs."""
+    called = []
+    if functional(layer) is not None:
+        called = [operation for operation, *_ in calls(layer) if isinstance(operation, keras.Layer)]
+    return [*called, *layer._layers]
+
+
+def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the variables that `layer` itself made to be trained, also where it is frozen now."""
+    return list(layer._trainable_variables)
+
+
+def shared_constraint(layer: keras.Layer) -> str | None:
+    """Return the attribute with the one constraint of the kernels of all layers in `layer`; None without."""
+    if isinstance(layer, keras.layers.MultiHeadAttention):
+        return "_kernel_constraint"
+    return "kernel_constraint" if isinstance(layer, keras.layers.GroupQueryAttention) else None
+
+
+def build_shapes(model: keras.Model) -> Any:
+    """Return the shapes that a model was built for, in the structure of its inputs; None where unknown."""
+    return (model.get_build_config() or {}).get("input_shape")
+
+
 def with_mask_of(old: Any, new: Any) -> Any:
     """Return the tensor `new` with the mask that Keras put on `old`, where there is one."""
     mask = getattr(old, "_keras_mask", None)
@@ -87,18 +144,43 @@ def with_mask_of(old: Any, new: Any) -> Any:
 
 
 @contextlib.contextmanager
-def constants_as_tensors(symbolic: Callable[[tf.Tensor], keras.KerasTensor]) -> Iterator[None]:
-    """Let layers that are called on a constant be called on `symbolic(constant)` instead."""
-    original = keras.Layer.__call__
+def calls_replaced(layers: list[keras.Layer], called: Callable[..., Any]) -> Iterator[None]:
+    """Let `called(call, *args, **kwargs)` answer where one of `layers` is called; `call` is what would have.
 
-    @functools.wraps(original)
-    def call(self: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        if args and isinstance(args[0], tf.Tensor) and tf.executing_eagerly():
-            args = (symbolic(args[0]), *args[1:])
-        return original(self, *args, **kwargs)
+    The class of these layers alone changes meanwhile, to one that differs in `__call__`.
+    """
+    classes = {id(layer): type(layer) for layer in layers}
+    for layer in layers:
+        old = type(layer)
 
-    keras.Layer.__call__ = call
+        def call(self: keras.Layer, *args: Any, old: type = old, **kwargs: Any) -> Any:
+            if not args:
+                return old.__call__(self, **kwargs)
+            return called(functools.partial(old.__call__, self), *args, **kwargs)
+
+        new = type(old.__name__, (old,), {"__call__": call, "__module__": old.__module__})
+        object.__setattr__(layer, "__class__", new)  # Layer.__setattr__ would look for variables in it
     try:
         yield
     finally:
-        keras.Layer.__call__ = original
+        for layer in layers:
+            object.__setattr__(layer, "__class__", classes[id(layer)])
+
+
+def is_bookkeeping(attribute: str) -> bool:
+    """Return whether an attribute of a layer is Keras's or TensorFlow's list of what the others hold."""
+    return attribute in _BOOKKEEPING or attribute.startswith("_self_")
+
+
+_BOOKKEEPING = {
+    "_tracker",
+    "_trainable_variables",
+    "_non_trainable_variables",
+    "_layers",
+    "_metrics",
+    "_seed_generators",
+    "_losses",
+    "_inbound_nodes",
+    "_outbound_nodes",
+    "_functional",
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -23,32 +23,67 @@ class Constant(keras.layers.Layer):
 
     Args:
         shape: of the weight.
+        regularizer, constraint: of the weight.
         trainable: whether training moves it.
     """
 
-    def __init__(self, shape: tuple[int, ...], **kwargs: Any) -> None:
+    tfopt_constraints: ClassVar[dict[str, str]] = {"value": "constraint"}
+    """The name of a variable -> the attribute that holds its constraint."""
+
+    def __init__(
+        self, shape: tuple[int, ...], regularizer: Any = None, constraint: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.shape = tuple(shape)
+        self.regularizer = keras.regularizers.get(regularizer)
+        self.constraint = keras.constraints.get(constraint)
+        self.supports_masking = True  # lest Keras warns of the mask of what it is called with
 
     @classmethod
     def of(cls, value: Any, name: str) -> Constant:
         """Return the layer that holds a variable's value, trainable as that is, or an array's."""
-        dtype = keras.backend.standardize_dtype(value.dtype)
-        trainable = isinstance(value, keras.Variable) and value.trainable
-        layer = cls(tuple(value.shape), trainable=trainable, dtype=dtype, name=name)
+        layer = cls._like(value, name)
         layer.build(None)
         layer.set_weights([as_array(value)])
         return layer
 
+    @classmethod
+    def holding(cls, variable: keras.Variable, name: str) -> Constant:
+        """Return the layer whose weight is `variable` itself."""
+        layer = cls._like(variable, name)
+        layer.value = variable
+        layer.built = True
+        return layer
+
+    @classmethod
+    def _like(cls, value: Any, name: str) -> Constant:
+        variable = isinstance(value, keras.Variable)
+        return cls(
+            tuple(value.shape),
+            value.regularizer if variable else None,
+            value.constraint if variable else None,
+            trainable=isinstance(value, (keras.Variable, tf.Variable)) and value.trainable,
+            dtype=keras.backend.standardize_dtype(value.dtype),
+            name=name,
+        )
+
     def build(self, input_shape: Any) -> None:  # noqa: ARG002 (Keras's signature)
         """Create the weight."""
         self.value = self.add_weight(
-            name="value", shape=self.shape, initializer="zeros", dtype=self.variable_dtype
+            name="value",
+            shape=self.shape,
+            initializer="zeros",
+            dtype=self.variable_dtype,
+            regularizer=self.regularizer,
+            constraint=self.constraint,
         )
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:  # noqa: ARG002 (says only where the layer stands)
         """Return the weight."""
         return keras.ops.convert_to_tensor(self.value)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """Return no mask: that of the input is no concern of the weight."""
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:  # noqa: ARG002 (Keras's signature)
         """Return the weight's shape and dtype."""
@@ -56,4 +91,9 @@ class Constant(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "shape": list(self.shape)}
+        return {
+            **super().get_config(),
+            "shape": list(self.shape),
+            "regularizer": keras.regularizers.serialize(self.regularizer),
+            "constraint": keras.constraints.serialize(self.constraint),
+        }

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tfopt.graph import _keras
-from tfopt.graph.walk import as_node, require_functional, tensors_in
+from tfopt.graph.walk import as_node, called_with, require_functional
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +69,12 @@ class _Evaluation:
         self._count += 1
         return step, _keras.with_mask_of(value, self._visit(step, value))
 
+    def _constant(self, path: str, value: Any) -> tuple[Step, Any]:
+        """Return an array or a variable that a nested model is called with; nobody sees it."""
+        step = Step(self._count, f"{path}/constant", None, ())
+        self._count += 1
+        return step, keras.ops.convert_to_tensor(value)
+
     def _run(self, model: keras.Model, inputs: list[tuple[Step, Any]], prefix: str) -> list[tuple[Step, Any]]:
         old_inputs, old_outputs = map(keras.tree.flatten, _keras.structure(model))
         known = {id(old): made for old, made in zip(old_inputs, inputs, strict=True)}
@@ -80,7 +86,8 @@ class _Evaluation:
             node = as_node(prefix, *call)
             read = [known[id(x)] for x in node.inputs]
             if node.nested is not None:
-                nested = [known[id(x)] for x in tensors_in(node.args)]
+                given = called_with(node, node.args, node.kwargs)
+                nested = [known[id(x)] if id(x) in known else self._constant(node.path, x) for x in given]
                 results = self._run(node.operation, nested, node.path + "/")
             else:
                 args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))

@@ -12,16 +12,27 @@ import numpy as np
 
 from tfopt.graph import _keras
 from tfopt.graph.constant import as_array
-from tfopt.graph.trace import traced
+from tfopt.graph.not_symbolic import NotSymbolic
+from tfopt.graph.trace import call_with, traced
+from tfopt.graph.variables import Constants
 from tfopt.graph.walk import Node, tensors_in
 
 
 class Parts:
-    """The layers that one opened layer is made of, kept from one of its calls to the next."""
+    """The layers that one opened layer is made of, kept from one of its calls to the next.
 
-    def __init__(self) -> None:
+    Args:
+        constants: the layers that hold variables, in the whole model.
+    """
+
+    def __init__(self, constants: Constants | None = None) -> None:
         self._made: dict[str, tuple[keras.Layer, Iterable[Any]]] = {}
         self.names: Counter[str] = Counter()
+        self.constants = constants or Constants()
+
+    def __contains__(self, operation: keras.Operation) -> bool:
+        """Return whether an operation was made here."""
+        return any(operation is layer for layer, _ in self._made.values())
 
     def __call__(
         self,
@@ -67,8 +78,11 @@ class Opener:
 
     def __init__(self, find: Callable[[keras.Operation], Opening | None]) -> None:
         self._find = find
-        self._parts: dict[int, Parts] = {}
+        self._parts: dict[int, tuple[keras.Operation, Parts]] = {}
         self._renamed: list[tuple[keras.Layer, str]] = []
+        self.constants = Constants()
+        self.closed: dict[str, NotSymbolic] = {}
+        """The path of each layer whose code could not be read -> why."""
 
     def __call__(
         self, node: Node, args: tuple, kwargs: dict[str, Any], new: Callable[[Any], Any]
@@ -105,14 +119,20 @@ class Opener:
         own_args, own_kwargs = keras.tree.map_structure(own, (args, kwargs))
         if opening is not open_call:  # Keras notes it for every layer in a layer; a model tells it anew
             own_kwargs.pop("training", None)
-        parts = self._parts.setdefault(id(node.operation), Parts())
+        # With the operation, for the `id` of one that is gone may be another's.
+        _, parts = self._parts.setdefault(id(node.operation), (node.operation, Parts(self.constants)))
         self._make_names_distinct(node.operation)
-        outputs = opening(parts, node.operation, *own_args, **own_kwargs)
+        try:
+            outputs = opening(parts, node.operation, *own_args, **own_kwargs)
+        except NotSymbolic as error:
+            self.closed[node.path] = error
+            return None
         if outputs is None:
             return None
-        model = keras.Model(list(inputs.values()), keras.tree.flatten(outputs))
+        flat = keras.tree.flatten(outputs)
+        self._name(node.operation, _keras.calls_behind(flat, list(inputs.values())), parts)
+        model = keras.Model(list(inputs.values()), flat)
         parts.set_weights()
-        self._name(model, parts)
         return model, list(tensors.values())
 
     def close(self) -> None:
@@ -132,25 +152,38 @@ class Opener:
                 layer.name = f"{name}_{seen[name]}"
             seen[name] += 1
 
-    @staticmethod
-    def _name(model: keras.Model, parts: Parts) -> None:
-        """Number operations from the start in each opened layer, not in each process."""
-        for operation, *_ in _keras.calls(model):
-            if isinstance(operation, keras.Layer):
+    def _name(self, opened: keras.Operation, calls: list[_keras.Call], parts: Parts) -> None:
+        """Number what a layer is made of from the start in each opened layer, not in each process."""
+        inner = _keras.sublayers(opened) if isinstance(opened, keras.Layer) else []
+        named = {id(layer) for layer in inner}
+        operations = list({id(call.operation): call.operation for call in calls}.values())
+        kept = [each for each in operations if id(each) in named or each in parts]
+        taken = {each.name for each in kept}
+        for operation in operations:
+            if any(operation is each for each in kept):
+                continue
+            if operation in self.constants:  # the same in each call
+                while operation.name in taken:
+                    operation.name += "_"
+                taken.add(operation.name)
                 continue
             name = re.sub(r"_\d+$", "", operation.name)
+            operation.name = self._numbered(name, taken, parts)
+
+    @staticmethod
+    def _numbered(name: str, taken: set[str], parts: Parts) -> str:
+        while True:
             number = parts.names[name]
             parts.names[name] += 1
-            operation.name = f"{name}_{number}" if number else name
+            found = f"{name}_{number}" if number else name
+            if found not in taken:
+                return found
 
 
-def open_call(_: Parts, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-    """Open a layer or a subclassed model by running its `call`; None where that needs more than symbols."""
-    reference = tensors_in((args, kwargs))[0]
-    try:
-        outputs = traced(layer, lambda: layer.call(*args, **kwargs), reference)
-    except Exception:  # noqa: BLE001 (users' code; that the layer stays closed is said where it matters)
-        return None
-    flat = keras.tree.flatten(outputs)
-    symbolic = all(isinstance(output, keras.KerasTensor) for output in flat)
-    return outputs if flat and symbolic else None
+def open_call(parts: Parts, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+    """Open a layer or a subclassed model by running its `call`.
+
+    Raises:
+        NotSymbolic: that needs more than symbols.
+    """
+    return traced(layer, (args, kwargs), parts.constants, lambda given: call_with(layer, given[0], given[1]))

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from tfopt.graph import _keras
+from tfopt.graph.constant import Constant
 from tfopt.graph.opening import Opener
 from tfopt.graph.structural_copy import StructuralCopy
-from tfopt.graph.walk import Node, as_node, require_built, require_functional, tensors_in
+from tfopt.graph.walk import Node, as_node, called_with, require_built, require_functional, tensors_in
 
 Emit = Callable[[Node, tuple, dict[str, Any]], Any]
 """Called for each node with new tensors in place of the old; returns the outputs, in the same structure."""
@@ -76,12 +77,24 @@ def _replay(
         args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
         masked = opener is not None and any(_keras.mask_of(tensor) is not None for tensor in node.inputs)
         if _keras.functional(node.operation) is not None and not masked:
-            results = _replay(node.operation, list(tensors_in(args)), emit, node.path + "/", opener)
+            given = [tensor(node, number, x) for number, x in enumerate(called_with(node, args, kwargs))]
+            results = _replay(node.operation, given, emit, node.path + "/", opener)
         elif opened := opener and opener(node, args, kwargs, fill):
             results = _replay(*opened, emit, node.path + "/", opener)
         else:
             results = keras.tree.flatten(emit(node, args, kwargs))
         new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
+
+    def tensor(node: Node, number: int, value: Any) -> Any:
+        """Return what a nested model is called with; an array or a variable becomes a layer."""
+        if isinstance(value, keras.KerasTensor):
+            return value
+        name = f"constant_{number}"
+        constant = Constant.of(value, name)
+        reference = next(iter(tensors_in((node.args, node.kwargs))))
+        args = (fill(reference),)
+        output = constant(reference)
+        return emit(Node(f"{node.path}/{name}", constant, args, {}, (reference,), (output,)), args, {})
 
     for call in _keras.calls(model):
         if any(id(output) not in new for output in call[-1]):

@@ -2,42 +2,108 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
+import re
+import sys
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from tfopt.errors import UnsupportedModel
-from tfopt.graph import _keras
+from tfopt.graph import _keras, _tensorflow
+from tfopt.graph.batch import asks_for_batch, for_any_batch
 from tfopt.graph.constant import Constant
+from tfopt.graph.not_symbolic import NotSymbolic
+from tfopt.graph.variables import Constants, symbolic
 from tfopt.graph.walk import require_functional, tensors_in
 
 
-def traced(layer: keras.Layer, call: Callable[[], Any], reference: keras.KerasTensor) -> Any:
-    """Return what `call`, which runs code of `layer` on symbolic tensors, returns.
+def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Callable[[Any], Any]) -> Any:
+    """Return what `call(arguments)`, which runs code of `layer` on symbolic tensors, returns.
 
     The layer's own variables are symbolic meanwhile, and so is what layers in it make of constants: an
-    embedding of positions stays trainable.
+    embedding of positions stays trainable. Where the code asks for the size of the batch, the graph is for
+    any.
 
     Args:
-        layer: whose code runs.
+        layer: whose code runs; private to the caller.
+        arguments: a structure with at least one symbolic tensor.
+        constants: the layers that hold variables.
         call: runs it.
-        reference: a symbolic tensor that the code reads, such as the layer's input.
+
+    Raises:
+        NotSymbolic: the code needs numbers.
     """
-    with (
-        _variables_as_tensors(layer, reference),
-        _keras.constants_as_tensors(lambda value: Constant.of(value, "constant")(reference)),
-    ):
-        return call()
+
+    def run(arguments: Any) -> Any:
+        reference = tensors_in(arguments)[0]
+        with symbolic(layer, reference, constants), _tensorflow.recording() as recorded:
+            try:
+                outputs = call(arguments)
+            except Exception as error:
+                raise NotSymbolic(_reason(error, recorded.refused)) from error
+        flat = keras.tree.flatten(outputs)
+        if not flat or not any(isinstance(output, keras.KerasTensor) for output in flat):
+            raise NotSymbolic("it returns nothing that was computed from its input by layers and keras.ops")
+        return keras.tree.map_structure(
+            lambda value: (
+                value
+                if isinstance(value, keras.KerasTensor) or not _is_array(value)
+                else Constant.of(value, "constant")(reference)
+            ),
+            outputs,
+        )
+
+    try:
+        outputs = run(arguments)
+    except NotSymbolic:
+        if not any(x.shape and x.shape[0] is None for x in tensors_in(arguments)):
+            raise
+        return for_any_batch(run, arguments)
+    if asks_for_batch(_keras.calls_behind(outputs, tensors_in(arguments))):
+        return for_any_batch(run, arguments)
+    return outputs
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _reason(error: Exception, refused: str | None) -> str:
+    """Return what went wrong in users' code, with the line."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    if "Exception encountered when calling" in text and "\n\n" in text:
+        text = text.split("\n\n")[1]
+    first = text.strip().splitlines()[0] if text.strip() else ""
+    reason = f"{type(error).__name__}: {first}"
+    if refused is not None and "KerasTensor" in text:
+        reason = f"{refused} does not take symbolic tensors, and has no equivalent here: use keras.ops"
+    place = _place_of(error)
+    return f"{reason} ({place})" if place else reason
+
+
+_LIBRARIES = tuple(
+    str(Path(sys.modules[name].__file__ or "").parent) for name in ("keras", "tensorflow", "tfopt")
+)
+
+
+def _place_of(error: Exception) -> str | None:
+    """Return the last line of code that belongs to no library, for a person."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(_LIBRARIES):
+            return f"{Path(frame.filename).name}:{frame.lineno}: {frame.line}"
+    return None
 
 
 def as_functional(model: keras.Model) -> keras.Model:
     """Return `model`, as a functional model of the same layers if it is subclassed.
 
     The code of `call` runs once, on symbolic tensors, as at inference: `if training:` is not followed,
-    while layers in it that know training, such as Dropout, go on knowing it.
+    while layers in it that know training, such as Dropout, go on knowing it. Where it asks for the size of
+    the batch, it runs twice more.
 
     Raises:
         InvalidArgumentError: it is no Keras 3 model.
@@ -53,43 +119,119 @@ def as_functional(model: keras.Model) -> keras.Model:
             f"The subclassed model {model.name!r} does not know its input shapes yet: call it once on a "
             "batch of data, then come again."
         )
+    _require_one_argument(model)
     try:
         outputs, inputs = _called(model, config["input_shape"])
-        return keras.Model(inputs, outputs, name=model.name)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0]
+    except NotSymbolic as error:
         raise UnsupportedModel(
             f"The model {model.name!r} is subclassed ({type(model).__name__}), and its call() cannot run on "
-            f"symbolic tensors: {type(error).__name__}: {reason} Use only layers and keras.ops in it, or "
+            f"symbolic tensors: {error}. Use only layers and keras.ops in it, or "
             "make it functional: inputs = keras.Input(shape); model = keras.Model(inputs, outputs)."
         ) from error
+    return keras.Model(inputs, outputs, name=model.name)
+
+
+def _require_one_argument(model: keras.Model) -> None:
+    parameters = list(inspect.signature(model.call).parameters.values())
+    needed = [
+        each.name
+        for each in parameters[1:]
+        if each.default is inspect.Parameter.empty
+        and each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        and each.name != "training"
+    ]
+    if needed:
+        names = ", ".join([parameters[0].name, *needed])
+        raise UnsupportedModel(
+            f"The call() of the subclassed model {model.name!r} takes several tensors ({names}), and Keras "
+            "keeps the shape of the first alone. Call it in a functional model, which keeps them all: "
+            f"inputs = [keras.Input(...), ...]; keras.Model(inputs, model(*inputs))."
+        )
 
 
 def _called(model: keras.Model, shapes: Any) -> tuple[Any, Any]:
     """Return the symbolic outputs and inputs, of integers where nothing but embeddings reads an input."""
-
-    def run(dtypes: dict[int, str]) -> tuple[Any, list[keras.KerasTensor]]:
-        flat = [
-            keras.Input((*shape[1:],), dtype=dtypes.get(index, "float32"), name=name)
-            for index, (name, shape) in enumerate(named)
-        ]
-        inputs = _like(shapes, flat)
-        return traced(model, lambda: model.call(inputs, **training), flat[0]), inputs
-
     named = list(_named(shapes))
-    training = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
-    outputs, inputs = run({})
-    readers: dict[int, list[keras.Operation]] = {}
-    for operation, args, kwargs, _ in _keras.calls(keras.Model(inputs, outputs)):
-        for tensor in () if isinstance(operation, Constant) else tensors_in((args, kwargs)):
-            readers.setdefault(id(tensor), []).append(operation)
-    tokens = {
-        index: "int32"
-        for index, tensor in enumerate(tensors_in(inputs))
-        if readers.get(id(tensor))
-        and all(isinstance(reader, keras.layers.Embedding) for reader in readers[id(tensor)])
-    }
+    constants = Constants()
+
+    def run(dtypes: dict[int, str]) -> tuple[Any, Any]:
+        inputs = _like(
+            shapes,
+            [
+                keras.Input((*shape[1:],), dtype=dtypes.get(index, "float32"), name=name)
+                for index, (name, shape) in enumerate(named)
+            ],
+        )
+        outputs = traced(model, inputs, constants, lambda inputs: call_with(model, (inputs,), {}))
+        _make_names_distinct([call.operation for call in _keras.calls_behind(outputs, tensors_in(inputs))])
+        return outputs, inputs
+
+    try:
+        outputs, inputs = run({})
+    except NotSymbolic:
+        try:
+            return run(dict.fromkeys(range(len(named)), "int32"))
+        except NotSymbolic:
+            pass
+        raise
+    tokens = {index: "int32" for index, tensor in enumerate(tensors_in(inputs)) if _is_index(tensor, outputs)}
     return run(tokens) if tokens else (outputs, inputs)
+
+
+def _make_names_distinct(operations: list[keras.Operation]) -> None:
+    """Number constants and operations that have the name of another, for a functional model allows none."""
+    seen: dict[str, keras.Operation] = {}
+    for operation in operations:
+        name, number = operation.name, 0
+        while seen.setdefault(operation.name, operation) is not operation:
+            number += 1
+            operation.name = f"{name}_{number}"
+
+
+def _is_index(tensor: keras.KerasTensor, outputs: Any) -> bool:
+    """Return whether all that reads an input looks up rows with it."""
+    readers = [
+        call.operation
+        for call in _keras.calls_behind(outputs, [])
+        if not isinstance(call.operation, Constant)
+        and any(x is tensor for x in tensors_in((call.args, call.kwargs)))
+    ]
+    return bool(readers) and all(_looks_up(reader, tensor) for reader in readers)
+
+
+def _looks_up(reader: keras.Operation, tensor: keras.KerasTensor) -> bool:
+    if isinstance(reader, keras.layers.Embedding):
+        return True
+    if not isinstance(reader, keras.Layer) or type(reader).__module__.startswith("keras."):
+        return False
+    inner = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
+    try:
+        outputs = traced(reader, inner, Constants(), lambda x: call_with(reader, (x,), {}))
+    except NotSymbolic:
+        return False
+    return _is_index(inner, outputs)
+
+
+def call_with(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Run the code of `call` with the arguments that Keras would add: masks, and no word on training."""
+    call = layer.call
+    call = getattr(call, "python_function", call)  # without a tf.function around it
+    signature = inspect.signature(call)
+    kwargs = dict(kwargs)
+    if "training" in signature.parameters:
+        kwargs.setdefault("training", None)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return call(*args, **kwargs)
+    tensors = {name: value for name, value in given.items() if tensors_in(value)}
+    for name, value in tensors.items():
+        mask = "mask" if len(tensors) == 1 else f"{name}_mask"
+        if mask in signature.parameters and given.get(mask) is None:
+            masks = keras.tree.map_structure(_keras.mask_of, value)
+            if any(each is not None for each in keras.tree.flatten(masks)):
+                kwargs[mask] = masks
+    return call(*args, **kwargs)
 
 
 def _named(shapes: Any) -> Iterator[tuple[str | None, tuple]]:
@@ -105,15 +247,3 @@ def _like(shapes: Any, flat: list[keras.KerasTensor]) -> Any:
     if isinstance(shapes, dict):
         return dict(zip(sorted(shapes), flat, strict=True))
     return flat if isinstance(shapes[0], (list, tuple)) else flat[0]
-
-
-@contextlib.contextmanager
-def _variables_as_tensors(layer: keras.Layer, reference: keras.KerasTensor) -> Iterator[None]:
-    variables = {name: value for name, value in vars(layer).items() if isinstance(value, keras.Variable)}
-    # Not setattr: Keras would take the tensor for a change of the layer.
-    try:
-        for name, variable in variables.items():
-            vars(layer)[name] = Constant.of(variable, name)(reference)
-        yield
-    finally:
-        vars(layer).update(variables)

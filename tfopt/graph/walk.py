@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 import keras
@@ -78,7 +79,7 @@ def _require_model(model: keras.Model) -> None:
         )
 
 
-def is_functional(model: keras.Model) -> bool:
+def is_functional(model: keras.Layer) -> bool:
     """Return whether a model is a graph of calls that can be read, not Python code."""
     return _keras.functional(model) is not None
 
@@ -138,6 +139,17 @@ def mask_of(tensor: keras.KerasTensor) -> keras.KerasTensor | None:
 def tensors_in(arguments: Any) -> tuple[keras.KerasTensor, ...]:
     """Return the symbolic tensors in a structure of arguments, flat."""
     return tuple(x for x in keras.tree.flatten(arguments) if isinstance(x, keras.KerasTensor))
+
+
+def called_with(node: Node, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+    """Return what a call of a nested model gives for each of its inputs: tensors, arrays and variables.
+
+    Args:
+        node: the call.
+        args, kwargs: what it is called with.
+    """
+    signature = inspect.signature(node.operation.call)
+    return keras.tree.flatten(next(iter(signature.bind(*args, **kwargs).arguments.values())))
 
 
 def layers(model: keras.Model) -> list[tuple[str, keras.Layer]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import keras
 import numpy as np
 
-from tfopt.measure.kernels import kernels
+from tfopt.measure.kernels import Kernel, kernels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +16,8 @@ class KernelSparsity:
     """The zeros of one kernel.
 
     Attributes:
-        layer: the path of its layer.
+        layer: the path of its layer; of kernels of recurrent layers, and of those that layers of the user's
+            own made, with the name of the variable.
         weights, zeros: how many it has.
     """
 
@@ -32,12 +34,20 @@ class KernelSparsity:
 def layer_table(model: keras.Model) -> list[KernelSparsity]:
     """Return the zeros of every kernel that is pruned unless a rule says otherwise, in the model's order.
 
-    Biases, normalization and embeddings are not among them.
+    Kernels in attention and recurrent layers, nested models and layers of the user's own are among them;
+    biases, normalization, embeddings and whatever is only added are not: see `tfopt.pruning.left_out`.
+
+    Args:
+        model: any built model, functional or not.
     """
+    return table_of([kernel for kernel in kernels(model) if kernel.by_default])
+
+
+def table_of(kernels: Iterable[Kernel]) -> list[KernelSparsity]:
+    """Return the zeros of each of these kernels."""
     return [
         KernelSparsity(kernel.path, int(np.prod(kernel.variable.shape)), _zeros(kernel.variable))
-        for kernel in kernels(model)
-        if kernel.by_default
+        for kernel in kernels
     ]
 
 
@@ -46,7 +56,12 @@ def sparsity(model: keras.Model) -> float:
 
     A model without such kernels has sparsity 0.
     """
-    table = layer_table(model)
+    return share_of_zeros(layer_table(model))
+
+
+def share_of_zeros(table: Iterable[KernelSparsity]) -> float:
+    """Return the share of zeros over all kernels of a table together, in [0, 1]; 0 of an empty one."""
+    table = list(table)
     return sum(kernel.zeros for kernel in table) / max(1, sum(kernel.weights for kernel in table))
 
 

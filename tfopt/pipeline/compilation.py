@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +30,10 @@ class Compilation:
         """Return how `model` is compiled.
 
         Raises:
-            InvalidArgumentError: it is not, or with something that Keras cannot save.
+            InvalidArgumentError: it is not, or without a loss though its class has no training step of its
+                own, or with something that Keras cannot save or that its own `compile` does not take.
         """
-        if not getattr(model, "compiled", False) or model.loss is None:
+        if not getattr(model, "compiled", False) or (model.loss is None and not trains_itself(model)):
             raise InvalidArgumentError(
                 f"The model {model.name!r} has no loss, so the stages do not know how to train it. "
                 'Call model.compile(optimizer=..., loss=..., metrics=["accuracy"]) first.'
@@ -42,6 +44,8 @@ class Compilation:
                 f"The model {model.name!r} is compiled with something that Keras cannot save. Register "
                 "your loss and metrics with @keras.saving.register_keras_serializable()."
             )
+        if "compile" in graph.own_training(model):
+            _check_own_compile(model, config)
         return cls(config)
 
     @classmethod
@@ -65,6 +69,11 @@ class Compilation:
         arguments["optimizer"] = self.optimizer(steps)
         model.compile(**arguments)
         model.optimizer.build(model.trainable_variables)
+
+    def judges(self, model: keras.Model) -> bool:
+        """Return whether `model` can be evaluated: it has a loss, compiled or of its own."""
+        own = graph.own_training(model)
+        return self.config.get("loss") is not None or "test_step" in own or "compute_loss" in own
 
     def compile_for_evaluation(self, model: keras.Model) -> None:
         """Compile `model` with loss and metrics only."""
@@ -90,6 +99,23 @@ class Compilation:
 
     def _arguments(self) -> dict[str, Any]:
         return keras.saving.deserialize_keras_object(self.config)
+
+
+def trains_itself(model: keras.Model) -> bool:
+    """Return whether the class of `model` has a training step or a loss of its own."""
+    return any(name in graph.own_training(model) for name in ("train_step", "compute_loss", "fit"))
+
+
+def _check_own_compile(model: keras.Model, config: dict[str, Any]) -> None:
+    """Raise unless the `compile` of the model's class takes what Keras knows of how it was called."""
+    try:
+        inspect.signature(model.compile).bind(**config)
+    except TypeError as error:
+        raise InvalidArgumentError(
+            f"The model {model.name!r} has a compile() of its own ({type(model).__name__}.compile), and the "
+            f"stages cannot call it: {error}. Keras keeps the arguments of keras.Model.compile alone. Take "
+            "the others in __init__, with get_config() to save them, and leave compile() as Keras has it."
+        ) from error
 
 
 def cross_entropy(model: keras.Model) -> keras.losses.Loss:

@@ -14,13 +14,14 @@ from tfopt import graph, measure
 from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.export import TFLiteModel, to_tflite
 from tfopt.files import replacing, write_atomically
-from tfopt.pipeline import results, run_folder
+from tfopt.pipeline import model_file, results, run_folder
 from tfopt.pipeline.fingerprint import fingerprint
 from tfopt.pipeline.plan import Plan, Step
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.record import new_record, now, one_line
 from tfopt.pipeline.run import Run
 from tfopt.pipeline.stage_context import StageContext
+from tfopt.pruning.masks import put_masks, unsaved_masks
 
 _MODEL = "model.keras"
 _FILE = "model.tflite"
@@ -75,7 +76,7 @@ class _Execution:
     def run(self) -> None:
         """Do the stages that are not done, then write what belongs to the whole."""
         start = self.path / "stages" / f".start-{_MODEL}"
-        _save(self.plan.model, start)
+        model_file.save(self.plan.model, start)
         source, earlier, redo = start, list[Step](), False
         for step, entry in zip(self.plan.steps, self.record["stages"], strict=True):
             # What comes after a stage that is made again rests on it, and is made again too.
@@ -87,7 +88,7 @@ class _Execution:
             self.first_file = self.first_file or (self.path / entry["file"]).read_bytes()
             earlier.append(step)
         self._finish()
-        start.unlink(missing_ok=True)
+        model_file.delete(start)
 
     def _is_done(self, entry: dict[str, Any]) -> bool:
         files = [entry.get("model"), entry.get("file")]
@@ -119,7 +120,7 @@ class _Execution:
         # that one which is resumed cannot differ.
         keras.utils.set_random_seed(seed)
         with self.plan.strategy.scope():
-            model = keras.saving.load_model(source, compile=False)
+            model = model_file.load(source)
         try:
             model = step.stage.apply(model, context)
         except Exception:
@@ -133,11 +134,14 @@ class _Execution:
             _check(earlier, source, model)
             found = self._measure_file(model, directory)
         else:
+            masks = unsaved_masks(model)
             with replacing(directory / _MODEL) as temporary:
                 graph.copy(model).save(temporary)
                 # What is checked and measured is what the file holds.
                 model = keras.saving.load_model(temporary, compile=False)
+                put_masks(model, masks)
                 _check(earlier, source, model)
+            model_file.write_masks(directory / _MODEL, masks)
             found = self._measure_model(model, directory)
 
         found["macs"] = measure.macs(model)
@@ -204,12 +208,6 @@ def _difference(out: Path, parts: dict[str, str]) -> str:
 def _check(earlier: list[Step], source: Path, after: keras.Model) -> None:
     """Check that what the earlier stages made is still there."""
     if earlier:
-        before = keras.saving.load_model(source, compile=False)
+        before = model_file.load(source)
         for step in earlier:
             step.stage.check(before, after)
-
-
-def _save(model: keras.Model, path: Path) -> None:
-    """Save without optimizer: the next stage has its own, and loading must not ask for the user's loss."""
-    with replacing(path) as temporary:
-        graph.copy(model).save(temporary)

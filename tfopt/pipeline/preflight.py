@@ -14,7 +14,7 @@ from tfopt import graph
 from tfopt.data.dataset import Dataset
 from tfopt.data.structure import leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError, RunError, UnsupportedModel
-from tfopt.pipeline.compilation import Compilation
+from tfopt.pipeline.compilation import Compilation, trains_itself
 from tfopt.pipeline.fingerprint import weights_digest
 from tfopt.pipeline.plan import Plan
 
@@ -22,22 +22,37 @@ from tfopt.pipeline.plan import Plan
 def checked(plan: Plan) -> Plan:
     """Return the plan, checked: the model can be trained on the data, saved and loaded.
 
-    Inputs that came by name are put in the model's order.
+    Inputs that came by name are put in the model's order. A subclassed model is read into a functional one
+    of its layers, which a `.keras` file can hold.
 
     Raises:
-        UnsupportedModel: the model is not functional, or does not come back from a `.keras` file as it
-            went in.
+        UnsupportedModel: the model is subclassed and cannot be read, or does not come back from a `.keras`
+            file as it went in.
         InvalidArgumentError: its inputs or outputs do not fit the data.
     """
     model = plan.model
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(f"Expected a keras.Model, got {model!r}.")
-    graph.require_functional(model)
+    model = _functional(model)
     data = _arranged(plan.data, model)
     _check_inputs(model, data)
     _check_outputs(model, data, plan.compilation)
     _check_round_trip(model, data)
-    return dataclasses.replace(plan, data=data)
+    return dataclasses.replace(plan, model=model, data=data)
+
+
+def _functional(model: keras.Model) -> keras.Model:
+    graph.require_built(model)
+    if graph.is_functional(model):
+        return model
+    if own := graph.own_training(model):
+        raise UnsupportedModel(
+            f"The model {model.name!r} is subclassed ({type(model).__name__}) and trains by its own "
+            f"{own[0]}(), which its functional form would not have. Make it functional, with "
+            "super().__init__(inputs=inputs, outputs=outputs) in its __init__, or train it yourself and give "
+            "the pipeline an inner model that is to be exported."
+        )
+    return graph.as_functional(graph.copy(model))
 
 
 def _arranged(data: Dataset, model: keras.Model) -> Dataset:
@@ -68,6 +83,8 @@ def _check_inputs(model: keras.Model, data: Dataset) -> None:
 
 
 def _check_outputs(model: keras.Model, data: Dataset, compilation: Compilation) -> None:
+    if trains_itself(model):
+        return  # what its targets are is its own affair
     shapes = [tuple(tensor.shape[1:]) for tensor in model.outputs]
     targets = leaves(data.y_train)
     if len(shapes) != len(targets):

@@ -17,9 +17,11 @@ _SPLITS = {"metrics": "test", "validation": "validation"}
 def of_model(
     model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int
 ) -> dict[str, dict[str, float]]:
-    """Return the metrics of a Keras model on the test and validation splits."""
+    """Return the metrics of a Keras model on the test and validation splits; none of one without a loss."""
+    if not compilation.judges(model):
+        return {name: {} for name in _SPLITS}
     compilation.compile_for_evaluation(model)
-    return {name: _evaluate(model, *data.split(split), batch_size) for name, split in _SPLITS.items()}
+    return {name: _evaluate(model, data.evaluated(split), batch_size) for name, split in _SPLITS.items()}
 
 
 def of_file(
@@ -30,6 +32,8 @@ def of_file(
     Args:
         model: the model that the file was made from, for the names of its outputs.
     """
+    if compilation.config.get("loss") is None:  # only its own class knows how to judge the model
+        return {name: {} for name in _SPLITS}
     # A model that returns what it is given applies the very metrics that the Keras models are judged by.
     inputs = [keras.Input(tensor.shape[1:]) for tensor in model.outputs]
     names = getattr(model, "output_names", ["output"])  # a Sequential has one output and no name for it
@@ -38,8 +42,8 @@ def of_file(
     compilation.compile_for_evaluation(judge)
     results = {}
     for name, split in _SPLITS.items():
-        x, y = data.split(split)
-        results[name] = _evaluate(judge, _predictions(file, x), y, batch_size)
+        x, *rest = data.evaluated(split)
+        results[name] = _evaluate(judge, (_predictions(file, x), *rest), batch_size)
     return results
 
 
@@ -48,8 +52,16 @@ def _predictions(file: TFLiteModel, x: Any) -> Any:
     return tuple(predicted[spec.name] for spec in file.outputs) if isinstance(predicted, dict) else predicted
 
 
-def _evaluate(model: keras.Model, x: Any, y: Any, batch_size: int) -> dict[str, float]:
-    results = model.evaluate(x, y, batch_size=batch_size, return_dict=True, verbose=0)
+def _evaluate(model: keras.Model, data: tuple[Any, ...], batch_size: int) -> dict[str, float]:
+    """Return the metrics on (inputs, targets) or (inputs, targets, weights of the samples)."""
+    results = model.evaluate(
+        data[0],
+        data[1],
+        sample_weight=data[2] if len(data) > 2 else None,
+        batch_size=batch_size,
+        return_dict=True,
+        verbose=0,
+    )
     return {name: float(value) for name, value in results.items()}
 
 

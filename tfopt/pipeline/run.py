@@ -94,9 +94,9 @@ class Run:
                 f"it has those of {', '.join(stages) or 'none'}."
             )
         path = self._file(chosen["model"], "run the pipeline again to complete it")
-        import keras
+        from tfopt.pipeline import model_file
 
-        return keras.saving.load_model(path)
+        return model_file.load(path, compile=True)
 
     def _file(self, name: str, advice: str) -> Path:
         path = self.path / name

@@ -103,7 +103,7 @@ class StageContext:
             epochs=epochs,
             initial_epoch=first,
             steps_per_epoch=steps,
-            validation_data=self.data.split("validation"),
+            validation_data=self.data.evaluated("validation") if self._compilation.judges(model) else None,
             validation_batch_size=self._batch_size,
             callbacks=[
                 *own,

@@ -1,10 +1,10 @@
-"""The mask of a pruned kernel, as a Keras constraint."""
+"""The mask of a pruned kernel, as a Keras constraint; the constraints of several kernels as one."""
 
 from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -92,3 +92,51 @@ class SparsityMask(keras.constraints.Constraint):
             keras.saving.deserialize_keras_object(config["constraint"]),
             keras.saving.deserialize_keras_object(config["plan"]),
         )
+
+
+@keras.saving.register_keras_serializable(package="tfopt")
+class SharedConstraint(keras.constraints.Constraint):
+    """The constraints of the kernels of an attention layer, whose config has one place for all of them.
+
+    Args:
+        entries: name of the inner layer, such as `"query"` -> constraint of its kernel, or None.
+        rest: the constraint of the kernels of other layers.
+    """
+
+    def __init__(self, entries: Mapping[str, Callable | None], rest: Callable | None = None) -> None:
+        self.entries = dict(entries)
+        self.rest = rest
+
+    def of(self, variable: keras.Variable) -> Callable | None:
+        """Return the constraint of one kernel."""
+        return self.entries.get(variable.path.split("/")[-2], self.rest)
+
+    def __call__(self, w: Any) -> Any:
+        """Return the variable `w` as its own constraint leaves it."""
+        constraint = self.of(w)
+        return w if constraint is None else constraint(w)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constraints."""
+        return {
+            "entries": {name: keras.saving.serialize_keras_object(e) for name, e in self.entries.items()},
+            "rest": keras.saving.serialize_keras_object(self.rest),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SharedConstraint:
+        """Return what `get_config` described."""
+        load = keras.saving.deserialize_keras_object
+        return cls({name: load(entry) for name, entry in config["entries"].items()}, load(config["rest"]))
+
+
+def constraint_of(variable: keras.Variable) -> Callable | None:
+    """Return the constraint of a variable, its own alone where others share it."""
+    constraint = variable.constraint
+    return constraint.of(variable) if isinstance(constraint, SharedConstraint) else constraint
+
+
+def mask_of(variable: keras.Variable) -> SparsityMask | None:
+    """Return the mask of a variable, None where it has none."""
+    constraint = constraint_of(variable)
+    return constraint if isinstance(constraint, SparsityMask) else None

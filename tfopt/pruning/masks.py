@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfopt import graph
-from tfopt.measure.kernels import Kernel, kernels
+from tfopt.measure.kernels import Kernel, prunable
+from tfopt.measure.kernels import kernels as kernels_of_model
 from tfopt.pruning.magnitude import magnitude_masks
-from tfopt.pruning.mask import SparsityMask
+from tfopt.pruning.mask import SharedConstraint, SparsityMask, constraint_of, mask_of
 from tfopt.pruning.plan import Plan
 
 
@@ -36,11 +37,28 @@ class Masked:
 
 def masked(model: keras.Model) -> list[Masked]:
     """Return the kernels of `model` that have a mask, in the order in which they run."""
-    return [
-        Masked(kernel, kernel.variable.constraint)
-        for kernel in kernels(model)
-        if isinstance(kernel.variable.constraint, SparsityMask)
-    ]
+    found = []
+    for kernel in prunable(model):
+        mask = mask_of(kernel.variable)
+        if mask is not None:
+            if kernel.variable.constraint is not mask:  # comes from a file: one for all of an attention layer
+                constrain(kernel, mask)
+            found.append(Masked(kernel, mask))
+    return found
+
+
+def constrain(kernel: Kernel, constraint: Callable | None) -> None:
+    """Give a constraint to a variable, where optimizers look, and to its layer, where configs come from."""
+    kernel.variable.constraint = constraint
+    if kernel.constraint_attribute is not None:
+        setattr(kernel.layer, kernel.constraint_attribute, constraint)
+    if kernel.group is not None:
+        attribute = graph.shared_constraint(kernel.group)
+        assert attribute is not None
+        before = getattr(kernel.group, attribute)
+        shared = isinstance(before, SharedConstraint)
+        entries = {**(before.entries if shared else {}), kernel.layer.name: constraint}
+        setattr(kernel.group, attribute, SharedConstraint(entries, before.rest if shared else before))
 
 
 def apply_masks(model: keras.Model) -> None:
@@ -57,22 +75,87 @@ def apply_masks(model: keras.Model) -> None:
 
 def bridges(model: keras.Model) -> list[Any]:
     """Return the layers that run a model of another engine, which keeps masks of its own."""
-    return [layer for _, layer in graph.layers(model) if getattr(layer, "tfopt_bridge", False)]
+    return [layer for _, layer in graph.tree(model) if getattr(layer, "tfopt_bridge", False)]
 
 
-def attach(kernel: Kernel, plan: Plan) -> Masked:
+def attach(kernel: Kernel, plan: Plan | None = None, alive: np.ndarray | None = None) -> Masked:
     """Give a kernel a mask with what `plan` leaves to do while training; keep the zeros of one it has.
 
-    The variable's own constraint goes on working, inside the mask. Both the variable, where optimizers
-    look, and the layer, where configs come from, hold the mask.
+    The variable's own constraint goes on working, inside the mask.
+
+    Args:
+        kernel: what to mask.
+        plan: what is left to do; None for nothing.
+        alive: the mask of a kernel that has none, True where a weight lives; None for everywhere.
     """
-    mask = kernel.variable.constraint
-    if not isinstance(mask, SparsityMask):
-        mask = SparsityMask(np.ones(tuple(kernel.variable.shape), bool), constraint=mask)
-        kernel.variable.constraint = mask
-        setattr(kernel.layer, kernel.constraint_attribute, mask)
-    mask.plan = plan if plan.schedule is not None else None
+    mask = mask_of(kernel.variable)
+    if mask is None:
+        alive = np.ones(tuple(kernel.variable.shape), bool) if alive is None else alive
+        mask = SparsityMask(alive, constraint=constraint_of(kernel.variable))
+        constrain(kernel, mask)
+    mask.plan = plan if plan is not None and plan.schedule is not None else None
     return Masked(kernel, mask)
+
+
+def carry_masks(source: keras.Model, copied: keras.Model) -> None:
+    """Give the kernels of a copy the masks of the source's: configs of layers of one's own leave them out."""
+    for old, new in zip(prunable(source), prunable(copied), strict=True):
+        mask = mask_of(old.variable)
+        if mask is not None:
+            constrain(new, SparsityMask(mask.value, mask.constraint, mask.plan))
+
+
+def unsaved_masks(model: keras.Model) -> list[Any]:
+    """Return the masks that a `.keras` file of `model` does not hold, as JSON values for `put_masks`."""
+    return [
+        [entry.kernel.path, entry.kernel.variable.name, keras.saving.serialize_keras_object(entry.mask)]
+        for entry in masked(model)
+        if not entry.kernel.saved
+    ]
+
+
+def put_masks(model: keras.Model, masks: Iterable[Any]) -> None:
+    """Give a model that was loaded the masks that `unsaved_masks` returned."""
+    places: dict[tuple[str, str], list[Kernel]] = {}
+    for kernel in prunable(model):
+        places.setdefault((kernel.path, kernel.variable.name), []).append(kernel)
+    for path, name, mask in masks:
+        constrain(places[path, name].pop(0), keras.saving.deserialize_keras_object(mask))
+
+
+def keep_zeros(model: keras.Model, kernels: Iterable[str] | None = None) -> list[str]:
+    """Let the zeros that the kernels of `model` have now stay zero in training; return the paths of these.
+
+    For a pruned model that comes from a file. Layers of Keras have their masks in the file; a layer of your
+    own has none, for its config has no place for them: its zeros would be trained away without a word.
+    Pipelines do this by themselves.
+
+    A kernel that has a mask keeps it. One without zeros, or of zeros alone, is left as it is.
+
+    Args:
+        model: what to mask; changed in place. Compile it afterwards.
+        kernels: the paths of those to look at, as `tfopt.measure.layer_table` has them; None for all that
+            `tfopt.prune` prunes unasked.
+
+    Example:
+        ```python
+        model = keras.models.load_model("pruned.keras")
+        tfopt.pruning.keep_zeros(model)
+        model.compile("adam", "mse")
+        ```
+    """
+    if kernels is None:
+        found = [kernel for kernel in kernels_of_model(model) if kernel.by_default]
+    else:
+        paths = set(kernels)
+        found = [kernel for kernel in prunable(model) if kernel.path in paths]
+    kept = {entry.kernel.path: None for entry in masked(model)}
+    for kernel in found:
+        alive = kernel.variable.numpy() != 0
+        if mask_of(kernel.variable) is None and alive.any() and not alive.all():
+            attach(kernel, alive=alive)
+            kept[kernel.path] = None
+    return list(kept)
 
 
 def raise_sparsity(entries: Iterable[tuple[Masked, Plan]], sparsities: Iterable[float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import keras
 from tfopt import engines, graph
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import KINDS, Kernel, kernels
-from tfopt.pruning.masks import attach, masked, raise_sparsity
+from tfopt.pruning.masks import attach, carry_masks, masked, raise_sparsity
 from tfopt.pruning.plan import Plan
 from tfopt.pruning.schedule import Cubic, check_sparsity
 from tfopt.rules import resolve
@@ -31,10 +32,14 @@ def prune(
 ) -> keras.Model:
     """Return a copy of `model` whose smallest weights are zero and stay zero in training.
 
-    Kernels of dense, einsum and convolution layers are pruned by magnitude; biases and normalization
-    never, embeddings where a rule names them. The copy holds the same layers, saves and loads as a
-    `.keras` file, and trains with `compile` and `fit`; its optimizer keeps the zeros (see
-    `tfopt.pruning.SparsityMask`). Pruning a pruned model keeps the zeros it has and adds to them.
+    Every kernel is pruned by magnitude, at whatever depth it stands: those of dense, einsum, convolution,
+    recurrent and attention layers, of layers in layers and nested models, and what layers of your own made
+    by `add_weight` and multiply by. Biases, normalizations and whatever has one dimension never are;
+    embeddings, and variables that are added or looked up, where a rule names them (`tfopt.pruning.left_out`
+    lists them). The copy holds the same layers and trains with `compile` and `fit`; its optimizer keeps
+    the zeros (see `tfopt.pruning.SparsityMask`). It saves and loads as a `.keras` file, with its masks where
+    Keras's own layers hold the kernels; call `tfopt.pruning.keep_zeros` after loading one with others.
+    Pruning a pruned model keeps the zeros it has and adds to them.
 
     Without a schedule all zeros are made at once; train a little to mend the accuracy. With one,
     `fit` needs the callback that follows the schedule, and says so if it is missing:
@@ -44,13 +49,14 @@ def prune(
         model.fit(x, y, epochs=6, callbacks=[tfopt.callbacks.PruningSchedule()])
 
     Args:
-        model: a functional or Sequential model, nested or not. It is left as it is.
+        model: any built model: functional, Sequential, or subclassed and called once. It is left as it is.
         sparsity: the share of zeros, in [0, 1), of each kernel or of all together (see `scope`). Counts
             are rounded to the nearest weight.
         schedule: how the sparsity rises while training.
         pattern: None, for single weights anywhere.
         rules: layer path pattern -> sparsity, or None for a layer that is left as it is; the first
             match wins. A layer that a rule gives a sparsity is pruned by itself, also in global scope.
+            Paths go into layers: `"mha/query"`, `"lstm/recurrent_kernel"`, `"block/dense"`.
         scope: `"layer"` prunes every kernel to `sparsity`; `"global"` prunes the smallest weights of
             the whole model, so that layers end with different shares and may lose all their weights.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, run and trained by Keras 3: train
@@ -59,8 +65,34 @@ def prune(
 
     Raises:
         InvalidArgumentError: an argument is out of range, a rule is of no use, or there is no kernel.
-        UnsupportedModel: the model is subclassed.
+        UnsupportedModel: the model is subclassed and has not been called.
     """
+    return pruned_copy(
+        model,
+        sparsity,
+        schedule=schedule,
+        pattern=pattern,
+        rules=rules,
+        scope=scope,
+        engine=engine,
+        engine_options=engine_options,
+        warn=True,
+    )
+
+
+def pruned_copy(
+    model: keras.Model,
+    sparsity: float,
+    *,
+    schedule: Cubic | None,
+    pattern: None = None,
+    rules: Mapping[str, float | None] | None,
+    scope: Literal["layer", "global"],
+    engine: Literal["keras", "tfmot"],
+    engine_options: Mapping[str, Any] | None,
+    warn: bool = False,
+) -> keras.Model:
+    """Return what `prune` returns; `warn` of masks that a file does not hold, where nobody cares for them."""
     other = engines.other("prune", engine, engine_options, scope=(scope, "layer"), pattern=(pattern, None))
     if other is not None:
         return other.prune(model, sparsity, schedule=schedule, rules=rules, options=engine_options)
@@ -74,14 +106,44 @@ def prune(
                 f"The schedule starts at sparsity {schedule.initial_sparsity}, above the final {sparsity}: "
                 "lower initial_sparsity, for zeros stay zero."
             )
-    graph.require_functional(model)
+    graph.require_built(model)
     with model.distribute_strategy.scope():
         pruned = graph.copy(model)
+        carry_masks(model, pruned)
         for entry in masked(pruned):
             entry.mask.plan = None
         entries = [(attach(kernel, plan), plan) for kernel, plan in _plans(pruned, default, rules)]
         raise_sparsity(entries, [plan.initial_sparsity for _, plan in entries])
+    if warn:
+        _warn_of_files([entry.kernel for entry, _ in entries])
     return pruned
+
+
+def _warn_of_files(kernels: list[Kernel]) -> None:
+    lost = [kernel.path for kernel in kernels if not kernel.saved]
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        warnings.warn(
+            f"A .keras file of this model does not hold the masks of {', '.join(map(repr, lost[:3]))}{more}: "
+            "no config has a place for them, in layers of your own, or beside the kernels that Keras knows "
+            "constraints for. To train the loaded model further with its zeros, call "
+            "tfopt.pruning.keep_zeros(model) before you compile it.",
+            stacklevel=4,
+        )
+
+
+def left_out(model: keras.Model) -> dict[str, str]:
+    """Return path -> reason of the variables of 2 dimensions or more that `tfopt.prune` takes by rule only.
+
+    Args:
+        model: any built model.
+
+    Example:
+        >>> tfopt.pruning.left_out(model)
+        {'words': 'an embedding', 'block/positions': 'added, multiplied or put in element by element'}
+    """
+    graph.require_built(model)
+    return {kernel.path: kernel.reason for kernel in kernels(model) if not kernel.by_default}
 
 
 def _plans(

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from tfopt.data import Dataset
-from tfopt.data.structure import count as count_of
-from tfopt.data.structure import map_leaves
+from tfopt.data.forms import FORMS, Samples, batches_of, never_ends
 from tfopt.errors import DataError, InvalidArgumentError
 
-CalibrationData: TypeAlias = (
-    "np.ndarray | tf.Tensor | list | tuple | Mapping[str, Any] | Dataset | tf.data.Dataset | Iterable[Any] "
-    "| Callable[[], Iterable[Any]]"
-)
+CalibrationData: TypeAlias = Samples
 """See `calibrate`."""
 
 SAMPLES = 512
 """Of a `tfopt.data.Dataset` so many training samples are taken, spread evenly."""
 
-_FORMS = (
-    "an array of samples, a list, tuple or dict of arrays for several inputs, a tfopt.data.Dataset, a "
-    "tf.data.Dataset, a generator of batches, or a function that returns one"
-)
+
+_WHAT = "Calibration data"
 
 
 def calibration_batches(model: keras.Model, data: Any, batch_size: int) -> Iterator[Any]:
@@ -46,7 +38,11 @@ def calibration_batches(model: keras.Model, data: Any, batch_size: int) -> Itera
     batch_size = fixed or batch_size
     waiting: list[list[np.ndarray]] = []
     count = total = 0
-    for batch in _batches(data):
+    if never_ends(data):
+        raise InvalidArgumentError(
+            "The calibration dataset never ends: give a part of it, such as dataset.take(20)."
+        )
+    for batch in batches_of(data, len(model.inputs), _WHAT, SAMPLES):
         arrays = _fitting(model, batch)
         waiting.append(arrays)
         count += len(arrays[0])
@@ -65,45 +61,6 @@ def calibration_batches(model: keras.Model, data: Any, batch_size: int) -> Itera
             "Calibration needs at least one sample, got none. Give a few hundred of the training data, and "
             "let a function make a new iterator at each call."
         )
-
-
-def _batches(data: Any) -> Iterable[Any]:
-    """Return the data batch by batch, each one what the model takes in one of its forms."""
-    if isinstance(data, Dataset):
-        count = count_of(data.x_train)
-        chosen = np.linspace(0, count - 1, min(SAMPLES, count)).astype(int)
-        return [map_leaves(lambda array: array[chosen], data.x_train)]
-    if isinstance(data, tf.data.Dataset):
-        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise InvalidArgumentError(
-                "The calibration dataset never ends: give a part of it, such as dataset.take(20)."
-            )
-        return map(_inputs_alone, data)
-    if isinstance(data, keras.utils.PyDataset):
-        return (_inputs_alone(data[index]) for index in range(len(data)))
-    if callable(data):
-        return _batches_of(data())
-    if _is_array(data) or isinstance(data, list | tuple | Mapping):
-        return [data]
-    return _batches_of(data)
-
-
-def _batches_of(data: Any) -> Iterable[Any]:
-    """Return the batches of an iterable; a function may return a `tf.data.Dataset` too."""
-    if isinstance(data, tf.data.Dataset):
-        return _batches(data)
-    if isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping):
-        return map(_inputs_alone, data)
-    raise InvalidArgumentError(f"Calibration data must be {_FORMS}; got {type(data).__name__}.")
-
-
-def _inputs_alone(batch: Any) -> Any:
-    """Return the inputs of a batch as `fit` takes it, `(x, y)` or `(x, y, sample_weight)`."""
-    return batch[0] if isinstance(batch, tuple) else batch
-
-
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
 def _fitting(model: keras.Model, batch: Any) -> list[np.ndarray]:
@@ -160,7 +117,7 @@ def _as_array(value: Any, name: str) -> np.ndarray:
     if array.dtype.kind not in "fiubV":
         raise InvalidArgumentError(
             f"The calibration data for the input {name!r} must be an array of numbers, got "
-            f"{type(value).__name__} of dtype {array.dtype}. Calibration data must be {_FORMS}."
+            f"{type(value).__name__} of dtype {array.dtype}. {_WHAT} must be {FORMS}."
         )
     return array.astype(np.float32) if array.dtype.kind == "V" else array  # bfloat16 and its like
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,8 @@ import keras
 
 from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import Node, as_functional, copy, nodes
-from tfopt.quantization.canonical import canonical
+from tfopt.graph import Node, NotSymbolic, as_functional, copy, nodes
+from tfopt.quantization.canonical import canonical, unread
 from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
 from tfopt.quantization.scheme import SchemeLike, scheme_of
@@ -66,7 +67,7 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         settings: path -> scheme, or None for what stays in float.
 
     Raises:
-        UnsupportedOperation: an operation has no kind, or a rule leaves in float what cannot be.
+        UnsupportedOperation: an operation has no kind.
     """
     kinds = {}
     for node in nodes(model):
@@ -75,31 +76,20 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         require_in_files(path, node)
         found = Kind.FLOAT if settings.get(path, "") is None else kind(node.operation)
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
-            raise UnsupportedOperation(
-                f"int8 has no rule for {path!r} ({type(node.operation).__name__}). Leave it in float with "
-                f"rules={{{path!r}: None}}, or replace it by a supported layer; layers of your own are "
-                "supported where their call() uses only supported layers and keras.ops."
-            )
+            raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
         kinds[id(node.operation)] = found
-    _require_possible(model, kinds, paths)
     return kinds
 
 
-def _require_possible(model: keras.Model, kinds: Mapping[int, Kind], paths: Mapping[str, str]) -> None:
-    """Raise where the converter would quantize a layer that a rule leaves in float.
-
-    It quantizes what has an int8 kernel and stands between quantized tensors, asked or not.
-    """
-    graph = nodes(model)
-    for node in graph:
-        if kinds[id(node.operation)] is not Kind.FLOAT or kind(node.operation) in (None, Kind.FLOAT):
-            continue
-        readers = [other for other in graph if any(x is node.outputs[0] for x in other.inputs)]
-        read = [other for other in readers if kinds[id(other.operation)] is not Kind.FLOAT]
-        if read:
-            raise UnsupportedOperation(
-                f"{paths.get(node.path, node.path)!r} cannot be left in float while "
-                f"{paths.get(read[0].path, read[0].path)!r}, which reads it, is quantized: the TFLite "
-                "converter quantizes every layer between quantized ones. Leave all that follow it in float "
-                "too, or none."
-            )
+def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOperation:
+    """Return the error for an operation that quantization has no rule for, with what to do."""
+    name = type(node.operation).__name__
+    if closed is None:
+        error = UnsupportedOperation(
+            f"int8 has no rule for {path!r} ({name}). Leave it in float with rules={{{path!r}: None}}, or "
+            "replace it by a supported layer or operation."
+        )
+    else:
+        error = unread(dataclasses.replace(node, path=path), closed)
+    error.__cause__ = closed
+    return error

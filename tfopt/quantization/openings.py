@@ -8,6 +8,7 @@ import keras
 
 from tfopt.graph import Opener, Opening, open_call
 from tfopt.quantization import (
+    activation_openings,
     attention_openings,
     contraction,
     mask_openings,
@@ -71,5 +72,7 @@ def _opening(operation: Any) -> Opening | None:
     """Return the opening of an operation: the table's, or its own `call` where users wrote it."""
     module = type(operation).__module__
     if module.startswith("keras."):
+        if activation_openings.is_code(operation):
+            return activation_openings.opened
         return OPENINGS.get(type(operation).__name__)
     return open_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None

@@ -49,7 +49,7 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.NORMALIZATION, "BatchNormalization LayerScale"),
     **_all(Kind.SUM, "Add Subtract Multiply"),
     **_all(Kind.OWN_RANGE, "GlobalAveragePooling1D GlobalAveragePooling2D Mean Sum Embedding"),
-    **_all(Kind.OWN_RANGE, "Matmul Constant GlobalAveragePooling3D"),
+    **_all(Kind.OWN_RANGE, "Matmul Constant OverBatch GlobalAveragePooling3D"),
     **_all(Kind.OWN_RANGE, "LeakyReLU LeakyRelu PReLU Gelu Absolute Exp"),
     **_all(Kind.AVERAGE, "AveragePooling1D AveragePooling2D AveragePool"),
     **_all(Kind.SIGMOID, "Softmax Sigmoid"),

@@ -8,8 +8,22 @@ from typing import Any
 
 import keras
 
+from tfopt.graph import NotSymbolic
+
 Made = dict[str, tuple[keras.Layer, Sequence[keras.Variable]]]
 """Name -> the layer and the variables whose values are its weights."""
+
+
+class Paths(dict[str, str]):
+    """Name -> path of every operation of a canonical model.
+
+    Attributes:
+        closed: the path of each layer whose code could not be read -> why.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed: dict[str, NotSymbolic] = {}
 
 
 @dataclasses.dataclass(frozen=True)

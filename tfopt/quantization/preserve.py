@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import keras
 import numpy as np
 
 from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
-from tfopt.measure.kernels import Kernel, kernels
+from tfopt.measure.kernels import Kernel, kernels, prunable
 from tfopt.pruning import SparsityMask
+from tfopt.pruning.mask import constraint_of, mask_of
+from tfopt.pruning.masks import Masked, attach, constrain
 from tfopt.quantization.clusters import KeptClusters, assignment_of, kept_clusters
 
 
@@ -41,20 +43,46 @@ def preserve_kernels(model: keras.Model, names: tuple[str, ...]) -> None:
             )
 
 
+def keep_masks(model: keras.Model, paths: Mapping[str, str], held: Iterable[Masked]) -> None:
+    """Mask the zeros of a canonical model that were masked in the model which it was made of.
+
+    Kernels of layers that were opened are split, transposed and put in another order on the way; a masked
+    weight is zero before and after, so that the zeros themselves say where masks belong.
+
+    Args:
+        model: canonical; changed in place.
+        paths: name in it -> path in the model that it was made of.
+        held: what was masked there.
+    """
+    plans = {entry.kernel.path.split("/")[0]: entry.mask.plan for entry in held}
+    for kernel in prunable(model) if plans else ():
+        name = kernel.path.split("/")[0]
+        origin = paths.get(name, name).split("/")[0]
+        if origin not in plans:
+            continue
+        alive = kernel.variable.numpy() != 0
+        mask = mask_of(kernel.variable)
+        if mask is not None and mask.value.shape == alive.shape and not alive[~mask.value].any():
+            continue
+        inner = mask.constraint if mask is not None else constraint_of(kernel.variable)
+        masks = alive.any() and not alive.all()
+        constrain(kernel, SparsityMask(alive, inner, plans[origin]) if masks else inner)
+
+
 def _keep_zeros(kernel: Kernel) -> bool:
     """Mask the zeros of a kernel; a mask that it has already is enough."""
-    if isinstance(kernel.variable.constraint, SparsityMask):
+    if mask_of(kernel.variable) is not None:
         return True
     alive = kernel.variable.numpy() != 0
     if alive.all() or not alive.any():  # a kernel of zeros only was initialized so, and is to learn
         return False
-    _constrain(kernel, SparsityMask(alive, constraint=kernel.variable.constraint))
+    attach(kernel, alive=alive)
     return True
 
 
 def _keep_clusters(kernel: Kernel) -> bool:
     """Fix the clusters of a kernel. Inside a mask, for that has the last word."""
-    constraint = kernel.variable.constraint
+    constraint = constraint_of(kernel.variable)
     if kept_clusters(constraint) is not None:
         return True
     assignment = assignment_of(kernel.variable.numpy())
@@ -65,14 +93,8 @@ def _keep_clusters(kernel: Kernel) -> bool:
         numbers = np.unique(alive, return_inverse=True)[1].reshape(assignment.shape)
         constraint.constraint = KeptClusters(numbers, constraint=constraint.constraint)
     else:
-        _constrain(kernel, KeptClusters(assignment, constraint=constraint))
+        constrain(kernel, KeptClusters(assignment, constraint=constraint))
     return True
-
-
-def _constrain(kernel: Kernel, constraint: keras.constraints.Constraint) -> None:
-    """Let both the variable, where optimizers look, and the layer, where configs come from, hold it."""
-    kernel.variable.constraint = constraint
-    setattr(kernel.layer, kernel.constraint_attribute, constraint)
 
 
 _KEEP: dict[str, tuple[Callable[[Kernel], bool], str]] = {

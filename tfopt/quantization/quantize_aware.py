@@ -26,16 +26,18 @@ from tfopt.graph import (
     with_class_of,
 )
 from tfopt.pruning import SparsityMask
+from tfopt.pruning.masks import masked
 from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
+from tfopt.quantization.float_boundary import FloatBoundaries
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
 from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
 from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
-from tfopt.quantization.preserve import checked, preserve_kernels
+from tfopt.quantization.preserve import checked, keep_masks, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 from tfopt.quantization.signs import nonnegative_tensors
 from tfopt.quantization.softmax_rewrites import MaskedScores
@@ -110,12 +112,14 @@ def quantize_aware(
     }
     names = checked(preserve)
     require_built(model)
+    held = masked(model)
     if is_quantized(model):
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
         # Reading a model runs its code, on layers that nobody else has.
         functional = as_functional(copy(model))
         plain, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
+        keep_masks(plain, paths, held)
         preserve_kernels(plain, names)
         settings = rules_.resolve(chosen, paths.values(), default)
         return with_class_of(model, _quantized(plain, settings, paths, default))
@@ -139,6 +143,7 @@ def _quantized(
     copier = Copier(share_variables=True)
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
+    boundaries = FloatBoundaries()
     not_negative = nonnegative_tensors(model)
     tensors = Counter(
         name for tensor, name in planned.quantizers.items() if planned.tensors[tensor] is not None
@@ -229,14 +234,29 @@ def _quantized(
         return keras.tree.map_structure(rounded, values)
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
-        args, kwargs = narrowed(node, (args, kwargs))
+        chosen = kinds[id(node.operation)]
+        args, kwargs = boundaries.into(node, chosen, narrowed(node, (args, kwargs)))
         made = keras.tree.flatten(call(node, args, kwargs))
-        averaged = windows.rounding(node) if kinds[id(node.operation)] is Kind.AVERAGE else {}
+        averaged = windows.rounding(node) if chosen is Kind.AVERAGE else {}
         scheme = settings.get(paths.get(node.path, node.path), default)
-        return [quantize(old, new, scheme, **averaged) for old, new in zip(node.outputs, made, strict=True)]
+        results = []
+        for old, new in zip(node.outputs, made, strict=True):
+            if id(old) in planned.quantizers:
+                new = boundaries.out_of(node, chosen, new)
+            elif chosen is Kind.FLOAT:
+                boundaries.left_in_float(new)
+            results.append(quantize(old, new, scheme, **averaged))
+        return results
 
     inputs = iter(model.inputs)
-    result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new, default))
+
+    def emit_input(new: keras.KerasTensor) -> keras.KerasTensor:
+        old = next(inputs)
+        if id(old) not in planned.quantizers:
+            boundaries.left_in_float(new)
+        return quantize(old, new, default)
+
+    result = replay(model, emit, emit_input)
     for wrapper in wrappers.values():
         if isinstance(wrapper, WeightQuantizer):
             wrapper.start_steps()

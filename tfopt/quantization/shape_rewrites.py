@@ -8,30 +8,11 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from tfopt.graph import Constant
-from tfopt.quantization.operations import Kind
+from tfopt.graph import Constant, OverBatch
 from tfopt.quantization.place import Place
 
 Tensor: TypeAlias = keras.KerasTensor
-
-
-@keras.saving.register_keras_serializable(package="tfopt")
-class OverBatch(keras.layers.Layer):
-    """Repeats a tensor of one sample for each sample of another tensor: `(1, ...)` and `(batch, ...)`."""
-
-    tfopt_kind = Kind.OWN_RANGE
-
-    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """Return the first input, once for each sample of the second."""
-        one, reference = inputs
-        return keras.ops.broadcast_to(one, (keras.ops.shape(reference)[0], *one.shape[1:]))
-
-    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
-        """Return the shape of the first input with the batch of the second."""
-        one, reference = input_shape
-        return (reference[0], *one[1:])
 
 
 def reshape(place: Place, operation: Any, x: Tensor) -> Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -13,9 +13,10 @@ import numpy as np
 from tfopt import arguments, engines, measure
 from tfopt.callbacks.pruning_schedule import PruningSchedule
 from tfopt.errors import InvariantError
-from tfopt.pruning import Cubic, prune
+from tfopt.pruning import Cubic
 from tfopt.pruning.masks import Masked, masked
 from tfopt.pruning.plan import Plan
+from tfopt.pruning.prune import left_out, pruned_copy
 from tfopt.stages.base import Context, Stage
 
 _INSTEAD = ("pruning_schedule", "sparsity_m_by_n")
@@ -61,7 +62,7 @@ class Prune(Stage):
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the pruned and trained model; `record` gets the sparsity of each kernel."""
-        pruned = prune(
+        pruned = pruned_copy(
             model,
             self.sparsity,
             schedule=None if self._unscheduled else self._schedule(),
@@ -79,24 +80,31 @@ class Prune(Stage):
             {"layer": kernel.layer, "weights": kernel.weights, "zeros": kernel.zeros}
             for kernel in measure.layer_table(pruned)
         ]
+        context.record["left_out"] = left_out(pruned)
         return pruned
 
     def check(self, before: keras.Model, after: keras.Model) -> None:
         """Raise where a pruned kernel of `before` has no mask in `after`, or where its zeros are gone.
 
-        Masks are compared by what they hold, for a later stage may rename and split layers.
+        Masks are compared by how much they hold, for a later stage may rename, transpose and split layers.
         """
         present = masked(after)
         left = Counter(_content(entry) for entry in present)
+        gone = []
         for entry in masked(before):
-            content = _content(entry)
-            if not left[content]:
-                raise InvariantError(
-                    f"The mask of the pruned layer {entry.kernel.path!r} is gone: the stage that ran last "
-                    "must keep the layer's kernel and its constraint. Leave the layer out of that stage by "
-                    "a rule, or put the stage before Prune."
-                )
-            left[content] -= 1
+            if left[_content(entry)]:
+                left[_content(entry)] -= 1
+            else:
+                gone.append(entry)
+        # What was split is found by its parts together.
+        parts = [content for content, count in left.items() for _ in range(count)]
+        if gone and _sum(map(_content, gone)) != _sum(parts):
+            raise InvariantError(
+                f"The mask of the pruned layer {gone[0].kernel.path!r} is gone: the stage that ran last "
+                "must keep the layer's kernel and its constraint. Leave the layer out of that stage by "
+                "a rule, or put the stage before Prune. Where it loads or rebuilds the model, call "
+                "tfopt.pruning.keep_zeros(model) at its end."
+            )
         for entry in present:
             lost = np.count_nonzero(entry.weights[~entry.mask.value])
             if lost:
@@ -114,5 +122,15 @@ class Prune(Stage):
         return Cubic(begin=float(self.begin), end=float(self.end), frequency=self.frequency)
 
 
-def _content(entry: Masked) -> bytes:
-    return np.packbits(entry.mask.value).tobytes()
+def _content(entry: Masked) -> tuple[int, int]:
+    """Return how many weights and zeros a mask has."""
+    mask = entry.mask.value
+    return mask.size, int(mask.size - np.count_nonzero(mask))
+
+
+def _sum(contents: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    sizes, zeros = [0], [0]
+    for size, zero in contents:
+        sizes.append(size)
+        zeros.append(zero)
+    return sum(sizes), sum(zeros)

@@ -17,7 +17,7 @@ from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.export.freeze import names
 from tfopt.legacy import to_legacy
 from tfopt.measure.kernels import Kernel, kernels
-from tfopt.pruning.mask import SparsityMask
+from tfopt.pruning.mask import SparsityMask, mask_of
 from tfopt.tfmot import pruning
 from tfopt.tfmot.methods import METHODS
 from tfopt.tfmot.module import generator_states, layers, weight
@@ -119,7 +119,12 @@ class TFMOTModel(keras.layers.Layer):
 
     def kernels(self, path: str) -> list[Kernel]:
         """Return the kernels that training changes, under the paths that they have in the wrapped model."""
-        return [dataclasses.replace(each, path=f"{path}/{each.path}", layer=self) for each in self._kernels]
+        return [
+            dataclasses.replace(
+                each, path=f"{path}/{each.path}", layer=self, constraint_attribute=None, group=None
+            )
+            for each in self._kernels
+        ]
 
     def quantizers(self) -> list[tuple[str, Range]]:
         """Return (name, range) of the activations that are quantized."""
@@ -252,15 +257,15 @@ def _find_kernels(model: keras.Model, module: Any, shared: dict[int, keras.Varia
     places = dict(layers(module))
     found = []
     for kernel in kernels(model):
-        path = kernel.path.replace("/", ".")
+        path = kernel.layer_path.replace("/", ".")
         part = DEPTHWISE if kernel.variable.name.startswith("depthwise") else POINTWISE
-        layer = next((places[each] for each in (kernel.path, path, path + part) if each in places), None)
+        known = (kernel.layer_path, path, path + part)
+        layer = next((places[each] for each in known if each in places), None)
         shape = tuple(kernel.variable.shape)
         variable = None if layer is None else weight(layer, kernel.variable.name, shape)
-        mask = kernel.variable.constraint
-        masked = isinstance(mask, SparsityMask)
+        mask = mask_of(kernel.variable)
         if variable is None:
-            if masked:
+            if mask is not None:
                 raise UnsupportedOperation(
                     f"tensorflow-model-optimization splits the pruned layer {kernel.path!r} "
                     f"({type(kernel.layer).__name__}), so its zeros could not be kept. Leave the layer out "
@@ -268,7 +273,7 @@ def _find_kernels(model: keras.Model, module: Any, shared: dict[int, keras.Varia
                 )
             continue
         held = shared[id(variable)]
-        if masked:
+        if mask is not None:
             held.constraint = SparsityMask(mask.value, mask.constraint, mask.plan)
         found.append(dataclasses.replace(kernel, variable=held))
     return found

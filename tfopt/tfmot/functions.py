@@ -92,7 +92,7 @@ def prune(
         {
             "layers": {path: schedule_of(share) for path, share in settings.items()},
             "named": named,
-            "ours": [kernel.path for kernel in kernels(model)],
+            "ours": sorted(_owners(model)),
             "wrapper": options,
             "scheduled": schedule is not None,
         },
@@ -211,6 +211,12 @@ def _settings(
             f"The model {model.name!r} has no kernel left to work on; layers with kernels are {KINDS}."
         )
     return settings, named
+
+
+def _owners(model: keras.Model) -> set[str]:
+    """Return the paths of what tfopt's own engine prunes something in."""
+    parts = [kernel.path.split("/") for kernel in kernels(model)]
+    return {"/".join(path[:end]) for path in parts for end in range(1, len(path) + 1)}
 
 
 def _known(options: Mapping[str, Any] | None, names: Iterable[str]) -> dict[str, Any]:

@@ -14,8 +14,7 @@ import keras
 import numpy as np
 
 from tfopt import graph
-from tfopt.measure.kernels import kernels
-from tfopt.pruning.mask import SparsityMask
+from tfopt.pruning.masks import constrain, masked
 
 _MIXED = re.compile(r'"mixed_b?float16"')
 
@@ -60,11 +59,8 @@ class Recipe:
 def unmasked(model: keras.Model) -> keras.Model:
     """Return a copy of `model` without sparsity masks; other constraints stay."""
     plain = graph.copy(model)
-    for kernel in kernels(plain):
-        mask = kernel.variable.constraint
-        if isinstance(mask, SparsityMask):
-            setattr(kernel.layer, kernel.constraint_attribute, mask.constraint)
-            kernel.variable.constraint = mask.constraint
+    for entry in masked(plain):
+        constrain(entry.kernel, entry.mask.constraint)
     return plain
 
 

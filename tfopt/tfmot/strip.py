@@ -12,7 +12,8 @@ from tfopt.errors import InvalidArgumentError
 from tfopt.legacy.state import Pair, copy_state
 from tfopt.measure.kernels import kernels
 from tfopt.pruning import apply_masks
-from tfopt.pruning.mask import SparsityMask
+from tfopt.pruning.mask import SparsityMask, constraint_of
+from tfopt.pruning.masks import constrain
 from tfopt.tfmot import pruning
 from tfopt.tfmot.bridge import bridge_of
 from tfopt.tfmot.methods import METHODS
@@ -58,16 +59,14 @@ def strip(model: keras.Model) -> keras.Model:
 def _mask(model: keras.Model, masks: dict[str, list[tuple[Any, np.ndarray]]]) -> None:
     """Hold the zeros of pruned kernels, in exchange for masks that they had."""
     for kernel in kernels(model):
-        pruned = masks.get(kernel.path, ())
+        pruned = masks.get(kernel.layer_path, ())
         alive = next((mask for weight, mask in pruned if _is(weight, kernel.variable)), None)
         if alive is None:
             continue
-        before = kernel.variable.constraint
+        before = constraint_of(kernel.variable)
         if isinstance(before, SparsityMask):
             alive, before = alive & before.value, before.constraint
-        mask = SparsityMask(alive, constraint=before)
-        kernel.variable.constraint = mask
-        setattr(kernel.layer, kernel.constraint_attribute, mask)
+        constrain(kernel, SparsityMask(alive, constraint=before))
 
 
 def _is(weight: Any, variable: keras.Variable) -> bool:

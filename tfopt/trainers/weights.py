@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
-from tfopt.pruning.mask import SparsityMask
+from tfopt.pruning.mask import SparsityMask, constraint_of
 
 
 class WeightVector:
@@ -109,7 +109,7 @@ class WeightVector:
 
 def _kept(variable: keras.Variable) -> np.ndarray:
     """Return for each entry of a variable whether it is trained."""
-    constraint = variable.constraint
+    constraint = constraint_of(variable)
     if constraint is None:
         return np.ones(int(np.prod(tuple(variable.shape))), bool)
     if not isinstance(constraint, SparsityMask) or constraint.constraint is not None:

@@ -1,0 +1,106 @@
+"""The forms in which samples come for calibration, read one way: batch by batch, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from tfopt.data.dataset import Dataset
+from tfopt.data.structure import count as count_of
+from tfopt.data.structure import map_leaves
+from tfopt.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Samples: TypeAlias = (
+    "np.ndarray | tf.Tensor | list | tuple | Mapping[str, Any] | Dataset | tf.data.Dataset | Iterable[Any] "
+    "| Callable[[], Iterable[Any]]"
+)
+"""An array, or a list, tuple or dict of arrays for several inputs; a `tfopt.data.Dataset`; a
+`tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches; a function that returns one of these."""
+
+FORMS = (
+    "an array of samples, a list, tuple or dict of arrays for several inputs, a tfopt.data.Dataset, a "
+    "tf.data.Dataset, a keras.utils.PyDataset, a generator of batches, or a function that returns one"
+)
+
+
+def batches_of(data: Any, inputs: int, what: str, samples: int) -> Iterator[Any]:
+    """Yield the data batch by batch, each one what a model takes in one of its forms.
+
+    A batch that is a tuple is `(inputs, labels)` or `(inputs, labels, weights)`, as `fit` has it, but for one
+    with an array for each of several inputs. One that is a list has one array an input.
+
+    Args:
+        data: see `Samples`.
+        inputs: how many the model has.
+        what: how an error message calls the data.
+        samples: how many training samples of a `tfopt.data.Dataset` are taken, spread evenly.
+
+    Raises:
+        InvalidArgumentError: data of another kind.
+    """
+    if isinstance(data, Dataset):
+        total = count_of(data.x_train)
+        chosen = np.linspace(0, total - 1, min(samples, total)).astype(int)
+        yield map_leaves(lambda array: array[chosen], data.x_train)
+    elif is_array(data) or isinstance(data, list | tuple | Mapping):
+        yield data
+    else:
+        for batch in _stream(data() if _is_function(data) else data, what):
+            yield _inputs_alone(batch, inputs)
+
+
+def repeatable(data: Any, samples: int) -> Any:
+    """Return the data in a form that can be read more than once: of a generator, its first samples."""
+    if not isinstance(data, Iterator):
+        return data
+    batches: list[Any] = []
+    found = 0
+    for batch in data:
+        batches.append(batch)
+        first = batch
+        while isinstance(first, list | tuple | Mapping) and first:
+            first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]
+        found += len(first) if np.ndim(first) else 1
+        if found >= samples:
+            break
+    return lambda: iter(batches)
+
+
+def never_ends(data: Any) -> bool:
+    """Return whether the data is a `tf.data.Dataset` that repeats itself for ever."""
+    cardinality = getattr(data, "cardinality", None)
+    return cardinality is not None and int(cardinality()) == -1
+
+
+def is_array(value: Any) -> bool:
+    """Return whether a value is an array or tensor."""
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _is_function(data: Any) -> bool:
+    return callable(data) and not hasattr(data, "__getitem__") and not isinstance(data, Iterable)
+
+
+def _stream(data: Any, what: str) -> Iterable[Any]:
+    # A keras.utils.PyDataset ends where its length says; iterating by index would not.
+    if (
+        hasattr(data, "__getitem__")
+        and hasattr(data, "__len__")
+        and not isinstance(data, list | str | Mapping)
+    ):
+        return (data[index] for index in range(len(data)))
+    if isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping):
+        return data
+    raise InvalidArgumentError(f"{what} must be {FORMS}; got {type(data).__name__}.")
+
+
+def _inputs_alone(batch: Any, inputs: int) -> Any:
+    if not isinstance(batch, tuple):
+        return batch
+    nested = any(isinstance(part, list | tuple | Mapping) for part in batch)
+    return batch if inputs > 1 and len(batch) == inputs and not nested else batch[0]

@@ -1,0 +1,120 @@
+"""Keeping in float what a plan leaves in float, whatever the converter would like to quantize.
+
+At each boundary of a part in float stands an operation for which the converter has no integer form. It
+changes values, and is taken out of the file that the converter writes: what was before it and after it then
+meet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfopt.errors import ConversionError
+from tfopt.export import compact, flatbuffer
+from tfopt.export.flatbuffer import operator_name
+from tfopt.quantization.float_boundary import MARK
+
+_BARRIERS = {"Ceil": "CEIL", "Cos": "COS", "Sin": "SIN", "Floor": "FLOOR", "Round": "ROUND"}
+"""Operations without an integer form -> the operator of the file that each becomes."""
+
+
+def with_barriers(graph_def: tf.compat.v1.GraphDef, *, quantized: bool) -> str | None:
+    """Make barriers of the boundaries in a frozen graph; return the operator to take out of the file again.
+
+    Args:
+        graph_def: to change.
+        quantized: whether the graph quantizes; else there is nothing to keep apart.
+
+    Returns:
+        The name of the operator in TFLite's schema; None where the graph has no boundaries.
+
+    Raises:
+        ConversionError: the model itself has every operation that could be one.
+    """
+    boundaries = [node for node in graph_def.node if node.op == "PreventGradient" and _is_marked(node)]
+    computed = _computed(graph_def)
+    # What is constant is computed by the converter: a barrier would change its values for good.
+    needed = {node.name for node in boundaries if quantized and node.name in computed}
+    kind = _unused(graph_def) if needed else ""
+    for node in boundaries:
+        del node.attr["message"]
+        node.op = kind if node.name in needed else "Identity"
+    return _BARRIERS[kind] if needed else None
+
+
+def without_barriers(content: bytes, barrier: str | None) -> bytes:
+    """Return the file with the inputs of all operators of one kind in place of their outputs.
+
+    Args:
+        content: what the converter wrote.
+        barrier: the kind, as `with_barriers` returned it.
+    """
+    if barrier is None:
+        return content
+    model = flatbuffer.read(content, "What the converter wrote")
+    for graph in model.subgraphs:
+        _take_out(model, graph, barrier)
+    return compact.write(model)
+
+
+def _is_marked(node: tf.compat.v1.NodeDef) -> bool:
+    return node.attr["message"].s == MARK
+
+
+def _computed(graph_def: tf.compat.v1.GraphDef) -> set[str]:
+    """Return the names of the nodes that depend on an input of the graph."""
+    readers: dict[str, list[str]] = {}
+    for node in graph_def.node:
+        for name in node.input:
+            readers.setdefault(name.lstrip("^").split(":")[0], []).append(node.name)
+    left = [node.name for node in graph_def.node if node.op == "Placeholder"]
+    found = set(left)
+    while left:
+        new = set(readers.get(left.pop(), ())) - found
+        found |= new
+        left.extend(new)
+    return found
+
+
+def _unused(graph_def: tf.compat.v1.GraphDef) -> str:
+    functions = (function.node_def for function in graph_def.library.function)
+    present = {node.op for nodes in (graph_def.node, *functions) for node in nodes}
+    found = next((kind for kind in _BARRIERS if kind not in present), None)
+    if found is None:
+        raise ConversionError(
+            f"The model computes {', '.join(_BARRIERS)}, all of them: then nothing is left that keeps apart "
+            "what a rule leaves in float. Take the rules with None out of quantize_aware's, or one of these "
+            "operations out of the model."
+        )
+    return found
+
+
+def _take_out(model: Any, graph: Any, barrier: str) -> None:
+    barriers = [each for each in graph.operators or [] if operator_name(model, each) == barrier]
+    source = {int(each.outputs[0]): int(each.inputs[0]) for each in barriers}
+
+    def before(index: int) -> int:
+        while index in source:
+            index = source[index]
+        return int(index)
+
+    for operator in graph.operators or []:
+        operator.inputs = [before(index) for index in operator.inputs]
+    graph.operators = [each for each in graph.operators or [] if not any(each is x for x in barriers)]
+    graph.outputs = [before(index) for index in graph.outputs]
+    _drop_tensors(graph, set(source))
+
+
+def _drop_tensors(graph: Any, dropped: set[int]) -> None:
+    """Remove tensors that nothing refers to any more."""
+    kept = (index for index in range(len(graph.tensors)) if index not in dropped)
+    numbers = {index: number for number, index in enumerate(kept)}
+    graph.tensors = [tensor for index, tensor in enumerate(graph.tensors) if index not in dropped]
+    for holder in (graph, *(graph.operators or [])):
+        holder.inputs = [numbers.get(int(index), -1) for index in holder.inputs]
+        holder.outputs = [numbers[int(index)] for index in holder.outputs]
+    for operator in graph.operators or []:
+        if operator.intermediates is not None:
+            operator.intermediates = [numbers[int(index)] for index in operator.intermediates]

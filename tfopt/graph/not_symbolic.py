@@ -1,0 +1,9 @@
+"""The error of code that cannot be read as a graph."""
+
+from __future__ import annotations
+
+from tfopt.errors import UnsupportedModel
+
+
+class NotSymbolic(UnsupportedModel):
+    """Python code cannot be read as a graph of operations; the message says why, without its subject."""
