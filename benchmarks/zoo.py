@@ -439,7 +439,8 @@ LEGEND = """\
   multiplied, without embeddings and depthwise kernels.
 - reload: the quantization-aware model equals itself after saving and loading; `-` where Keras cannot save and
   load the original.
-- refused: an error of tfopt's that says what to do; its text is at the end. NO: any other error.""".splitlines()
+- refused: an error of tfopt's that says what to do; its text is at the end. NO: any other error.
+""".splitlines()
 
 
 def page(rows):
@@ -448,9 +449,9 @@ def page(rows):
     lines = [
         "# The zoo",
         "",
-        f"{len(rows)} models in the style of public collections, with tiny sizes, random weights and the idioms",
-        "of the originals: `benchmarks/zoo_models`. `python benchmarks/zoo.py --json rows.json --markdown` wrote",
-        "this page.",
+        f"{len(rows)} models in the style of public collections, with tiny sizes, random weights and the",
+        "idioms of the originals: `benchmarks/zoo_models`. This page was written by",
+        "`python benchmarks/zoo.py --json rows.json --markdown`.",
         "",
         "| | models | of |",
         "|---|---|---|",
