@@ -11,7 +11,10 @@ from tfopt.quantization import calibrate
 LAYERS = {
     "dense": (lambda: L.Dense(6, activation="relu", name="part"), {"FULLY_CONNECTED"}),
     "batch_normalization": (lambda: L.BatchNormalization(name="part"), {"MUL", "ADD"}),
-    "normalization": (lambda: L.Normalization(mean=np.arange(6.0), variance=4.0, name="part"), {"MUL"}),
+    "normalization": (
+        lambda: L.Normalization(mean=np.arange(6.0), variance=np.full(6, 4.0), name="part"),
+        {"MUL"},
+    ),
     "layer_normalization": (lambda: L.LayerNormalization(name="part"), {"RSQRT"}),
     "rescaling": (lambda: L.Rescaling(3.0, offset=1.0, name="part"), {"MUL"}),
     "tanh": (lambda: L.Activation("tanh", name="part"), {"TANH"}),

@@ -9,6 +9,7 @@ import keras
 from tfopt.graph import Opener, Opening, open_call
 from tfopt.quantization import (
     attention_openings,
+    axis_openings,
     contraction,
     fourier,
     mask_openings,
@@ -41,6 +42,13 @@ OPENINGS: dict[str, Opening] = {
     "Pad": operation_openings.pad,
     "OneHot": operation_openings.one_hot,
     "CategoryEncoding": operation_openings.category_encoding,
+    "Logaddexp": axis_openings.log_add_exp,
+    "Diff": axis_openings.difference,
+    "Cross": axis_openings.cross,
+    "Diagonal": axis_openings.diagonal,
+    "Trace": axis_openings.trace,
+    "Rot90": axis_openings.quarter_turns,
+    "CountNonzero": axis_openings.count_nonzero,
     "Flip": operation_openings.flip,
     "Roll": operation_openings.roll,
     "Glu": operation_openings.glu,

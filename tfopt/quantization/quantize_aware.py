@@ -24,7 +24,7 @@ from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.in_float import InFloat
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
-from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling, kind
+from tfopt.quantization.operations import FIXED_RANGES, WIDE_RANGE, Kind, ceiling, kind
 from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
 from tfopt.quantization.preserve import checked, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
@@ -262,9 +262,15 @@ def _quantized(
         return keras.tree.map_structure(read, values)
 
     def hidden_outputs(node: Node, made: list[Any]) -> list[Any]:
-        """Return what a look-up makes that a rule leaves in float: it has no input to keep in float."""
+        """Return what an operator in float makes, kept in float where the converter would look through it.
+
+        A look-up has no input to keep in float. Through what has the scale of its input, the converter moves
+        the rounding of the output to the input, which others may read as it is.
+        """
         looks_up = id(node.operation) in by_rule and not any(map(_is_float, node.inputs))
-        if not looks_up or not _would_be_quantized(node, planned):
+        keeps = kind(node.operation) in (Kind.SAME_SCALE, Kind.AVERAGE)
+        rounded = any(id(x) in planned.quantizers for x in node.outputs)
+        if kinds[id(node.operation)] is not Kind.FLOAT or not rounded or not (looks_up or keeps):
             return made
         names = (f"{_distinct(old.name, hidden)}.in_float" for old in node.outputs)
         return [InFloat(name=name)(x) if _is_float(x) else x for name, x in zip(names, made, strict=True)]
@@ -310,12 +316,12 @@ def _takes_in_factors(node: Node) -> bool:
 def _would_be_quantized(node: Node, planned: Plan) -> bool:
     """Return whether the converter would quantize what a rule leaves in float.
 
-    It does so where what is made is quantized, or has the scale of what is read.
+    It does so where what is made is quantized, or has the scale of what is read, or one that is prescribed.
     """
     if kind(node.operation) in (None, Kind.FLOAT):
         return False
-    keeps = kind(node.operation) in (Kind.SAME_SCALE, Kind.AVERAGE)
-    return keeps or any(id(x) in planned.quantizers for x in node.outputs)
+    known = kind(node.operation) in (Kind.SAME_SCALE, Kind.AVERAGE, *FIXED_RANGES)
+    return known or any(id(x) in planned.quantizers for x in node.outputs)
 
 
 def _standalone(kind: Kind, operation: keras.Operation, copied: Any) -> keras.Layer:
