@@ -7,7 +7,6 @@ from keras import layers as L
 from keras import ops
 
 import tfopt
-from tfopt.errors import UnsupportedOperation
 from tfopt.quantization import calibrate
 from tfopt.quantization.canonical import canonical
 
@@ -42,12 +41,6 @@ def test_the_file_of_a_mixing_is_integer():
     file = tfopt.to_tflite(quantized)
     assert not file.summary().float_operators
     assert file.verify(quantized, X).max_lsb <= 1
-
-
-def test_unknown_sizes_are_refused_and_the_advice_works():
-    with pytest.raises(UnsupportedOperation, match="inputs of fixed sizes"):
-        tfopt.quantize_aware(_over(TRANSFORMS["fnet"], (None, 16)))
-    assert tfopt.quantize_aware(_over(TRANSFORMS["fnet"], (4, 16)))
 
 
 def _mel(x):

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfopt.errors import UnsupportedOperation
 from tfopt.graph import Parts, producer
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -25,11 +24,11 @@ def transform(inverse: bool, axes: tuple[int, ...]) -> Callable[[Parts, Any, Any
         axes: the axes that are transformed, counted from the end.
     """
 
-    def opened(_: Parts, operation: Any, x: Any) -> Complex:
+    def opened(_: Parts, operation: Any, x: Any) -> Complex:  # noqa: ARG001 (an opening's signature)
         real, imaginary = x
         number: Complex = (real, None if _is_zero(imaginary) else imaginary)
         for axis in axes:
-            size = _size(operation, real, axis)
+            size = real.shape[axis]
             found = (np.fft.ifft if inverse else np.fft.fft)(np.eye(size))
             number = _product(number, found.real, found.imag, axis)
         return number
@@ -40,7 +39,7 @@ def transform(inverse: bool, axes: tuple[int, ...]) -> Callable[[Parts, Any, Any
 def inverse_of_real(_: Parts, operation: Any, x: Any) -> Tensor:
     """Open `ops.irfft`, whose result is real."""
     real, imaginary = x
-    count = _size(operation, real, -1)
+    count = real.shape[-1]
     length = operation.fft_length or 2 * (count - 1)
     of_real, of_imaginary = (np.fft.irfft(unit * np.eye(count), length) for unit in (1.0, 1.0j))
     y = _times(real, of_real, -1)
@@ -62,17 +61,6 @@ def _times(x: Tensor, matrix: np.ndarray, axis: int) -> Tensor:
     if axis == -1:
         return ops.matmul(x, array)
     return ops.swapaxes(ops.matmul(ops.swapaxes(x, axis, -1), array), axis, -1)
-
-
-def _size(operation: Any, x: Tensor, axis: int) -> int:
-    size = x.shape[axis]
-    if size is None or len(x.shape) + axis == 0:
-        raise UnsupportedOperation(
-            f"{operation.name!r} ({type(operation).__name__}) is rewritten as a product of matrices of fixed "
-            f"sizes, and here it transforms a tensor of the shape {tuple(x.shape)}: build the model with "
-            "inputs of fixed sizes, such as keras.Input((128, 64)), and transform other axes than the batch."
-        )
-    return size
 
 
 def _is_zero(x: Any) -> bool:

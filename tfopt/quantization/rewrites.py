@@ -64,6 +64,7 @@ REWRITES: dict[str, Rewrite] = {
     "RMSNormalization": norm_rewrites.rms,
     "GroupNormalization": norm_rewrites.group,
     "UnitNormalization": norm_rewrites.unit,
+    "Normalize": norm_rewrites.normalize,
     "LayerNorm": norm_rewrites.layer_operation,
     "RMSNorm": norm_rewrites.rms_operation,
     "Softmax": softmax_rewrites.softmax,
