@@ -4,7 +4,6 @@ import pytest
 from tfopt.errors import InvalidArgumentError
 from tfopt.export import TFLiteModel, compact, compare_files, flatbuffer
 from tfopt.export.scales import are_unusual
-from tfopt.export.trial import try_out
 
 
 def _with_scale(file, operator, scale):
@@ -34,12 +33,5 @@ def test_a_file_that_may_end_the_process_is_tried_in_another(files, digits, scal
         file.benchmark,
         lambda: compare_files(files["qat"], file, turns=1),
     ):
-        with pytest.raises(InvalidArgumentError, match=r"LiteRT (cannot run|dies of)"):
+        with pytest.raises(InvalidArgumentError, match=r"LiteRT cannot run .*operator"):
             use()
-
-
-def test_a_death_is_told_from_a_refusal(files, monkeypatch):
-    try_out(bytes(files["qat"]), "it")
-    monkeypatch.setattr("tfopt.export.trial._CHILD", "import os; os.abort()")
-    with pytest.raises(InvalidArgumentError, match="dies of SIGABRT when it runs it; your process lives"):
-        try_out(b"", "it")

@@ -35,7 +35,7 @@ FILES = [
     ("int8", "keras", 28, 0.25, {"int8"}),
     ("int8", "converter", 28, 0.25, {"int8"}),
     ("int8", "litert-quantizer", 28, 0.25, {"int8"}),
-    ("int16x8", "keras", 40, 0.25, {"int8"}),
+    ("int16x8", "keras", 38, 0.25, {"int8"}),
     ("int16x8", "converter", 40, 0.25, {"int8"}),
     ("int16x8", "litert-quantizer", 40, 0.25, {"int8"}),
     ("int8_weights", "litert-quantizer", 40, 0.25, {"int8"}),

@@ -10,6 +10,8 @@ from keras import ops
 
 import tfopt
 from tfopt.errors import UnsupportedOperation
+from tfopt.export import flatbuffer
+from tfopt.export.tensor_names import layers_in
 from tfopt.quantization import calibrate
 
 CHANNELS = 4
@@ -84,19 +86,44 @@ def _graph(choices):
     return keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling2D()(tensors[-1])))
 
 
-def _holds(choices):
+def _holds(choices, in_float=()):
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = _graph(choices)
     x = np.random.default_rng(0).normal(size=(32, 6, 6, CHANNELS)).astype("float32")
+    layers = [layer.name for layer in model.layers[1:]]
+    left = [layers[number % len(layers)] for number in in_float]
     try:
-        quantized = tfopt.quantize_aware(model)
+        quantized = tfopt.quantize_aware(model, rules={f"{name}*": None for name in left})
     except UnsupportedOperation:
         return
     calibrate(quantized, x)
-    difference = tfopt.to_tflite(quantized).verify(quantized, x)
+    file = tfopt.to_tflite(quantized)
+    assert not _integers_of(file, left)
+    difference = file.verify(quantized, x)
+    if difference.max_lsb is None:  # the end of the model is in float
+        assert difference.snr_db > 15
+        return
     # Where a graph amplifies rounding, the ends of two roundings part; the signal must still be there.
     assert difference.mean_lsb <= 2 or difference.snr_db > 15, difference
+
+
+def _integers_of(file, layers):
+    """Return the tensors of integers that some layers make."""
+    model = flatbuffer.read(bytes(file))
+    graph = model.subgraphs[0]
+    made = {
+        flatbuffer.text(graph.tensors[index].name)
+        for operator in graph.operators
+        if flatbuffer.operator_name(model, operator) != "QUANTIZE"
+        for index in operator.outputs
+        if flatbuffer.type_name(graph.tensors[index]) == "int8"
+    }
+    return [
+        name
+        for name in made
+        if all(":" in part for part in name.split(";")) and {*layers_in(name)} <= {*layers}
+    ]
 
 
 GRAPHS = st.lists(
@@ -115,3 +142,19 @@ def test_a_few_random_graphs(choices):
 @given(GRAPHS)
 def test_many_random_graphs(choices):
     _holds(choices)
+
+
+RULES = st.lists(st.integers(0, 20), min_size=1, max_size=3)
+
+
+@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+@given(GRAPHS, RULES)
+def test_a_few_random_graphs_with_layers_in_float(choices, in_float):
+    _holds(choices, in_float)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(GRAPHS, RULES)
+def test_many_random_graphs_with_layers_in_float(choices, in_float):
+    _holds(choices, in_float)

@@ -17,10 +17,12 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tfopt import arguments, graph
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.export.barriers import with_barriers
+from tfopt.export.file_plan import FilePlan, file_plan
 from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
 from tfopt.export.float_means import keep_means_in_float
 from tfopt.export.plain_sums import with_plain_sums
+from tfopt.export.reshaped_operands import combine_before_reshaping
 from tfopt.export.tensor_names import TensorNames, layer_of
 from tfopt.export.wide_model import Wide, narrowed
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
@@ -44,6 +46,7 @@ class Frozen:
         operations: kind of TensorFlow operation -> the layers that it stands in.
         wide: what is to have 16 bits in the file, and has the steps of these in the graph's 8.
         barrier: the operator that is to be taken out of the file; see `barriers`.
+        plan: what the file's tensors are to be, where the graph says so.
     """
 
     graph_def: bytes
@@ -55,6 +58,7 @@ class Frozen:
     operations: Mapping[str, tuple[str, ...]]
     wide: Wide
     barrier: str | None
+    plan: FilePlan
 
 
 def freeze(
@@ -82,9 +86,10 @@ def freeze(
     shapes = input_shapes(model, batch_size)
     input_names, output_names = names(named_after or model)
     lowered = graph.lower(model, share_variables=True)
-    wide = Wide()
+    wide, plan = Wide(), FilePlan()
     if fake_quantization:
         require_finite(lowered)
+        plan = file_plan(model, lowered, _paths(named_after or model, lowered))
         wide = narrowed(lowered)
 
     def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
@@ -100,7 +105,8 @@ def freeze(
     graph_def = frozen.graph.as_graph_def()
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
-    barrier = with_barriers(graph_def, quantized=fake_quantization)
+    combine_before_reshaping(graph_def, FAKE_QUANTIZATION)
+    barrier = with_barriers(graph_def, kept=fake_quantization or graph.is_quantized(model))
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
     tensor_names = _tensor_names(named_after or model, lowered, graph_def)
@@ -114,6 +120,7 @@ def freeze(
         operations=_operations(graph_def, tensor_names),
         wide=wide,
         barrier=barrier,
+        plan=plan,
     )
 
 
@@ -187,10 +194,13 @@ def _unique(names: list[str]) -> tuple[str, ...]:
 
 
 def _tensor_names(model: keras.Model, lowered: keras.Model, graph_def: tf.compat.v1.GraphDef) -> TensorNames:
-    paths = {path.replace("/", "."): path for path, _ in graph.layers(model)}
-    layers = {path: paths.get(path, path) for path, _ in graph.layers(lowered)}
     passed_on = {node.name: node.input[0].split(":")[0] for node in graph_def.node if node.op == "Identity"}
-    return TensorNames(model=lowered.name, layers=layers, sources=passed_on)
+    return TensorNames(model=lowered.name, layers=_paths(model, lowered), sources=passed_on)
+
+
+def _paths(model: keras.Model, lowered: keras.Model) -> dict[str, str]:
+    paths = {path.replace("/", "."): path for path, _ in graph.layers(model)}
+    return {path: paths.get(path, path) for path, _ in graph.layers(lowered)}
 
 
 def _operations(graph_def: tf.compat.v1.GraphDef, names: TensorNames) -> dict[str, tuple[str, ...]]:

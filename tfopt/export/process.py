@@ -1,4 +1,4 @@
-"""The converter in a process of its own, kept alive from one conversion to the next.
+"""The converter and the first run of a file in a process of its own, kept alive from one to the next.
 
 The TFLite converter is C++ that dies of a segmentation fault on some models, and would take a day's
 training with it. Importing TensorFlow takes seconds, so one child serves all conversions of its parent.
@@ -31,8 +31,24 @@ ENVIRONMENT = {
 _NOISE = re.compile(r"^([WI]\d{4}|WARNING|INFO|To enable|\s*$)|cuda|cuInit|warn", re.IGNORECASE)
 
 
+class ChildEnded(Exception):
+    """The child ended while it was asked for something.
+
+    Attributes:
+        how: such as `"by SIGABRT"`.
+        said: its last lines on the error output.
+    """
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(code)
+        self.how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        self.said = said
+
+
 class ConverterProcess:
-    """A child process that converts frozen graphs, one at a time. Use `ConverterProcess.request`.
+    """A child process that converts frozen graphs and runs files for the first time, one at a time.
+
+    Use `ConverterProcess.request` and `run`.
 
     It ends with its parent, however that ends: the pipe to its input closes then.
     """
@@ -72,10 +88,37 @@ class ConverterProcess:
         Raises:
             ConversionError: the converter refused the model, or died.
         """
+        try:
+            error = cls._served(request)
+        except ChildEnded as ended:
+            raise ConversionError(
+                f"The TFLite converter's process was ended {ended.how}. Your model and this process are "
+                "unharmed. Known causes: too little memory (SIGKILL); int8 calibration of LSTM or GRU (build "
+                "them with unroll=True) and of some large models (use tfopt.quantize_aware, or "
+                f"scheme='dynamic' or 'float16'). It said last: {ended.said}"
+            ) from ended
+        if error:
+            raise ConversionError(f"The TFLite converter refused the model: {_short(error)}")
+
+    @classmethod
+    def run(cls, path: Path, samples: Path | None = None) -> str:
+        """Have the shared child run a file; return why LiteRT cannot, `""` where it can.
+
+        Args:
+            path: of the file.
+            samples: of an .npz file with one array an input.
+
+        Raises:
+            ChildEnded: LiteRT ended the child. The next request starts another.
+        """
+        return cls._served({"run": str(path), "samples": None if samples is None else str(samples)})
+
+    @classmethod
+    def _served(cls, request: dict[str, Any]) -> str:
         with cls._lock:
             if cls._shared is None or not cls._shared.alive:
                 cls._shared = cls()
-            cls._shared._convert(request)
+            return cls._shared._answer(request)
 
     @classmethod
     def stop(cls) -> None:
@@ -84,7 +127,8 @@ class ConverterProcess:
             cls._shared._end()
         cls._shared = None
 
-    def _convert(self, request: dict[str, Any]) -> None:
+    def _answer(self, request: dict[str, Any]) -> str:
+        """Return the error that the child answers with, `""` for none."""
         start = os.fstat(self._errors.fileno()).st_size
         try:
             line = self._ask(json.dumps(request))
@@ -93,12 +137,10 @@ class ConverterProcess:
             self._end()
             raise
         if not line:
-            reason = self._death(start)
+            death = self._death(start)
             self._end()
-            raise ConversionError(reason)
-        answer = json.loads(line)
-        if "error" in answer:
-            raise ConversionError(f"The TFLite converter refused the model: {_short(answer['error'])}")
+            raise death
+        return json.loads(line).get("error", "")
 
     def _ask(self, line: str) -> str:
         try:
@@ -108,18 +150,12 @@ class ConverterProcess:
             return ""
         return self._answers.readline()
 
-    def _death(self, start: int) -> str:
+    def _death(self, start: int) -> ChildEnded:
         code = self._child.wait()
-        cause = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         os.lseek(self._errors.fileno(), start, os.SEEK_SET)
         lines = self._errors.read().decode(errors="replace").splitlines()
         said = [line.strip() for line in lines if not _NOISE.search(line)][-4:]
-        return (
-            f"The TFLite converter's process was ended {cause}. Your model and this process are unharmed. "
-            "Known causes: too little memory (SIGKILL); int8 calibration of LSTM or GRU (build them with "
-            "unroll=True) and of some large models (use tfopt.quantize_aware, or scheme='dynamic' or "
-            f"'float16'). It said last: {' | '.join(said) or 'nothing'}"
-        )
+        return ChildEnded(code, " | ".join(said) or "nothing")
 
     def _end(self) -> None:
         self._child.kill()

@@ -61,6 +61,11 @@ def layer_of(tensor: str) -> str:
     return " + ".join(dict.fromkeys(_layer(part) for part in tensor.split(";")))
 
 
+def layers_in(tensor: str) -> list[str]:
+    """Return the layers of a tensor's name in a file that tfopt wrote: what stands before each colon."""
+    return list(dict.fromkeys(part.split(LAYER_END)[0] for part in tensor.split(";")))
+
+
 def _layer(part: str) -> str:
     part = re.sub(r":\d+$", "", part)
     if LAYER_END in part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +17,7 @@ from tfopt.export import flatbuffer
 from tfopt.export.flatbuffer import TensorSpec
 from tfopt.export.inspect import FileSummary, inspect_file
 from tfopt.export.scales import are_unusual, require_scales
-from tfopt.export.trial import try_out
+from tfopt.export.trial import require_run, try_out
 from tfopt.export.verify import Tolerance, Verification, verify
 from tfopt.files import write_atomically
 from tfopt.measure.size import raw_bytes
@@ -166,18 +166,32 @@ class TFLiteModel:
         self.require_runnable()
         return latency({"model": self._content}, turns=turns)["model"]
 
-    def require_runnable(self) -> None:
-        """Raise if LiteRT would end this process; `predict`, `verify` and `benchmark` do so by themselves.
+    def require_runnable(self, sample: Sequence[np.ndarray] | None = None, *, advice: str = "") -> None:
+        """Raise if LiteRT cannot run the file, or would end this process; the first run is in another.
 
-        It does that at scales which lie extremely far apart. A file that has such is run once in a process
-        of its own first, which takes about 0.15 seconds and is not repeated; others cost nothing.
+        `predict`, `verify` and `benchmark` call it by themselves, for files of which that is to be feared:
+        those whose scales lie extremely far apart. What `to_tflite` returns has been run.
+
+        Args:
+            sample: one array an input, real numbers, to run it on beside zeros, unasked whether it is to be
+                feared.
+            advice: what to do where it fails, `{layer}` standing for the layer; then the error is that of a
+                conversion.
 
         Raises:
-            InvalidArgumentError: LiteRT refuses the file, or dies of it.
+            InvalidArgumentError: LiteRT cannot run the file.
+            ConversionError: the same, where there is advice. Both name the operator and the layer.
         """
-        if self._untried:
+        if advice:
+            arrays = (
+                None
+                if sample is None
+                else [quantize(array, spec) for array, spec in zip(sample, self.inputs, strict=True)]
+            )
+            require_run(self._content, arrays, advice)
+        elif self._untried:
             try_out(self._content, self._source)
-            self._untried = False
+        self._untried = False
 
     def summary(self) -> FileSummary:
         """Return what is in the file: operators, types, weights, zeros. `print` shows it."""

@@ -1,4 +1,4 @@
-"""The process that converts: reads one JSON request a line, answers one JSON line each.
+"""The process that converts and tries files out: reads one JSON request a line, answers one JSON line each.
 
 Started by path and on its own (see `process.py`), so it imports nothing of tfopt and no Keras model.
 A request names a file with a frozen graph and the file to write:
@@ -7,7 +7,12 @@ A request names a file with a frozen graph and the file to write:
      "calibration": path of .npz or null, "optimize": bool, "float16": bool, "int16": bool,
      "input_type": "int8", "int16" or "float32", "output_type": ...}
 
-All from `optimize` on may be left out. The answer is `{}`, or `{"error": text}`. The process ends when its
+All from `optimize` on may be left out. Another request names a file to run, on zeros and on a sample for each
+input, in the file's order, if there is one:
+
+    {"run": path, "samples": path of .npz or null}
+
+The answer is `{}`, or `{"error": text}`. The process ends when its
 input is closed, even in the middle of a conversion: then its parent is gone.
 """
 
@@ -45,6 +50,9 @@ def _read(lines: TextIO, requests: "queue.Queue[str]") -> None:
 
 def _answer(request: dict[str, Any]) -> dict[str, str]:
     try:
+        if "run" in request:
+            run(request)
+            return {}
         content = convert(request)
         with open(request["result"], "wb") as file:
             file.write(content)
@@ -72,6 +80,25 @@ def convert(request: dict[str, Any]) -> bytes:
     converter.inference_input_type = tf.dtypes.as_dtype(request.get("input_type", "float32"))
     converter.inference_output_type = tf.dtypes.as_dtype(request.get("output_type", "float32"))
     return converter.convert()
+
+
+def run(request: dict[str, Any]) -> None:
+    """Run the TFLite file that `request` names."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with open(request["run"], "rb") as file:
+        interpreter = Interpreter(model_content=file.read(), num_threads=1)
+    interpreter.allocate_tensors()
+    inputs = interpreter.get_input_details()
+    # What the memory holds may be no token: zeros are one.
+    runs = [[np.zeros(entry["shape"], entry["dtype"]) for entry in inputs]]
+    if request["samples"]:
+        with np.load(request["samples"]) as samples:
+            runs.append([samples[f"arr_{position}"] for position in range(len(samples.files))])
+    for arrays in runs:
+        for entry, array in zip(inputs, arrays, strict=True):
+            interpreter.set_tensor(entry["index"], array)
+        interpreter.invoke()
 
 
 def _function(request: dict[str, Any]) -> Any:

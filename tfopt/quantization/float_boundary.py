@@ -1,8 +1,8 @@
-"""Where a model passes from integers to floats by a rule, and back: what the exporter must keep apart.
+"""Where a model passes from integers to floats, and back: what the exporter must keep apart.
 
 TensorFlow's converter computes in integers whatever has an integer kernel and stands after a quantized
-tensor, asked or not, and carries scales over to it. The boundaries of a part that a rule leaves in float are
-therefore layers: identities in training, and in the graph for the converter something that no scale passes.
+tensor, asked or not, and carries scales over to it. The boundaries of a part that stays in float are layers
+for that reason: identities in training, and in the graph for the converter something that no scale passes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.graph import Node
-from tfopt.quantization.operations import Kind, kind
+from tfopt.quantization.operations import Kind
 
 BOUNDARY_SUFFIX = ".boundary"
 """What the name of a boundary ends in, after the name of the layer in float."""
@@ -56,35 +56,41 @@ class MarkedBoundary(FloatBoundary):
 
 
 class FloatBoundaries:
-    """Puts the boundaries around the operations of a model that a rule leaves in float."""
+    """Puts the boundaries around the operations of a model that stay in float."""
 
     def __init__(self) -> None:
         self._layers: dict[str, FloatBoundary] = {}
         self._floats: dict[int, keras.KerasTensor] = {}
         self._inside: dict[int, keras.KerasTensor] = {}
 
-    def into(self, node: Node, chosen: Kind, arguments: Any) -> Any:
+    def into(self, node: Node, chosen: Kind, arguments: Any, *, always: bool = False) -> Any:
         """Return what an operation is called with, with a boundary before each quantized tensor.
 
         Args:
             node: of the operation.
             chosen: its kind in the plan.
             arguments: a structure with the new model's tensors.
+            always: whether a boundary stands before tensors in float too.
         """
-        if not by_rule(node, chosen):
+        if always:
+            return keras.tree.map_structure(lambda value: self._inside_of(node, value), arguments)
+        if not _is_bounded(node, chosen):
             return arguments
         return keras.tree.map_structure(lambda value: self._entered(node, value), arguments)
 
     def out_of(self, node: Node, chosen: Kind, tensor: keras.KerasTensor) -> keras.KerasTensor:
         """Return what a quantizer is given of an operation's output."""
-        return self._crossed(node, tensor) if by_rule(node, chosen) else tensor
+        return self._crossed(node, tensor) if _is_bounded(node, chosen) else tensor
 
     def left_in_float(self, tensor: keras.KerasTensor) -> None:
         """Note that a tensor of the new model is not quantized."""
         self._floats[id(tensor)] = tensor
 
     def _entered(self, node: Node, value: Any) -> Any:
-        if not isinstance(value, keras.KerasTensor) or id(value) in self._floats:
+        return value if id(value) in self._floats else self._inside_of(node, value)
+
+    def _inside_of(self, node: Node, value: Any) -> Any:
+        if not isinstance(value, keras.KerasTensor):
             return value
         if id(value) not in self._inside:
             self._inside[id(value)] = self._crossed(node, value)
@@ -98,6 +104,6 @@ class FloatBoundaries:
         return layer(tensor)
 
 
-def by_rule(node: Node, chosen: Kind) -> bool:
-    """Return whether an operation that could compute in integers does so in float."""
-    return chosen is Kind.FLOAT and kind(node.operation) not in (None, Kind.FLOAT)
+def _is_bounded(node: Node, chosen: Kind) -> bool:
+    """Return whether an operation makes floats; a comparison may be of integers."""
+    return chosen is Kind.FLOAT and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
