@@ -121,9 +121,6 @@ def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOp
             "replace it by a supported layer or operation."
         )
     else:
-        error = UnsupportedOperation(
-            f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
-            f"and keras.ops, or leave all of it in float with rules={{{path!r}: None}}."
-        )
+        error = unread(dataclasses.replace(node, path=path), closed)
     error.__cause__ = closed
     return error
