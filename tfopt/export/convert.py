@@ -29,6 +29,7 @@ from tfopt.export.quantized_model import file_scheme, with_trained_grids
 from tfopt.export.schemes import EndType, Engine, SchemeName, end_type, scheme_of
 from tfopt.export.tflite_model import TFLiteModel
 from tfopt.export.uniform_biases import with_mended_biases
+from tfopt.export.unsigned_ends import UNSIGNED, with_unsigned_ends
 from tfopt.export.wide_activations import with_wide_activations
 from tfopt.post_training import corrected
 
@@ -75,8 +76,9 @@ def to_tflite(
             order or a dict by name for several inputs), a `tfopt.data.Dataset`, or a function that returns
             samples one after another, each a list of arrays with a batch dimension of 1. 100 to 500 samples
             do.
-        input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
-            `"float32"`. Inputs that are integers in the model stay what they are.
+        input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers),
+            `"float32"`, or `"uint8"` where the default is `"int8"`: the same scale, the zero point 128
+            higher. Inputs that are integers in the model stay what they are.
         batch_size: how many samples the file takes at once, 1 or more.
         rules: layer-path pattern -> the scheme of those layers, `None` for float; the first match wins.
         engine: `"converter"`, TensorFlow's, or `"litert-quantizer"`, which quantizes the converter's float
@@ -135,10 +137,11 @@ def to_tflite(
         corrections=corrections,
         float_where_faster=float_where_faster,
     )
-    ends = {
+    asked = {
         "input_type": end_type("input_type", input_type, written),
         "output_type": end_type("output_type", output_type, written),
     }
+    ends = {name: "int8" if kind == UNSIGNED else kind for name, kind in asked.items()}
     settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], written)
     integer = any(scheme_of(each).integer for each in (written, *settings.values()))
     samples = None
@@ -160,7 +163,9 @@ def to_tflite(
     else:
         content = _converted(model, frozen, "float32", {}, None)
         content = _quantized(model, content, options, settings, ends, samples)
-    file = TFLiteModel(for_delegate(content, float_where_faster=float_where_faster))
+    content = for_delegate(content, float_where_faster=float_where_faster)
+    unsigned = {name.removesuffix("_type") + "s": kind == UNSIGNED for name, kind in asked.items()}
+    file = TFLiteModel(with_unsigned_ends(content, **unsigned))
     sample = None if samples is None else [array[0] for array in samples]
     file.require_runnable(sample, advice=_run_advice(quantized=quantized, integer=integer))
     return file
