@@ -1,6 +1,7 @@
 import contextlib
 import json
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
@@ -61,3 +62,35 @@ def test_random_damage_is_an_error_or_harmless(files):
             damaged[position] = generator.integers(256)
         with contextlib.suppress(InvalidArgumentError):
             inspect_file(bytes(damaged))
+
+
+def _mixed(rules, scheme="int8"):
+    x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+    inputs = keras.Input((8,))
+    y = inputs
+    for number in range(6):
+        y = keras.layers.Dense(6, name=f"dense_{number}")(y)
+    model = tfopt.quantize_aware(keras.Model(inputs, y), scheme, rules=rules)
+    tfopt.quantization.calibrate(model, x)
+    file = tfopt.to_tflite(model)
+    assert file.verify(model, x).passed
+    return file.summary()
+
+
+@pytest.mark.parametrize(
+    ("rules", "scheme", "expected", "floats"),
+    [
+        (None, "int8", "int8", []),
+        ({"dense_5": None}, "int8", "int8", [5]),
+        ({"dense_[1-5]": None}, "int8", "int8", [1, 2, 3, 4, 5]),
+        ({"dense_[0-3]": None}, "int8", "int8", [0, 1, 2, 3]),
+        ({"dense_[0-1]": "int16x8"}, "int8", "int8", []),
+        ({"dense_[0-1]": "int8"}, "int16x8", "int16x8", []),
+        (None, "dynamic", "dynamic", [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_the_scheme_of_a_mixed_file_is_that_of_most_integers(rules, scheme, expected, floats):
+    summary = _mixed(rules, scheme)
+    assert summary.scheme == expected
+    layers = {layer for each in summary.float_operators for layer in each.layer.split(" + ")}
+    assert {each for each in layers if "." not in each} == {f"dense_{number}" for number in floats}

@@ -370,7 +370,7 @@ def test_a_stage_may_write_files_of_any_name(blobs, tmp_path, name):
         model(), blobs, out=tmp_path, quiet=True
     )
     assert run.complete
-    first = run.record["stages"][0]
+    first = next(entry for entry in run.record["stages"] if entry["title"] == "doubled")
     np.testing.assert_array_equal(run.model(1).layers[-1].bias.numpy(), np.full(3, 3.0, np.float32))
     assert first["factor"] == 3.0
     assert (run.path / first["model"]).with_name(name).read_bytes() == b"mine"

@@ -32,6 +32,7 @@ from tfopt.export.quantized_model import file_scheme, with_trained_grids
 from tfopt.export.schemes import EndType, Engine, SchemeName, end_type, scheme_of
 from tfopt.export.tflite_model import TFLiteModel
 from tfopt.export.uniform_biases import with_mended_biases
+from tfopt.export.unsigned_ends import UNSIGNED, with_unsigned_ends
 from tfopt.export.wide_activations import with_wide_activations
 from tfopt.post_training import corrected
 
@@ -79,9 +80,10 @@ def to_tflite(
             an array of samples (a tuple in the model's order or a dict by name for several inputs), a
             `tfopt.data.Dataset`, a `tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches, or a
             function that returns samples one after another, each a list of arrays. 100 to 500 samples do.
-        input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
-            `"float32"`. Inputs that are integers in the model stay what they are, and so do those in float
-            that hold indices, or that a layer reads which a rule leaves in float.
+        input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers),
+            `"float32"`, or `"uint8"` where the default is `"int8"`: the same scale, the zero point 128
+            higher. Inputs that are integers in the model stay what they are, and so do those in float that
+            hold indices, or that a layer reads which a rule leaves in float.
         batch_size: how many samples the file takes at once, 1 or more.
         rules: layer-path pattern -> the scheme of those layers, `None` for float; the first match wins.
         engine: who turns floats into integers. `"keras"`: the graph that `tfopt.quantize_aware` makes,
@@ -147,10 +149,11 @@ def to_tflite(
         corrections=corrections,
         float_where_faster=float_where_faster,
     )
-    ends = {
+    asked = {
         "input_type": end_type("input_type", input_type, written),
         "output_type": end_type("output_type", output_type, written),
     }
+    ends = {name: "int8" if kind == UNSIGNED else kind for name, kind in asked.items()}
     integer = any(scheme_of(each).integer for each in (written, *options.named_rules.values()))
     if options.needs_data or (integer and not quantized):
         require_data(representative_dataset, _reason(options, integer))
@@ -194,7 +197,9 @@ def to_tflite(
     else:
         content = _converted(model, frozen, "float32", {}, None)
         content = _quantized(model, content, options, settings, ends, samples)
-    file = TFLiteModel(for_delegate(content, float_where_faster=float_where_faster))
+    content = for_delegate(content, float_where_faster=float_where_faster)
+    unsigned = {name.removesuffix("_type") + "s": kind == UNSIGNED for name, kind in asked.items()}
+    file = TFLiteModel(with_unsigned_ends(content, **unsigned))
     sample = None if samples is None else [array[0] for array in samples]
     file.require_runnable(sample, advice=_run_advice(quantized=quantized, integer=integer))
     return file

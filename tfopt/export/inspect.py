@@ -89,7 +89,9 @@ class FileSummary:
     """What is in a TFLite file.
 
     Attributes:
-        scheme: as `to_tflite` calls it, such as `"int8"`; found from the types of the tensors.
+        scheme: as `to_tflite` calls it, such as `"int8"`; found from the types of the tensors. A file that
+            computes some of its operators with integer activations has the scheme of these, the most of
+            them where they differ; `float_operators` are the rest.
         bytes, compressed_bytes: the file's size, plain and after gzip.
         inputs, outputs: in the file's order.
         operators: by name.
@@ -155,7 +157,7 @@ def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
         floats = tuple(_float_operators(model, calls))
         operators = _operators(model, calls)
         return FileSummary(
-            scheme=_scheme(weights, floats, operators),
+            scheme=_scheme(weights, _integers(model, calls), operators),
             bytes=raw_bytes(content),
             compressed_bytes=compressed_bytes(content),
             inputs=inputs,
@@ -185,6 +187,17 @@ def _float_operators(model: Any, calls: list[tuple[Any, Any]]) -> list[FloatOper
         results = [graph.tensors[index] for index in _ends(operator.outputs)]
         if name not in CONVERSIONS and any(type_name(tensor) in FLOATS for tensor in results):
             found.append(FloatOperator(name, layer_of(text(results[0].name))))
+    return found
+
+
+def _integers(model: Any, calls: list[tuple[Any, Any]]) -> Counter[str]:
+    """Return type -> how many operators return integers that stand for real numbers."""
+    found: Counter[str] = Counter()
+    for graph, operator in calls:
+        results = [graph.tensors[index] for index in _ends(operator.outputs)]
+        kinds = {type_name(x) for x in results if flatbuffer.per_tensor(x)[0] is not None}
+        if operator_name(model, operator) not in (*CONVERSIONS, *_READING):
+            found.update(kinds & {"int8", "uint8", "int16"})
     return found
 
 
@@ -252,15 +265,14 @@ def _scales(graph: Any, tensor: Any) -> int:
 
 
 def _scheme(
-    weights: tuple[WeightSummary, ...], floats: tuple[FloatOperator, ...], operators: list[OperatorSummary]
+    weights: tuple[WeightSummary, ...], computed: Counter[str], operators: list[OperatorSummary]
 ) -> str:
     types = {weight.dtype for weight in weights}
     integers = types & {"int8", "int4", "int2", "uint8"}
     few_bits = bool(types & set(_PACKED))
-    count = sum(each.count for each in operators)
     computing = [set(each.types) for each in operators if each.name not in (*CONVERSIONS, *_READING)]
-    if not floats or (integers and len(floats) < count / 2):
-        if any("int16" in each for each in computing):
+    if computed:
+        if computed["int16"] > computed["int8"] + computed["uint8"]:
             return "int16x8"
         return "int4" if few_bits else "int8"
     if not integers:

@@ -122,6 +122,10 @@ def _of_tensor(tensor: Any, operator: str, plan: FilePlan) -> Iterator[Differenc
         yield Difference(" + ".join(layers), name, operator, (FLOAT,), grid)
         return
     planned = frozenset[Grid]().union(*(plan.layers[layer] for layer in layers)) if layers else plan.all
+    if operator == "QUANTIZE":  # for readers of another width too; 8 bits fit into 16 of the same scale
+        held = {Grid("int16", each.scale) for each in plan.all if each.dtype == "int8"}
+        if _among(grid, plan.all | held):
+            return
     if not _among(grid, planned):
         yield Difference(" + ".join(layers) or name, name, operator, tuple(sorted(planned)), grid)
 

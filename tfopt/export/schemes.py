@@ -11,7 +11,7 @@ from tfopt.errors import InvalidArgumentError
 SchemeName: TypeAlias = Literal[
     "float32", "float16", "dynamic", "int8", "int16x8", "int8_weights", "int4_weights", "int4"
 ]
-EndType: TypeAlias = Literal["float32", "int8", "int16"]
+EndType: TypeAlias = Literal["float32", "int8", "uint8", "int16"]
 """The type of a file's input or output."""
 Engine: TypeAlias = Literal["keras", "converter", "litert-quantizer"]
 """Who turns floats into integers: tfopt's quantization-aware graph, TensorFlow's converter, or
@@ -50,7 +50,7 @@ SCHEMES: Mapping[str, Scheme] = {
         converter={"optimize": True},
         entries=({"mode": "static"},),
         integer=True,
-        end_types=("int8", "float32"),
+        end_types=("int8", "uint8", "float32"),
     ),
     "int16x8": Scheme(
         converter={"optimize": True, "int16": True},
@@ -71,7 +71,7 @@ SCHEMES: Mapping[str, Scheme] = {
         entries=({"mode": "static"}, {"mode": "static", "weight_bits": 4}),
         integer=True,
         weight_bits=4,
-        end_types=("int8", "float32"),
+        end_types=("int8", "uint8", "float32"),
     ),
 }
 

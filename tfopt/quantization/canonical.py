@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UnsupportedModel
 from tfopt.graph import Constant, Copier, Node, as_array, output_producers, replay
 from tfopt.quantization.masks import require_none_lost
 from tfopt.quantization.openings import opener
@@ -56,12 +55,7 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         if type(node.operation).__name__ in _TAKE_CONSTANTS:
             args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
         paths[name] = node.path
-        try:
-            copied = copier(node)
-        except UnsupportedModel as error:
-            closed = opening.closed.get(node.path)
-            raise error if closed is None else unread(node, closed) from closed
-        return copied(*args, **kwargs)
+        return copier(node)(*args, **kwargs)
 
     def emit_output(index: int, tensor: keras.KerasTensor) -> keras.KerasTensor:
         return keras.layers.Identity(name=names[index])(tensor) if names else tensor

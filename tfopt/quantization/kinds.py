@@ -121,6 +121,9 @@ def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOp
             "replace it by a supported layer or operation."
         )
     else:
-        error = unread(dataclasses.replace(node, path=path), closed)
+        error = UnsupportedOperation(
+            f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
+            f"and keras.ops, or leave all of it in float with rules={{{path!r}: None}}."
+        )
     error.__cause__ = closed
     return error

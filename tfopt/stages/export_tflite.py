@@ -32,8 +32,8 @@ class ExportTFLite(Stage):
     Args:
         scheme: as `tfopt.to_tflite` takes it; `None` is `"int8"` for a quantization-aware model and
             `"float32"` for others. What must see data does so on the training split.
-        input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
-            `"float32"`.
+        input_type, output_type: as `tfopt.to_tflite` takes them: `"int8"` or `"int16"` (the default where
+            activations are such integers), `"uint8"` or `"float32"`.
         rules, engine, algorithm, per_channel, block_size, corrections, float_where_faster: as
             `tfopt.to_tflite` takes them.
         min_agreement: the least share of samples of which file and model choose the same class, in [0, 1];
