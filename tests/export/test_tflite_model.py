@@ -68,6 +68,31 @@ def test_verify_wants_the_own_model(files, digits):
         files["float32"].verify(other, digits.x_test[:4])
 
 
+class Subclassed(keras.Model):
+    """Two inputs, two outputs by name, and code that a copy of the layers would not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.head = keras.layers.Dense(6, activation="relu"), keras.layers.Dense(3)
+
+    def call(self, inputs, training=True):
+        a, b = inputs
+        x = self.hidden(a) * (5.0 if training else 1.0) + b
+        return {"classes": self.head(x), "features": x}
+
+
+@pytest.mark.parametrize("scheme", ["float32", "int8"])
+def test_a_subclassed_model_verifies_its_file_and_no_other_model(scheme):
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(40, size)).astype("float32") for size in (4, 6)]
+    keras.utils.set_random_seed(0)
+    model, other = Subclassed(), Subclassed()
+    model(x), other(x)
+    file = tfopt.to_tflite(model, scheme, tuple(x))
+    assert file.verify(model, tuple(x)).passed
+    assert not file.verify(other, tuple(x)).passed
+
+
 def test_verify_wants_samples(files, trained, digits):
     with pytest.raises(DataError, match="at least one sample"):
         files["float32"].verify(trained, digits.x_test[:0])

@@ -19,9 +19,10 @@ def outputs_of(model: keras.Model, arrays: Sequence[np.ndarray]) -> dict[str, np
     """Return output name -> the model's values at inference, samples first, in its order.
 
     Args:
-        model: built Sequential or functional.
+        model: built; of any kind, for its own code runs.
         arrays: one an input, in the model's order.
     """
+    model = graph.as_graph(model)
     if len(arrays) != len(model.inputs):
         raise InvalidArgumentError(
             f"The model {model.name!r} has {len(model.inputs)} inputs, the file {len(arrays)}. Verify a file "
