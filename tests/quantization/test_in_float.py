@@ -10,7 +10,7 @@ from tfopt.quantization import calibrate
 
 LAYERS = {
     "dense": (lambda: L.Dense(6, activation="relu", name="part"), {"FULLY_CONNECTED"}),
-    "batch_normalization": (lambda: L.BatchNormalization(name="part"), {"MUL", "ADD"}),
+    "batch_normalization": (lambda: L.BatchNormalization(name="part"), {"MUL"}),
     "normalization": (
         lambda: L.Normalization(mean=np.arange(6.0), variance=np.full(6, 4.0), name="part"),
         {"MUL"},
