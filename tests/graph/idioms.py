@@ -91,7 +91,7 @@ def _heads(_, x):
 def _time_major(_, x):
     b, _, c = ops.shape(x)
     y = ops.transpose(x, (1, 0, 2))
-    y = ops.concatenate([ops.zeros((1, b, c)), y[:-1, :]], axis=0)
+    y = ops.concatenate([ops.zeros((1, b, c)), y[:-1]], axis=0)
     return ops.transpose(y, (1, 0, 2))
 
 
@@ -122,6 +122,8 @@ LAYERS = {
         lambda s, x: ops.reshape(s.dense(ops.reshape(x, (-1, C))), ops.shape(x)),
         _dense,
     ),
+    "slices": (lambda _, x: ops.transpose(ops.transpose(x, (1, 0, 2))[1:], (1, 0, 2))[: _batch(x)], None),
+    "new_axis": (lambda s, x: x + ops.squeeze(s.token, 0)[None] * ops.mean(x[None], axis=0), _token),
     "sliced_to_the_batch": (lambda _, x: x[: _batch(x), 1:], None),
     "ops_slice": (lambda _, x: ops.slice(x, (0, 1, 0), (_batch(x), 3, C)), None),
     "initial_state": (_steps, _cell),

@@ -339,3 +339,46 @@ def test_every_stage_of_a_run_trains_as_its_first_model_does(fused, blobs, tmp_p
     first.compile("sgd", "sparse_categorical_crossentropy")
     run = Pipeline([Watch(), Watch()]).run(first, images, out=tmp_path, quiet=True)
     assert [stage["fused"] for stage in run.record["stages"][1:]] == [[False, fused]] * 2
+
+
+@dataclass(frozen=True)
+class WithByProduct(Double):
+    """Writes a file of its own beside the model that it returns."""
+
+    by_product: str = "model.tflite"
+
+    def apply(self, model, context):
+        (context.directory / self.by_product).write_bytes(b"mine")
+        model.layers[-1].bias.assign(model.layers[-1].bias + 1.0)
+        return super().apply(model, context)
+
+
+@dataclass(frozen=True)
+class OwnExport(Stage):
+    """Exports through the context, under a title of its own."""
+
+    title: ClassVar[str] = "exported"
+
+    def apply(self, model, context):
+        context.export(tfopt.to_tflite(model, "dynamic"))
+        return model
+
+
+@pytest.mark.parametrize("name", ["model.tflite", "other.tflite"])
+def test_a_stage_may_write_files_of_any_name(blobs, tmp_path, name):
+    run = Pipeline([WithByProduct(factor=3.0, by_product=name), Train(epochs=1)]).run(
+        model(), blobs, out=tmp_path, quiet=True
+    )
+    assert run.complete
+    first = run.record["stages"][0]
+    np.testing.assert_array_equal(run.model(1).layers[-1].bias.numpy(), np.full(3, 3.0, np.float32))
+    assert first["factor"] == 3.0
+    assert (run.path / first["model"]).with_name(name).read_bytes() == b"mine"
+    assert tfopt.TFLiteModel(run.path / first["file"]).inputs
+
+
+def test_a_stage_of_ones_own_exports_through_the_context(blobs, tmp_path):
+    run = Pipeline([Double(), OwnExport()]).run(model(), blobs, out=tmp_path, quiet=True)
+    entry = run.record["stages"][-1]
+    assert entry["model"] is None
+    assert bytes(run.tflite) == (run.path / entry["file"]).read_bytes()

@@ -18,6 +18,9 @@ class _Context:
     directory: Path
     record: dict = dataclasses.field(default_factory=dict)
 
+    def export(self, file):
+        (self.directory / "model.tflite").write_bytes(bytes(file))
+
 
 @pytest.fixture
 def context(digits, tmp_path):

@@ -20,12 +20,12 @@ _BARRIERS = {"Ceil": "CEIL", "Cos": "COS", "Sin": "SIN", "Floor": "FLOOR", "Roun
 """Operations without an integer form -> the operator of the file that each becomes."""
 
 
-def with_barriers(graph_def: tf.compat.v1.GraphDef, *, quantized: bool) -> str | None:
+def with_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | None:
     """Make barriers of the boundaries in a frozen graph; return the operator to take out of the file again.
 
     Args:
         graph_def: to change.
-        quantized: whether the graph quantizes; else there is nothing to keep apart.
+        kept: whether there is something to keep apart; a model in float has boundaries of no use.
 
     Returns:
         The name of the operator in TFLite's schema; None where the graph has no boundaries.
@@ -36,7 +36,7 @@ def with_barriers(graph_def: tf.compat.v1.GraphDef, *, quantized: bool) -> str |
     boundaries = [node for node in graph_def.node if node.op == "PreventGradient" and _is_marked(node)]
     computed = _computed(graph_def)
     # What is constant is computed by the converter: a barrier would change its values for good.
-    needed = {node.name for node in boundaries if quantized and node.name in computed}
+    needed = {node.name for node in boundaries if kept and node.name in computed}
     kind = _unused(graph_def) if needed else ""
     for node in boundaries:
         del node.attr["message"]

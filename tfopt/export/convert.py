@@ -18,6 +18,7 @@ from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.delegate import for_delegate
+from tfopt.export.end_types import float_inputs, has_integer_outputs, with_integer_inputs
 from tfopt.export.flatbuffer import with_names
 from tfopt.export.float_weights import with_float_weights
 from tfopt.export.freeze import Frozen, file_shapes, freeze, names
@@ -79,7 +80,8 @@ def to_tflite(
             `tfopt.data.Dataset`, a `tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches, or a
             function that returns samples one after another, each a list of arrays. 100 to 500 samples do.
         input_type, output_type: `"int8"` or `"int16"` (the default where activations are such integers) or
-            `"float32"`. Inputs that are integers in the model stay what they are.
+            `"float32"`. Inputs that are integers in the model stay what they are, and so do those in float
+            that hold indices, or that a layer reads which a rule leaves in float.
         batch_size: how many samples the file takes at once, 1 or more.
         rules: layer-path pattern -> the scheme of those layers, `None` for float; the first match wins.
         engine: who turns floats into integers. `"keras"`: the graph that `tfopt.quantize_aware` makes,
@@ -177,8 +179,15 @@ def to_tflite(
         trained = quantized and integer  # 16 bits too are made from what the converter writes in 8
         told = scheme_of("int8" if trained else written).converter
         types = {end: "int8" if trained and kind == "int16" else kind for end, kind in ends.items()}
+        unquantized = float_inputs(model) if trained else frozenset()
+        if unquantized:
+            types["input_type"] = "float32"
+        if trained and not has_integer_outputs(model):
+            types["output_type"] = "float32"
         wanted: dict[str, bool | str] = {**(told or {}), **types}
         content = _converted(model, frozen, written, wanted, samples if integer and not quantized else None)
+        if unquantized and ends["input_type"] != "float32":
+            content = with_integer_inputs(content, unquantized)
         content = with_trained_grids(model, content) if rounded else content
         content = with_float_weights(with_wide_activations(content, frozen.wide), frozen.plan)
         require_planned(content, frozen.plan)

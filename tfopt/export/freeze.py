@@ -22,6 +22,7 @@ from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
 from tfopt.export.float_means import keep_means_in_float
 from tfopt.export.plain_sums import with_plain_sums
+from tfopt.export.reshaped_operands import combine_before_reshaping
 from tfopt.export.tensor_names import TensorNames, layer_of
 from tfopt.export.wide_model import Wide, narrowed
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
@@ -104,7 +105,8 @@ def freeze(
     graph_def = frozen.graph.as_graph_def()
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
-    barrier = with_barriers(graph_def, quantized=fake_quantization)
+    combine_before_reshaping(graph_def, FAKE_QUANTIZATION)
+    barrier = with_barriers(graph_def, kept=fake_quantization or graph.is_quantized(model))
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
     tensor_names = _tensor_names(named_after or model, lowered, graph_def)

@@ -37,6 +37,11 @@ def outputs_of(model: keras.Model, arrays: Sequence[np.ndarray]) -> dict[str, np
     return {name: np.concatenate(kept) for name, kept in zip(names(model)[1], columns, strict=True)}
 
 
+def is_own(model: keras.Model) -> bool:
+    """Return whether a model computes on the grids of its file."""
+    return graph.is_quantized(model)
+
+
 def default_tolerance(model: keras.Model, scheme: str) -> Tolerance:
     """Return how far a sound file of `scheme` may be from `model`.
 

@@ -14,6 +14,7 @@ import numpy as np
 from tfopt.data.ordered import in_order
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export import flatbuffer
+from tfopt.export.findings import of_input
 from tfopt.export.flatbuffer import TensorSpec
 from tfopt.export.inspect import FileSummary, inspect_file
 from tfopt.export.scales import are_unusual, require_scales
@@ -137,7 +138,7 @@ class TFLiteModel:
             InvalidArgumentError: `x` does not fit, or the model and the file have different outputs.
             DataError: `x` is empty, or holds NaN where it must be quantized.
         """
-        from tfopt.export.reference import default_tolerance, outputs_of
+        from tfopt.export.reference import default_tolerance, is_own, outputs_of
 
         arrays = self._arrays(x)
         if not len(arrays[0]):
@@ -157,7 +158,23 @@ class TFLiteModel:
             )
         steps = {spec.name: spec.step for spec in self.outputs}
         tolerance = tolerance or default_tolerance(model, self.summary().scheme)
-        return verify(expected, actual, steps, tolerance, classification=classification)
+        found = [
+            finding
+            for spec, array in zip(self.inputs, arrays, strict=True)
+            for finding in (
+                of_input(spec.name, np.asarray(array), spec.scale, limits_of(spec)) if spec.scale else ()
+            )
+        ]
+        return verify(
+            expected,
+            actual,
+            steps,
+            tolerance,
+            classification=classification,
+            limits={spec.name: limits_of(spec) if spec.scale else None for spec in self.outputs},
+            own=is_own(model),
+            inputs=found,
+        )
 
     def benchmark(self, *, turns: int = 50) -> Latency:
         """Return the latency of one call, on random input; see `tfopt.measure.latency`."""
@@ -256,6 +273,13 @@ def quantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     # Half upwards, as fake quantization in training rounds.
     integers = np.floor(np.asarray(array, np.float32) / np.float32(spec.scale) + 0.5) + spec.zero_point
     return np.clip(integers, limits.min, limits.max).astype(spec.dtype)
+
+
+def limits_of(spec: TensorSpec) -> tuple[float, float]:
+    """Return the least and the largest real number that a quantized tensor can hold."""
+    limits = np.iinfo(spec.dtype)
+    low, high = dequantized(np.array([limits.min, limits.max], spec.dtype), spec.scale, spec.zero_point)
+    return float(low), float(high)
 
 
 def dequantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tfopt.errors import InvalidArgumentError
+from tfopt.export.findings import Finding, of_output
 
 MAX_SNR_DB = 200.0
 """Stands for "no difference", which has no logarithm; float32 itself reaches about 150 dB."""
@@ -81,12 +82,15 @@ class Verification:
         samples: how many samples both have seen.
         tolerance: what was asked.
         failures: what was not kept, one sentence each.
+        findings: what is wrong with parts of inputs and outputs: dead channels, ranges that cut off, classes
+            that the file never chooses. Those with `fails` are among the failures.
     """
 
     outputs: tuple[OutputDifference, ...]
     samples: int
     tolerance: Tolerance
     failures: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -125,6 +129,7 @@ class Verification:
         return (
             f"{agreement}{lsb}SNR {self.snr_db:.1f} dB, largest difference {self.max_error:.3g} "
             f"on {self.samples} samples: {verdict}"
+            f"{''.join(f'; note: {each}' for each in self.findings if not each.fails)}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,6 +144,7 @@ class Verification:
             "passed": self.passed,
             "failures": list(self.failures),
             "tolerance": dataclasses.asdict(self.tolerance),
+            "findings": [dataclasses.asdict(each) for each in self.findings],
             "outputs": [dataclasses.asdict(each) for each in self.outputs],
         }
 
@@ -150,6 +156,9 @@ def verify(
     tolerance: Tolerance,
     *,
     classification: bool = True,
+    limits: Mapping[str, tuple[float, float] | None] | None = None,
+    own: bool = False,
+    inputs: Sequence[Finding] = (),
 ) -> Verification:
     """Compare a file's outputs with its model's.
 
@@ -159,6 +168,9 @@ def verify(
         steps: output name -> the distance of two neighbours on its integer grid; `None` for a float output.
         tolerance: how far they may be apart.
         classification: whether the outputs choose a class; else no agreement is counted.
+        limits: output name -> the least and the largest number on its integer grid; `None` for a float one.
+        own: whether the model is the quantization-aware one that the file was made of.
+        inputs: what was found of the inputs.
 
     Raises:
         InvalidArgumentError: the model answers NaN or infinity, and the file integers.
@@ -167,8 +179,24 @@ def verify(
         difference(name, expected[name], actual[name], steps[name], classification=classification)
         for name in expected
     )
-    failures = tuple(failure for output in outputs for failure in _failures(output, tolerance))
-    return Verification(outputs, len(next(iter(expected.values()))), tolerance, failures)
+    found = [
+        finding
+        for name, values in expected.items()
+        for finding in of_output(
+            name,
+            np.asarray(values, np.float64),
+            np.asarray(actual[name], np.float64),
+            steps[name],
+            (limits or {}).get(name),
+            own=own,
+            classification=classification,
+        )
+    ]
+    findings = (*inputs, *found)
+    failures = [failure for output in outputs for failure in _failures(output, tolerance)]
+    failures += [str(finding) for finding in findings if finding.fails]
+    samples = len(next(iter(expected.values())))
+    return Verification(outputs, samples, tolerance, tuple(failures), findings)
 
 
 def difference(

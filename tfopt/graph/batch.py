@@ -38,9 +38,10 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rows:
-    """An array in recorded code that has these rows for each sample."""
+    """An array in recorded code that has these rows for each sample, along an axis."""
 
     array: np.ndarray
+    axis: int
 
 
 def for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
@@ -200,12 +201,14 @@ class _Merge:
         """Return the emitted tensor of a merged array, which `constant` holds for the first size."""
         if not isinstance(merged, Rows):
             return constant(self._reference)
-        return self.over_batch(Constant.of(merged.array, constant.name)(self._reference))
+        return self._repeated(merged, constant.name)
+
+    def _repeated(self, rows: Rows, name: str) -> keras.KerasTensor:
+        made = self.over_batch(Constant.of(rows.array, name)(self._reference))
+        return keras.ops.moveaxis(made, 0, rows.axis) if rows.axis else made
 
     def over_batch(self, rows: Any) -> keras.KerasTensor:
         """Return the tensor that has `rows` for each sample."""
-        if not isinstance(rows, keras.KerasTensor):
-            rows = Constant.of(rows, "rows")(self._reference)
         if None in rows.shape:
             raise DependsOnBatch("a tensor that has the batch already is repeated for it")
         return OverBatch(dtype=rows.dtype)([rows, self._reference])
@@ -218,9 +221,14 @@ class _Merge:
             if not isinstance(value, Rows):
                 return value
             batched = any(x.shape[:1] == (None,) and len(x.shape) == value.array.ndim for x in tensors)
-            if len(value.array) == 1 and batched and type(operation).__name__ in _BROADCASTING:
+            if (
+                not value.axis
+                and len(value.array) == 1
+                and batched
+                and type(operation).__name__ in _BROADCASTING
+            ):
                 return value.array
-            return self.over_batch(value.array)
+            return self._repeated(value, "rows")
 
         return _mapped(made, (args, kwargs))
 
@@ -269,14 +277,15 @@ def _merged_arrays(one: Any, other: Any) -> Any:
     ours, theirs = as_array(one), as_array(other)
     if ours.shape == theirs.shape and np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"):
         return one
-    if ours.shape[1:] == theirs.shape[1:] and ours.ndim:
-        count = _merged_numbers(len(ours), len(theirs))
+    sizes = enumerate(zip(ours.shape, theirs.shape, strict=False))
+    axes = [axis for axis, (one_size, other_size) in sizes if one_size != other_size]
+    if ours.ndim == theirs.ndim and len(axes) == 1:
+        count = _merged_numbers(ours.shape[axes[0]], theirs.shape[axes[0]])
         if isinstance(count, Batch):
-            rows = [
-                array.reshape(size, count.times, *array.shape[1:]) for array, size in _sized(ours, theirs)
-            ]
+            moved = [np.moveaxis(array, axes[0], 0) for array in (ours, theirs)]
+            rows = [array.reshape(size, count.times, *array.shape[1:]) for array, size in _sized(*moved)]
             if all(np.array_equal(each, np.broadcast_to(rows[0][:1], each.shape)) for each in rows):
-                return Rows(rows[0][0])
+                return Rows(rows[0][0], axes[0])
     if ours.ndim == 0:
         raise DependsOnBatch(f"the number {ours} for a batch of {SIZES[0]}, {theirs} for one of {SIZES[1]}")
     raise DependsOnBatch("an array whose values depend on the size of the batch, or on the place in it")

@@ -17,6 +17,7 @@ from tfopt.graph import _keras, _tensorflow
 from tfopt.graph.batch import asks_for_batch, for_any_batch
 from tfopt.graph.constant import Constant
 from tfopt.graph.not_symbolic import NotSymbolic
+from tfopt.graph.symbolic_tensor import make_sliceable
 from tfopt.graph.variables import Constants, symbolic
 from tfopt.graph.walk import require_functional, tensors_in
 
@@ -40,6 +41,7 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Calla
 
     def run(arguments: Any) -> Any:
         reference = tensors_in(arguments)[0]
+        make_sliceable(tensors_in(arguments))
         with symbolic(layer, reference, constants), _tensorflow.recording() as recorded:
             try:
                 outputs = call(arguments)

@@ -20,11 +20,11 @@ from tfopt.pipeline.plan import Plan, Step
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.record import new_record, now, one_line
 from tfopt.pipeline.run import Run
-from tfopt.pipeline.stage_context import StageContext
+from tfopt.pipeline.stage_context import FILE, StageContext
 from tfopt.pruning.masks import put_masks, unsaved_masks
 
 _MODEL = "model.keras"
-_FILE = "model.tflite"
+_MEASURED = "measured.tflite"
 
 
 def execute(plan: Plan, out: Path, *, fresh: bool, console: Console | None) -> Run:
@@ -98,7 +98,7 @@ class _Execution:
         began = time.monotonic()
         directory = self.path / step.folder
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / _FILE).unlink(missing_ok=True)
+        (directory / FILE).unlink(missing_ok=True)
         entry["status"] = "running"
         run_folder.write_record(self.path, self.record)
         self.display.begin(step.number, step.name)
@@ -130,9 +130,9 @@ class _Execution:
             kind = type(step.stage).__name__
             raise InvalidArgumentError(f"{kind}.apply must return a keras.Model, got {model!r}.")
         self.display.note("measuring")
-        if (directory / _FILE).exists():
+        if context.exported is not None:
             _check(earlier, source, model)
-            found = self._measure_file(model, directory)
+            found = self._measure_file(model, context.exported)
         else:
             masks = unsaved_masks(model)
             with replacing(directory / _MODEL) as temporary:
@@ -156,21 +156,23 @@ class _Execution:
     def _measure_model(self, model: keras.Model, directory: Path) -> dict[str, Any]:
         plan = self.plan
         file = to_tflite(model, scheme="float32", input_shapes=graph.shapes_of(model, plan.data))
-        write_atomically(directory / _FILE, bytes(file))
+        # What the stage itself has written is not to be lost.
+        name = _MEASURED if (directory / FILE).exists() else FILE
+        write_atomically(directory / name, bytes(file))
         return {
             "model": f"stages/{directory.name}/{_MODEL}",
-            "file": f"stages/{directory.name}/{_FILE}",
+            "file": f"stages/{directory.name}/{name}",
             "sparsity": measure.sparsity(model),
             **results.of_model(model, plan.data, plan.compilation, plan.batch_size),
             **results.of_bytes(bytes(file), self.first_file or bytes(file)),
         }
 
-    def _measure_file(self, model: keras.Model, directory: Path) -> dict[str, Any]:
+    def _measure_file(self, model: keras.Model, path: Path) -> dict[str, Any]:
         plan = self.plan
-        file = TFLiteModel(directory / _FILE)
+        file = TFLiteModel(path)
         return {
             "model": None,
-            "file": f"stages/{directory.name}/{_FILE}",
+            "file": f"stages/{path.parent.name}/{path.name}",
             "sparsity": file.summary().sparsity,
             **results.of_file(file, model, plan.data, plan.compilation, plan.batch_size),
             **results.of_bytes(bytes(file), self.first_file or bytes(file)),
@@ -179,7 +181,7 @@ class _Execution:
     def _finish(self) -> None:
         last = self.record["stages"][-1]
         if last["model"] is None:
-            write_atomically(self.path / _FILE, (self.path / last["file"]).read_bytes())
+            write_atomically(self.path / FILE, (self.path / last["file"]).read_bytes())
         self.record |= {"status": "complete", "finished": now()}
         run_folder.write_record(self.path, self.record)
 

@@ -14,9 +14,13 @@ import tensorflow as tf
 from tfopt import graph
 from tfopt.callbacks import GradientMonitor
 from tfopt.data.dataset import Dataset
+from tfopt.export import TFLiteModel
+from tfopt.files import write_atomically
 from tfopt.pipeline import checkpoint
 from tfopt.pipeline.compilation import Compilation
 from tfopt.pipeline.progress import Display
+
+FILE = "model.tflite"
 
 Callbacks = Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]]
 
@@ -63,6 +67,8 @@ class StageContext:
         self.history: dict[str, list[float]] = {}
         self.earlier_seconds = 0.0
         """How long was trained before the run was cut off."""
+        self.exported: Path | None = None
+        """The file that the stage makes in place of a model, if it does."""
         self._logs = logs
         self._compilation = compilation
         self._callbacks = callbacks
@@ -119,6 +125,12 @@ class StageContext:
         self.earlier_seconds += 0.0 if found is None else found.seconds
         for name, values in recorder.history.items():
             self.history.setdefault(name, []).extend(values)
+
+    def export(self, file: TFLiteModel | bytes) -> Path:
+        """Write a TFLite file as what the stage makes; see `tfopt.stages.Context`."""
+        self.exported = self.directory / FILE
+        write_atomically(self.exported, bytes(file))
+        return self.exported
 
     def forget_checkpoints(self) -> None:
         """Delete the checkpoints, when the stage's model is safe."""

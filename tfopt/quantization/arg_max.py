@@ -1,14 +1,17 @@
-"""Where the largest value stands."""
+"""Where the largest or the smallest value is."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
 from tfopt.quantization.operations import Kind
 from tfopt.quantization.place import Place
+
+Tensor: TypeAlias = keras.KerasTensor
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -18,21 +21,24 @@ class ArgMax(keras.layers.Layer):
     Args:
         axis: along which.
         keepdims: whether the axis stays, with size 1.
+        smallest: whether it is the index of the smallest value.
     """
 
     tfopt_kind = Kind.FLOAT
 
-    def __init__(self, axis: int, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(self, axis: int, keepdims: bool = False, smallest: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
         self.keepdims = keepdims
+        self.smallest = smallest
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the indices, int32."""
-        found = tf.argmax(inputs, axis=self.axis, output_type=tf.int32)
+        find = tf.argmin if self.smallest else tf.argmax
+        found = find(inputs, axis=self.axis, output_type=tf.int32)
         return tf.expand_dims(found, self.axis) if self.keepdims else found
 
-    def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+    def compute_output_spec(self, inputs: Tensor) -> Tensor:
         """Return the input's shape without the axis."""
         shape = list(inputs.shape)
         shape[self.axis : self.axis + 1 or None] = [1] if self.keepdims else []
@@ -40,11 +46,20 @@ class ArgMax(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "axis": self.axis, "keepdims": self.keepdims}
+        own = {"axis": self.axis, "keepdims": self.keepdims, "smallest": self.smallest}
+        return {**super().get_config(), **own}
 
 
-def arg_max(place: Place, operation: Any, x: keras.KerasTensor) -> keras.KerasTensor | None:
-    """Rewrite `ops.argmax`: the file has an operator for it, and none for Keras's comparison of bits."""
-    if operation.axis is None or not keras.backend.is_float_dtype(x.dtype):
-        return None
-    return place.layer(ArgMax, operation.axis, keepdims=operation.keepdims, dtype=x.dtype)(x)
+def rewriting(smallest: bool) -> Callable[[Place, Any, Tensor], Tensor | None]:
+    """Return the rewriting of `ops.argmin` or `ops.argmax`.
+
+    The file has an operator for them, and none for Keras's comparison of bits.
+    """
+
+    def rewrite(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+        if operation.axis is None or not keras.backend.is_float_dtype(x.dtype):
+            return None
+        options = {"keepdims": operation.keepdims, "smallest": smallest}
+        return place.layer(ArgMax, operation.axis, **options, dtype=x.dtype)(x)
+
+    return rewrite

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from tfopt.quantization import finite_gradients
+from tfopt.quantization.as_float import as_float
 from tfopt.quantization.inverse import Inverse, Quotient
 from tfopt.quantization.place import Place
 from tfopt.quantization.scaling import Scaling
@@ -88,7 +90,7 @@ def add(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None:
     if isinstance(one, (list, tuple)):
         return _sum(place, list(one)) if len(one) > 2 else None
     found = _constant(one, other)
-    return found and scaled(place, found[0], 1.0, found[1])
+    return found and scaled(place, as_float(place, *found[:2]), 1.0, found[1])
 
 
 def multiply(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None:
@@ -96,7 +98,7 @@ def multiply(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None
     if isinstance(one, (list, tuple)):
         return _product(place, list(one)) if len(one) > 2 else None
     found = _constant(one, other)
-    return found and scaled(place, found[0], found[1], 0.0)
+    return found and scaled(place, as_float(place, *found[:2]), found[1], 0.0)
 
 
 def subtract(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None:
@@ -104,6 +106,7 @@ def subtract(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None
     if isinstance(one, (list, tuple)) or not (found := _constant(one, other)):
         return None
     x, constant, first = found
+    x = as_float(place, x, constant)
     return (
         scaled(place, x, -1.0, constant) if first else scaled(place, x, 1.0, -np.asarray(constant, "float32"))
     )
@@ -112,16 +115,16 @@ def subtract(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None
 def divide(place: Place, _: Any, one: Any, other: Any) -> Tensor | None:
     """Rewrite a division: by a constant as a factor, by a tensor as one in float."""
     if not isinstance(other, keras.KerasTensor):
-        return scaled(place, one, 1.0 / np.asarray(other, "float32"), 0.0)
-    if not keras.backend.is_float_dtype(other.dtype):
-        return None
+        return scaled(place, as_float(place, one), 1.0 / np.asarray(other, "float32"), 0.0)
+    other = as_float(place.part("divisor"), other)
     if isinstance(one, keras.KerasTensor):
-        return place.layer(Quotient, dtype=other.dtype)([one, other])
+        return place.layer(Quotient, dtype=other.dtype)([as_float(place, one), other])
     return scaled(place, place.part("inverse").layer(Inverse, dtype=other.dtype)(other), one, 0.0)
 
 
 def reciprocal(place: Place, _: Any, x: Tensor) -> Tensor:
     """Rewrite `1 / x`."""
+    x = as_float(place, x)
     return place.layer(Inverse, dtype=x.dtype)(x)
 
 
@@ -130,14 +133,21 @@ def negative(place: Place, _: Any, x: Tensor) -> Tensor | None:
     return scaled(place, x, -1.0, 0.0)
 
 
-def square(place: Place, _: Any, x: Tensor) -> Tensor:
+def square(place: Place, _: Any, x: Tensor) -> Tensor | None:
     """Rewrite `x ** 2`, for which there is no int8 operator, as a product."""
-    return product(place, x, x)
+    return product(place, x, x) if keras.backend.is_float_dtype(x.dtype) else None
 
 
 def power(place: Place, _: Any, x: Any, exponent: Any) -> Tensor | None:
-    """Rewrite `x ** 2`."""
-    return product(place, x, x) if isinstance(exponent, (int, float)) and exponent == 2 else None
+    """Rewrite powers with a number: `x ** 2` is a product, others are computed in float."""
+    if not isinstance(exponent, (int, float)) or not keras.backend.is_float_dtype(x.dtype):
+        return None
+    known: dict[float, Callable[[], Tensor]] = {
+        1: lambda: x,
+        2: lambda: product(place, x, x),
+        -1: lambda: reciprocal(place, None, x),
+    }
+    return known.get(exponent, lambda: finite_gradients.power(place, x, exponent))()
 
 
 def average(place: Place, operation: Any, tensors: Any, *_: Any, **__: Any) -> Tensor | None:

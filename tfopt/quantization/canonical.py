@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UnsupportedModel, UnsupportedOperation
-from tfopt.graph import Constant, Copier, Node, NotSymbolic, as_array, output_producers, replay
+from tfopt.graph import Constant, Copier, Node, as_array, output_producers, replay
 from tfopt.quantization.masks import require_none_lost
 from tfopt.quantization.openings import opener
 from tfopt.quantization.place import Made, Paths, Place
@@ -56,12 +55,7 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         if type(node.operation).__name__ in _TAKE_CONSTANTS:
             args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
         paths[name] = node.path
-        try:
-            copied = copier(node)
-        except UnsupportedModel as error:
-            closed = opening.closed.get(node.path)
-            raise error if closed is None else unread(node, closed) from closed
-        return copied(*args, **kwargs)
+        return copier(node)(*args, **kwargs)
 
     def emit_output(index: int, tensor: keras.KerasTensor) -> keras.KerasTensor:
         return keras.layers.Identity(name=names[index])(tensor) if names else tensor
@@ -76,15 +70,6 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         if sources:
             layer.set_weights([as_array(variable) for variable in sources])
     return result, paths
-
-
-def unread(node: Node, reason: NotSymbolic) -> UnsupportedOperation:
-    """Return the error for a layer whose code could not be read."""
-    return UnsupportedOperation(
-        f"The code of {node.path!r} ({type(node.operation).__name__}) could not be read as operations: "
-        f"{reason}. Write it of layers and keras.ops, or leave all of it in float with "
-        f"rules={{{node.path!r}: None}}."
-    )
 
 
 def _without_mask(layer: keras.Layer) -> None:

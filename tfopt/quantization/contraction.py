@@ -15,6 +15,7 @@ from keras import ops
 from tfopt.errors import UnsupportedOperation
 from tfopt.graph import Constant, Parts, as_array
 from tfopt.pruning import SparsityMask
+from tfopt.quantization import einsum_equation
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -41,19 +42,11 @@ class Contraction:
 
 def parsed(equation: str, one_rank: int, other_rank: int) -> Contraction | None:
     """Return the parts of an equation; None for diagonals, and sums over what one operand alone has."""
-    if "->" not in equation or equation.count(",") != 1:
-        return None
-    operands, result = equation.replace(" ", "").split("->")
-    one, other = operands.split(",")
-    free = [letter for letter in string.ascii_letters if letter not in equation]
+    read = einsum_equation.read(equation, (one_rank, other_rank))
+    return None if read is None else _contraction(read.operands[0], read.operands[1], read.result)
 
-    def spelled(operand: str, rank: int) -> str:
-        count = rank - len(operand.replace("...", ""))
-        return operand.replace("...", "".join(free[:count][::-1]))
 
-    one, other = spelled(one, one_rank), spelled(other, other_rank)
-    dots = max((x for x in free[: max(one_rank, other_rank)] if x in one + other), key=free.index, default="")
-    result = result.replace("...", "".join(free[: free.index(dots) + 1][::-1]) if dots else "")
+def _contraction(one: str, other: str, result: str) -> Contraction | None:
     batch = "".join(x for x in result if x in one and x in other)
     summed = "".join(x for x in one if x in other and x not in result)
     left = "".join(x for x in result if x in one and x not in other)
@@ -62,14 +55,86 @@ def parsed(equation: str, one_rank: int, other_rank: int) -> Contraction | None:
         sorted(one) == sorted(batch + summed + left)
         and sorted(other) == sorted(batch + summed + right)
         and sorted(result) == sorted(batch + left + right)
-        and all(len(set(x)) == len(x) for x in (one, other, result))
     )
     return Contraction(one, other, result, batch, summed, left, right) if whole else None
 
 
 def einsum(parts: Parts, operation: Any, *operands: Any) -> Tensor | None:
-    """Open `ops.einsum` of two tensors, or of a tensor and an array or variable."""
-    return _in_either_order(parts, operation.subscripts, *operands) if len(operands) == 2 else None
+    """Open `ops.einsum` of tensors, arrays and variables: two at a time, from the left."""
+    if len(operands) == 1 and "->" not in operation.subscripts:
+        return None  # Keras does not order its axes as NumPy does
+    read = einsum_equation.read(operation.subscripts, [len(operand.shape) for operand in operands])
+    return None if read is None else _evaluated(parts, read, operands)
+
+
+def _evaluated(parts: Parts, read: einsum_equation.Equation, operands: Sequence[Any]) -> Tensor | None:
+    labels, values = list(read.operands), list(operands)
+    count = 0
+    while True:
+        for position, own in enumerate(labels):
+            kept = _kept(own, labels[:position] + labels[position + 1 :], read.result)
+            values[position], labels[position] = _sum(values[position], own, kept), kept
+        if len(labels) == 1:
+            return _ordered(values[0], labels[0], read.result)
+        last = len(labels) == 2
+        (one, other), (x, y) = labels[:2], values[:2]
+        both = one + "".join(label for label in other if label not in one)
+        result = read.result if last else _kept(both, labels[2:], read.result)
+        y = _combined(parts, f"_{count}" if count else "", one, x, other, y, result)
+        if y is None:
+            return None
+        labels[:2], values[:2] = [result], [y]
+        count += 1
+
+
+def _kept(labels: str, others: Sequence[str], result: str) -> str:
+    """Return the labels that the result or another operand has."""
+    return "".join(label for label in labels if label in result or any(label in other for other in others))
+
+
+def _sum(x: Any, labels: str, kept: str) -> Any:
+    """Return an operand without the axes that it alone has."""
+    axes = tuple(axis for axis, label in enumerate(labels) if label not in kept)
+    if not axes:
+        return x
+    return ops.sum(x, axis=axes) if isinstance(x, keras.KerasTensor) else as_array(x).sum(axes)
+
+
+def _combined(parts: Parts, suffix: str, one: str, x: Any, other: str, y: Any, result: str) -> Any:
+    """Return the sum of products of two operands; an array where both are."""
+    if not isinstance(x, keras.KerasTensor):  # the order of factors does not matter
+        one, x, other, y = other, y, one, x
+    if not isinstance(x, keras.KerasTensor):
+        return np.einsum(f"{one},{other}->{result}", as_array(x), as_array(y))
+    letters = _contraction(one, other, result)
+    if letters is None:
+        return None
+    if not letters.summed:
+        return _product(letters, x, y)
+    if letters.batch and not isinstance(y, keras.KerasTensor):
+        y = parts(f"constant{suffix}", Constant.of, y)(x)
+    return _of_two(parts, letters, x, y, suffix)
+
+
+def _product(letters: Contraction, x: Tensor, y: Any) -> Tensor:
+    """Return the product of two operands of which no axis is summed."""
+    x = _aligned(x, letters.one, letters.result)
+    if isinstance(y, keras.KerasTensor):
+        return ops.multiply(x, _aligned(y, letters.other, letters.result))
+    order = [letters.other.index(label) for label in letters.result if label in letters.other]
+    array = np.transpose(as_array(y), order)
+    sizes = iter(array.shape)
+    return ops.multiply(
+        x, array.reshape([next(sizes) if label in letters.other else 1 for label in letters.result])
+    )
+
+
+def _aligned(x: Tensor, labels: str, result: str) -> Tensor:
+    """Return a tensor with the axes of the result, of size 1 where it has none."""
+    x = _ordered(x, labels, "".join(label for label in result if label in labels))
+    for axis, label in enumerate(result):
+        x = x if label in labels else ops.expand_dims(x, axis)
+    return x
 
 
 def _in_either_order(parts: Parts, equation: str, one: Any, other: Any) -> Tensor | None:
@@ -110,11 +175,19 @@ def contracted(parts: Parts, equation: str, one: Tensor, other: Any) -> Tensor |
     letters = parsed(equation, len(one.shape), len(other.shape))
     if letters is None:
         return None
+    if not isinstance(other, keras.KerasTensor) and letters.batch:
+        return None
+    return _of_two(parts, letters, one, other)
+
+
+def _of_two(parts: Parts, letters: Contraction, one: Tensor, other: Any, suffix: str = "") -> Tensor:
     if not isinstance(other, keras.KerasTensor):
-        return None if letters.batch else _by_kernel(parts, letters, one, other)
+        return _by_kernel(parts, letters, one, other, suffix=suffix)
     sizes = _sizes(letters, one, other)
-    left, right = (math.prod(sizes[x] for x in group) for group in (letters.left, letters.right))
-    summed = math.prod(sizes[x] for x in letters.summed)
+    left, right, summed = (
+        -1 if any(sizes[x] == -1 for x in group) else math.prod(sizes[x] for x in group)
+        for group in (letters.left, letters.right, letters.summed)
+    )
     batch = [sizes[x] for x in letters.batch]
     one = _shaped(
         _ordered(one, letters.one, letters.batch + letters.left + letters.summed), [*batch, left, summed]
@@ -135,21 +208,37 @@ def matmul(parts: Parts, _: Any, one: Any, other: Any) -> Tensor | None:
 
 
 def einsum_dense(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
-    """Open an EinsumDense as a Dense between reshapings."""
-    letters = parsed(layer.equation, len(x.shape), len(layer.kernel.shape))
-    if letters is None:
+    """Open an EinsumDense as a Dense between reshapings, or as products of tensors."""
+    read = einsum_equation.read(layer.equation, (len(x.shape), len(layer.kernel.shape)))
+    if read is None:
         return None
-    if not letters.batch and (layer.bias is None or sorted(layer.bias_axes) == sorted(letters.right)):
-        return _by_kernel(parts, letters, x, layer.kernel, layer)
-    y = contracted(parts, layer.equation, x, parts("kernel", Constant.of, layer.kernel)(x))
+    letters = _contraction(read.operands[0], read.operands[1], read.result)
+    if letters is not None and letters.summed and not letters.batch:
+        whole = layer.bias is None or sorted(layer.bias_axes) == sorted(letters.right)
+        y = _by_kernel(parts, letters, x, layer.kernel, layer, whole=whole)
+        if whole:
+            return y
+    else:
+        y = _evaluated(parts, read, (x, parts("kernel", Constant.of, layer.kernel)(x)))
+        if y is None:
+            return None
     if layer.bias is not None:
-        y = parts("add", keras.layers.Add)([y, parts("bias", Constant.of, layer.bias)(x)])
-    return (
-        y if layer.activation is None else parts("activation", keras.layers.Activation, layer.activation)(y)
-    )
+        y = ops.add(y, parts("bias", Constant.of, layer.bias)(x))
+    if layer.activation is None:
+        return y
+    return parts("activation", keras.layers.Activation, layer.activation)(y)
 
 
-def _by_kernel(parts: Parts, letters: Contraction, x: Tensor, kernel: Any, layer: Any = None) -> Tensor:
+def _by_kernel(
+    parts: Parts,
+    letters: Contraction,
+    x: Tensor,
+    kernel: Any,
+    layer: Any = None,
+    suffix: str = "",
+    whole: bool = True,
+) -> Tensor:
+    """Return the product with a kernel as a Dense, with bias and activation of `layer` if it is the whole."""
     order = tuple(letters.other.index(letter) for letter in letters.summed + letters.right)
     shape = [kernel.shape[axis] for axis in order]
     rows, units = (math.prod(part) for part in (shape[: len(letters.summed)], shape[len(letters.summed) :]))
@@ -161,8 +250,8 @@ def _by_kernel(parts: Parts, letters: Contraction, x: Tensor, kernel: Any, layer
     if layer is not None:
         constraint = layer.kernel_constraint
         config = {
-            "activation": layer.activation,
-            "use_bias": layer.bias is not None,
+            "activation": layer.activation if whole else None,
+            "use_bias": whole and layer.bias is not None,
             "kernel_regularizer": layer.kernel_regularizer,
             "bias_regularizer": layer.bias_regularizer,
             "activity_regularizer": layer.activity_regularizer,
@@ -175,7 +264,7 @@ def _by_kernel(parts: Parts, letters: Contraction, x: Tensor, kernel: Any, layer
             "dtype": layer.dtype_policy,
             "trainable": layer.trainable,
         }
-        if layer.bias is not None:
+        if config["use_bias"]:
             given = "".join(axis for axis in letters.result if axis in layer.bias_axes)
             axes = [given.index(letter) for letter in letters.right]
             weights.append(
@@ -184,7 +273,7 @@ def _by_kernel(parts: Parts, letters: Contraction, x: Tensor, kernel: Any, layer
     sizes = {letter: x.shape[axis] for axis, letter in enumerate(letters.one)}
     left = [sizes[letter] for letter in letters.left]
     x = _shaped(_ordered(x, letters.one, letters.left + letters.summed), [*left, rows])
-    y = parts("dense", keras.layers.Dense, units, weights=weights, **config)(x)
+    y = parts(f"dense{suffix}", keras.layers.Dense, units, weights=weights, **config)(x)
     y = _shaped(y, [*left, *shape[len(letters.summed) :]])
     return _ordered(y, letters.left + letters.right, letters.result)
 
@@ -229,7 +318,7 @@ def _sizes(letters: Contraction, one: Tensor, other: Tensor) -> dict[str, int]:
     return sizes
 
 
-def _ordered(x: Tensor, letters: str, order: str) -> Tensor:
+def _ordered(x: Any, letters: str, order: str) -> Any:
     return x if letters == order else ops.transpose(x, [letters.index(letter) for letter in order])
 
 

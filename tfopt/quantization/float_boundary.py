@@ -63,14 +63,17 @@ class FloatBoundaries:
         self._floats: dict[int, keras.KerasTensor] = {}
         self._inside: dict[int, keras.KerasTensor] = {}
 
-    def into(self, node: Node, chosen: Kind, arguments: Any) -> Any:
+    def into(self, node: Node, chosen: Kind, arguments: Any, *, always: bool = False) -> Any:
         """Return what an operation is called with, with a boundary before each quantized tensor.
 
         Args:
             node: of the operation.
             chosen: its kind in the plan.
             arguments: a structure with the new model's tensors.
+            always: whether a boundary stands before tensors in float too.
         """
+        if always:
+            return keras.tree.map_structure(lambda value: self._inside_of(node, value), arguments)
         if not _is_bounded(node, chosen):
             return arguments
         return keras.tree.map_structure(lambda value: self._entered(node, value), arguments)
@@ -84,7 +87,10 @@ class FloatBoundaries:
         self._floats[id(tensor)] = tensor
 
     def _entered(self, node: Node, value: Any) -> Any:
-        if not isinstance(value, keras.KerasTensor) or id(value) in self._floats:
+        return value if id(value) in self._floats else self._inside_of(node, value)
+
+    def _inside_of(self, node: Node, value: Any) -> Any:
+        if not isinstance(value, keras.KerasTensor):
             return value
         if id(value) not in self._inside:
             self._inside[id(value)] = self._crossed(node, value)

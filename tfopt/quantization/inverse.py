@@ -5,10 +5,15 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tfopt.quantization.finite_gradients import with_finite_gradient
 from tfopt.quantization.operations import Kind
 
 LARGEST = 1e4
 """The largest inverse that a quotient is computed with; float16 holds it."""
+
+
+def _inverse(x: tf.Tensor) -> tf.Tensor:
+    return keras.ops.power(x, keras.ops.cast(-1.0, x.dtype))
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -19,10 +24,11 @@ class Inverse(keras.layers.Layer):
     """
 
     tfopt_kind = Kind.FLOAT
+    tfopt_singular = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the inverse."""
-        return keras.ops.power(inputs, keras.ops.cast(-1.0, inputs.dtype))
+        return with_finite_gradient(_inverse, inputs)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Return the input's shape."""
@@ -37,11 +43,12 @@ class Quotient(keras.layers.Layer):
     """
 
     tfopt_kind = Kind.FLOAT
+    tfopt_singular = True
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """Return the first input divided by the second."""
         x, y = inputs
-        inverse = keras.ops.power(y, keras.ops.cast(-1.0, y.dtype))
+        inverse = with_finite_gradient(_inverse, y)
         # Integers may have rounded a small `y` to 0, and 0 / 0 is no number.
         return x * keras.ops.clip(inverse, -LARGEST, LARGEST)
 

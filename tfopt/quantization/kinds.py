@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +11,10 @@ import keras
 from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
 from tfopt.graph import Node, NotSymbolic, as_functional, copy, nodes
-from tfopt.quantization.canonical import canonical, unread
+from tfopt.quantization.canonical import canonical
 from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
+from tfopt.quantization.scaling import Scaling
 from tfopt.quantization.scheme import SchemeLike, scheme_of
 from tfopt.quantization.widths import is_wide
 
@@ -74,11 +75,41 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         # What the rewriting added on its own (an Identity that carries an output's name) has no path.
         path = paths.get(node.path, node.path)
         require_in_files(path, node)
-        found = Kind.FLOAT if settings.get(path, "") is None else kind(node.operation)
+        in_float = settings.get(path, "") is None or _reads_and_makes_integers(node)
+        found = Kind.FLOAT if in_float else kind(node.operation)
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
             raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
         kinds[id(node.operation)] = found
-    return kinds
+    return _with_small_summands_in_float(model, kinds)
+
+
+def _reads_and_makes_integers(node: Node) -> bool:
+    """Return whether a call has nothing that could be quantized: its integers are computed as they are."""
+    return not any(keras.backend.is_float_dtype(x.dtype) for x in (*node.inputs, *node.outputs))
+
+
+def _with_small_summands_in_float(model: keras.Model, kinds: Mapping[int, Kind]) -> dict[int, Kind]:
+    """Return the kinds with the sum in float in `sqrt(x + 1e-5)`, `y / (x + 1e-7)` and the like.
+
+    Rounded, the sum of a small `x` and a small number is 0, where the root and the quotient are not defined.
+    """
+    changed = dict(kinds)
+    graph = nodes(model)
+    final = {id(x) for x in model.outputs}
+    readers: dict[int, list[Node]] = defaultdict(list)
+    for node in graph:
+        for x in node.inputs:
+            readers[id(x)].append(node)
+    for node in graph:
+        made = id(node.outputs[0])
+        if (
+            isinstance(node.operation, Scaling)
+            and made not in final
+            and all(changed[id(reader.operation)] is Kind.FLOAT for reader in readers[made])
+            and any(getattr(reader.operation, "tfopt_singular", False) for reader in readers[made])
+        ):
+            changed[id(node.operation)] = Kind.FLOAT
+    return changed
 
 
 def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOperation:
@@ -90,6 +121,9 @@ def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOp
             "replace it by a supported layer or operation."
         )
     else:
-        error = unread(dataclasses.replace(node, path=path), closed)
+        error = UnsupportedOperation(
+            f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
+            f"and keras.ops, or leave all of it in float with rules={{{path!r}: None}}."
+        )
     error.__cause__ = closed
     return error

@@ -20,6 +20,9 @@ def weights_of(layer: Any) -> Weights | None:
     Of int8 activations fewer layers can be multiplied with weights (see `operations`) than with weights
     that a file turns back into floats: these are all.
     """
+    own = getattr(layer, "tfopt_weights", None)
+    if own is not None:
+        return own()
     name = type(layer).__name__
     if not type(layer).__module__.startswith("keras."):
         return None  # a user's subclass may do anything with its kernel
@@ -54,7 +57,7 @@ def block_size_of(layer: keras.Layer, size: int | None) -> int | None:
 
 def _einsum(layer: Any) -> Weights:
     """The labels of the kernel that are in the output number its channels."""
-    operands, output = layer.equation.replace(" ", "").split("->")
+    operands, output = "".join(layer.equation.split()).split("->")
     kernel = operands.split(",")[1]
     channels = [position - len(kernel) for position, label in enumerate(kernel) if label in output]
     return layer.kernel, tuple(channels)

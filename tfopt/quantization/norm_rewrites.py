@@ -11,6 +11,7 @@ from tfopt.quantization.affine import Affine
 from tfopt.quantization.arithmetic_rewrites import of_rank, product, scaled
 from tfopt.quantization.norm_parts import centred, divided, in_rows, permuted, reshaped
 from tfopt.quantization.place import Place
+from tfopt.quantization.unit_vectors import UnitVectors
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -43,7 +44,16 @@ def unit(place: Place, norm: Any, x: Tensor) -> Tensor | None:
     def body(rows: Tensor) -> Tensor:
         return _affine(place, norm, divided(place, rows, 0.0, weight=1.0), None, None)
 
-    return in_rows(place, norm.axis, x, body)
+    made = in_rows(place, norm.axis, x, body)
+    return place.layer(UnitVectors, norm.axis, dtype=norm.dtype_policy)(x) if made is None else made
+
+
+def normalize(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite `ops.normalize` to the length 1."""
+    if operation.order != 2:
+        return None
+    least = (keras.config.epsilon() if operation.epsilon is None else operation.epsilon) ** 2
+    return place.layer(UnitVectors, operation.axis, least, dtype=x.dtype)(x)
 
 
 def group(place: Place, norm: Any, x: Tensor) -> Tensor | None:

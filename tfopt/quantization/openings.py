@@ -10,11 +10,14 @@ from tfopt.graph import Opener, Opening, open_call
 from tfopt.quantization import (
     activation_openings,
     attention_openings,
+    axis_openings,
     contraction,
+    fourier,
     mask_openings,
     operation_openings,
     patch_openings,
     recurrent_openings,
+    tied_embedding,
     time_openings,
 )
 
@@ -27,6 +30,7 @@ OPENINGS: dict[str, Opening] = {
     "AdditiveAttention": attention_openings.single_head,
     "DotProductAttention": attention_openings.operation,
     "Masking": mask_openings.masking,
+    "ReversibleEmbedding": tied_embedding.reversible_embedding,
     "EinsumDense": contraction.einsum_dense,
     "Einsum": contraction.einsum,
     "Matmul": contraction.matmul,
@@ -39,6 +43,13 @@ OPENINGS: dict[str, Opening] = {
     "Pad": operation_openings.pad,
     "OneHot": operation_openings.one_hot,
     "CategoryEncoding": operation_openings.category_encoding,
+    "Logaddexp": axis_openings.log_add_exp,
+    "Diff": axis_openings.difference,
+    "Cross": axis_openings.cross,
+    "Diagonal": axis_openings.diagonal,
+    "Trace": axis_openings.trace,
+    "Rot90": axis_openings.quarter_turns,
+    "CountNonzero": axis_openings.count_nonzero,
     "Flip": operation_openings.flip,
     "Roll": operation_openings.roll,
     "Glu": operation_openings.glu,
@@ -55,12 +66,19 @@ OPENINGS: dict[str, Opening] = {
     "Moments": operation_openings.moments,
     "RGBToGrayscale": operation_openings.rgb_to_grayscale,
     "SpectralNormalization": time_openings.wrapped,
+    "FFT": fourier.transform(inverse=False, axes=(-1,)),
+    "FFT2": fourier.transform(inverse=False, axes=(-1, -2)),
+    "IFFT2": fourier.transform(inverse=True, axes=(-1, -2)),
+    "IRFFT": fourier.inverse_of_real,
     "LSTM": recurrent_openings.recurrent,
     "GRU": recurrent_openings.recurrent,
     "SimpleRNN": recurrent_openings.recurrent,
     "RNN": recurrent_openings.recurrent,
     "Bidirectional": recurrent_openings.bidirectional,
 }
+
+_KERAS_HUB = frozenset({"ReversibleEmbedding"})
+"""Layers of KerasHub that do the same as Keras's of that name; its others are opened like a user's."""
 
 
 def opener() -> Opener:
@@ -75,4 +93,6 @@ def _opening(operation: Any) -> Opening | None:
         if activation_openings.is_code(operation):
             return activation_openings.opened
         return OPENINGS.get(type(operation).__name__)
+    if module.startswith("keras_hub.") and type(operation).__name__ in _KERAS_HUB:
+        return OPENINGS[type(operation).__name__]
     return open_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None

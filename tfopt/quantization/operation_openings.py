@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfopt.graph import Opening, Parts, as_array
+from tfopt.quantization.row_of_index import RowOfIndex
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -57,9 +58,10 @@ def pad(_: Parts, operation: Any, x: Tensor, constant_values: Any = None) -> Ten
 
 def one_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
     """Open `ops.one_hot` as an embedding in unit vectors: its operator knows no integers of a scale."""
-    if operation.axis not in (-1, len(x.shape)) or getattr(operation, "sparse", False):
+    if operation.axis not in range(-1, len(x.shape) + 1) or getattr(operation, "sparse", False):
         return None
-    return _unit_vectors(parts, x, operation.num_classes, operation.dtype)
+    found = _unit_vectors(parts, x, operation.num_classes, operation.dtype)
+    return found if operation.axis in (-1, len(x.shape)) else ops.moveaxis(found, -1, operation.axis)
 
 
 def multi_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
@@ -71,7 +73,7 @@ def multi_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
 
 def category_encoding(parts: Parts, layer: Any, x: Tensor, count_weights: Any = None) -> Tensor | None:
     """Open CategoryEncoding as an embedding in the unit vectors."""
-    if count_weights is not None or layer.sparse or not keras.backend.is_int_dtype(x.dtype):
+    if count_weights is not None or layer.sparse:
         return None
     if layer.output_mode == "one_hot":
         x = ops.squeeze(x, -1) if x.shape[-1] == 1 else x
@@ -82,11 +84,12 @@ def category_encoding(parts: Parts, layer: Any, x: Tensor, count_weights: Any = 
 
 
 def _unit_vectors(parts: Parts, x: Tensor, count: int, dtype: Any) -> Tensor:
-    vectors = np.eye(count, dtype="float32")
+    """Return a unit vector for each index below `count`, and zeros for what is no such index."""
+    rows = np.pad(np.eye(count, dtype="float32"), ((1, 1), (0, 0)))
     table = parts(
-        "table", keras.layers.Embedding, count, count, weights=[vectors], trainable=False, dtype=dtype
+        "table", keras.layers.Embedding, count + 2, count, weights=[rows], trainable=False, dtype=dtype
     )
-    return table(x)
+    return table(parts("row", RowOfIndex, count)(x))
 
 
 def glu(_: Parts, operation: Any, x: Tensor) -> Tensor:

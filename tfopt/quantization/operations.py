@@ -73,7 +73,7 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.FLOAT, "ELU Elu Selu Celu Softplus Softsign LogSigmoid Expm1 Log Log1p Sin Cos"),
     **_all(Kind.FLOAT, "Exp2 Log2 Log10 Cbrt Hypot Sinc Trunc Arctan2 Sort Argsort Tril Triu Digitize"),
     **_all(Kind.FLOAT, "Isfinite Isinf Isnan Isneginf Isposinf BatchNorm LayerNorm RMSNorm SeparableConv"),
-    **_all(Kind.FLOAT, "Sparsemax SparseSigmoid SegmentSum MelSpectrogram"),
+    **_all(Kind.FLOAT, "Sparsemax SparseSigmoid SegmentSum MelSpectrogram STFTSpectrogram RFFT STFT"),
     **_all(Kind.FLOAT, "Sqrt Rsqrt Power Floor Ceil Round Sign Cumsum Var Std Normalize Norm Logsumexp"),
     **_all(Kind.FLOAT, "LogSoftmax Squareplus HardShrink SoftShrink TanhShrink Threshold SparsePlus"),
     **_all(Kind.FLOAT, "LayerNormalization GroupNormalization RMSNormalization UnitNormalization"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import keras
 
 from tfopt.graph import Node, nodes
+from tfopt.quantization.exact import reads_exactly
 from tfopt.quantization.operations import FIXED_RANGES, Kind, ceiling
 
 _FUSED_INTO = {
@@ -45,20 +46,23 @@ class Plan:
             and these kinds.
         tensors: tensor -> its number among those that share its quantizer; None where its values are in the
             range of others.
+        exact: the tensors that are not rounded, but for operations that are quantized, see `exact`.
     """
 
     quantizers: dict[int, str] = dataclasses.field(default_factory=dict)
     fixed: dict[int, tuple[float, float]] = dataclasses.field(default_factory=dict)
     standalone: dict[int, Kind] = dataclasses.field(default_factory=dict)
     tensors: dict[int, int | None] = dataclasses.field(default_factory=dict)
+    exact: frozenset[int] = frozenset()
 
 
-def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
+def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] = ()) -> Plan:
     """Plan the quantization of a canonical model.
 
     Args:
         model: as `canonical` returns it.
         kinds: `id` of each operation -> its kind.
+        exact: the `id` of each tensor that is not to be rounded for operations in float.
     """
     flow = _Flow(model)
     fused = _fused(flow, kinds)
@@ -69,7 +73,7 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
     }
     # A shared one that stands alone in one place is an operator of its own in all.
     kinds = {**kinds, **{operation: _STANDALONE_AS[kind] for operation, kind in standalone.items()}}
-    named, fixed = _quantized_tensors(flow, kinds, _fused(flow, kinds))
+    named, fixed = _quantized_tensors(flow, kinds, _fused(flow, kinds), exact)
 
     scales = _SharedScales()
     for node in flow.nodes:
@@ -87,7 +91,7 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind]) -> Plan:
     for tensor, name in named.items():
         shared.setdefault(scales.root(tensor), name + QUANTIZER_SUFFIX)
     quantizers = {tensor: shared[scales.root(tensor)] for tensor in named}
-    return Plan(quantizers, fixed, standalone, _numbered(flow, kinds, quantizers))
+    return Plan(quantizers, fixed, standalone, _numbered(flow, kinds, quantizers), frozenset(exact))
 
 
 def _numbered(flow: _Flow, kinds: Mapping[int, Kind], quantizers: Mapping[int, str]) -> dict[int, int | None]:
@@ -119,10 +123,17 @@ def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> set[Node]:
 
 
 def _quantized_tensors(
-    flow: _Flow, kinds: Mapping[int, Kind], fused: set[Node]
+    flow: _Flow, kinds: Mapping[int, Kind], fused: set[Node], exact: Collection[int]
 ) -> tuple[dict[int, str], dict[int, tuple[float, float]]]:
     """Return tensor -> name of what makes it, and tensor -> range where TFLite prescribes one."""
-    named = {id(x): x.name for x in flow.inputs if keras.backend.is_float_dtype(x.dtype)}
+
+    def needless(tensor: int) -> bool:
+        return tensor in exact and all(
+            reads_exactly(reader, tensor, kinds) for reader in flow.readers[tensor]
+        )
+
+    floats = [x for x in flow.inputs if keras.backend.is_float_dtype(x.dtype)]
+    named = {id(x): x.name for x in floats if not needless(id(x))}
     fixed = {}
     for node in flow.nodes:
         kind = kinds[id(node.operation)]
@@ -136,10 +147,16 @@ def _quantized_tensors(
             taken_in = any(reader in fused for reader in readers)
             if only_floats_read or taken_in or not keras.backend.is_float_dtype(output.dtype):
                 continue
-            named[id(output)] = f"{node.path}.{index}" if index else node.path
+            named[id(output)] = f"{_name(node)}.{index}" if index else _name(node)
             if kind in FIXED_RANGES:
                 fixed[id(output)] = FIXED_RANGES[kind]
     return named, fixed
+
+
+def _name(node: Node) -> str:
+    """Return what the quantizer of a call is named after: a table and products with it differ in range."""
+    looks_up = getattr(node.operation, "tfopt_looks_up", None)
+    return node.path if looks_up is None or looks_up(node.inputs[0]) else f"{node.path}.reverse"
 
 
 class _Flow:

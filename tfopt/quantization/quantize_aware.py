@@ -33,11 +33,12 @@ from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
+from tfopt.quantization.exact import exact_tensors, kept_in_float, reads_exactly
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.float_boundary import FloatBoundaries
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
-from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
+from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling, kind
 from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
 from tfopt.quantization.preserve import checked, keep_masks, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
@@ -45,6 +46,7 @@ from tfopt.quantization.signs import nonnegative_tensors
 from tfopt.quantization.softmax_rewrites import MaskedScores
 from tfopt.quantization.standalone_affine import StandaloneAffine
 from tfopt.quantization.standalone_relu import StandaloneReLU
+from tfopt.quantization.tied_embedding import TiedEmbedding
 from tfopt.quantization.weight_quantizer import WeightQuantizer
 from tfopt.quantization.wide_quantizer import WideQuantizer
 from tfopt.quantization.widths import NARROW_SUFFIX, Widths, is_wide
@@ -140,7 +142,14 @@ def _quantized(
     if any(map(_integer, settings.values())):
         integer = {path: scheme if _integer(scheme) else None for path, scheme in settings.items()}
         kinds = kinds_of(model, integer, paths)
-        planned = plan(model, kinds)
+        by_rule = {
+            id(node.operation)
+            for node in nodes(model)
+            if integer.get(paths.get(node.path, node.path), default) is None
+        }
+        exact = exact_tensors(model, kinds, by_rule)
+        kinds = kept_in_float(model, kinds, exact)
+        planned = plan(model, kinds, exact.keys())
     else:  # where all activations stay in float, there is no rule that an operation must have
         kinds = {id(node.operation): Kind.FLOAT for node in nodes(model)}
         planned = Plan()
@@ -149,6 +158,7 @@ def _quantized(
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
     boundaries = FloatBoundaries()
+    makers = {id(tensor): node for node in nodes(model) for tensor in node.outputs}
     not_negative = nonnegative_tensors(model)
     tensors = Counter(
         name for tensor, name in planned.quantizers.items() if planned.tensors[tensor] is not None
@@ -180,10 +190,16 @@ def _quantized(
         return wrappers[operation](args[0])
 
     def quantize(
-        old: keras.KerasTensor, new: keras.KerasTensor, scheme: Scheme | None, **kwargs: Any
+        old: keras.KerasTensor,
+        new: keras.KerasTensor,
+        scheme: Scheme | None,
+        rounds: bool = False,
+        **kwargs: Any,
     ) -> keras.KerasTensor:
         name = planned.quantizers.get(id(old))
         if name is None:
+            return new
+        if id(old) in planned.exact and not rounds:
             return new
         wide = widths.of_quantizer(name) == 16
         if id(old) in planned.fixed:
@@ -238,15 +254,34 @@ def _quantized(
 
         return keras.tree.map_structure(rounded, values)
 
+    rounded_for_some: dict[int, keras.KerasTensor] = {}
+
+    def as_read(node: Node, values: Any) -> Any:
+        """Return what an operator is called with: a tensor that is kept exact is rounded for some of them."""
+        olds = iter(node.inputs)
+
+        def read(value: Any) -> Any:
+            old = next(olds) if isinstance(value, keras.KerasTensor) else None
+            if old is None or id(old) not in planned.exact or reads_exactly(node, id(old), kinds):
+                return value
+            if id(old) not in rounded_for_some:
+                rounded_for_some[id(old)] = quantize(old, value, default, rounds=True)
+            return rounded_for_some[id(old)]
+
+        return keras.tree.map_structure(read, values)
+
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         chosen = kinds[id(node.operation)]
-        args, kwargs = boundaries.into(node, chosen, narrowed(node, (args, kwargs)))
+        args, kwargs = as_read(node, narrowed(node, (args, kwargs)))
+        on_grid = chosen is Kind.FLOAT and scheme_of_node(node) is not None
+        factors = on_grid and _takes_in_factors(node, makers)
+        args, kwargs = boundaries.into(node, chosen, (args, kwargs), always=factors)
         made = keras.tree.flatten(call(node, args, kwargs))
         averaged = windows.rounding(node) if chosen is Kind.AVERAGE else {}
         scheme = settings.get(paths.get(node.path, node.path), default)
         results = []
         for old, new in zip(node.outputs, made, strict=True):
-            if id(old) in planned.quantizers:
+            if id(old) in planned.quantizers and id(old) not in planned.exact:
                 new = boundaries.out_of(node, chosen, new)
             elif chosen is Kind.FLOAT:
                 boundaries.left_in_float(new)
@@ -257,7 +292,7 @@ def _quantized(
 
     def emit_input(new: keras.KerasTensor) -> keras.KerasTensor:
         old = next(inputs)
-        if id(old) not in planned.quantizers:
+        if id(old) not in planned.quantizers or id(old) in planned.exact:
             boundaries.left_in_float(new)
         return quantize(old, new, default)
 
@@ -267,6 +302,26 @@ def _quantized(
             wrapper.start_steps()
     fuse_in_place(result)
     return result
+
+
+_AFFINE = (Kind.NORMALIZATION, Kind.SCALING, Kind.SUM)
+
+
+def _takes_in_factors(node: Node, makers: Mapping[int, Node]) -> bool:
+    """Return whether the converter multiplies factors of the input into the weights of an operator.
+
+    They would lie on their grid no more. It does so with fully connected layers alone.
+
+    Args:
+        node: of the operator.
+        makers: `id` of a tensor -> what makes it.
+    """
+    if not isinstance(node.operation, (keras.layers.Dense, TiedEmbedding)):
+        return False
+    before = makers.get(id(node.inputs[0]))
+    while before is not None and kind(before.operation) is Kind.SAME_SCALE:
+        before = makers.get(id(before.inputs[0]))
+    return before is not None and kind(before.operation) in _AFFINE
 
 
 def _standalone(kind: Kind, operation: keras.Operation, copied: Any) -> keras.Layer:

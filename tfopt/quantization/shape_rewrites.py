@@ -32,6 +32,21 @@ def same(_: Place, operation: Any, x: Tensor) -> Tensor | None:
     return x if getattr(operation, "dtype", None) in (None, x.dtype) else None
 
 
+def cast(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite a cast between float types: in a file they are one."""
+    if not keras.backend.is_float_dtype(x.dtype) or not keras.backend.is_float_dtype(operation.dtype):
+        return None
+    return x if x.dtype == operation.dtype else place.layer(keras.layers.Identity, dtype=operation.dtype)(x)
+
+
+def take(place: Place, operation: Any, x: Any, indices: Any) -> Tensor | None:
+    """Rewrite a look-up in an array, which must have a range."""
+    if isinstance(x, keras.KerasTensor) or np.asarray(x).dtype.kind != "f":
+        return None
+    table = place.part("table").layer(Constant.of, np.asarray(x))(place.reference)
+    return keras.ops.take(table, indices, axis=operation.axis)
+
+
 def squeeze(_: Place, operation: Any, x: Tensor) -> Tensor | None:
     """Rewrite the removal of all axes of size 1 as one that names them, for a file's batch is one of 1."""
     axes = tuple(axis for axis, size in enumerate(x.shape) if size == 1)

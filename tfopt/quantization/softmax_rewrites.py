@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfopt.graph import Constant
 from tfopt.quantization.arithmetic_rewrites import of_rank, scaled
+from tfopt.quantization.as_float import AsFloat
 from tfopt.quantization.operations import Kind
 from tfopt.quantization.place import Place
 
@@ -57,21 +58,6 @@ class MaskedScores(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         return {**super().get_config(), "in_float": self.in_float}
-
-
-@keras.saving.register_keras_serializable(package="tfopt")
-class AsFloat(keras.layers.Layer):
-    """Returns booleans or integers as numbers of the layer's compute dtype."""
-
-    tfopt_kind = Kind.FLOAT
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return the input, cast."""
-        return keras.ops.cast(inputs, self.compute_dtype)
-
-    def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """Return the input's shape."""
-        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
 
 def softmax(place: Place, layer: Any, x: Tensor, mask: Any = None) -> Tensor | None:

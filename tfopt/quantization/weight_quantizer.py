@@ -89,7 +89,7 @@ class WeightQuantizer(keras.layers.Wrapper):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Call the layer with the quantized weights in place of the weights."""
-        if self.scheme.weight_bits is None:
+        if self.scheme.weight_bits is None or self._looks_up_for_integers(inputs):
             return self.layer(inputs)
         variable, _ = self._variable()
         quantized = self.quantized(training=bool(training))
@@ -161,6 +161,10 @@ class WeightQuantizer(keras.layers.Wrapper):
         """Return what the layer returns."""
         return self.layer.compute_output_shape(input_shape)
 
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:  # noqa: ARG002
+        """Return what the layer returns."""
+        return self.layer.compute_output_spec(inputs)
+
     def lower(self) -> keras.Layer:
         """Return the layer without quantization, its weights on their grid where the converter's is another.
 
@@ -178,6 +182,11 @@ class WeightQuantizer(keras.layers.Wrapper):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         return {**super().get_config(), "scheme": self.scheme.get_config()}
+
+    def _looks_up_for_integers(self, inputs: tf.Tensor) -> bool:
+        """Return whether a call is a look-up, whose table has the scale of the output in a file."""
+        looks_up = getattr(self.layer, "tfopt_looks_up", None)
+        return looks_up is not None and self.leaves_the_grid_to_the_converter and looks_up(inputs)
 
     @property
     def _bits(self) -> int:

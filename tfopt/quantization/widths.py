@@ -59,7 +59,10 @@ class Widths:
         least = min(known, default=8)
         self._bits: dict[str, int] = {}
         for tensor, name in planned.quantizers.items():
-            scheme = scheme_of(makers.get(tensor))
+            maker = makers.get(tensor)
+            # What is computed in float has no bits of its own.
+            in_float = maker is not None and kinds[id(maker.operation)] is Kind.FLOAT
+            scheme = None if in_float else scheme_of(maker)
             bits = (scheme.activation_bits if scheme is not None else None) or least
             self._bits[name] = max(bits, self._bits.get(name, 0))
 

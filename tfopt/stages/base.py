@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
 
     from tfopt.data import Dataset
+    from tfopt.export import TFLiteModel
 
 
 class Context(Protocol):
@@ -38,13 +39,20 @@ class Context(Protocol):
         put into `logs` and change in the model is recorded and saved.
         """
 
+    def export(self, file: TFLiteModel | bytes) -> Path:
+        """Write a TFLite file as what the stage makes, in place of a Keras model, and return its path.
+
+        The run measures the file, and the pipeline ends here. Files that a stage writes by itself, whatever
+        their names, are by-products: the run goes on with the model that `apply` returns.
+        """
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
     """Base of the stages: a frozen dataclass whose fields are JSON values.
 
-    A stage holds no state: everything it makes is in the model that it returns, in
-    `context.directory` or in `context.record`.
+    A stage holds no state: everything it makes is in the model that it returns, in what it gives to
+    `context.export`, in `context.directory` or in `context.record`.
     """
 
     title: ClassVar[str]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tfopt.export import TFLiteModel
 
-FILE = "model.tflite"
 FAILED_FILE = "model.failed.tflite"
 
 
@@ -135,7 +134,7 @@ class ExportTFLite(Stage):
                 "less, or allow more with ExportTFLite(min_agreement=..., max_lsb=...)."
             )
         failed.unlink(missing_ok=True)  # what an earlier attempt left
-        write_atomically(context.directory / FILE, bytes(file))
+        context.export(file)
         return model
 
     def _tolerance(self, model: keras.Model, file: TFLiteModel) -> Tolerance:

@@ -1,0 +1,53 @@
+"""Sums and products of one reshaped tensor, such as the square after a Conv1D, become files."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+from keras import ops
+
+import tfopt
+from tfopt.quantization import calibrate
+
+SOURCES = {
+    "conv1d": lambda: L.Conv1D(4, 5),
+    "conv1d_relu": lambda: L.Conv1D(4, 5, activation="relu", use_bias=False),
+    "conv1d_bn": lambda: keras.Sequential([L.Conv1D(4, 5), L.BatchNormalization(), L.ReLU()]),
+    "depthwise": lambda: L.DepthwiseConv1D(5),
+    "separable": lambda: L.SeparableConv1D(4, 5, activation="relu"),
+    "pooling": lambda: keras.Sequential([L.Conv1D(4, 5), L.MaxPooling1D(2)]),
+    "reshape": lambda: keras.Sequential([L.Flatten(), L.Dense(32), L.Reshape((8, 4))]),
+    "conv1d_transpose": lambda: L.Conv1DTranspose(4, 3, strides=2, padding="same"),
+}
+COMBINATIONS = {
+    "square": ops.square,
+    "product": lambda x: x * x,
+    "cube": lambda x: x * x * x,
+    "sum": lambda x: x + x,
+    "difference": lambda x: L.Subtract()([x, x]),
+    "with_its_relu": lambda x: x * ops.relu(x),
+    "with_its_magnitude": lambda x: x * ops.abs(x),
+    "gate": lambda x: x * ops.mean(x * x, axis=1, keepdims=True),
+}
+QUICK = {("conv1d", "square"), ("depthwise", "product"), ("conv1d", "with_its_relu")}
+
+
+@pytest.mark.parametrize(
+    ("source", "combination"),
+    [
+        pytest.param(source, name, marks=() if (source, name) in QUICK else pytest.mark.slow)
+        for source in SOURCES
+        for name in COMBINATIONS
+        if source == "conv1d" or name in ("square", "product", "sum", "with_its_relu")
+    ],
+)
+def test_the_file_does_what_the_model_does(source, combination):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 3))
+    model = keras.Model(inputs, COMBINATIONS[combination](SOURCES[source]()(inputs)))
+    x = np.random.default_rng(0).normal(size=(64, 16, 3)).astype("float32")
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, x)
+    file = tfopt.to_tflite(quantized)
+    assert not file.summary().float_operators
+    assert file.verify(quantized, x).max_lsb <= 1

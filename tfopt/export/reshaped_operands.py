@@ -1,0 +1,113 @@
+"""Sums and products of one reshaped tensor with itself, such as the square after a Conv1D.
+
+TensorFlow's converter moves an elementwise operator before the reshaping that both its operands come from,
+after it has given the tensors their scales, and ends with "'tfl.reshape' op quantization parameters violate
+the same scale constraint". Moved before, there is nothing that it could move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+Nodes: TypeAlias = dict[str, Any]
+
+_BINARY = ("Mul", "AddV2", "Add", "Sub")
+_RESHAPES = ("Reshape", "Squeeze", "ExpandDims")
+_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+_OF_EACH_ELEMENT = ("Identity", "Relu", "Relu6", "LeakyRelu", "Abs", "Neg", "StopGradient")
+
+
+def combine_before_reshaping(graph_def: tf.compat.v1.GraphDef, quantizers: Sequence[str]) -> None:
+    """Compute each sum or product of two operands that are one reshaped tensor before it is reshaped.
+
+    Args:
+        graph_def: to change.
+        quantizers: the kinds of operation that quantize.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    elementwise = frozenset((*_OF_EACH_ELEMENT, *quantizers))
+    for node in [node for node in graph_def.node if node.op in _BINARY]:
+        one, other = (_chain(nodes, name, elementwise) for name in node.input[:2])
+        if one is None or other is None:
+            continue
+        ends = one[-1], other[-1]
+        of_one = ends[0].name == ends[1].name or (
+            (_comes_from(nodes, *ends) or _comes_from(nodes, *ends[::-1])) and _same_shapes(graph_def, *ends)
+        )
+        if of_one:
+            _move(graph_def, nodes, node, (one, other))
+
+
+def _comes_from(nodes: Mapping[str, Any], one: Any, other: Any) -> bool:
+    """Return whether a reshaping is that of what was made of another one's output."""
+    while one.input and one.op != "Const":
+        one = nodes[_node_of(one.input[0])]
+        if one.name == other.name:
+            return True
+    return False
+
+
+def _same_shapes(graph_def: tf.compat.v1.GraphDef, one: Any, other: Any) -> bool:
+    """Return whether two reshapings turn the same shape into the same shape."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+    first, second = (graph.get_operation_by_name(node.name) for node in (one, other))
+    shapes = [(op.inputs[0].shape.as_list(), op.outputs[0].shape.as_list()) for op in (first, second)]
+    return shapes[0] == shapes[1]
+
+
+def _chain(nodes: Mapping[str, Any], name: str, elementwise: frozenset[str]) -> list[Any] | None:
+    """Return what makes a tensor, the last first, up to a reshaping; None where it comes from none."""
+    chain = [nodes[_node_of(name)]]
+    while chain[-1].op not in _RESHAPES:
+        if chain[-1].op not in elementwise and not _adds_a_bias(nodes, chain[-1]):
+            return None
+        chain.append(nodes[_node_of(chain[-1].input[0])])
+    biases = any(_adds_a_bias(nodes, node) for node in chain)
+    return None if biases and not _keeps_the_last_axis(nodes, chain[-1]) else chain
+
+
+def _adds_a_bias(nodes: Mapping[str, Any], node: Any) -> bool:
+    """Return whether a node adds a constant of the last axis, as convolutions of one dimension do."""
+    if node.op not in ("BiasAdd", "AddV2") or node.attr["data_format"].s == b"NCHW":
+        return False
+    source = nodes[_node_of(node.input[1])]
+    while source.op in ("Identity", *_RESHAPES):
+        source = nodes[_node_of(source.input[0])]
+    return source.op == "Const" and len(source.attr["value"].tensor.tensor_shape.dim) == 1
+
+
+def _keeps_the_last_axis(nodes: Mapping[str, Any], node: Any) -> bool:
+    axes = node.attr["squeeze_dims"].list.i if node.op == "Squeeze" else ()
+    image = nodes[_node_of(node.input[0])].op in _CONVOLUTIONS
+    return bool(axes) and all(axis < -1 or (image and 0 <= axis < 3) for axis in axes)
+
+
+def _move(graph_def: tf.compat.v1.GraphDef, nodes: Nodes, node: Any, chains: Sequence[Sequence[Any]]) -> None:
+    """Let `node` read copies of the chains that start before the reshaping; what it makes keeps its name."""
+    name, reshape = node.name, chains[0][-1]
+    for position, (*chain, reshape) in enumerate(chains):
+        source = reshape.input[0]
+        for step, old in enumerate(reversed(chain)):
+            new = graph_def.node.add()
+            new.CopyFrom(old)
+            new.name = f"{name}/operand_{position}_{step}"
+            new.input[0] = source
+            nodes[new.name] = new
+            source = new.name
+        node.input[position] = source
+    node.name = f"{name}/before_reshaping"
+    after = graph_def.node.add()
+    after.CopyFrom(reshape)
+    after.name = name
+    after.input[0] = node.name
+    for each in (node, after):
+        each.attr.pop("_output_shapes", None)
+        nodes[each.name] = each
+
+
+def _node_of(tensor: str) -> str:
+    return tensor.lstrip("^").split(":")[0]

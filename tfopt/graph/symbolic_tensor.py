@@ -1,0 +1,53 @@
+"""Symbolic tensors that are sliced as tensors are: `x[1:]`, `x[None]`, with the bounds of a tensor.
+
+Keras's take tuples and integers alone. What an operation returns is made in Keras; what reads a tensor is
+noted in a list of the operation that made it, and such a list of a private operation may look at what is
+added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class SymbolicTensor(keras.KerasTensor):
+    """A symbolic tensor of a trace."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a part, by what NumPy takes between the brackets but masks and lists of indices."""
+        keys = tuple(key) if isinstance(key, (tuple, list)) else (key,)
+        return super().__getitem__(tuple(_as_bounds(each) for each in keys))
+
+
+def _as_bounds(key: Any) -> Any:
+    if isinstance(key, slice):
+        return slice(*(_as_bounds(each) for each in (key.start, key.stop, key.step)))
+    whole = isinstance(key, (tf.Tensor, np.ndarray, np.generic)) and np.ndim(key) == 0
+    return int(key) if whole else key
+
+
+def make_sliceable(tensors: Iterable[keras.KerasTensor]) -> None:
+    """Make tensors sliceable, and all that is computed from them from now on."""
+    for tensor in tensors:
+        tensor.__class__ = SymbolicTensor
+        attributes = vars(tensor._keras_history.operation)
+        if not isinstance(attributes["_outbound_nodes"], _Readers):
+            attributes["_outbound_nodes"] = _Readers(attributes["_outbound_nodes"])
+
+
+class _Readers(list):
+    """The calls that read what an operation returns."""
+
+    def append(self, node: Any) -> None:
+        """Add a call whose outputs have just been made."""
+        super().append(node)
+        operation = node.operation
+        for output in node.outputs:
+            output.__class__ = SymbolicTensor
+        if not isinstance(operation._outbound_nodes, _Readers):
+            vars(operation)["_outbound_nodes"] = _Readers(operation._outbound_nodes)

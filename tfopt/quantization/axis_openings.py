@@ -1,0 +1,83 @@
+"""Operations of `keras.ops` along axes as slices, products and sums, which have int8 kernels."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfopt.graph import Parts
+
+Tensor: TypeAlias = keras.KerasTensor
+
+
+def log_add_exp(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG001
+    """Open `ops.logaddexp` in a form that does not overflow."""
+    return ops.maximum(one, other) + ops.softplus(-ops.abs(one - other))
+
+
+def difference(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
+    """Open `ops.diff` as differences of slices."""
+    axis = operation.axis % len(x.shape)
+    if x.shape[axis] is None or axis == 0:
+        return None
+    before = (slice(None),) * axis
+    for _round in range(operation.n):
+        x = x[(*before, slice(1, None))] - x[(*before, slice(None, -1))]
+    return x
+
+
+def cross(_: Parts, operation: Any, one: Any, other: Any) -> Tensor | None:
+    """Open `ops.cross` of vectors of three elements along the last axis."""
+    shapes = [tuple(x.shape) for x in (one, other)]
+    last = [
+        axis in (-1, len(shape) - 1)
+        for axis, shape in zip((operation.axisa, operation.axisb), shapes, strict=True)
+    ]
+    if not all(last) or operation.axisc not in (-1, max(map(len, shapes)) - 1):
+        return None
+    if any(shape[-1] != 3 for shape in shapes):
+        return None
+    next_, third = [1, 2, 0], [2, 0, 1]
+
+    def chosen(x: Any, order: list[int]) -> Any:
+        return ops.take(x, order, axis=-1) if isinstance(x, keras.KerasTensor) else np.asarray(x)[..., order]
+
+    return chosen(one, next_) * chosen(other, third) - chosen(one, third) * chosen(other, next_)
+
+
+def diagonal(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
+    """Open `ops.diagonal` of square matrices as sums of products with the unit matrix."""
+    moved = ops.moveaxis(x, (operation.axis1, operation.axis2), (-2, -1))
+    size = moved.shape[-1]
+    if operation.offset != 0 or size is None or moved.shape[-2] != size:
+        return None
+    return ops.sum(moved * np.eye(size, dtype=x.dtype), axis=-1)
+
+
+def trace(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
+    """Open `ops.trace` as the sum of a diagonal."""
+    found = diagonal(parts, operation, x)
+    return None if found is None else ops.sum(found, axis=-1)
+
+
+def quarter_turns(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
+    """Open `ops.rot90` as transpositions and reversals."""
+    one, other = (axis % len(x.shape) for axis in operation.axes)
+    if 0 in (one, other):
+        return None
+    order = list(range(len(x.shape)))
+    order[one], order[other] = other, one
+    turns = operation.k % 4
+    if turns == 2:
+        return ops.flip(x, axis=(one, other))
+    if turns == 1:
+        return ops.transpose(ops.flip(x, axis=other), order)
+    return ops.flip(ops.transpose(x, order), axis=other) if turns == 3 else x
+
+
+def count_nonzero(_: Parts, operation: Any, x: Tensor) -> Tensor:
+    """Open `ops.count_nonzero` as a sum of integers."""
+    return ops.sum(ops.cast(ops.not_equal(x, 0), "int32"), axis=operation.axis)

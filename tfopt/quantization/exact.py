@@ -1,0 +1,107 @@
+"""Which float tensors must not be rounded: those that hold indices, and inputs that a layer in float reads.
+
+`keras.Input(shape)` is float32 unless told otherwise, so tokens and categories often come in as floats. On
+255 values of a range, the tokens 500 and 501 are one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
+
+import keras
+
+from tfopt.graph import Node, nodes
+from tfopt.quantization.operations import Kind
+
+_PASS_ON = frozenset({Kind.SAME_SCALE, Kind.SCALING, Kind.RELU})
+"""The kinds of operations that indices may pass on their way: shaping, shifting, clipping."""
+
+_ROUNDING = frozenset({"Floor", "Ceil", "Round", "Trunc", "Mod", "FloorDivide", "Identity"})
+"""The operations in float that they may pass."""
+
+_READ_INDICES: dict[str, Callable[[Node], Sequence[Any]]] = {
+    "Embedding": lambda node: node.inputs,
+    "RowOfIndex": lambda node: node.inputs,
+    "Cast": lambda node: node.inputs if not _is_float(node.outputs[0]) else [],
+    "CategoryEncoding": lambda node: node.inputs,
+    "Discretization": lambda node: node.inputs,
+    "Digitize": lambda node: node.inputs,
+    "OneHot": lambda node: node.inputs,
+    "MultiHot": lambda node: node.inputs,
+    "Bincount": lambda node: node.inputs,
+    "SearchSorted": lambda node: node.inputs,
+    **dict.fromkeys(("MelSpectrogram", "STFTSpectrogram", "RFFT", "STFT"), lambda node: node.inputs),
+    "Take": lambda node: node.inputs[1:],
+    "TakeAlongAxis": lambda node: node.inputs[1:],
+}
+"""The name of a Keras class -> which of its inputs must be exact: indices, values that are compared with the
+limits of bins, and sounds, whose quiet parts 8 bits do not hold."""
+
+
+def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[int]) -> dict[int, bool]:
+    """Return the `id` of each float tensor that no quantizer may round -> whether it holds indices.
+
+    These are the inputs that a layer which a rule leaves in float reads, and what is made of inputs by
+    reshaping and the like on the way to an embedding or another reader of indices.
+
+    Args:
+        model: canonical.
+        kinds: `id` of each operation -> its kind.
+        by_rule: the `id` of each operation that a rule leaves in float.
+    """
+    graph = nodes(model)
+    inputs = {id(x) for x in model.inputs if _is_float(x)}
+    readers: dict[int, list[Node]] = defaultdict(list)
+    makers: dict[int, Node] = {}
+    of_inputs = set(inputs)
+    for node in graph:
+        for x in node.inputs:
+            readers[id(x)].append(node)
+        floats = [x for x in node.inputs if _is_float(x)]
+        if _passes_on(node, kinds) and floats and all(id(x) in of_inputs for x in floats):
+            of_inputs.update(id(x) for x in node.outputs)
+            makers.update({id(x): node for x in node.outputs})
+    exact: dict[int, bool] = {}
+    left = [id(x) for node in graph for x in _indices(node) if id(x) in of_inputs]
+    while left:
+        tensor = left.pop()
+        if tensor not in exact:
+            exact[tensor] = True
+            if tensor in makers:
+                left.extend(id(x) for x in makers[tensor].inputs if id(x) in of_inputs)
+    for tensor in inputs - exact.keys():
+        if any(id(node.operation) in by_rule for node in readers[tensor]):
+            exact[tensor] = False
+    return exact
+
+
+def kept_in_float(
+    model: keras.Model, kinds: Mapping[int, Kind], exact: Mapping[int, bool]
+) -> dict[int, Kind]:
+    """Return the kinds with those operations in float that pass indices on."""
+    changed = {
+        id(node.operation): Kind.FLOAT
+        for node in nodes(model)
+        if any(exact.get(id(x)) for x in node.inputs) and _passes_on(node, kinds)
+    }
+    return {**kinds, **changed}
+
+
+def _passes_on(node: Node, kinds: Mapping[int, Kind]) -> bool:
+    return kinds[id(node.operation)] in _PASS_ON or type(node.operation).__name__ in _ROUNDING
+
+
+def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:
+    """Return whether an operation takes a tensor as it is: in float, or as indices."""
+    return kinds[id(node.operation)] is Kind.FLOAT or any(id(x) == tensor for x in _indices(node))
+
+
+def _indices(node: Node) -> Sequence[Any]:
+    found = _READ_INDICES.get(type(node.operation).__name__)
+    return [] if found is None else found(node)
+
+
+def _is_float(tensor: Any) -> bool:
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
