@@ -155,8 +155,12 @@ def test_what_is_not_there_cannot_be_preserved(preserve, message):
         tfopt.quantize_aware(_mlp(), preserve=preserve)
 
 
+_SLOW = ("LSTM", "Bidirectional", "TimeDistributed")
+
+
 @pytest.mark.parametrize(
-    "name", ["own layer", "attention", "LSTM", "GRU", "Bidirectional", "TimeDistributed"]
+    "name",
+    ["own layer", "attention", "GRU", *(pytest.param(name, marks=pytest.mark.slow) for name in _SLOW)],
 )
 def test_zeros_in_layers_that_are_opened_stay_through_training_and_in_the_file(name, tmp_path):
     build, _ = MODELS[name]

@@ -28,7 +28,7 @@ class Constant(keras.layers.Layer):
     """
 
     tfopt_constraints: ClassVar[dict[str, str]] = {"value": "constraint"}
-    """The name of a variable -> the attribute that holds its constraint."""
+    """The attribute with a variable -> the one with its constraint."""
 
     def __init__(
         self, shape: tuple[int, ...], regularizer: Any = None, constraint: Any = None, **kwargs: Any

@@ -194,10 +194,11 @@ def _own(path: str, layer: keras.Layer) -> list[Kernel]:
     known = type(layer).__module__.startswith("keras.") and _kind(layer) in _ATTRIBUTES
     if known or getattr(layer, "tfopt_bridge", False):
         return []
-    attributes: dict[str, str] = getattr(type(layer), "tfopt_constraints", {})
+    named: dict[str, str] = getattr(type(layer), "tfopt_constraints", {})
+    attributes = {id(getattr(layer, name)): attribute for name, attribute in named.items()}
     prefix = f"{path}/" if path else ""
     return [
-        Kernel(prefix + variable.name, layer, variable, attributes.get(variable.name), by_default=False)
+        Kernel(prefix + variable.name, layer, variable, attributes.get(id(variable)), by_default=False)
         for variable in graph.own_trainable(layer)
         if len(variable.shape) > 1
     ]
