@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfopt.graph.einsum_in_code import einsum
+
 
 class UnknownBatch(Exception):
     """A shape was asked for as numbers, and one of them is not known."""
@@ -322,7 +324,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(t, clip_value_min, clip_value_max),
     "matmul": _matmul,
     "linalg.matvec": lambda a, b, **_: ops.squeeze(ops.matmul(a, ops.expand_dims(b, -1)), -1),
-    "einsum": lambda equation, *inputs: ops.einsum(equation, *inputs),
+    "einsum": einsum,
     "tensordot": _tensordot,
     "norm": _norm,
     "linalg.band_part": _band_part,

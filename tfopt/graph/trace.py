@@ -16,6 +16,7 @@ from tfopt.errors import UnsupportedModel
 from tfopt.graph import _keras, _tensorflow
 from tfopt.graph.batch import asks_for_batch, for_any_batch
 from tfopt.graph.constant import Constant
+from tfopt.graph.einsum_in_code import readable_einsum
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.symbolic_tensor import make_sliceable
 from tfopt.graph.variables import Constants, symbolic
@@ -42,7 +43,11 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Calla
     def run(arguments: Any) -> Any:
         reference = tensors_in(arguments)[0]
         make_sliceable(tensors_in(arguments))
-        with symbolic(layer, reference, constants), _tensorflow.recording() as recorded:
+        with (
+            symbolic(layer, reference, constants),
+            readable_einsum(layer),
+            _tensorflow.recording() as recorded,
+        ):
             try:
                 outputs = call(arguments)
             except Exception as error:
