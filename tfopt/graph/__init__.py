@@ -11,6 +11,7 @@ from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.over_batch import OverBatch
 from tfopt.graph.rebuild import Copier, copy, replay
+from tfopt.graph.structural_copy import StructuralCopy
 from tfopt.graph.trace import as_functional, traced
 from tfopt.graph.tree import tree
 from tfopt.graph.uses import Use, uses
@@ -42,6 +43,7 @@ __all__ = [
     "OverBatch",
     "Parts",
     "Step",
+    "StructuralCopy",
     "Use",
     "as_array",
     "as_functional",

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from tfopt.graph import StructuralCopy
 from tfopt.quantization.activation_rewrites import activated
 from tfopt.quantization.operations import activation_name
 from tfopt.quantization.place import Place
@@ -14,13 +15,24 @@ Tensor: TypeAlias = keras.KerasTensor
 
 
 def split_activation(place: Place, layer: Any, x: Tensor) -> Tensor:
-    """Return the layer without its activation, and that behind it."""
+    """Return the layer without its activation, and that behind it.
+
+    It keeps its very variables, which code may read beside the layer: `x @ ops.transpose(self.dense.kernel)`.
+    """
+    inner = {id(weight) for weight in getattr(layer.activation, "weights", ())}
+    if not inner:
+        return _activated(place, layer, place.layer(lambda name: _linear(layer, name))(x))
     config = layer.get_config() | {"activation": "linear"}
     del config["name"]
-    inner = {id(weight) for weight in getattr(layer.activation, "weights", ())}
     weights = [weight for weight in layer.weights if id(weight) not in inner]
     bare = place.layer(lambda name: type(layer).from_config(config | {"name": name}), weights=weights)
     return _activated(place, layer, bare(x))
+
+
+def _linear(layer: Any, name: str) -> keras.Layer:
+    bare = StructuralCopy(share_variables=True)(layer)
+    bare.activation, bare.name = keras.activations.linear, name
+    return bare
 
 
 def split_separable(place: Place, layer: Any, x: Tensor) -> Tensor:
