@@ -5,13 +5,16 @@ from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
+from tfopt.graph.program import Program
 from tfopt.graph.rebuild import Copier, copy, replay
+from tfopt.graph.recurrence import Recurrence, current_loop
 from tfopt.graph.trace import as_functional
 from tfopt.graph.walk import (
     Node,
     calls,
     inner_layers,
     layers,
+    looped,
     mask_of,
     nodes,
     output_producers,
@@ -27,11 +30,14 @@ __all__ = [
     "Opener",
     "Opening",
     "Parts",
+    "Program",
+    "Recurrence",
     "Step",
     "as_array",
     "as_functional",
     "calls",
     "copy",
+    "current_loop",
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
@@ -39,6 +45,7 @@ __all__ = [
     "is_fused",
     "is_quantized",
     "layers",
+    "looped",
     "lower",
     "mask_of",
     "nodes",

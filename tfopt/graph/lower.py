@@ -6,6 +6,7 @@ place: a weight quantizer returns the bare layer, an activation quantizer one wi
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import keras
@@ -21,7 +22,7 @@ def is_quantized(model: keras.Model) -> bool:
 
 
 def lower(model: keras.Model) -> keras.Model:
-    """Return the inference form of `model`, in float32, with nested models opened.
+    """Return the inference form of `model`, in float32, with nested models opened and loops unrolled.
 
     The inputs and outputs keep their order, structure and names. The weights are copies.
 
@@ -40,7 +41,7 @@ def lower(model: keras.Model) -> keras.Model:
             lowered[id(operation)] = operation.lower()
         return lowered[id(operation)](*args, **kwargs)
 
-    result = replay(model, emit)
+    result = replay(model, emit, unroll=sys.maxsize)
     copies.copy_weights()
     return result
 

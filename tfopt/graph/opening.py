@@ -135,7 +135,9 @@ class Opener:
     @staticmethod
     def _name(model: keras.Model, parts: Parts) -> None:
         """Number operations from the start in each opened layer, not in each process."""
-        for operation, *_ in _keras.calls(model):
+        outer = [operation for operation, *_ in _keras.calls(model)]
+        looped = [each for loop in outer for each in getattr(loop, "operations", ())]
+        for operation in (*outer, *looped):
             if isinstance(operation, keras.Layer):
                 continue
             name = re.sub(r"_\d+$", "", operation.name)

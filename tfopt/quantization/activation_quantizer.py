@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
+from tfopt.graph import current_loop
 from tfopt.quantization import fake_quantize, learned_ranges, ranges, windows
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.gate import Gate, gated
@@ -136,30 +138,53 @@ class ActivationQuantizer(keras.layers.Layer):
         return tf.cast(quantized, inputs.dtype)
 
     def _observe(self, x: tf.Tensor, tensor: int) -> None:
+        loop = current_loop()
+        number = tensor if loop is None else tensor + loop.step
+        first = number == 0
         # The first tensor counts the batch; Keras may call it after others.
-        seen = self.batches.value + 1.0 if tensor == 0 else tf.maximum(self.batches.value, 1.0)
+        seen = self.batches.value + _chosen(first, 1.0, 0.0)
+        seen = tf.maximum(seen, 1.0)
         rate = (1.0 - self.frozen.value) * tf.maximum(1.0 - self.momentum, 1.0 / seen)
         if self.kept is not None:  # the first batch alone; gradients move it from there
             rate = tf.cast(seen == 1.0, tf.float32)
-        ends = [(self.maximum, tf.reduce_max)]
-        if self.symmetric or not self.nonnegative:
-            ends.append((self.minimum, tf.reduce_min))
-        for variable, reduce in ends:
+        for variable, reduce in self._extremes():
             whole = variable.value
-            before = whole[tensor] if whole.shape.rank else whole
+            before = whole[number] if whole.shape.rank else whole
             if self.kept is None:
                 now = reduce(x)
             else:
                 now = tf.cond(rate > 0, lambda reduce=reduce: reduce(x), lambda before=before: before)
-                now = reduce([now, before]) if tensor else now
-            step = _over_replicas(now, reduce) - before
+                now = _chosen(first, now, reduce([now, before]))
+            # In a loop replicas cannot meet: they do behind it, see `over_replicas`.
+            step = (now if loop is not None else _over_replicas(now, reduce)) - before
             # A batch that overflowed is skipped by loss scaling; it must not ruin the range.
             after = before + rate * tf.where(tf.math.is_finite(step), step, 0.0)
             if whole.shape.rank:
-                after = tf.tensor_scatter_nd_update(whole, [[tensor]], [after])
+                after = tf.tensor_scatter_nd_update(whole, [[number]], [after])
             variable.assign(after)
         if tensor == 0:
             self.batches.assign(seen)
+
+    def _extremes(self) -> list[tuple[keras.Variable, Callable[[Any], tf.Tensor]]]:
+        """Return the variables that are observed, and what takes the extreme of a tensor for each."""
+        ends = [(self.maximum, tf.reduce_max)]
+        if self.symmetric or not self.nonnegative:
+            ends.append((self.minimum, tf.reduce_min))
+        return ends
+
+    @property
+    def moving_variables(self) -> list[keras.Variable]:
+        """What a call in training changes."""
+        return [self.minimum, self.maximum, self.batches]
+
+    def over_replicas(self, variable: keras.Variable, value: tf.Tensor) -> tf.Tensor:
+        """Return what a variable becomes that a loop has made `value` of: one range for all replicas.
+
+        What moves it is the same everywhere but for the extremes, so the extreme of the results is the result
+        of the extremes.
+        """
+        reduce = next((reduce for each, reduce in self._extremes() if each is variable), None)
+        return value if reduce is None else _over_replicas(value, partial(reduce, axis=0))
 
     def _quantize(self, x: tf.Tensor, averaged: bool, factors: Sequence[Sequence[float]] | None) -> tf.Tensor:
         minimum, maximum = self._range()
@@ -237,6 +262,13 @@ def _observed(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor, ends: learne
 
 
 _QUANTIZE = {"observed": _observed, "lsq": learned_ranges.lsq, "pact": learned_ranges.pact}
+
+
+def _chosen(condition: bool | tf.Tensor, yes: Any, no: Any) -> Any:
+    """Return one of two, without an operation where the condition is known."""
+    if isinstance(condition, bool):
+        return yes if condition else no
+    return tf.where(condition, yes, no)
 
 
 def _over_replicas(value: tf.Tensor, reduce: Any) -> tf.Tensor:

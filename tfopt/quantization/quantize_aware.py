@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
+from tfopt.quantization.flat import Flat
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
 from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling
@@ -115,26 +115,27 @@ def _quantized(
     default: Scheme,
 ) -> keras.Model:
     """Return the quantization-aware copy of a canonical model."""
+    flat = Flat(model)
+    paths = {**paths, **flat.paths(paths)}
     if any(map(_integer, settings.values())):
         integer = {path: scheme if _integer(scheme) else None for path, scheme in settings.items()}
-        kinds = kinds_of(model, integer, paths)
-        planned = plan(model, kinds)
+        kinds = kinds_of(flat.model, integer, paths)
+        planned = plan(flat.model, kinds)
     else:  # where all activations stay in float, there is no rule that an operation must have
-        kinds = {id(node.operation): Kind.FLOAT for node in nodes(model)}
+        kinds = {id(node.operation): Kind.FLOAT for node in nodes(flat.model)}
         planned = Plan()
-    final = {id(tensor) for tensor in model.outputs}
+    final = {id(tensor) for tensor in flat.model.outputs}
     copier = Copier()
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
-    not_negative = nonnegative_tensors(model)
-    tensors = Counter(
-        name for tensor, name in planned.quantizers.items() if planned.tensors[tensor] is not None
-    )
+    not_negative = nonnegative_tensors(flat.model)
+    numbers, tensors = flat.numbered(planned)
 
     def scheme_of_node(node: Node | None) -> Scheme | None:
         return default if node is None else settings.get(paths.get(node.path, node.path), default)
 
-    widths = Widths(model, planned, kinds, scheme_of_node)
+    widths = Widths(flat.model, planned, kinds, scheme_of_node)
+    narrow_numbers, narrow_counts = flat.narrowings(widths)
     negative = {name for tensor, name in planned.quantizers.items() if tensor not in not_negative}
 
     def call(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -159,15 +160,16 @@ def _quantized(
     def quantize(
         old: keras.KerasTensor, new: keras.KerasTensor, scheme: Scheme | None, **kwargs: Any
     ) -> keras.KerasTensor:
-        name = planned.quantizers.get(id(old))
+        tensor = id(flat.tensor(old))
+        name = planned.quantizers.get(tensor)
         if name is None:
             return new
         wide = widths.of_quantizer(name) == 16
-        if id(old) in planned.fixed:
+        if tensor in planned.fixed:
             if name not in quantizers:
                 quantizers[name] = FixedQuantizer(
-                    *(WIDE_RANGE if wide else planned.fixed[id(old)]),
-                    inference_only=id(old) in final,
+                    *(WIDE_RANGE if wide else planned.fixed[tensor]),
+                    inference_only=tensor in final,
                     num_bits=widths.of_quantizer(name),
                     name=name,
                 )
@@ -184,20 +186,19 @@ def _quantized(
                 tensors=tensors[name],
                 name=name,
             )
-        return quantizers[name](new, tensor=planned.tensors[id(old)], **kwargs)
+        return quantizers[name](new, tensor=numbers[id(old)], **kwargs)
 
     prescribed = {planned.quantizers[tensor]: range_ for tensor, range_ in planned.fixed.items()}
     narrow: dict[int, keras.KerasTensor] = {}
 
     def narrowed(node: Node, values: Any) -> Any:
         """Return what an operator of 8 bits is called with, rounded to them where it has 16."""
-        found = iter(widths.to_narrow(node))
+        found = iter(zip(node.inputs, widths.to_narrow(flat.node(node)), strict=True))
 
         def rounded(value: Any) -> Any:
-            narrowing = next(found) if isinstance(value, keras.KerasTensor) else None
-            if narrowing is None:
+            old, wide = next(found) if isinstance(value, keras.KerasTensor) else (None, None)
+            if wide is None:
                 return value
-            wide, number = narrowing
             name = wide.removesuffix(QUANTIZER_SUFFIX) + NARROW_SUFFIX
             if name not in quantizers and wide in prescribed:
                 quantizers[name] = FixedQuantizer(*prescribed[wide], name=name)
@@ -206,11 +207,13 @@ def _quantized(
                 quantizers[name] = ActivationQuantizer(
                     observer=scheme.observer,
                     symmetric=scheme.symmetric,
-                    tensors=widths.counts[wide],
+                    tensors=narrow_counts[wide],
                     name=name,
                 )
             if id(value) not in narrow:
-                narrow[id(value)] = quantizers[name](value, tensor=number)
+                narrow[id(value)] = quantizers[name](
+                    value, tensor=narrow_numbers[wide, id(old)]
+                )
             return narrow[id(value)]
 
         return keras.tree.map_structure(rounded, values)
