@@ -7,7 +7,7 @@ from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.program import Program
 from tfopt.graph.rebuild import Copier, copy, replay
-from tfopt.graph.recurrence import Recurrence, current_loop
+from tfopt.graph.recurrence import Loop, Recurrence, current_loop
 from tfopt.graph.trace import as_functional
 from tfopt.graph.walk import (
     Node,
@@ -26,6 +26,7 @@ from tfopt.graph.walk import (
 __all__ = [
     "Constant",
     "Copier",
+    "Loop",
     "Node",
     "Opener",
     "Opening",

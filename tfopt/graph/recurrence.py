@@ -25,12 +25,14 @@ class Loop:
     """What layers know that are called inside of a loop.
 
     Attributes:
-        step: how often the body has run before, a scalar tensor.
+        steps: how often the body runs.
         prepared: layer (by `id`) -> what its `before_loop` returned.
+        notes: where layers put vectors that they want to see behind the loop, in training.
     """
 
-    step: tf.Tensor
+    steps: int
     prepared: dict[int, Any]
+    notes: list[tf.Tensor] = dataclasses.field(default_factory=list)
 
 
 _LOOP: contextvars.ContextVar[Loop | None] = contextvars.ContextVar("tfopt_loop", default=None)
@@ -58,9 +60,10 @@ class Recurrence(keras.layers.Layer):
     states before the first step, as many as the program of that step takes. It returns a list: the outputs
     of all steps `(batch, steps, ...)` or of the last one, and the states behind the last step.
 
-    A layer in it may have two methods. `before_loop(training, batch_size)` returns what it needs but once a
-    call of the recurrence, which it finds in `current_loop().prepared`. `over_replicas(variable, value)`
-    returns what a variable that it changed in the loop is to become, where other replicas changed it too.
+    A layer in it may have three methods. `before_loop(training, batch_size)` returns what it needs but once a
+    call of the recurrence, which it finds in `current_loop().prepared`. `notes(**kwargs)` returns how many
+    numbers it puts into `current_loop().notes` when it is called so in training, and
+    `after_loop(numbers, **kwargs)` gets those of all steps, `(steps, count)`.
 
     Args:
         body: takes one slice of each sequence and the states; returns the output of the step and the new
@@ -163,53 +166,67 @@ class Recurrence(keras.layers.Layer):
             for layer in inner
             if hasattr(layer, "before_loop")
         }
-        # A variable cannot be assigned in a loop under a distribution strategy: its value goes through it.
-        owners = _assignable(inner) if training else []
+        noting = [
+            (call, count)
+            for call in (program.calls if training else ())
+            if hasattr(call.operation, "notes") and (count := call.operation.notes(**call.kwargs))
+        ]
+        variables = _assignable(inner) if training else []
         changed: set[int] = set()
         given = program.inputs[self.sequences :]
         if output is None:
             output = _zeros(program.outputs[0], batch_size)
         states = [tf.cast(state, register.dtype) for state, register in zip(states, given, strict=True)]
+        runs = self.steps - start
 
-        def step(number: Any, output: Any, states: Any, values: Any, outputs: Any) -> tuple:
+        def step(number: Any, output: Any, states: Any, values: Any, outputs: Any, noted: Any) -> tuple:
+            loop = Loop(runs, prepared)
             with (
-                _inside(Loop(number - start, prepared)),
-                keras.StatelessScope(
-                    [(variable, value) for (_, variable), value in zip(owners, values, strict=True)]
-                ) as scope,
+                _inside(loop),
+                keras.StatelessScope(list(zip(variables, values, strict=True))) as scope,
             ):
-                before = [scope.get_current_value(variable) for _, variable in owners]
+                before = list(map(scope.get_current_value, variables))
                 output, *new = program([*slices(number), *states])
-            after = [scope.get_current_value(variable) for _, variable in owners]
+            after = list(map(scope.get_current_value, variables))
             changed.update(
                 id(variable)
-                for (_, variable), old, now in zip(owners, before, after, strict=True)
+                for variable, old, now in zip(variables, before, after, strict=True)
                 if now is not old
             )
             new = [tf.cast(state, register.dtype) for state, register in zip(new, given, strict=True)]
             if self.return_sequences:
                 outputs = outputs.write(number, output)
-            return number + 1, output, new, after, outputs
+            if noting:
+                noted = noted.write(number - start, tf.concat(loop.notes, 0))
+            return number + 1, output, new, after, outputs, noted
 
-        values = [ops.convert_to_tensor(variable, dtype=variable.dtype) for _, variable in owners]
-        _, output, states, values, outputs = tf.while_loop(
+        # A loop has no place for assignments under a distribution strategy: the values go through it.
+        values = [ops.convert_to_tensor(variable, dtype=variable.dtype) for variable in variables]
+        noted = tf.TensorArray(
+            "float32", runs if noting else 0, element_shape=[sum(count for _, count in noting)]
+        )
+        _, output, states, values, outputs, noted = tf.while_loop(
             lambda number, *_: number < self.steps,
             step,
-            (tf.constant(start), output, states, values, outputs),
+            (tf.constant(start), output, states, values, outputs, noted),
             shape_invariants=(
                 tf.TensorShape([]),
                 shape(program.outputs[0]),
                 [shape(register) for register in given],
                 [value.shape for value in values],
                 tf.TensorShape(None),
+                tf.TensorShape(None),
             ),
-            maximum_iterations=self.steps - start,
+            maximum_iterations=runs,
         )
-        for (layer, variable), value in zip(owners, values, strict=True):
+        for variable, value in zip(variables, values, strict=True):
             if id(variable) in changed:
-                variable.assign(
-                    layer.over_replicas(variable, value) if hasattr(layer, "over_replicas") else value
-                )
+                variable.assign(value)
+        if noting:
+            counts = [count for _, count in noting]
+            numbers = tf.split(tf.ensure_shape(noted.stack(), [runs, sum(counts)]), counts, axis=1)
+            for (call, _), columns in zip(noting, numbers, strict=True):
+                call.operation.after_loop(columns, **call.kwargs)
         return output, states, outputs
 
     def unrolled(self, inputs: Sequence[Any], run: Run, steps: int | None = None) -> list[Any]:
@@ -319,12 +336,11 @@ def _zeros(register: keras.KerasTensor, batch_size: tf.Tensor) -> tf.Tensor:
     return tf.zeros([batch_size, *register.shape[1:]], register.dtype)
 
 
-def _assignable(operations: Sequence[Any]) -> list[tuple[Any, keras.Variable]]:
-    """Return (layer, variable) of what layers may change by themselves when they are called in training."""
-    found: dict[int, tuple[Any, keras.Variable]] = {}
+def _assignable(operations: Sequence[Any]) -> list[keras.Variable]:
+    """Return what layers may change by themselves when they are called in training."""
+    found: dict[int, keras.Variable] = {}
     for layer in operations:
         if isinstance(layer, keras.layers.Layer):
             moving = getattr(layer, "moving_variables", layer.non_trainable_variables)
-            for variable in moving:
-                found.setdefault(id(variable), (layer, variable))
+            found.update({id(variable): variable for variable in moving})
     return list(found.values())

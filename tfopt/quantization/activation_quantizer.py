@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
-from tfopt.graph import current_loop
+from tfopt.graph import Loop, current_loop
 from tfopt.quantization import fake_quantize, learned_ranges, ranges, windows
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.gate import Gate, gated
@@ -127,41 +126,102 @@ class ActivationQuantizer(keras.layers.Layer):
             self._observer.update(keras.ops.convert_to_numpy(inputs))
             return inputs
         x = tf.cast(inputs, tf.float32)
-        if training:
+        loop = current_loop()
+        if loop is not None:
+            quantized = self._call_in_loop(loop, x, bool(training), tensor, averaged, factors)
+        elif training:
             if tensor is not None:
-                self._observe(x, tensor)
-            quantized = gated(self.gate, x, lambda: self._quantize(x, averaged, factors))
+                self._move(tensor, lambda reduce: reduce(x))
+            quantized = gated(self.gate, x, lambda: self._quantize(x, self._range(), averaged, factors))
         else:
             quantized = tf.cond(
-                self.batches.value > 0, lambda: self._quantize(x, averaged, factors), lambda: x
+                self.batches.value > 0,
+                lambda: self._quantize(x, self._range(), averaged, factors),
+                lambda: x,
             )
         return tf.cast(quantized, inputs.dtype)
 
-    def _observe(self, x: tf.Tensor, tensor: int) -> None:
-        loop = current_loop()
-        number = tensor if loop is None else tensor + loop.step
-        first = number == 0
+    def before_loop(self, training: bool, batch_size: Any) -> tuple[tf.Tensor, ...]:  # noqa: ARG002
+        """Return the range that holds in all steps, and which tensors have one.
+
+        In a loop quantizers do not change their variables, which no distribution strategy could. So the
+        range is that of the batches before; in the first one values pass as they are.
+        """
+        low, high = self.minimum.value, self.maximum.value
+        seen = tf.logical_or(low != 0.0, high != 0.0) if training else self.batches.value > 0
+        minimum, maximum = self._range()
+        if self.kept is None:
+            # Numbers without a gradient, for which the loop would keep what it needs in each step.
+            return tf.bitcast(tf.stack([minimum, maximum]), tf.int32), seen
+        return tf.stack([minimum, maximum]), seen
+
+    def _call_in_loop(
+        self,
+        loop: Loop,
+        x: tf.Tensor,
+        training: bool,
+        tensor: int | None,
+        averaged: bool,
+        factors: Sequence[Sequence[float]] | None,
+    ) -> tf.Tensor:
+        limits, seen = loop.prepared[id(self)]
+        limits = tf.bitcast(limits, tf.float32) if limits.dtype == tf.int32 else limits
+        quantized = self._quantize(x, (limits[0], limits[1]), averaged, factors)
+        if training and tensor is not None:
+            values = tf.stop_gradient(x)
+            loop.notes.append(tf.stack([tf.reduce_min(values), tf.reduce_max(values)]))
+        if seen.shape.rank:
+            seen = tf.reduce_any(seen if tensor is None else seen[tensor : tensor + loop.steps])
+        quantized = tf.where(seen, quantized, x)
+        return gated(self.gate if training else None, x, lambda: quantized)
+
+    def notes(self, tensor: int | None = 0, **_: Any) -> int:
+        """Return how many numbers a call in a loop notes in training, called so."""
+        return 0 if tensor is None else 2
+
+    def after_loop(self, noted: tf.Tensor, tensor: int = 0, **_: Any) -> None:
+        """Move the range to what a call noted in the steps of a loop, `(steps, 2)`."""
+        column = {tf.reduce_min: 0, tf.reduce_max: 1}
+        self._move(tensor, lambda reduce: noted[:, column[reduce]], steps=noted.shape[0])
+
+    @property
+    def moving_variables(self) -> list[keras.Variable]:
+        """What a call in a loop changes: nothing."""
+        return []
+
+    def _move(
+        self, tensor: int, extreme: Callable[[Callable], tf.Tensor], steps: int | None = None
+    ) -> None:
+        """Move the range to what a tensor holds, or to what it holds in several steps."""
         # The first tensor counts the batch; Keras may call it after others.
-        seen = self.batches.value + _chosen(first, 1.0, 0.0)
-        seen = tf.maximum(seen, 1.0)
+        seen = self.batches.value + 1.0 if tensor == 0 else tf.maximum(self.batches.value, 1.0)
         rate = (1.0 - self.frozen.value) * tf.maximum(1.0 - self.momentum, 1.0 / seen)
         if self.kept is not None:  # the first batch alone; gradients move it from there
             rate = tf.cast(seen == 1.0, tf.float32)
         for variable, reduce in self._extremes():
             whole = variable.value
-            before = whole[number] if whole.shape.rank else whole
+            several = slice(tensor, tensor + (steps or 1))
+            before = whole[several] if whole.shape.rank else whole[None]
+
+            def found(reduce: Callable = reduce) -> tf.Tensor:
+                now = extreme(reduce)
+                return now if steps is not None else now[None]
+
             if self.kept is None:
-                now = reduce(x)
+                now = found()
             else:
-                now = tf.cond(rate > 0, lambda reduce=reduce: reduce(x), lambda before=before: before)
-                now = _chosen(first, now, reduce([now, before]))
-            # In a loop replicas cannot meet: they do behind it, see `over_replicas`.
-            step = (now if loop is not None else _over_replicas(now, reduce)) - before
+                now = tf.cond(
+                    rate > 0,
+                    lambda found=found, reduce=reduce: reduce(found())[None],
+                    lambda before=before: before,
+                )
+                now = reduce(tf.stack([now, before]), axis=0) if tensor else now
+            step = _over_replicas(now, reduce) - before
             # A batch that overflowed is skipped by loss scaling; it must not ruin the range.
             after = before + rate * tf.where(tf.math.is_finite(step), step, 0.0)
             if whole.shape.rank:
-                after = tf.tensor_scatter_nd_update(whole, [[number]], [after])
-            variable.assign(after)
+                after = tf.concat([whole[: several.start], after, whole[several.stop :]], 0)
+            variable.assign(tf.reshape(after, whole.shape))
         if tensor == 0:
             self.batches.assign(seen)
 
@@ -172,22 +232,14 @@ class ActivationQuantizer(keras.layers.Layer):
             ends.append((self.minimum, tf.reduce_min))
         return ends
 
-    @property
-    def moving_variables(self) -> list[keras.Variable]:
-        """What a call in training changes."""
-        return [self.minimum, self.maximum, self.batches]
-
-    def over_replicas(self, variable: keras.Variable, value: tf.Tensor) -> tf.Tensor:
-        """Return what a variable becomes that a loop has made `value` of: one range for all replicas.
-
-        What moves it is the same everywhere but for the extremes, so the extreme of the results is the result
-        of the extremes.
-        """
-        reduce = next((reduce for each, reduce in self._extremes() if each is variable), None)
-        return value if reduce is None else _over_replicas(value, partial(reduce, axis=0))
-
-    def _quantize(self, x: tf.Tensor, averaged: bool, factors: Sequence[Sequence[float]] | None) -> tf.Tensor:
-        minimum, maximum = self._range()
+    def _quantize(
+        self,
+        x: tf.Tensor,
+        limits: tuple[tf.Tensor, tf.Tensor],
+        averaged: bool,
+        factors: Sequence[Sequence[float]] | None,
+    ) -> tf.Tensor:
+        minimum, maximum = limits
         ends = self._ends(minimum, maximum)
 
         def on_grid(x: tf.Tensor) -> tf.Tensor:
@@ -264,16 +316,9 @@ def _observed(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor, ends: learne
 _QUANTIZE = {"observed": _observed, "lsq": learned_ranges.lsq, "pact": learned_ranges.pact}
 
 
-def _chosen(condition: bool | tf.Tensor, yes: Any, no: Any) -> Any:
-    """Return one of two, without an operation where the condition is known."""
-    if isinstance(condition, bool):
-        return yes if condition else no
-    return tf.where(condition, yes, no)
-
-
 def _over_replicas(value: tf.Tensor, reduce: Any) -> tf.Tensor:
     """Return the extreme over all replicas: they see different parts of a batch and must have one range."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value
-    return reduce(context.all_gather(value[None], axis=0))
+    return reduce(context.all_gather(value[None], axis=0), axis=0)

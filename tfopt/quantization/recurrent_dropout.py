@@ -37,6 +37,11 @@ class RecurrentDropout(keras.layers.Dropout):
         ones = tf.ones([batch_size, *self._size], self.compute_dtype)
         return keras.random.dropout(ones, self.rate, seed=self.seed_generator)
 
+    @property
+    def moving_variables(self) -> list[keras.Variable]:
+        """What a call in a loop changes: nothing, for the seed moves before it."""
+        return []
+
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return the state, with units dropped in training."""
         loop = current_loop()
