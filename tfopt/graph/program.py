@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -76,6 +76,11 @@ class Program:
             results = keras.tree.flatten(call.operation(*args, **kwargs))
             known.update({id(old): result for old, result in zip(call.outputs, results, strict=True)})
         return [known[id(register)] for register in self.outputs]
+
+    def mapped(self, operation: Callable[[keras.Operation], keras.Operation]) -> Program:
+        """Return the same calls of other operations."""
+        calls = (dataclasses.replace(call, operation=operation(call.operation)) for call in self.calls)
+        return dataclasses.replace(self, calls=tuple(calls))
 
     def nodes(self, prefix: str = "") -> list[Node]:
         """Return the calls as nodes; `prefix` is the path of the model around it."""

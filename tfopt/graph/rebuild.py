@@ -27,11 +27,33 @@ def copy(model: keras.Model) -> keras.Model:
     require_functional(model)
     compiled, model.compiled = model.compiled, False  # clone_model would share the optimizer's settings
     try:
-        clone = keras.models.clone_model(model, recursive=True)
+        clone = keras.models.clone_model(model, recursive=True, clone_function=_Clones())
     finally:
         model.compiled = compiled
     clone.set_weights(model.get_weights())
     return clone
+
+
+class _Clones:
+    """Clones layers, those in a loop too, which may stand outside of it as well."""
+
+    def __init__(self) -> None:
+        self._clones: dict[int, keras.Operation] = {}
+
+    def __call__(self, operation: Any) -> Any:
+        if id(operation) not in self._clones:
+            if isinstance(operation, Recurrence):
+                clone = operation.mapped(self._built)
+            else:
+                clone = type(operation).from_config(operation.get_config())
+            self._clones[id(operation)] = clone
+        return self._clones[id(operation)]
+
+    def _built(self, operation: Any) -> Any:
+        clone = self(operation)
+        if isinstance(operation, keras.layers.Layer) and not clone.built:
+            clone.build_from_config(operation.get_build_config())
+        return clone
 
 
 def replay(

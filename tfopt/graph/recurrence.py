@@ -25,12 +25,10 @@ class Loop:
     """What layers know that are called inside of a loop.
 
     Attributes:
-        steps: how often the body runs.
         prepared: layer (by `id`) -> what its `before_loop` returned.
         notes: where layers put vectors that they want to see behind the loop, in training.
     """
 
-    steps: int
     prepared: dict[int, Any]
     notes: list[tf.Tensor] = dataclasses.field(default_factory=list)
 
@@ -60,8 +58,9 @@ class Recurrence(keras.layers.Layer):
     states before the first step, as many as the program of that step takes. It returns a list: the outputs
     of all steps `(batch, steps, ...)` or of the last one, and the states behind the last step.
 
-    A layer in it may have three methods. `before_loop(training, batch_size)` returns what it needs but once a
-    call of the recurrence, which it finds in `current_loop().prepared`. `notes(**kwargs)` returns how many
+    A layer in it may have three methods. `before_loop` returns what it needs but once in all steps, which it
+    finds in `current_loop().prepared`; it is told the keyword arguments of its `calls`, the number of
+    `steps`, the `batch_size` and whether it is `training`. `notes(**kwargs)` returns how many
     numbers it puts into `current_loop().notes` when it is called so in training, and
     `after_loop(numbers, **kwargs)` gets those of all steps, `(steps, count)`.
 
@@ -161,8 +160,14 @@ class Recurrence(keras.layers.Layer):
         def shape(register: keras.KerasTensor) -> tf.TensorShape:
             return tf.TensorShape([example.shape[0], *register.shape[1:]])
 
+        runs = self.steps - start
         prepared = {
-            id(layer): layer.before_loop(training, batch_size)
+            id(layer): layer.before_loop(
+                calls=[call.kwargs for call in program.calls if call.operation is layer],
+                steps=runs,
+                batch_size=batch_size,
+                training=training,
+            )
             for layer in inner
             if hasattr(layer, "before_loop")
         }
@@ -177,10 +182,9 @@ class Recurrence(keras.layers.Layer):
         if output is None:
             output = _zeros(program.outputs[0], batch_size)
         states = [tf.cast(state, register.dtype) for state, register in zip(states, given, strict=True)]
-        runs = self.steps - start
 
         def step(number: Any, output: Any, states: Any, values: Any, outputs: Any, noted: Any) -> tuple:
-            loop = Loop(runs, prepared)
+            loop = Loop(prepared)
             with (
                 _inside(loop),
                 keras.StatelessScope(list(zip(variables, values, strict=True))) as scope,
@@ -274,9 +278,17 @@ class Recurrence(keras.layers.Layer):
             inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in program.inputs]
             return Program.of(inputs, run(program, inputs))
 
-        settings = {name: getattr(self, name) for name in _SETTINGS}
         first = made(self.first)
-        return Recurrence(made(self.body), first, **settings, dtype=self.dtype_policy, name=name)
+        return self._like(made(self.body), first, name)
+
+    def mapped(self, operation: Callable[[keras.Operation], keras.Operation]) -> Recurrence:
+        """Return a recurrence that calls other operations, which are built."""
+        body, first = (None if each is None else each.mapped(operation) for each in (self.body, self.first))
+        return self._like(body, first, self.name)
+
+    def _like(self, body: Program | None, first: Program | None, name: str) -> Recurrence:
+        settings = {name: getattr(self, name) for name in _SETTINGS}
+        return Recurrence(body, first, **settings, dtype=self.dtype_policy, name=name)
 
     def compute_output_spec(self, inputs: Sequence[Any], training: Any = None) -> list[keras.KerasTensor]:
         """Return shapes and dtypes of what `call` returns."""

@@ -30,7 +30,7 @@ class RecurrentDropout(keras.layers.Dropout):
         super().build(input_shape)
         self._size = tuple(input_shape[1:])
 
-    def before_loop(self, training: bool, batch_size: tf.Tensor) -> tf.Tensor | None:
+    def before_loop(self, training: bool, batch_size: tf.Tensor, **_: Any) -> tf.Tensor | None:
         """Return what the states of all steps are multiplied by: 0 or `1 / (1 - rate)`."""
         if not training:
             return None

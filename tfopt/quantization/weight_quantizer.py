@@ -102,7 +102,7 @@ class WeightQuantizer(keras.layers.Wrapper):
             self.add_loss(loss)
         return outputs
 
-    def before_loop(self, training: bool, batch_size: Any = None) -> tf.Tensor | None:  # noqa: ARG002
+    def before_loop(self, training: bool, **_: Any) -> tf.Tensor | None:
         """Return the weights as a call uses them, the same in each step of a loop; None for float ones."""
         if self.scheme.weight_bits is None:
             return None
