@@ -41,10 +41,20 @@ def test_a_subclassed_model_is_refused_with_the_way_out():
         graph.require_functional(Subclassed())
 
 
-def test_a_subclassed_model_inside_another_is_refused():
+def test_a_subclassed_model_inside_another_is_one_layer_of_it():
     inputs = keras.Input((4,))
-    with pytest.raises(UnsupportedModel, match="Subclassed"):
-        graph.layers(keras.Model(inputs, Subclassed()(inputs)))
+    inner = Subclassed(name="inner")
+    assert graph.layers(keras.Model(inputs, inner(inputs))) == [("inner", inner)]
+
+
+def test_a_functional_subclass_with_a_call_of_its_own_is_no_graph():
+    class Doubled(keras.Model):
+        def call(self, x, **kwargs):
+            return 2 * super().call(x, **kwargs)
+
+    inputs = keras.Input((4,))
+    with pytest.raises(UnsupportedModel, match="subclassed"):
+        graph.require_functional(Doubled(inputs, keras.layers.Dense(2)(inputs)))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tfopt import graph
 from tfopt import rules as rules_
 from tfopt.data.representative import Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError
+from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.delegate import for_delegate
 from tfopt.export.flatbuffer import with_names
 from tfopt.export.freeze import Frozen, freeze, input_shapes, names
@@ -53,7 +54,7 @@ def to_tflite(
     Nothing is verified yet: call `verify` on the result, or use the stage `tfopt.ExportTFLite`.
 
     Args:
-        model: a built Sequential or functional Keras 3 model.
+        model: any Keras 3 model that has been built or called.
         scheme: one of the following; `None` is `"float32"`, and for a quantization-aware model what it was
             trained for. In `"float32"`, `"float16"` and `"dynamic"` such a model is written without the
             rounding of activations and of 8-bit weights, where it was not trained for it.
@@ -76,9 +77,11 @@ def to_tflite(
             `"float32"`. Inputs that are integers in the model stay what they are.
         batch_size: how many samples the file takes at once, 1 or more.
         rules: layer-path pattern -> the scheme of those layers, `None` for float; the first match wins.
-        engine: `"converter"`, TensorFlow's, or `"litert-quantizer"`, which quantizes the converter's float
-            file. `None` is the converter for the schemes that it can write, but not with rules, another
-            algorithm or one scale a kernel, which only litert-quantizer has.
+        engine: who turns floats into integers. `"keras"`: the graph that `tfopt.quantize_aware` makes,
+            calibrated with the representative data and not trained; `None` is that for `"int8"`.
+            `"converter"`, TensorFlow's, which `None` is for the other schemes that it can write, but not
+            with rules, another algorithm or one scale a kernel. `"litert-quantizer"`, which quantizes the
+            converter's float file, and which `None` is for the rest.
         algorithm: how weights are rounded: `"min_max"`, to the nearest value of a grid up to the largest
             weight; `"mse"` or `"octav"`, of a grid that cuts off the largest weights for finer steps;
             `"gptq"`, `"oscar"`, of fully connected layers, so that their outputs on the representative data
@@ -96,7 +99,8 @@ def to_tflite(
     Raises:
         InvalidArgumentError: an argument is out of its range, a rule matches nothing, or the scheme lacks
             data to calibrate with.
-        UnsupportedModel: the model is subclassed.
+        UnsupportedModel: a subclassed model that has not been called, or that cannot run in a `tf.function`.
+        UnsupportedOperation: an operation that no file has, or, with the engine `"keras"`, no scheme.
         DataError: the representative data is empty or holds NaN.
         ConversionError: TensorFlow's converter or litert-quantizer refused the model, or died.
 
@@ -110,7 +114,7 @@ def to_tflite(
         2210.17323. OCTAV: Sakr et al., 2022, Optimal Clipping and Magnitude-aware Differentiation, arXiv
         2206.06501.
     """
-    graph.require_functional(model)
+    graph.require_built(model)
     quantized = graph.is_quantized(model)
     given = {
         "rules": rules,
@@ -136,16 +140,24 @@ def to_tflite(
         "input_type": end_type("input_type", input_type, written),
         "output_type": end_type("output_type", output_type, written),
     }
-    settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], written)
-    integer = any(scheme_of(each).integer for each in (written, *settings.values()))
+    own_graph = options.writer == "keras" and not quantized
+    if not own_graph or corrections:
+        model = _readable(model, options)
+    settings = {}
+    if not quantized and (options.writer != "keras" or corrections):
+        settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], written)
+    integer = any(scheme_of(each).integer for each in (written, *options.named_rules.values()))
+    if corrections:
+        model = _corrected(model, options, settings, representative_dataset)
+    if own_graph:
+        model = calibrated(model, options, representative_dataset)
+        quantized, (written, rounded) = True, file_scheme(model, None)
     samples = None
     shapes = input_shapes(model, batch_size)
     if (integer and not quantized) or options.needs_data:
         samples = _arrays(model, representative_dataset, shapes, _reason(options, integer))
-    if corrections:
-        model = _corrected(model, options, settings, representative_dataset)
     frozen = freeze(model, batch_size, fake_quantization=integer)
-    if options.writer == "converter":
+    if quantized or options.writer == "converter":
         trained = quantized and integer  # 16 bits too are made from what the converter writes in 8
         told = scheme_of("int8" if trained else written).converter
         types = {end: "int8" if trained and kind == "int16" else kind for end, kind in ends.items()}
@@ -157,6 +169,13 @@ def to_tflite(
         content = _converted(model, frozen, "float32", {}, None)
         content = _quantized(model, content, options, settings, ends, samples)
     return TFLiteModel(for_delegate(content, float_where_faster=float_where_faster))
+
+
+def _readable(model: keras.Model, options: Options) -> keras.Model:
+    """Return `model` as a graph: of its layers where these are looked at one by one, else as it is traced."""
+    if graph.is_functional(model) or not (options.rules or options.corrections):
+        return graph.as_graph(model)
+    return graph.as_functional(graph.copy(model, share_variables=True))
 
 
 def _reason(options: Options, integer: bool) -> str:
@@ -173,11 +192,7 @@ def _arrays(
     shapes: tuple[tuple[int, ...], ...],
     reason: str,
 ) -> list[np.ndarray]:
-    if representative_dataset is None:
-        raise InvalidArgumentError(
-            f"{reason} must know what passes through the layers: give representative_dataset (100 samples or "
-            "more of the training data), or a model from tfopt.quantize_aware."
-        )
+    require_data(representative_dataset, reason)
     dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
     return calibration_arrays(representative_dataset, names(model)[0], shapes, dtypes)
 

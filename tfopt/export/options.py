@@ -9,10 +9,13 @@ from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.litert_quantizer import ALGORITHMS
 from tfopt.export.schemes import ENGINES, Engine, scheme_of
+from tfopt.quantization.scheme import SCHEMES as TRAINED
 
 BLOCK_SIZES = (None, 32, 64, 128, 256)
 CORRECTIONS = ("cross_layer_equalization", "adaround", "bias_correction")
 """What may be done to a float model before it is quantized, in the order in which it is done."""
+BY_OWN_GRAPH = ("int8",)
+"""The schemes that are written through a quantization-aware graph unless something else is asked for."""
 NEED_DATA = ("gptq", "oscar", "adaround", "bias_correction")
 """The algorithms and corrections that look at what passes through the layers."""
 
@@ -84,10 +87,11 @@ class Options:
         if self.engine is None:
             return
         arguments.choice("to_tflite", "engine", self.engine, ENGINES)
-        if self.engine == "converter" and self._only_quantizer:
+        beyond = {"keras": self._beyond_keras, "converter": self._beyond_converter}.get(self.engine)
+        if beyond:
+            who = "engine='keras'" if self.engine == "keras" else "TensorFlow's converter"
             raise InvalidArgumentError(
-                f"TensorFlow's converter cannot do {', '.join(self._only_quantizer)}: leave engine out, or "
-                "take engine='litert-quantizer'."
+                f"{who} cannot do {', '.join(beyond)}: leave engine out, or take engine='litert-quantizer'."
             )
 
     @property
@@ -110,11 +114,21 @@ class Options:
     def writer(self) -> Engine:
         """Who writes the file."""
         if self.engine is not None:
-            return "converter" if self.engine == "converter" else "litert-quantizer"
-        return "litert-quantizer" if self._only_quantizer else "converter"
+            return ENGINES[ENGINES.index(self.engine)]
+        if self.scheme in BY_OWN_GRAPH and not self._beyond_keras:
+            return "keras"
+        return "litert-quantizer" if self._beyond_converter else "converter"
 
     @property
-    def _only_quantizer(self) -> list[str]:
+    def _beyond_keras(self) -> list[str]:
+        """What is asked for that a quantization-aware graph does not know."""
+        named = {name for name in (self.scheme, *self.named_rules.values()) if name != "float32"}
+        return [f"the scheme {name!r}" for name in sorted(named - TRAINED.keys())] + [
+            f"algorithm={name!r}" for name in {self.weights.algorithm} - {"min_max"}
+        ]
+
+    @property
+    def _beyond_converter(self) -> list[str]:
         """What is asked for that the converter cannot do."""
         asked = {
             "rules": bool(self.rules),

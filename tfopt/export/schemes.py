@@ -13,10 +13,11 @@ SchemeName: TypeAlias = Literal[
 ]
 EndType: TypeAlias = Literal["float32", "int8", "int16"]
 """The type of a file's input or output."""
-Engine: TypeAlias = Literal["converter", "litert-quantizer"]
-"""Who turns floats into integers: TensorFlow's converter, or litert-quantizer behind it."""
+Engine: TypeAlias = Literal["keras", "converter", "litert-quantizer"]
+"""Who turns floats into integers: tfopt's quantization-aware graph, TensorFlow's converter, or
+litert-quantizer after it."""
 
-ENGINES: tuple[Engine, ...] = ("converter", "litert-quantizer")
+ENGINES: tuple[Engine, ...] = ("keras", "converter", "litert-quantizer")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,24 +4,29 @@ from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.lower import is_quantized, lower
+from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.program import Program
-from tfopt.graph.rebuild import Copier, copy, replay
+from tfopt.graph.rebuild import Copier, copy, replay, unrolled
 from tfopt.graph.recurrence import Loop, Recurrence, current_loop
 from tfopt.graph.trace import as_functional
 from tfopt.graph.walk import (
     Node,
     calls,
     inner_layers,
+    input_names,
+    is_functional,
     layers,
     looped,
     mask_of,
     nodes,
     output_producers,
     producer,
+    require_built,
     require_functional,
     unwrapped,
 )
+from tfopt.graph.whole_call import as_graph
 
 __all__ = [
     "Constant",
@@ -36,6 +41,7 @@ __all__ = [
     "Step",
     "as_array",
     "as_functional",
+    "as_graph",
     "calls",
     "copy",
     "current_loop",
@@ -43,6 +49,8 @@ __all__ = [
     "fuse_batch_norm",
     "fuse_in_place",
     "inner_layers",
+    "input_names",
+    "is_functional",
     "is_fused",
     "is_quantized",
     "layers",
@@ -52,8 +60,12 @@ __all__ = [
     "nodes",
     "open_call",
     "output_producers",
+    "own_training",
     "producer",
     "replay",
+    "require_built",
     "require_functional",
+    "unrolled",
     "unwrapped",
+    "with_class_of",
 ]

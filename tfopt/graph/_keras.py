@@ -14,13 +14,17 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.models.functional import Functional
 
 
 def functional(model: keras.Operation) -> Any:
-    """Return the `Functional` model that runs `model`, or None where there is none."""
+    """Return the `Functional` model that runs `model`, or None where there is none.
+
+    A subclass with a `call` of its own is none: its graph is only a part of what it computes.
+    """
     if isinstance(model, keras.Sequential):
-        return model._functional if model.built else None
-    return model if hasattr(model, "_nodes_by_depth") else None
+        return model._functional if model.built and type(model).call is keras.Sequential.call else None
+    return model if hasattr(model, "_nodes_by_depth") and type(model).call is Functional.call else None
 
 
 def calls(model: keras.Model) -> Iterator[tuple[keras.Operation, tuple, dict, list[keras.KerasTensor]]]:

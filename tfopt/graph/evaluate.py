@@ -79,7 +79,7 @@ class _Evaluation:
         for call in _keras.calls(model):
             node = as_node(prefix, *call)
             read = [known[id(x)] for x in node.inputs]
-            if isinstance(node.operation, keras.Model):
+            if node.nested is not None:
                 nested = [known[id(x)] for x in tensors_in(node.args)]
                 results = self._run(node.operation, nested, node.path + "/")
             else:

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tfopt.graph import _keras
 from tfopt.graph.rebuild import copy
-from tfopt.graph.walk import require_functional
 
 _DTYPES = {tf.float32, tf.float16, tf.bfloat16}
 
@@ -81,12 +80,11 @@ def fuse_batch_norm(model: keras.Model) -> keras.Model:
     tfopt, is unfused. `tfopt.prune` and `tfopt.quantize_aware` keep the fusion.
 
     Args:
-        model: a built Sequential or functional model, in float or quantization-aware; models and layers
-            in it are fused too. Subclasses of `keras.layers.BatchNormalization` are left as they are.
+        model: any built Keras model, in float or quantization-aware; models and layers in it are fused too.
+            Subclasses of `keras.layers.BatchNormalization` are left as they are.
 
     Raises:
         InvalidArgumentError: it is no Keras 3 model, or one that does not know its input shape.
-        UnsupportedModel: a subclassed model.
 
     Example:
         ```python
@@ -95,7 +93,6 @@ def fuse_batch_norm(model: keras.Model) -> keras.Model:
         fused.fit(x_train, y_train, epochs=3)
         ```
     """
-    require_functional(model)
     with model.distribute_strategy.scope():
         fused = copy(model)
     fuse_in_place(fused)

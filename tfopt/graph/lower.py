@@ -21,16 +21,20 @@ def is_quantized(model: keras.Model) -> bool:
     return any(getattr(layer, "tfopt_quantizer", False) for layer in _keras.sublayers(model))
 
 
-def lower(model: keras.Model) -> keras.Model:
+def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
     """Return the inference form of `model`, in float32, with nested models opened and loops unrolled.
 
-    The inputs and outputs keep their order, structure and names. The weights are copies.
+    The inputs and outputs keep their order, structure and names.
+
+    Args:
+        model: functional.
+        share_variables: whether it has the variables of `model` itself, for uses that only read them.
 
     Raises:
         UnsupportedModel: the model is subclassed.
         InvalidArgumentError: an activation quantizer has seen no data yet.
     """
-    copies = Copier(change=_in_float32)
+    copies = Copier(share_variables=share_variables, in_float32=True)
     lowered: dict[int, keras.Layer] = {}
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -41,17 +45,4 @@ def lower(model: keras.Model) -> keras.Model:
             lowered[id(operation)] = operation.lower()
         return lowered[id(operation)](*args, **kwargs)
 
-    result = replay(model, emit, unroll=sys.maxsize)
-    copies.copy_weights()
-    return result
-
-
-def _in_float32(config: Any) -> Any:
-    """Return a layer's config with every dtype policy in it, at any depth, made float32."""
-    if isinstance(config, dict):
-        if config.get("class_name") == "DTypePolicy" and "float" in config["config"]["name"]:
-            return "float32"
-        return {key: _in_float32(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [_in_float32(value) for value in config]
-    return config
+    return replay(model, emit, unroll=sys.maxsize)

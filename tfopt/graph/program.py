@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -50,19 +50,11 @@ class Program:
                 return value
             return registers.setdefault(id(value), keras.KerasTensor(value.shape, value.dtype))
 
-        found = list(_keras.calls(keras.Function(list(inputs), list(outputs))))
-        return cls(
-            tuple(map(register, inputs)),
-            tuple(
-                Call(
-                    operation,
-                    *keras.tree.map_structure(register, (args, kwargs)),
-                    outputs=tuple(map(register, made)),
-                )
-                for operation, args, kwargs, made in found
-            ),
-            tuple(map(register, outputs)),
-        )
+        calls = []
+        for operation, args, kwargs, made in _keras.calls(keras.Model(list(inputs), list(outputs))):
+            args, kwargs = keras.tree.map_structure(register, (args, kwargs))
+            calls.append(Call(operation, args, kwargs, tuple(map(register, made))))
+        return cls(tuple(map(register, inputs)), tuple(calls), tuple(map(register, outputs)))
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """Return the outputs for tensors."""
@@ -76,11 +68,6 @@ class Program:
             results = keras.tree.flatten(call.operation(*args, **kwargs))
             known.update({id(old): result for old, result in zip(call.outputs, results, strict=True)})
         return [known[id(register)] for register in self.outputs]
-
-    def mapped(self, operation: Callable[[keras.Operation], keras.Operation]) -> Program:
-        """Return the same calls of other operations."""
-        calls = (dataclasses.replace(call, operation=operation(call.operation)) for call in self.calls)
-        return dataclasses.replace(self, calls=tuple(calls))
 
     def nodes(self, prefix: str = "") -> list[Node]:
         """Return the calls as nodes; `prefix` is the path of the model around it."""
@@ -152,5 +139,3 @@ def operations_of(*programs: Program | None) -> list[keras.Operation]:
         for call in () if program is None else program.calls:
             found.setdefault(id(call.operation), call.operation)
     return list(found.values())
-
-

@@ -2,58 +2,39 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import keras
 
-from tfopt.errors import UnsupportedModel
 from tfopt.graph import _keras
 from tfopt.graph.opening import Opener
 from tfopt.graph.program import Program
 from tfopt.graph.recurrence import Recurrence
-from tfopt.graph.walk import Node, as_node, require_functional, tensors_in
+from tfopt.graph.structural_copy import StructuralCopy
+from tfopt.graph.walk import Node, as_node, layers, require_built, require_functional, tensors_in
 
 Emit = Callable[[Node, tuple, dict[str, Any]], Any]
 """Called for each node with new tensors in place of the old; returns the outputs, in the same structure."""
 
 
-def copy(model: keras.Model) -> keras.Model:
-    """Return a model of the same structure, names, weights, constraints and trainable flags.
+def copy(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
+    """Return a model of the same class, structure, names, weights, constraints, state and trainable flags.
 
-    The copy shares nothing with `model` and is not compiled.
+    The copy is not compiled. No code of the model runs, and no layer needs a `get_config`; what is not a
+    weight, such as adapted statistics and random states, travels with it.
+
+    Args:
+        model: any built Keras model.
+        share_variables: whether the copy has the variables of `model` itself, for uses that only read them.
+
+    Raises:
+        InvalidArgumentError: it is no Keras 3 model, or one that has not been built.
     """
-    require_functional(model)
-    compiled, model.compiled = model.compiled, False  # clone_model would share the optimizer's settings
-    try:
-        clone = keras.models.clone_model(model, recursive=True, clone_function=_Clones())
-    finally:
-        model.compiled = compiled
-    clone.set_weights(model.get_weights())
-    return clone
-
-
-class _Clones:
-    """Clones layers, those in a loop too, which may stand outside of it as well."""
-
-    def __init__(self) -> None:
-        self._clones: dict[int, keras.Operation] = {}
-
-    def __call__(self, operation: Any) -> Any:
-        if id(operation) not in self._clones:
-            if isinstance(operation, Recurrence):
-                clone = operation.mapped(self._built)
-            else:
-                clone = type(operation).from_config(operation.get_config())
-            self._clones[id(operation)] = clone
-        return self._clones[id(operation)]
-
-    def _built(self, operation: Any) -> Any:
-        clone = self(operation)
-        if isinstance(operation, keras.layers.Layer) and not clone.built:
-            clone.build_from_config(operation.get_build_config())
-        return clone
+    require_built(model)
+    return StructuralCopy(share_variables=share_variables)(model)
 
 
 def replay(
@@ -71,17 +52,26 @@ def replay(
     structure, shapes and dtypes. `emit_input` returns what the model reads in place of an input,
     `emit_output` what it returns in place of its n-th output. `opener` opens layers and subclassed models;
     without one, these are not allowed in `model`. `emit` sees what runs in a loop too, once, and a loop
-    comes of it; or, where `unroll` is given, each step by itself, up to so many, and no loop. `name_loop` returns
-    the name of a loop in the new model.
+    comes of it; or, where `unroll` is given, each step by itself, up to so many, and no loop. `name_loop`
+    returns the name of a loop in the new model.
     """
-    require_functional(model, nested=opener is None)
+    require_functional(model)
     old_inputs, old_outputs = _keras.structure(model)
     new_inputs = keras.tree.map_structure(
         lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), old_inputs
     )
-    flat = _replay(model, [emit_input(x) for x in keras.tree.flatten(new_inputs)], emit, "", opener, (unroll, name_loop))
+    flat = _replay(
+        model, [emit_input(x) for x in keras.tree.flatten(new_inputs)], emit, "", opener, (unroll, name_loop)
+    )
     flat = [emit_output(index, tensor) for index, tensor in enumerate(flat)]
     return keras.Model(new_inputs, keras.tree.pack_sequence_as(old_outputs, flat), name=model.name)
+
+
+def unrolled(model: keras.Model) -> keras.Model:
+    """Return a model of the same layers in which loops are unrolled; the model itself where it has none."""
+    if not any(isinstance(layer, Recurrence) for _, layer in layers(model)):
+        return model
+    return replay(model, lambda node, args, kwargs: node.operation(*args, **kwargs), unroll=sys.maxsize)
 
 
 _Loops: TypeAlias = tuple[int | None, Callable[[Node], str]]
@@ -147,48 +137,38 @@ class Copier:
     A path such as `block/conv` becomes the name `block.conv`, for Keras allows no `/` in names.
 
     Args:
-        change: called with a layer's config before the copy is made; returns the config to use.
+        change: called with each copied layer, and the layers in it, before it is used.
         suffixes: path -> what to append to that layer's name.
+        share_variables, in_float32: as `StructuralCopy` takes them.
     """
 
     def __init__(
         self,
-        change: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config,
+        change: Callable[[keras.Layer], None] = lambda _: None,
         suffixes: Mapping[str, str] = MappingProxyType({}),
+        *,
+        share_variables: bool = False,
+        in_float32: bool = False,
     ) -> None:
         self._change = change
         self._suffixes = suffixes
-        self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
+        self._structural = StructuralCopy(share_variables=share_variables, in_float32=in_float32)
+        self._named: set[int] = set()
 
     def __call__(self, node: Node) -> keras.Operation:
-        """Return the copy of the node's operation; the weights follow with `copy_weights`.
-
-        Raises:
-            UnsupportedModel: Keras cannot make the layer from its config.
-        """
-        operation = node.operation
-        if id(operation) not in self._copies:
-            try:
-                config = self._change(dict(operation.get_config())) | {"name": self.name(node)}
-                if isinstance(operation, keras.layers.Lambda):
-                    copied = type(operation)(**(config | _keras.code_of(operation)))
-                else:
-                    copied = type(operation).from_config(config)
-            except (TypeError, ValueError, NotImplementedError) as error:
-                raise UnsupportedModel(
-                    f"Keras cannot copy {node.path!r} ({type(operation).__name__}) from its config. Give the "
-                    "class a get_config() with all arguments of its __init__, and decorate it with "
-                    f"@keras.saving.register_keras_serializable(). {type(error).__name__}: {error}"
-                ) from error
-            self._copies[id(operation)] = (operation, copied)
-        return self._copies[id(operation)][1]
+        """Return the copy of the node's operation, with its weights."""
+        copied = self._structural(node.operation)
+        if id(copied) not in self._named:
+            self._named.add(id(copied))
+            copied.name = self.name(node)
+            for layer in _with_sublayers(copied):
+                self._change(layer)
+        return copied
 
     def name(self, node: Node) -> str:
         """Return the name of the copy."""
         return node.path.replace("/", ".") + self._suffixes.get(node.path, "")
 
-    def copy_weights(self) -> None:
-        """Give every copied layer the weights of its original. Call it once the copies are built."""
-        for original, copied in self._copies.values():
-            if isinstance(original, keras.Layer):
-                copied.set_weights(original.get_weights())
+
+def _with_sublayers(operation: keras.Operation) -> list[keras.Layer]:
+    return [operation, *_keras.sublayers(operation)] if isinstance(operation, keras.Layer) else []

@@ -244,7 +244,8 @@ class Recurrence(keras.layers.Layer):
         numbers = itertools.count()
 
         def named(tensors: Any) -> Any:
-            operation = producer(keras.tree.flatten(tensors)[0]).operation
+            node: Any = producer(keras.tree.flatten(tensors)[0])
+            operation = node.operation
             operation.name = f"{self.name}.{type(operation).__name__.lower()}_{next(numbers)}"
             return tensors
 
@@ -258,7 +259,7 @@ class Recurrence(keras.layers.Layer):
         outputs = []
         for number in range(count):
             place = self.steps - 1 - number if self.backwards else number
-            program = self.first if number == 0 and self.first is not None else self.body
+            program: Any = self.first if number == 0 and self.first is not None else self.body
             output, *states = run(program, [*(x[place] for x in read), *states])
             outputs.append(output)
         states = list(map(left, states))
@@ -278,17 +279,9 @@ class Recurrence(keras.layers.Layer):
             inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in program.inputs]
             return Program.of(inputs, run(program, inputs))
 
-        first = made(self.first)
-        return self._like(made(self.body), first, name)
-
-    def mapped(self, operation: Callable[[keras.Operation], keras.Operation]) -> Recurrence:
-        """Return a recurrence that calls other operations, which are built."""
-        body, first = (None if each is None else each.mapped(operation) for each in (self.body, self.first))
-        return self._like(body, first, self.name)
-
-    def _like(self, body: Program | None, first: Program | None, name: str) -> Recurrence:
         settings = {name: getattr(self, name) for name in _SETTINGS}
-        return Recurrence(body, first, **settings, dtype=self.dtype_policy, name=name)
+        first = made(self.first)
+        return Recurrence(made(self.body), first, **settings, dtype=self.dtype_policy, name=name)
 
     def compute_output_spec(self, inputs: Sequence[Any], training: Any = None) -> list[keras.KerasTensor]:
         """Return shapes and dtypes of what `call` returns."""

@@ -35,17 +35,38 @@ class Node:
         return self.operation if _keras.functional(self.operation) is not None else None
 
 
-def require_functional(model: keras.Model, *, nested: bool = True) -> None:
-    """Raise unless `model` is a built Sequential or functional model, with such models nested or not.
-
-    Args:
-        model: what may be one.
-        nested: whether the models in it must be so too.
+def require_built(model: keras.Model) -> None:
+    """Raise unless `model` is a Keras 3 model that has its weights.
 
     Raises:
-        UnsupportedModel: the model, or one nested in it, is subclassed.
+        InvalidArgumentError: it is no Keras 3 model, or a Sequential that has not seen its input shape.
+        UnsupportedModel: it is subclassed and has not been called.
+    """
+    _require_model(model)
+    if _keras.functional(model) is None and not model.built:
+        raise UnsupportedModel(
+            f"The subclassed model {model.name!r} has no weights yet: call it once on a batch of data, as "
+            "model(x), then come again."
+        )
+
+
+def require_functional(model: keras.Model) -> None:
+    """Raise unless `model` is a built Sequential or functional model.
+
+    Raises:
+        UnsupportedModel: the model is subclassed.
         InvalidArgumentError: it is no Keras 3 model, or a Sequential that has not seen its input shape.
     """
+    _require_model(model)
+    if _keras.functional(model) is None:
+        raise UnsupportedModel(
+            f"The model {model.name!r} is subclassed ({type(model).__name__}): its call() is Python code, "
+            "not a graph of layers that can be rewritten. Make it functional: inputs = keras.Input(shape); "
+            "model = keras.Model(inputs, model.call(inputs)), if call() uses only layers and keras.ops."
+        )
+
+
+def _require_model(model: keras.Model) -> None:
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(
             f"Expected a Keras 3 model (keras.Model), got {type(model).__module__}.{type(model).__name__}."
@@ -55,15 +76,17 @@ def require_functional(model: keras.Model, *, nested: bool = True) -> None:
             f"The Sequential model {model.name!r} does not know its input shape yet: start it with "
             "keras.Input(shape) or call model.build((None, *shape))."
         )
-    if _keras.functional(model) is None:
-        raise UnsupportedModel(
-            f"The model {model.name!r} is subclassed ({type(model).__name__}): its call() is Python code, "
-            "not a graph of layers that can be rewritten. Make it functional: inputs = keras.Input(shape); "
-            "model = keras.Model(inputs, model.call(inputs)), if call() uses only layers and keras.ops."
-        )
-    for operation, *_ in _keras.calls(model) if nested else ():
-        if isinstance(operation, keras.Model):
-            require_functional(operation)
+
+
+def is_functional(model: keras.Model) -> bool:
+    """Return whether a model is a graph of calls that can be read, not Python code."""
+    return _keras.functional(model) is not None
+
+
+def input_names(model: keras.Model) -> tuple[str, ...]:
+    """Return the names of the inputs of a functional model in the order of `model.inputs`: keys of a dict."""
+    structure, _ = _keras.structure(model)
+    return tuple(sorted(structure)) if isinstance(structure, dict) else tuple(x.name for x in model.inputs)
 
 
 def nodes(model: keras.Model) -> list[Node]:
@@ -90,8 +113,7 @@ def _nodes(model: keras.Model, prefix: str) -> list[Node]:
     found: list[Node] = []
     for call in _keras.calls(model):
         node = as_node(prefix, *call)
-        nested = isinstance(node.operation, keras.Model)
-        found += _nodes(node.operation, node.path + "/") if nested else [node]
+        found += [node] if node.nested is None else _nodes(node.nested, node.path + "/")
     return found
 
 
@@ -131,7 +153,7 @@ def layers(model: keras.Model) -> list[tuple[str, keras.Layer]]:
 
 
 def looped(node: Node) -> list[Node]:
-    """Return the calls that a node runs in a loop, those of its first step first; none where it has no loop."""
+    """Return the calls that a node runs in a loop, those of its first step first; of others none."""
     prefix = node.path.removesuffix(node.operation.name)
     programs = node.operation.programs if getattr(node.operation, "tfopt_loop", False) else ()
     return [each for program in programs for each in program.nodes(prefix)]

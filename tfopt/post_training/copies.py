@@ -16,21 +16,21 @@ def flat_copy(model: keras.Model) -> keras.Model:
     """Return the inference form of `model` in float32, nested models opened.
 
     Raises:
-        UnsupportedModel: the model is subclassed.
+        UnsupportedModel: the model is subclassed, and its code cannot be read.
         InvalidArgumentError: the model is quantization-aware.
     """
-    graph.require_functional(model)
+    graph.require_built(model)
     if graph.is_quantized(model):
         raise InvalidArgumentError(
             f"{model.name!r} is quantization-aware: its weights were trained to be rounded. Corrections are "
             "for models in float."
         )
-    return graph.lower(model)
+    return graph.lower(graph.as_functional(graph.copy(model, share_variables=True)))
 
 
 def with_weights_of(model: keras.Model, flat: keras.Model) -> keras.Model:
-    """Return a copy of `model` with the weights of the layers of its flat copy."""
-    result = graph.copy(model)
+    """Return a copy of `model`, functional, with the weights of the layers of its flat copy."""
+    result = graph.as_functional(graph.copy(model))
     found = {layer.name: layer for layer in flat.layers}
     for path, layer in graph.layers(result):
         source = found.get(path.replace("/", "."))

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tfopt.data.representative import Representative, sample_arrays
+from tfopt.graph import input_names
 
 
 def samples_of(model: keras.Model, data: Representative) -> list[np.ndarray]:
@@ -15,6 +16,5 @@ def samples_of(model: keras.Model, data: Representative) -> list[np.ndarray]:
         InvalidArgumentError: `data` is of another kind, or does not fit the inputs.
         DataError: it is empty, or holds NaN or infinity.
     """
-    named = sorted(model.input) if isinstance(model.input, dict) else [x.name for x in model.inputs]
     dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
-    return sample_arrays(data, tuple(named), tuple(tensor.shape for tensor in model.inputs), dtypes)
+    return sample_arrays(data, input_names(model), tuple(tensor.shape for tensor in model.inputs), dtypes)

@@ -20,9 +20,9 @@ from tfopt.quantization.rewrites import rewritten
 def canonical(
     model: keras.Model, wide: Callable[[str], bool] = lambda _: False
 ) -> tuple[keras.Model, dict[str, str]]:
-    """Return a copy of `model` with the same outputs and the path of each of its operations.
+    """Return a model with the same outputs and variables, and the path of each of its operations.
 
-    In the copy,
+    In it,
 
     - nested models and layers made of others are opened, see `openings`,
     - activations stand behind their layer as layers of their own,
@@ -32,13 +32,13 @@ def canonical(
     A part that was split off has the path of the whole with its own name behind: `conv1/relu`.
 
     Args:
-        model: functional.
+        model: functional, of layers that nobody else has: reading them may change them.
         wide: returns whether the activations of the operation of a path have 16 bits: some have operators in
             these alone.
     """
     require_none_lost(model)
     names = _output_names(model)
-    copier = Copier(_without_mask, dict.fromkeys(names, ".core"))
+    copier = Copier(_without_mask, dict.fromkeys(names, ".core"), share_variables=True)
     made: Made = {}
     paths: dict[str, str] = {}
     inputs: list[keras.KerasTensor] = []
@@ -72,16 +72,16 @@ def canonical(
         result = replay(model, emit, emit_input, emit_output, opening, name_loop=name_loop)
     finally:
         opening.close()
-    copier.copy_weights()
     for layer, sources in made.values():
         if sources:
             layer.set_weights([as_array(variable) for variable in sources])
     return result, paths
 
 
-def _without_mask(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of a layer that makes no mask: what reads one is called with it already."""
-    return config | {"mask_zero": False} if config.get("mask_zero") else config
+def _without_mask(layer: keras.Layer) -> None:
+    """Let a layer make no mask: what reads one is called with it already."""
+    if getattr(layer, "mask_zero", False):
+        layer.mask_zero = False
 
 
 _TAKE_CONSTANTS = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Matmul", "Concatenate"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -62,7 +62,7 @@ class Flat:
         assert found is not None
         return found
 
-    def paths(self, paths: dict[str, str]) -> dict[str, str]:
+    def paths(self, paths: Mapping[str, str]) -> dict[str, str]:
         """Return the paths of what moves tensors into and out of loops, which are those of the loops."""
         loops = [node.path for node in self._loops]
         return {
@@ -91,7 +91,7 @@ class Flat:
         return numbers, counts
 
     def narrowings(self, widths: Widths) -> tuple[dict[tuple[str, int], int], Counter[str]]:
-        """Return the same for tensors that are rounded to fewer bits: (quantizer of 16 bits, `id`) -> number."""
+        """Return the same for what is rounded to fewer bits: (quantizer of 16 bits, `id`) -> number."""
         counts: Counter[str] = Counter()
         numbers: dict[tuple[str, int], int] = {}
         for node, times in self._calls():

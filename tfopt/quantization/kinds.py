@@ -9,7 +9,7 @@ import keras
 
 from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import Node, as_functional, nodes
+from tfopt.graph import Node, as_functional, copy, nodes
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
@@ -34,9 +34,8 @@ def left_in_float(
     """
     default = scheme_of(scheme)
     chosen = {pattern: None if each is None else scheme_of(each) for pattern, each in (rules or {}).items()}
-    model, paths = canonical(
-        as_functional(model), lambda path: is_wide(rules_.setting(chosen, path, default))
-    )
+    functional = as_functional(copy(model, share_variables=True))
+    model, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
     kinds = kinds_of(model, rules_.resolve(chosen, paths.values(), default), paths)
     return {
         paths.get(node.path, node.path): (

@@ -12,7 +12,18 @@ import keras
 from tfopt import engines
 from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
-from tfopt.graph import Copier, Node, as_functional, fuse_in_place, is_quantized, nodes, replay
+from tfopt.graph import (
+    Copier,
+    Node,
+    as_functional,
+    copy,
+    fuse_in_place,
+    is_quantized,
+    nodes,
+    replay,
+    require_built,
+    with_class_of,
+)
 from tfopt.pruning import SparsityMask
 from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
@@ -98,14 +109,16 @@ def quantize_aware(
         pattern: None if value is None else scheme_of(value) for pattern, value in (rules or {}).items()
     }
     names = checked(preserve)
-    model = as_functional(model)
+    require_built(model)
     if is_quantized(model):
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
-        model, paths = canonical(model, lambda path: is_wide(rules_.setting(chosen, path, default)))
-        preserve_kernels(model, names)
+        # Reading a model runs its code, on layers that nobody else has.
+        functional = as_functional(copy(model))
+        plain, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
+        preserve_kernels(plain, names)
         settings = rules_.resolve(chosen, paths.values(), default)
-        return _quantized(model, settings, paths, default)
+        return with_class_of(model, _quantized(plain, settings, paths, default))
 
 
 def _quantized(
@@ -125,7 +138,7 @@ def _quantized(
         kinds = {id(node.operation): Kind.FLOAT for node in nodes(flat.model)}
         planned = Plan()
     final = {id(tensor) for tensor in flat.model.outputs}
-    copier = Copier()
+    copier = Copier(share_variables=True)
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
     not_negative = nonnegative_tensors(flat.model)
@@ -211,9 +224,7 @@ def _quantized(
                     name=name,
                 )
             if id(value) not in narrow:
-                narrow[id(value)] = quantizers[name](
-                    value, tensor=narrow_numbers[wide, id(old)]
-                )
+                narrow[id(value)] = quantizers[name](value, tensor=narrow_numbers[wide, id(old)])
             return narrow[id(value)]
 
         return keras.tree.map_structure(rounded, values)
@@ -227,7 +238,6 @@ def _quantized(
 
     inputs = iter(model.inputs)
     result = replay(model, emit, emit_input=lambda new: quantize(next(inputs), new, default))
-    copier.copy_weights()
     for wrapper in wrappers.values():
         if isinstance(wrapper, WeightQuantizer):
             wrapper.start_steps()

@@ -20,6 +20,7 @@ from tfopt.quantization.recurrent_dropout import RecurrentDropout
 
 Tensor: TypeAlias = keras.KerasTensor
 
+
 @dataclasses.dataclass(frozen=True)
 class _Scope:
     """Where a cell puts its layers: the same ones in each step."""

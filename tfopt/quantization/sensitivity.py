@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfopt import arguments
 from tfopt.data import Dataset
 from tfopt.errors import InvalidArgumentError
-from tfopt.graph import is_quantized, layers
+from tfopt.graph import as_functional, copy, is_quantized, layers
 from tfopt.pruning.magnitude import magnitude_masks
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.layer_loss import Loss, LossOnData
@@ -116,7 +116,7 @@ def sensitivity(
             f"The model {model.name!r} is quantization-aware already: give the float model it was made of."
         )
     x, y = data.split("validation") if isinstance(data, Dataset) else labelled(data)
-    copied, paths = canonical(model)
+    copied, paths = canonical(as_functional(copy(model)))
     measured = LossOnData(copied, x, y, _loss(model, y, loss), batch_size)
     found = [
         LayerSensitivity(

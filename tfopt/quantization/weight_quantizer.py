@@ -108,7 +108,7 @@ class WeightQuantizer(keras.layers.Wrapper):
             return None
         quantized = self.quantized(training=training)
         if training and self.gate is not None:
-            variable, _ = self._variable()
+            variable = self._variable()[0]
             quantized = gated(self.gate, tf.cast(variable.value, tf.float32), lambda: quantized)
         return quantized
 

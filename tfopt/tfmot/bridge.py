@@ -145,6 +145,12 @@ class TFMOTModel(keras.layers.Layer):
         lowered.set_weights(self.get_weights())
         return lowered
 
+    def tfopt_copy(self) -> TFMOTModel:
+        """Return a layer that runs a model of its own, wrapped by the same recipe, with the same weights."""
+        new = TFMOTModel.from_config(self.get_config())
+        new.set_weights(self.get_weights())
+        return new
+
     def get_config(self) -> dict[str, Any]:
         """Return the recipe."""
         config = super().get_config()

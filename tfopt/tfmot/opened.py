@@ -42,7 +42,6 @@ def opened(model: keras.Model) -> keras.Model:
         return pointwise(depthwise(args[0]))
 
     result = graph.replay(model, emit)
-    copier.copy_weights()
     for layer, depthwise, pointwise in parts.values():
         first, *rest = layer.get_weights()
         depthwise.set_weights([first])

@@ -1,0 +1,83 @@
+"""Integers after training: the quantization-aware graph of a float model, calibrated and not trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+
+import keras
+import numpy as np
+
+from tfopt.data.representative import Representative, sample_arrays
+from tfopt.errors import InvalidArgumentError
+from tfopt.export.freeze import names, packed
+from tfopt.export.options import Options
+from tfopt.graph import layers
+from tfopt.quantization import calibrate, quantize_aware, round_biases
+from tfopt.quantization.activation_quantizer import ActivationQuantizer
+from tfopt.quantization.scheme import SCHEMES, Scheme
+
+
+def calibrated(model: keras.Model, options: Options, data: Representative | None) -> keras.Model:
+    """Return the quantization-aware form of a float model with the ranges that `data` shows.
+
+    Args:
+        model: any built Keras model in float.
+        options: whose scheme and rules are among those of quantization-aware training.
+        data: representative samples; not looked at where all activations stay in float.
+
+    Raises:
+        InvalidArgumentError: there is no data, or it does not fit the inputs.
+        DataError: it is empty, or holds NaN.
+        UnsupportedModel, UnsupportedOperation: as `tfopt.quantize_aware`.
+    """
+    rules = {
+        pattern: None if name == "float32" else _scheme(options, name)
+        for pattern, name in options.named_rules.items()
+    }
+    default = _scheme(options, options.scheme)
+    schemes = [default, *rules.values()]
+    if any(scheme is not None and scheme.activation_bits is not None for scheme in schemes):
+        require_data(
+            data, f"The scheme {options.scheme!r}" if not rules else "A scheme with integer activations"
+        )
+    with warnings.catch_warnings():
+        # How a model trains has no part in a file.
+        warnings.filterwarnings("ignore", message="The class of .* cannot be kept", category=UserWarning)
+        quantized = quantize_aware(model, default, rules=rules)
+    if data is not None and _has_ranges(quantized):
+        calibrate(quantized, packed(quantized, _samples(quantized, data)))
+        round_biases(quantized)
+    return quantized
+
+
+def require_data(data: Representative | None, reason: str) -> None:
+    """Raise where there is no representative data.
+
+    Args:
+        data: what was given.
+        reason: what it is that has to see data, the subject of a sentence.
+    """
+    if data is None:
+        raise InvalidArgumentError(
+            f"{reason} must know what passes through the layers: give representative_dataset (100 samples or "
+            "more of the training data), or a model from tfopt.quantize_aware."
+        )
+
+
+def _scheme(options: Options, name: str) -> Scheme:
+    scheme = SCHEMES[name]
+    if not options.weights.per_channel:
+        scheme = dataclasses.replace(scheme, per_channel=False, block_size=None)
+    elif scheme.block_size is not None:
+        scheme = dataclasses.replace(scheme, block_size=options.weights.block_size)
+    return scheme
+
+
+def _samples(model: keras.Model, data: Representative) -> list[np.ndarray]:
+    dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
+    return sample_arrays(data, names(model)[0], tuple(tensor.shape for tensor in model.inputs), dtypes)
+
+
+def _has_ranges(model: keras.Model) -> bool:
+    return any(isinstance(layer, ActivationQuantizer) for _, layer in layers(model))

@@ -1,0 +1,325 @@
+"""Copies of layers and models that need no config: new objects of the same structure, with all their state.
+
+`get_config` describes what a constructor took, and code that people write often has none that can be read
+back. What a layer *is* stands in its attributes: variables, layers, random states, adapted statistics,
+tables, functions. This module copies these, and the record that Keras keeps of the calls in a functional
+model. It reads private attributes of Keras for that, as `Layer.__dict__` is where they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
+from keras.src.ops.function import make_node_key
+from keras.src.ops.node import KerasHistory, Node
+from keras.src.utils.tracking import Tracker
+
+from tfopt.graph.reached import holds_state
+
+_DROPPED: Any = object()
+"""Stands for what a copy does not get: what `compile` made."""
+
+COMPILED = (
+    *("optimizer", "loss", "compiled", "_compile_loss", "_compile_metrics", "_loss_tracker"),
+    *("_compile_config", "_compiled_trainable_state", "_jit_compile", "_run_eagerly", "_initial_epoch"),
+    *("train_function", "test_function", "predict_function", "steps_per_execution", "stop_training"),
+    *("history", "_distribute_strategy"),
+)
+"""The attributes of a model that `compile` and `fit` set."""
+
+_MADE_ANEW = (
+    "build",
+    "quantize",
+    "_inbound_nodes",
+    "_outbound_nodes",
+    "_losses",
+    "_loss_ids",
+    "_losses_override",
+)
+"""The attributes of a layer that belong to the object: wrapped methods, its calls, their losses."""
+
+
+class StructuralCopy:
+    """Copies layers, models and what they hold; what it has copied once stays one object.
+
+    New are variables (with their values), layers, random states, and every list, dictionary, object, bound
+    method and closure through which one of these is reached. Tensors, types, functions without such closures
+    and lookup tables are shared. Nothing of the original is called or changed. A copied model is not
+    compiled.
+
+    Args:
+        share_variables: whether the copy has the very variables of the original, for uses that only read
+            them.
+        in_float32: whether the copy computes in float32 where the original does in another float, and has
+            variables of that type.
+    """
+
+    def __init__(self, *, share_variables: bool = False, in_float32: bool = False) -> None:
+        self._share = share_variables
+        self._in_float32 = in_float32
+        self._memo: dict[int, Any] = {}
+        self._originals: list[Any] = []  # kept alive, for `id` names an object only while that lives
+        self._calls: list[tuple[Node, Node]] = []
+        self._graphs: list[Any] = []
+        self._symbols: list[tuple[keras.KerasTensor, keras.KerasTensor]] = []
+        self._depth = 0
+
+    def __call__(self, value: Any) -> Any:
+        """Return the copy of a layer, a model, or a structure that holds some."""
+        self._depth += 1
+        try:
+            copied = self._copy(value)
+        finally:
+            self._depth -= 1
+        if not self._depth:
+            self._wire_calls()
+        return copied
+
+    def _copy(self, value: Any) -> Any:
+        if id(value) in self._memo:
+            return self._memo[id(value)]
+        for kinds, copy in self._RULES:
+            if isinstance(value, kinds):
+                return copy(self, value)
+        return self._object(value)
+
+    def _remember(self, value: Any, copied: Any) -> Any:
+        self._memo[id(value)] = copied
+        self._originals.append(value)
+        return copied
+
+    def _same(self, value: Any) -> Any:
+        return value
+
+    def _dropped(self, value: Any) -> Any:  # noqa: ARG002 (a rule's signature)
+        return _DROPPED
+
+    def _all(self, values: Iterable[Any]) -> list[Any]:
+        copies = [self._copy(value) for value in values]
+        return [each for each in copies if each is not _DROPPED]
+
+    def _array(self, value: np.ndarray) -> np.ndarray:
+        return value if self._share else self._remember(value, value.copy())
+
+    def _variable(self, value: keras.Variable) -> keras.Variable:
+        half = self._in_float32 and value.dtype in ("float16", "bfloat16")
+        if self._share and not half:
+            return value
+        new = self._remember(value, object.__new__(type(value)))
+        held = {name: each for name, each in vars(value).items() if name != "_value"}
+        vars(new).update({name: self._copy(each) for name, each in held.items()}, _value=None)
+        new._dtype = "float32" if half else value.dtype
+        if value._value is not None:
+            new._initialize(tf.cast(tf.convert_to_tensor(value._value), new._dtype))
+        return new
+
+    def _policy(self, value: keras.DTypePolicy) -> keras.DTypePolicy:
+        other = self._in_float32 and "float" in value.name  # not a policy of integers
+        return keras.DTypePolicy("float32") if other else value
+
+    def _raw_variable(self, value: tf.Variable) -> tf.Variable:
+        if self._share:
+            return value
+        name = value.name.split(":")[0]
+        return self._remember(
+            value, tf.Variable(tf.convert_to_tensor(value), trainable=value.trainable, name=name)
+        )
+
+    def _symbol(self, value: keras.KerasTensor) -> keras.KerasTensor:
+        new = self._remember(value, object.__new__(type(value)))
+        held = {name: each for name, each in vars(value).items() if name != "_keras_history"}
+        vars(new).update({name: self._copy(each) for name, each in held.items()})
+        history = getattr(value, "_keras_history", None)
+        if history is not None:
+            new._keras_history = history
+            self._symbols.append((value, new))
+            if history.operation is not None:
+                self._copy(history.operation._inbound_nodes[history.node_index])
+        return new
+
+    def _node(self, value: Node) -> Node:
+        new = self._remember(value, object.__new__(Node))
+        self._calls.append((value, new))
+        arguments = object.__new__(type(value.arguments))
+        vars(arguments).update({name: self._copy(each) for name, each in vars(value.arguments).items()})
+        new.operation, new.is_input = self._copy(value.operation), value.is_input
+        new.arguments, new.outputs = arguments, self._all(value.outputs)
+        return new
+
+    def _operation(self, value: keras.Operation) -> keras.Operation:
+        if hasattr(value, "tfopt_copy"):  # runs another library's model, whose inside is not ours to read
+            return self._remember(value, value.tfopt_copy())
+        base = keras.Layer if isinstance(value, keras.Layer) else keras.Operation
+        new = self._remember(value, base.__new__(type(value)))
+        vars(new).update(_inbound_nodes=[], _outbound_nodes=[])
+        if isinstance(value, keras.Layer):
+            vars(new).update(_losses=[], _loss_ids=set(), _losses_override=[])
+        skipped = set(_MADE_ANEW)
+        if isinstance(value, keras.Model):
+            skipped |= set(COMPILED)
+            vars(new).update(_uncompiled())
+            for name in COMPILED:
+                if isinstance(state := vars(value).get(name), (keras.Operation, keras.metrics.Metric)):
+                    self._remember(state, _DROPPED)
+        # From the inputs on, for a walk back from the outputs would be as deep as the model.
+        for _, nodes in sorted(getattr(value, "_nodes_by_depth", {}).items(), reverse=True):
+            self._all(nodes)
+        for name, each in vars(value).items():
+            if name not in skipped and (copied := self._copy(each)) is not _DROPPED:
+                vars(new)[name] = copied
+        if "_nodes_by_depth" in vars(value):
+            self._graphs.append(new)
+        return new
+
+    def _tracker(self, value: Tracker) -> Tracker:
+        new = self._remember(value, object.__new__(Tracker))
+        vars(new).update(vars(value))
+        new.config = {name: (test, self._copy(store)) for name, (test, store) in value.config.items()}
+        new.stored_ids = {name: {id(each) for each in store} for name, (_, store) in new.config.items()}
+        return new
+
+    def _list(self, value: list) -> list:
+        new = self._remember(value, _empty(list, value))
+        list.extend(new, self._all(value))
+        return self._with_attributes(value, new)
+
+    def _set(self, value: set) -> set:
+        new = self._remember(value, _empty(set, value))
+        set.update(new, self._all(value))
+        return self._with_attributes(value, new)
+
+    def _dict(self, value: dict) -> dict:
+        new = self._remember(value, _empty(dict, value))
+        for key, each in value.items():
+            copied = self._copy(each)
+            if copied is not _DROPPED:
+                dict.__setitem__(new, self._copy(key), copied)
+        return self._with_attributes(value, new)
+
+    def _tuple(self, value: tuple) -> tuple:
+        copies = self._all(value)
+        if len(copies) == len(value) and all(map(_is, copies, value)):
+            return value
+        if type(value) is tuple:
+            return self._remember(value, tuple(copies))
+        if len(copies) < len(value):  # a reference by name to what is dropped
+            return _DROPPED
+        return self._remember(value, tuple.__new__(type(value), copies))
+
+    def _with_attributes(self, value: Any, new: Any) -> Any:
+        """Give a subclass of a container, such as those that Keras tracks, its attributes."""
+        attributes = getattr(value, "__dict__", {}) if type(new) is type(value) else {}
+        for name, each in attributes.items():
+            vars(new)[name] = self._copy(each)
+        return new
+
+    def _method(self, value: types.MethodType) -> types.MethodType:
+        owner = self._copy(value.__self__)
+        return value if owner is value.__self__ else types.MethodType(value.__func__, owner)
+
+    def _partial(self, value: functools.partial) -> functools.partial:
+        if not holds_state(value):
+            return value
+        parts = [self._copy(each) for each in (value.func, value.args, value.keywords)]
+        return functools.partial(parts[0], *parts[1], **parts[2])
+
+    def _function(self, value: types.FunctionType) -> types.FunctionType:
+        if not holds_state(value):
+            return value
+        cells = tuple(types.CellType() for _ in value.__closure__ or ())
+        new = types.FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, cells)
+        self._remember(value, new)
+        functools.update_wrapper(new, value)
+        vars(new).pop("__wrapped__", None)
+        vars(new).update({name: self._copy(each) for name, each in vars(value).items()})
+        new.__defaults__, new.__kwdefaults__ = (
+            self._copy(value.__defaults__),
+            self._copy(value.__kwdefaults__),
+        )
+        for cell, old in zip(cells, value.__closure__ or (), strict=True):
+            cell.cell_contents = self._copy(old.cell_contents)
+        return new
+
+    def _compiled_function(self, value: tf.types.experimental.PolymorphicFunction) -> Any:
+        """Copy what `tf.function` returned, around the copy of its code."""
+        python = value.python_function
+        copied = self._copy(python)
+        return value if copied is python else self._remember(value, value._clone(copied))
+
+    def _object(self, value: Any) -> Any:
+        if not hasattr(value, "__dict__") or not holds_state(value):
+            return value
+        new = self._remember(value, object.__new__(type(value)))
+        for name, each in vars(value).items():
+            if (copied := self._copy(each)) is not _DROPPED:
+                vars(new)[name] = copied
+        return new
+
+    def _wire_calls(self) -> None:
+        """Give operations the calls that were copied, and tensors the place of theirs among these."""
+        for old, new in sorted(self._calls, key=lambda pair: _index(pair[0])):
+            new.operation._inbound_nodes.append(new)
+            for tensor in old.arguments.keras_tensors:
+                if (source := tensor._keras_history.operation) is not None:
+                    self._memo[id(source)]._outbound_nodes.append(new)
+        for old, new in self._symbols:
+            operation, index, position = old._keras_history
+            if operation is not None:
+                node = self._memo[id(operation._inbound_nodes[index])]
+                operation, index = node.operation, _index(node)
+            new._keras_history = KerasHistory(operation, index, position)
+        for graph in self._graphs:  # knows its calls by keys of addresses
+            calls = (node for nodes in graph._nodes_by_depth.values() for node in nodes)
+            graph._nodes = {make_node_key(node.operation, _index(node)) for node in calls}
+        self._calls, self._symbols, self._graphs = [], [], []
+
+    _RULES: tuple[tuple[Any, Any], ...] = (
+        ((type(None), bool, int, float, complex, str, bytes, type, types.ModuleType), _same),
+        ((tf.Tensor, tf.DType, np.dtype, np.generic), _same),
+        (keras.DTypePolicy, _policy),
+        (np.ndarray, _array),
+        (keras.Variable, _variable),
+        (tf.Variable, _raw_variable),
+        (keras.KerasTensor, _symbol),
+        (Node, _node),
+        (keras.optimizers.Optimizer, _dropped),
+        (keras.Operation, _operation),
+        (Tracker, _tracker),
+        (list, _list),
+        (set, _set),
+        (dict, _dict),
+        (tuple, _tuple),
+        (types.MethodType, _method),
+        (functools.partial, _partial),
+        (types.FunctionType, _function),
+        (tf.types.experimental.PolymorphicFunction, _compiled_function),
+    )
+    """Types -> how they are copied; the first that fits counts, then `_object`."""
+
+
+def _uncompiled() -> dict[str, Any]:
+    """Return the attributes of a model that is not compiled, of the current distribution strategy."""
+    trainer = type("_Trainer", (TensorFlowTrainer,), {})()
+    return {name: value for name, value in vars(trainer).items() if name in COMPILED}
+
+
+def _empty(base: Any, value: Any) -> Any:
+    """Return an empty container of the class of `value`; a plain one in place of a library's proxy."""
+    kind: Any = type(value) if issubclass(type(value), base) else base
+    foreign = kind.__module__.split(".")[0] == "tensorflow"
+    return base() if foreign else base.__new__(kind)
+
+
+def _index(node: Node) -> int:
+    return next(index for index, each in enumerate(node.operation._inbound_nodes) if each is node)
+
+
+def _is(one: Any, other: Any) -> bool:
+    return one is other
