@@ -52,6 +52,8 @@ class Program:
 
         calls = []
         for operation, args, kwargs, made in _keras.calls(keras.Model(list(inputs), list(outputs))):
+            # Keras notes for some layers that nobody trained as they were called.
+            kwargs = {name: value for name, value in kwargs.items() if name != "training"}
             args, kwargs = keras.tree.map_structure(register, (args, kwargs))
             calls.append(Call(operation, args, kwargs, tuple(map(register, made))))
         return cls(tuple(map(register, inputs)), tuple(calls), tuple(map(register, outputs)))

@@ -302,7 +302,11 @@ class Recurrence(keras.layers.Layer):
         """Return the arguments."""
         return {
             **super().get_config(),
-            "operations": [keras.saving.serialize_keras_object(each) for each in self.operations],
+            # By these numbers Keras finds a layer that stands outside of the loop too.
+            "operations": [
+                keras.saving.serialize_keras_object(each) | {"shared_object_id": id(each)}
+                for each in self.operations
+            ],
             **{
                 name: None if program is None else program.get_config(self.operations)
                 for name, program in (("body", self.body), ("first", self.first))
