@@ -6,14 +6,14 @@ place: a weight quantizer returns the bare layer, an activation quantizer one wi
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import keras
 
 from tfopt.graph import _keras
 from tfopt.graph.rebuild import Copier, replay
-from tfopt.graph.walk import Node
+from tfopt.graph.recurrence import Recurrence
+from tfopt.graph.walk import Node, layers
 
 
 def is_quantized(model: keras.Model) -> bool:
@@ -45,4 +45,8 @@ def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
             lowered[id(operation)] = operation.lower()
         return lowered[id(operation)](*args, **kwargs)
 
-    return replay(model, emit, unroll=sys.maxsize)
+    result = replay(model, emit)
+    for _, layer in layers(result):
+        if isinstance(layer, Recurrence):
+            layer.unroll = True
+    return result

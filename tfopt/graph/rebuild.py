@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -112,7 +113,7 @@ def _replay(
 
 def _replay_loop(node: Node, inputs: list[Any], emit: Emit, prefix: str, loops: _Loops) -> list[Any]:
     loop: Any = node.operation
-    unroll, name = loops
+    steps, name = loops
 
     def run(program: Program, tensors: list[Any]) -> list[Any]:
         new = {id(old): tensor for old, tensor in zip(program.inputs, tensors, strict=True)}
@@ -126,9 +127,20 @@ def _replay_loop(node: Node, inputs: list[Any], emit: Emit, prefix: str, loops: 
             new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
         return [new[id(old)] for old in program.outputs]
 
-    if unroll is not None:
-        return loop.unrolled(inputs, run, unroll)
-    return loop.replayed(run, name(node))(inputs)
+    if steps is None:
+        return loop.replayed(run, name(node))(inputs)
+    numbers = itertools.count()
+
+    def named(tensors: Any) -> Any:
+        operation = _keras.call_of(keras.tree.flatten(tensors)[0])[0]
+        operation.name = f"{name(node)}.{type(operation).__name__.lower()}_{next(numbers)}"
+        return tensors
+
+    def left(tensor: Any) -> Any:
+        # What the last step makes is fused with nothing behind it, as in the steps before.
+        return keras.layers.Identity(name=f"{name(node)}.identity_{next(numbers)}")(tensor)
+
+    return loop.run(inputs, run, steps, named, left)
 
 
 class Copier:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ import tensorflow as tf
 from keras import ops
 
 from tfopt.graph.program import Program, operations_of
-from tfopt.graph.walk import producer
 
 Run = Callable[[Program, list[Any]], list[Any]]
 """Runs a program on tensors and returns its outputs."""
@@ -73,6 +71,8 @@ class Recurrence(keras.layers.Layer):
         return_sequences: whether to return the outputs of all steps.
         backwards: whether the last step is the first to run.
         in_order: whether outputs stand in the order of time; else in the order in which they were made.
+        unroll: whether a graph holds the steps one after another. Names in it are then those of the layers,
+            as if no recurrence were around them.
     """
 
     tfopt_loop = True
@@ -86,6 +86,7 @@ class Recurrence(keras.layers.Layer):
         return_sequences: bool = False,
         backwards: bool = False,
         in_order: bool = False,
+        unroll: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -96,6 +97,7 @@ class Recurrence(keras.layers.Layer):
         self.return_sequences = return_sequences
         self.backwards = backwards
         self.in_order = in_order
+        self.unroll = unroll
         self.operations = operations_of(first, body)
         self.inner_layers = [each for each in self.operations if isinstance(each, keras.layers.Layer)]
         self.supports_masking = True  # one that comes with a tensor is not for it, and ends here
@@ -114,6 +116,9 @@ class Recurrence(keras.layers.Layer):
 
     def call(self, inputs: Sequence[tf.Tensor], training: bool | None = None) -> list[tf.Tensor]:
         """Run all steps."""
+        if self.unroll:
+            with tf.name_scope(tf.get_current_name_scope().rpartition("/")[0] + "/"):
+                return self.run(inputs, lambda program, tensors: program(tensors))
         read = [_by_step(x, self.steps) for x in inputs[: self.sequences]]
         states = list(inputs[self.sequences :])
 
@@ -233,28 +238,25 @@ class Recurrence(keras.layers.Layer):
                 call.operation.after_loop(columns, **call.kwargs)
         return output, states, outputs
 
-    def unrolled(self, inputs: Sequence[Any], run: Run, steps: int | None = None) -> list[Any]:
+    def run(
+        self,
+        inputs: Sequence[Any],
+        run: Run,
+        steps: int | None = None,
+        moved: Callable[[Any], Any] = lambda tensors: tensors,
+        left: Callable[[Any], Any] = lambda tensor: tensor,
+    ) -> list[Any]:
         """Return what `call` does, made of one run of a program after the other.
 
         Args:
-            inputs: symbolic.
+            inputs: tensors, or symbolic ones.
             run: runs a program.
-            steps: stop behind so many.
+            steps: stop behind so many; the rest of the outputs is the last one.
+            moved: is called with sequences as they are taken apart and put together, and returns them.
+            left: is called with what is returned just as the last step made it, and returns that.
         """
-        numbers = itertools.count()
-
-        def named(tensors: Any) -> Any:
-            node: Any = producer(keras.tree.flatten(tensors)[0])
-            operation = node.operation
-            operation.name = f"{self.name}.{type(operation).__name__.lower()}_{next(numbers)}"
-            return tensors
-
-        def left(tensor: Any) -> Any:
-            # What the last step makes is fused with nothing behind it, as in the steps before.
-            return keras.layers.Identity(name=f"{self.name}.identity_{next(numbers)}")(tensor)
-
         count = min(self.steps, steps or self.steps)
-        read = [named(ops.unstack(x, self.steps, axis=1)) for x in inputs[: self.sequences]]
+        read = [moved(ops.unstack(x, self.steps, axis=1)) for x in inputs[: self.sequences]]
         states = list(inputs[self.sequences :])
         outputs = []
         for number in range(count):
@@ -262,13 +264,12 @@ class Recurrence(keras.layers.Layer):
             program: Any = self.first if number == 0 and self.first is not None else self.body
             output, *states = run(program, [*(x[place] for x in read), *states])
             outputs.append(output)
-        states = list(map(left, states))
         if not self.return_sequences:
-            return [left(outputs[-1]), *states]
+            return [left(outputs[-1]), *map(left, states)]
         if self.backwards and self.in_order:
             outputs.reverse()
         outputs += [outputs[-1]] * (self.steps - count)
-        return [named(ops.stack(outputs, axis=1)), *states]
+        return [moved(ops.stack(outputs, axis=1)), *map(left, states)]
 
     def replayed(self, run: Run, name: str) -> Recurrence:
         """Return a recurrence of the same kind whose programs are what `run` makes of symbolic inputs."""
@@ -326,7 +327,7 @@ class Recurrence(keras.layers.Layer):
         return cls(**{**config, "body": body, "first": first})
 
 
-_SETTINGS = ("steps", "sequences", "return_sequences", "backwards", "in_order")
+_SETTINGS = ("steps", "sequences", "return_sequences", "backwards", "in_order", "unroll")
 
 
 def _by_step(x: tf.Tensor, steps: int) -> tf.TensorArray:
