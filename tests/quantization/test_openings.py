@@ -105,12 +105,6 @@ def test_what_has_no_rule_is_refused_by_name(make, message):
         tfopt.quantize_aware(make())
 
 
-def test_a_state_that_is_kept_between_batches_is_refused():
-    inputs = keras.Input(batch_shape=(2, 5, 8))
-    with pytest.raises(UnsupportedOperation, match="initial_state"):
-        tfopt.quantize_aware(keras.Model(inputs, L.GRU(4, stateful=True)(inputs)))
-
-
 @keras.saving.register_keras_serializable(package="test_openings")
 class Sampling(L.Layer):
     def __init__(self, **kwargs):

@@ -10,13 +10,14 @@ from tfopt import graph
 from tfopt.errors import UnsupportedOperation
 from tfopt.quantization import calibrate, freeze_ranges
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
+from tfopt.quantization.recurrent_dropout import RecurrentDropout
 
 X = np.random.default_rng(0).normal(size=(16, 6, 4)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(16, 3)).astype("float32")
 
 LAYERS = {
     "lstm": lambda: L.LSTM(5),
-    "gru": lambda: L.GRU(5),
+    "gru": lambda: L.GRU(5, name="gru"),
     "gru_reset_before": lambda: L.GRU(5, reset_after=False),
     "backwards": lambda: L.SimpleRNN(5, go_backwards=True),
     "bidirectional": lambda: L.Bidirectional(L.LSTM(3)),
@@ -77,9 +78,8 @@ def test_training_moves_the_ranges_of_every_step_unless_they_are_frozen():
     after = _ranges(_train(model))
     for path, (low, high, _) in before.items():
         np.testing.assert_array_equal(frozen[path][:2], (low, high))
-    moved = "lstm.carry.quantizer"
     path = next(path for path in before if path.endswith("carry.quantizer"))
-    assert before[path][0].shape == (5,), moved  # the first of six steps only enters
+    assert before[path][0].shape == (5,)  # the first of six steps only enters
     assert np.all(before[path][1] != after[path][1])
 
 
@@ -131,8 +131,6 @@ def test_learned_ranges_have_gradients_in_a_loop():
 
 
 def test_recurrent_dropout_is_of_training_alone_and_the_same_in_all_steps():
-    from tfopt.quantization.recurrent_dropout import RecurrentDropout
-
     model = _quantized(lambda: L.LSTM(64, recurrent_dropout=0.5, dropout=0.5, name="lstm"))
     assert any(isinstance(layer, RecurrentDropout) for _, layer in graph.layers(model))
     np.testing.assert_array_equal(model(X), model(X))
@@ -148,7 +146,7 @@ def test_dropout_of_a_recurrent_layer_is_in_no_file(scheme):
 
 def test_an_uncommon_state_is_refused_with_advice_that_makes_a_file_of_it():
     inputs = keras.Input(batch_shape=(1, 6, 4))
-    with pytest.raises(UnsupportedOperation, match="initial_state.*return_state=True"):
+    with pytest.raises(UnsupportedOperation, match=r"initial_state.*return_state=True"):
         tfopt.quantize_aware(keras.Model(inputs, L.GRU(5, stateful=True)(inputs)))
 
     keras.utils.set_random_seed(0)

@@ -132,7 +132,8 @@ def _replay_loop(node: Node, inputs: list[Any], emit: Emit, prefix: str, loops: 
     numbers = itertools.count()
 
     def named(tensors: Any) -> Any:
-        operation = _keras.call_of(keras.tree.flatten(tensors)[0])[0]
+        call: Any = _keras.call_of(keras.tree.flatten(tensors)[0])
+        operation = call[0]
         operation.name = f"{name(node)}.{type(operation).__name__.lower()}_{next(numbers)}"
         return tensors
 
