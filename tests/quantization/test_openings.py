@@ -9,7 +9,6 @@ from keras import ops
 import tfopt
 from tfopt.errors import UnsupportedModel, UnsupportedOperation
 from tfopt.quantization.canonical import canonical
-from tfopt.quantization.recurrent_openings import MAX_STEPS
 
 
 def _over(layer, shape=(5, 8)):
@@ -104,17 +103,6 @@ def test_a_layer_without_a_config_is_named():
 def test_what_has_no_rule_is_refused_by_name(make, message):
     with pytest.raises(UnsupportedOperation, match=message):
         tfopt.quantize_aware(make())
-
-
-def test_a_state_that_is_kept_between_batches_is_refused():
-    inputs = keras.Input(batch_shape=(2, 5, 8))
-    with pytest.raises(UnsupportedOperation, match="initial_state"):
-        tfopt.quantize_aware(keras.Model(inputs, L.GRU(4, stateful=True)(inputs)))
-
-
-def test_long_sequences_stay_a_loop_in_float():
-    model = _over(L.SimpleRNN(4, name="rnn"), (MAX_STEPS + 1, 2))
-    assert tfopt.quantization.left_in_float(model) == {"rnn": "LiteRT has no int8 kernel for SimpleRNN"}
 
 
 @keras.saving.register_keras_serializable(package="test_openings")

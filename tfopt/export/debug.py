@@ -64,6 +64,7 @@ def debug_quantization(
         TensorFlow's `tf.lite.experimental.QuantizationDebugger` does it for files that it calibrated itself.
     """
     graph.require_functional(model)
+    model = graph.unrolled(model)
     file = tflite if isinstance(tflite, TFLiteModel) else TFLiteModel(tflite)
     trace = Trace(file, kernels)
     order = _order_of_inputs(model, file)

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.graph import Constant, Node, layers, nodes
+from tfopt.graph import Constant, Node, layers, nodes, unrolled
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.float_boundary import FloatBoundary
 from tfopt.quantization.operations import FIXED_RANGES, WIDE_RANGE, Kind, kind
@@ -83,7 +83,8 @@ def file_plan(model: keras.Model, lowered: keras.Model, paths: Mapping[str, str]
         paths: path in that -> path in the model, as in the names of the file's tensors.
     """
     weights = {path for path, layer in layers(model) if isinstance(layer, WeightQuantizer)}
-    return replace(_Reading(lowered, paths).plan(), weights=frozenset(weights))
+    few = unrolled(lowered, steps=3)  # a first, one that another follows, and a last
+    return replace(_Reading(few, paths).plan(), weights=frozenset(weights))
 
 
 def grid_of(quantizer: FixedQuantizer) -> Grid:

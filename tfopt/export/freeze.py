@@ -6,7 +6,7 @@ process without Keras can convert them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,17 +92,23 @@ def freeze(
         plan = file_plan(model, lowered, _paths(named_after or model, lowered))
         wide = narrowed(lowered)
 
+    assigned: list[keras.Variable] = []
+
     def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
-        return keras.tree.flatten(lowered(packed(lowered, tensors), training=False))
+        # What a layer assigns is a value here, which the graph loses where no output depends on it.
+        with keras.StatelessScope() as scope:
+            outputs = keras.tree.flatten(lowered(packed(lowered, tensors), training=False))
+            assigned[:] = [each for each in lowered.variables if scope.get_current_value(each) is not None]
+        return outputs
 
     specs = [
         tf.TensorSpec(shape, tensor.dtype, name=f"input_{position}")
         for position, (shape, tensor) in enumerate(zip(shapes, lowered.inputs, strict=True))
     ]
     function = tf.function(call).get_concrete_function(*specs)
-    _require_no_assignments(named_after or model, lowered, function.graph.as_graph_def())
     frozen = convert_variables_to_constants_v2(function)
     graph_def = frozen.graph.as_graph_def()
+    _require_no_assignments(named_after or model, lowered, function.graph.as_graph_def(), graph_def, assigned)
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
     combine_before_reshaping(graph_def, FAKE_QUANTIZATION)
@@ -125,16 +131,43 @@ def freeze(
 
 
 def _require_no_assignments(
-    model: keras.Model, lowered: keras.Model, graph_def: tf.compat.v1.GraphDef
+    model: keras.Model,
+    lowered: keras.Model,
+    graph_def: tf.compat.v1.GraphDef,
+    frozen: tf.compat.v1.GraphDef,
+    assigned: Sequence[keras.Variable],
 ) -> None:
+    """Raise where a variable is assigned that outputs may depend on.
+
+    Layers with dropout move their random states at inference too, and make nothing of them.
+    """
     found = [node.name for node in graph_def.node if node.op.startswith("Assign")]
-    if found:
-        layer = layer_of(_tensor_names(model, lowered, graph_def).readable(found[0]))
+    layers = [layer_of(_tensor_names(model, lowered, graph_def).readable(name)) for name in found]
+    random = any("Random" in node.op for node in _all_nodes(frozen))
+    for variable in assigned:
+        if random or variable.name != _RANDOM_STATE:
+            layers += [path for path, layer in graph.layers(lowered) if _holds(layer, variable)]
+    if layers:
         raise UnsupportedOperation(
-            f"The layer {layer!r} changes a variable when it is called, as those do that draw random "
+            f"The layer {layers[0]!r} changes a variable when it is called, as those do that draw random "
             "numbers, and a TFLite file cannot: let the model return what goes into it, or take the random "
             "numbers, or the state, as an input."
         )
+
+
+_RANDOM_STATE = "seed_generator_state"
+"""What Keras calls the variable of a `keras.random.SeedGenerator`."""
+
+
+def _holds(layer: keras.Layer, variable: keras.Variable) -> bool:
+    return any(each is variable for each in layer.variables)
+
+
+def _all_nodes(graph_def: tf.compat.v1.GraphDef) -> Iterator[tf.compat.v1.NodeDef]:
+    """Yield the nodes of a graph and of the functions in it."""
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
 
 
 def file_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], ...]:
@@ -214,11 +247,9 @@ def _operations(graph_def: tf.compat.v1.GraphDef, names: TensorNames) -> dict[st
 
 
 def _drop_fake_quantization(graph_def: tf.compat.v1.GraphDef) -> None:
-    functions = (function.node_def for function in graph_def.library.function)
-    for nodes in (graph_def.node, *functions):
-        for node in nodes:
-            if node.op in FAKE_QUANTIZATION:
-                node.op = "Identity"
-                del node.input[1:]
-                node.attr.clear()
-                node.attr["T"].type = tf.float32.as_datatype_enum
+    for node in _all_nodes(graph_def):
+        if node.op in FAKE_QUANTIZATION:
+            node.op = "Identity"
+            del node.input[1:]
+            node.attr.clear()
+            node.attr["T"].type = tf.float32.as_datatype_enum

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from tfopt.graph import Constant, nodes
+from tfopt.graph import Constant, looped, nodes
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.operations import FIXED_RANGES, WIDE_RANGE, kind
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
@@ -51,7 +51,7 @@ def narrowed(lowered: keras.Model) -> Wide:
     """
     wide = Wide()
     steps: dict[str, float] = {}
-    found = nodes(lowered)
+    found = [each for node in nodes(lowered) for each in (node, *looped(node))]
     makers = {id(tensor): node for node in found for tensor in node.outputs}
     for node in found:
         quantizer: Any = node.operation

@@ -10,7 +10,9 @@ from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.over_batch import OverBatch
-from tfopt.graph.rebuild import Copier, copy, replay
+from tfopt.graph.program import Program
+from tfopt.graph.rebuild import Copier, copy, replay, unrolled
+from tfopt.graph.recurrence import Loop, Recurrence, current_loop
 from tfopt.graph.structural_copy import StructuralCopy
 from tfopt.graph.trace import as_functional, traced
 from tfopt.graph.tree import tree
@@ -22,6 +24,7 @@ from tfopt.graph.walk import (
     input_names,
     is_functional,
     layers,
+    looped,
     mask_of,
     nodes,
     output_producers,
@@ -36,12 +39,15 @@ __all__ = [
     "Constant",
     "Copier",
     "InputShapes",
+    "Loop",
     "Node",
     "NotSymbolic",
     "Opener",
     "Opening",
     "OverBatch",
     "Parts",
+    "Program",
+    "Recurrence",
     "Step",
     "StructuralCopy",
     "Use",
@@ -50,6 +56,7 @@ __all__ = [
     "as_graph",
     "calls",
     "copy",
+    "current_loop",
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
@@ -59,6 +66,7 @@ __all__ = [
     "is_fused",
     "is_quantized",
     "layers",
+    "looped",
     "lower",
     "mask_of",
     "nodes",
@@ -74,6 +82,7 @@ __all__ = [
     "shared_constraint",
     "traced",
     "tree",
+    "unrolled",
     "unwrapped",
     "uses",
     "with_class_of",

@@ -12,7 +12,8 @@ import keras
 
 from tfopt.graph import _keras
 from tfopt.graph.rebuild import Copier, replay
-from tfopt.graph.walk import Node
+from tfopt.graph.recurrence import Recurrence
+from tfopt.graph.walk import Node, layers
 
 
 def is_quantized(model: keras.Model) -> bool:
@@ -21,7 +22,7 @@ def is_quantized(model: keras.Model) -> bool:
 
 
 def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
-    """Return the inference form of `model`, in float32, with nested models opened.
+    """Return the inference form of `model`, in float32, with nested models opened and loops unrolled.
 
     The inputs and outputs keep their order, structure and names.
 
@@ -44,4 +45,8 @@ def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
             lowered[id(operation)] = operation.lower()
         return lowered[id(operation)](*args, **kwargs)
 
-    return replay(model, emit)
+    result = replay(model, emit)
+    for _, layer in layers(result):
+        if isinstance(layer, Recurrence):
+            layer.unroll = True
+    return result

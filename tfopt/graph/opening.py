@@ -13,6 +13,7 @@ import numpy as np
 from tfopt.graph import _keras
 from tfopt.graph.constant import as_array
 from tfopt.graph.not_symbolic import NotSymbolic
+from tfopt.graph.recurrence import Recurrence
 from tfopt.graph.trace import call_with, traced
 from tfopt.graph.variables import Constants
 from tfopt.graph.walk import Node, tensors_in
@@ -156,7 +157,10 @@ class Opener:
         """Number what a layer is made of from the start in each opened layer, not in each process."""
         inner = _keras.sublayers(opened) if isinstance(opened, keras.Layer) else []
         named = {id(layer) for layer in inner}
-        operations = list({id(call.operation): call.operation for call in calls}.values())
+        called = [call.operation for call in calls]
+        loops = [each for each in called if isinstance(each, Recurrence)]
+        called += [each for loop in loops for each in loop.operations if not isinstance(each, keras.Layer)]
+        operations = list({id(operation): operation for operation in called}.values())
         kept = [each for each in operations if id(each) in named or each in parts]
         taken = {each.name for each in kept}
         for operation in operations:

@@ -153,12 +153,22 @@ def called_with(node: Node, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
 
 
 def layers(model: keras.Model) -> list[tuple[str, keras.Layer]]:
-    """Return (path, layer) of every layer that is no model itself, each once, in an order that runs."""
+    """Return (path, layer) of every layer that is no model itself, each once, in an order that runs.
+
+    The layers that a recurrence runs in a loop stand behind it.
+    """
     found: dict[int, tuple[str, keras.Layer]] = {}
-    for node in nodes(model):
+    for node in (each for outer in nodes(model) for each in (outer, *looped(outer))):
         if isinstance(node.operation, keras.Layer):
             found.setdefault(id(node.operation), (node.path, node.operation))
     return list(found.values())
+
+
+def looped(node: Node) -> list[Node]:
+    """Return the calls that a node runs in a loop, those of its first step first; of others none."""
+    prefix = node.path.removesuffix(node.operation.name)
+    programs = node.operation.programs if getattr(node.operation, "tfopt_loop", False) else ()
+    return [each for program in programs for each in program.nodes(prefix)]
 
 
 def inner_layers(layer: keras.Layer) -> list[keras.Layer]:

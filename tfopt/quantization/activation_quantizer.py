@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfopt import arguments
 from tfopt.errors import InvalidArgumentError
+from tfopt.graph import Loop, current_loop
 from tfopt.quantization import fake_quantize, learned_ranges, ranges, windows
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.gate import Gate, gated
@@ -125,48 +126,127 @@ class ActivationQuantizer(keras.layers.Layer):
             self._observer.update(keras.ops.convert_to_numpy(inputs))
             return inputs
         x = tf.cast(inputs, tf.float32)
-        if training:
+        loop = current_loop()
+        if loop is not None:
+            quantized = self._call_in_loop(loop, x, bool(training), tensor, averaged, factors)
+        elif training:
             if tensor is not None:
-                self._observe(x, tensor)
-            quantized = gated(self.gate, x, lambda: self._quantize(x, averaged, factors))
+                self._move(tensor, lambda: self._extremes(x)[None])
+            quantized = gated(self.gate, x, lambda: self._quantize(x, self._grid(), averaged, factors))
         else:
             quantized = tf.cond(
-                self.batches.value > 0, lambda: self._quantize(x, averaged, factors), lambda: x
+                self.batches.value > 0,
+                lambda: self._quantize(x, self._grid(), averaged, factors),
+                lambda: x,
             )
         return tf.cast(quantized, inputs.dtype)
 
-    def _observe(self, x: tf.Tensor, tensor: int) -> None:
+    def before_loop(self, calls: Sequence[dict[str, Any]], steps: int, training: bool, **_: Any) -> Any:
+        """Return the grid that holds in all steps, and by number which tensors have one.
+
+        In a loop quantizers do not change their variables, which no distribution strategy could. So the
+        range is that of the batches before; in the first one values pass as they are.
+        """
+        low, high = self.minimum.value, self.maximum.value
+        seen = tf.logical_or(low != 0.0, high != 0.0) if training else self.batches.value > 0
+        known = {}
+        for tensor in {call.get("tensor", 0) for call in calls}:
+            part = seen if tensor is None or not seen.shape.rank else seen[tensor : tensor + steps]
+            known[tensor] = tf.reduce_any(part)
+        if self.kept is not None:
+            return self._grid(), known
+        # Numbers without a gradient, for which the loop would keep what it needs in each step.
+        return [tf.bitcast(end, tf.int32) for end in self._grid()], known
+
+    def _call_in_loop(
+        self,
+        loop: Loop,
+        x: tf.Tensor,
+        training: bool,
+        tensor: int | None,
+        averaged: bool,
+        factors: Sequence[Sequence[float]] | None,
+    ) -> tf.Tensor:
+        grid, known = loop.prepared[id(self)]
+        if self.kept is None:
+            grid = tuple(tf.bitcast(end, tf.float32) for end in grid)
+        if training and tensor is not None:
+            loop.notes.append(self._extremes(tf.stop_gradient(x)))
+        quantized = tf.where(known[tensor], self._quantize(x, grid, averaged, factors), x)
+        return gated(self.gate if training else None, x, lambda: quantized)
+
+    def notes(self, tensor: int | None = 0, **_: Any) -> int:
+        """Return how many numbers a call in a loop notes in training, called so."""
+        return 0 if tensor is None else len(self._observed)
+
+    def after_loop(self, noted: tf.Tensor, tensor: int = 0, **_: Any) -> None:
+        """Move the range to what a call noted in each step of a loop."""
+        self._move(tensor, lambda: noted)
+
+    @property
+    def moving_variables(self) -> list[keras.Variable]:
+        """What a call in a loop changes: nothing."""
+        return []
+
+    @property
+    def _observed(self) -> list[keras.Variable]:
+        """The variables that are moved in training: the largest value, and the smallest where it counts."""
+        if self.nonnegative and not self.symmetric:
+            return [self.maximum]
+        return [self.maximum, self.minimum]
+
+    def _extremes(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the largest value, and where it counts the negative of the smallest: a vector."""
+        smallest = [-tf.reduce_min(x)] if len(self._observed) == 2 else []
+        return tf.stack([tf.reduce_max(x), *smallest])
+
+    def _move(self, tensor: int, extremes: Callable[[], tf.Tensor]) -> None:
+        """Move the range to what a tensor holds.
+
+        Args:
+            tensor: its number; in a loop, that of its first step.
+            extremes: returns those of each step, `(steps, ends)`.
+        """
         # The first tensor counts the batch; Keras may call it after others.
         seen = self.batches.value + 1.0 if tensor == 0 else tf.maximum(self.batches.value, 1.0)
         rate = (1.0 - self.frozen.value) * tf.maximum(1.0 - self.momentum, 1.0 / seen)
         if self.kept is not None:  # the first batch alone; gradients move it from there
             rate = tf.cast(seen == 1.0, tf.float32)
-        ends = [(self.maximum, tf.reduce_max)]
-        if self.symmetric or not self.nonnegative:
-            ends.append((self.minimum, tf.reduce_min))
-        for variable, reduce in ends:
-            whole = variable.value
-            before = whole[tensor] if whole.shape.rank else whole
-            if self.kept is None:
-                now = reduce(x)
-            else:
-                now = tf.cond(rate > 0, lambda reduce=reduce: reduce(x), lambda before=before: before)
-                now = reduce([now, before]) if tensor else now
-            step = _over_replicas(now, reduce) - before
-            # A batch that overflowed is skipped by loss scaling; it must not ruin the range.
-            after = before + rate * tf.where(tf.math.is_finite(step), step, 0.0)
-            if whole.shape.rank:
-                after = tf.tensor_scatter_nd_update(whole, [[tensor]], [after])
-            variable.assign(after)
+        variables = self._observed
+        signs = (1.0, -1.0)[: len(variables)]
+        whole = tf.stack([x.value * sign for x, sign in zip(variables, signs, strict=True)], axis=-1)
+        if self.kept is None:
+            now = extremes()
+        else:
+            now = tf.cond(rate > 0, lambda: tf.reduce_max(extremes(), axis=0), lambda: whole)
+            now = (tf.maximum(now, whole) if tensor else now)[None]
+        rows = whole if whole.shape.rank == 2 else whole[None]
+        several = slice(tensor, tensor + now.shape[0]) if whole.shape.rank == 2 else slice(0, 1)
+        before = rows[several]
+        step = _over_replicas(now) - before
+        # A batch that overflowed is skipped by loss scaling; it must not ruin the range.
+        after = before + rate * tf.where(tf.math.is_finite(step), step, 0.0)
+        if after.shape[0] != rows.shape[0]:
+            after = tf.concat([rows[: several.start], after, rows[several.stop :]], 0)
+        ends = tf.unstack(tf.reshape(after, whole.shape), axis=-1)
+        for variable, end, sign in zip(variables, ends, signs, strict=True):
+            variable.assign(end * sign)
         if tensor == 0:
             self.batches.assign(seen)
 
-    def _quantize(self, x: tf.Tensor, averaged: bool, factors: Sequence[Sequence[float]] | None) -> tf.Tensor:
-        minimum, maximum = self._range()
-        ends = self._ends(minimum, maximum)
+    def _quantize(
+        self,
+        x: tf.Tensor,
+        grid: tuple[tf.Tensor, tf.Tensor],
+        averaged: bool,
+        factors: Sequence[Sequence[float]] | None,
+    ) -> tf.Tensor:
+        ends = grid if self.kept is None else self._ends(*grid)
 
         def on_grid(x: tf.Tensor) -> tf.Tensor:
-            return _QUANTIZE[self.activation_range](x, minimum, maximum, self._ends)
+            if self.kept is None:
+                return fake_quantize.activations(x, *ends)
+            return _LEARNED[self.activation_range](x, *grid, self._ends)
 
         if factors is None:
             return on_grid(fake_quantize.away_from_zero(x, *ends) if averaged else x)
@@ -174,6 +254,10 @@ class ActivationQuantizer(keras.layers.Layer):
         if np.any(product != 1.0):
             x = on_grid(fake_quantize.halves_to_even(x / product, *ends)) * product
         return on_grid(fake_quantize.halves_to_even(x, *ends))
+
+    def _grid(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return where the grid ends; of a range that learns, the range."""
+        return self._range() if self.kept is not None else self._ends(*self._range())
 
     def _range(self) -> tuple[tf.Tensor, tf.Tensor]:
         if self.kept is None:
@@ -232,16 +316,12 @@ class ActivationQuantizer(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _observed(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor, ends: learned_ranges.Ends) -> tf.Tensor:
-    return fake_quantize.activations(x, *ends(minimum, maximum))
+_LEARNED = {"lsq": learned_ranges.lsq, "pact": learned_ranges.pact}
 
 
-_QUANTIZE = {"observed": _observed, "lsq": learned_ranges.lsq, "pact": learned_ranges.pact}
-
-
-def _over_replicas(value: tf.Tensor, reduce: Any) -> tf.Tensor:
-    """Return the extreme over all replicas: they see different parts of a batch and must have one range."""
+def _over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """Return the largest over all replicas: they see different parts of a batch and must have one range."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value
-    return reduce(context.all_gather(value[None], axis=0))
+    return tf.reduce_max(context.all_gather(value[None], axis=0), axis=0)

@@ -60,10 +60,15 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
     def emit_output(index: int, tensor: keras.KerasTensor) -> keras.KerasTensor:
         return keras.layers.Identity(name=names[index])(tensor) if names else tensor
 
+    def name_loop(node: Node) -> str:
+        name = copier.name(node)
+        paths[name] = node.path
+        return name
+
     opening = opener()
     paths.closed = opening.closed
     try:
-        result = replay(model, emit, emit_input, emit_output, opening)
+        result = replay(model, emit, emit_input, emit_output, opening, name_loop=name_loop)
     finally:
         opening.close()
     for layer, sources in made.values():

@@ -12,6 +12,7 @@ from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
 from tfopt.graph import Node, NotSymbolic, as_functional, copy, nodes
 from tfopt.quantization.canonical import canonical
+from tfopt.quantization.flat import Flat
 from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
 from tfopt.quantization.scaling import Scaling
@@ -38,14 +39,16 @@ def left_in_float(
     chosen = {pattern: None if each is None else scheme_of(each) for pattern, each in (rules or {}).items()}
     functional = as_functional(copy(model, share_variables=True))
     model, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
-    kinds = kinds_of(model, rules_.resolve(chosen, paths.values(), default), paths)
+    flat = Flat(model)
+    paths.update(flat.paths(paths))
+    kinds = kinds_of(flat.model, rules_.resolve(chosen, paths.values(), default), paths)
     return {
         paths.get(node.path, node.path): (
             f"LiteRT has no int8 kernel for {described(node)}"
             if kind(node.operation) is Kind.FLOAT
             else "a rule says so"
         )
-        for node in nodes(model)
+        for node in nodes(flat.model)
         if kinds[id(node.operation)] is Kind.FLOAT
         and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
     }

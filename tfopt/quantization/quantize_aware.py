@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -35,10 +34,12 @@ from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
 from tfopt.quantization.exact import exact_tensors, kept_in_float, reads_exactly
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
+from tfopt.quantization.flat import Flat
 from tfopt.quantization.float_boundary import FloatBoundaries
 from tfopt.quantization.kinds import kinds_of
 from tfopt.quantization.layer_weights import required_weights, weights_of
 from tfopt.quantization.operations import WIDE_RANGE, Kind, ceiling, kind
+from tfopt.quantization.place import Paths
 from tfopt.quantization.plan import QUANTIZER_SUFFIX, Plan, plan
 from tfopt.quantization.preserve import checked, keep_masks, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
@@ -135,39 +136,40 @@ def quantize_aware(
 def _quantized(
     model: keras.Model,
     settings: Mapping[str, Scheme | None],
-    paths: Mapping[str, str],
+    paths: Paths,
     default: Scheme,
 ) -> keras.Model:
     """Return the quantization-aware copy of a canonical model."""
+    flat = Flat(model)
+    paths.update(flat.paths(paths))
     if any(map(_integer, settings.values())):
         integer = {path: scheme if _integer(scheme) else None for path, scheme in settings.items()}
-        kinds = kinds_of(model, integer, paths)
+        kinds = kinds_of(flat.model, integer, paths)
         by_rule = {
             id(node.operation)
-            for node in nodes(model)
+            for node in nodes(flat.model)
             if integer.get(paths.get(node.path, node.path), default) is None
         }
-        exact = exact_tensors(model, kinds, by_rule)
-        kinds = kept_in_float(model, kinds, exact)
-        planned = plan(model, kinds, exact.keys())
+        exact = exact_tensors(flat.model, kinds, by_rule)
+        kinds = kept_in_float(flat.model, kinds, exact)
+        planned = plan(flat.model, kinds, exact.keys())
     else:  # where all activations stay in float, there is no rule that an operation must have
-        kinds = {id(node.operation): Kind.FLOAT for node in nodes(model)}
+        kinds = {id(node.operation): Kind.FLOAT for node in nodes(flat.model)}
         planned = Plan()
-    final = {id(tensor) for tensor in model.outputs}
+    final = {id(tensor) for tensor in flat.model.outputs}
     copier = Copier(share_variables=True)
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
     boundaries = FloatBoundaries()
-    makers = {id(tensor): node for node in nodes(model) for tensor in node.outputs}
-    not_negative = nonnegative_tensors(model)
-    tensors = Counter(
-        name for tensor, name in planned.quantizers.items() if planned.tensors[tensor] is not None
-    )
+    makers = {id(tensor): node for node in nodes(flat.model) for tensor in node.outputs}
+    not_negative = nonnegative_tensors(flat.model)
+    numbers, tensors = flat.numbered(planned)
 
     def scheme_of_node(node: Node | None) -> Scheme | None:
         return default if node is None else settings.get(paths.get(node.path, node.path), default)
 
-    widths = Widths(model, planned, kinds, scheme_of_node)
+    widths = Widths(flat.model, planned, kinds, scheme_of_node)
+    narrow_numbers, narrow_counts = flat.narrowings(widths)
     negative = {name for tensor, name in planned.quantizers.items() if tensor not in not_negative}
 
     def call(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -196,17 +198,18 @@ def _quantized(
         rounds: bool = False,
         **kwargs: Any,
     ) -> keras.KerasTensor:
-        name = planned.quantizers.get(id(old))
+        tensor = id(flat.tensor(old))
+        name = planned.quantizers.get(tensor)
         if name is None:
             return new
-        if id(old) in planned.exact and not rounds:
+        if tensor in planned.exact and not rounds:
             return new
         wide = widths.of_quantizer(name) == 16
-        if id(old) in planned.fixed:
+        if tensor in planned.fixed:
             if name not in quantizers:
                 quantizers[name] = FixedQuantizer(
-                    *(WIDE_RANGE if wide else planned.fixed[id(old)]),
-                    inference_only=id(old) in final,
+                    *(WIDE_RANGE if wide else planned.fixed[tensor]),
+                    inference_only=tensor in final,
                     num_bits=widths.of_quantizer(name),
                     name=name,
                 )
@@ -223,20 +226,19 @@ def _quantized(
                 tensors=tensors[name],
                 name=name,
             )
-        return quantizers[name](new, tensor=planned.tensors[id(old)], **kwargs)
+        return quantizers[name](new, tensor=numbers[id(old)], **kwargs)
 
     prescribed = {planned.quantizers[tensor]: range_ for tensor, range_ in planned.fixed.items()}
     narrow: dict[int, keras.KerasTensor] = {}
 
     def narrowed(node: Node, values: Any) -> Any:
         """Return what an operator of 8 bits is called with, rounded to them where it has 16."""
-        found = iter(widths.to_narrow(node))
+        found = iter(zip(node.inputs, widths.to_narrow(flat.node(node)), strict=True))
 
         def rounded(value: Any) -> Any:
-            narrowing = next(found) if isinstance(value, keras.KerasTensor) else None
-            if narrowing is None:
+            old, wide = next(found) if isinstance(value, keras.KerasTensor) else (None, None)
+            if wide is None:
                 return value
-            wide, number = narrowing
             name = wide.removesuffix(QUANTIZER_SUFFIX) + NARROW_SUFFIX
             if name not in quantizers and wide in prescribed:
                 quantizers[name] = FixedQuantizer(*prescribed[wide], name=name)
@@ -245,11 +247,11 @@ def _quantized(
                 quantizers[name] = ActivationQuantizer(
                     observer=scheme.observer,
                     symmetric=scheme.symmetric,
-                    tensors=widths.counts[wide],
+                    tensors=narrow_counts[wide],
                     name=name,
                 )
             if id(value) not in narrow:
-                narrow[id(value)] = quantizers[name](value, tensor=number)
+                narrow[id(value)] = quantizers[name](value, tensor=narrow_numbers[wide, id(old)])
             return narrow[id(value)]
 
         return keras.tree.map_structure(rounded, values)
@@ -262,7 +264,8 @@ def _quantized(
 
         def read(value: Any) -> Any:
             old = next(olds) if isinstance(value, keras.KerasTensor) else None
-            if old is None or id(old) not in planned.exact or reads_exactly(node, id(old), kinds):
+            exact = old is not None and id(flat.tensor(old)) in planned.exact
+            if old is None or not exact or reads_exactly(flat.node(node), id(flat.tensor(old)), kinds):
                 return value
             if id(old) not in rounded_for_some:
                 rounded_for_some[id(old)] = quantize(old, value, default, rounds=True)
@@ -270,18 +273,22 @@ def _quantized(
 
         return keras.tree.map_structure(read, values)
 
+    def quantized(old: keras.KerasTensor) -> bool:
+        tensor = id(flat.tensor(old))
+        return tensor in planned.quantizers and tensor not in planned.exact
+
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         chosen = kinds[id(node.operation)]
         args, kwargs = as_read(node, narrowed(node, (args, kwargs)))
         on_grid = chosen is Kind.FLOAT and scheme_of_node(node) is not None
-        factors = on_grid and _takes_in_factors(node, makers)
+        factors = on_grid and _takes_in_factors(flat.node(node), makers)
         args, kwargs = boundaries.into(node, chosen, (args, kwargs), always=factors)
         made = keras.tree.flatten(call(node, args, kwargs))
         averaged = windows.rounding(node) if chosen is Kind.AVERAGE else {}
         scheme = settings.get(paths.get(node.path, node.path), default)
         results = []
         for old, new in zip(node.outputs, made, strict=True):
-            if id(old) in planned.quantizers and id(old) not in planned.exact:
+            if quantized(old):
                 new = boundaries.out_of(node, chosen, new)
             elif chosen is Kind.FLOAT:
                 boundaries.left_in_float(new)
@@ -292,7 +299,7 @@ def _quantized(
 
     def emit_input(new: keras.KerasTensor) -> keras.KerasTensor:
         old = next(inputs)
-        if id(old) not in planned.quantizers or id(old) in planned.exact:
+        if not quantized(old):
             boundaries.left_in_float(new)
         return quantize(old, new, default)
 

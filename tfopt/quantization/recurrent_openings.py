@@ -1,7 +1,7 @@
-"""Recurrent layers, unrolled: one Dense layer on all inputs at once, one on the state in each step.
+"""Recurrent layers: one Dense layer on all inputs at once, and a loop with one on the state.
 
-A file then holds each kernel once and its steps one after another; the loop that Keras makes of them has
-no form in integers.
+A file holds each kernel once and the steps of the loop one after another: the loop itself has no form in
+integers.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ import numpy as np
 from keras import ops
 
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import Constant, Parts, as_array
+from tfopt.graph import Constant, Parts, Program, Recurrence, as_array
+from tfopt.quantization.recurrent_dropout import RecurrentDropout
 
 Tensor: TypeAlias = keras.KerasTensor
-
-MAX_STEPS = 128
-"""Longer sequences would make files, and graphs to train, of thousands of operators."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +73,16 @@ def recurrent(
     initial_state: Any = None,
     mask: Any = None,
 ) -> Any:
-    """Open LSTM, GRU, SimpleRNN, and RNN over their cells; None for cells without a rule and long sequences.
+    """Open LSTM, GRU, SimpleRNN, and RNN over their cells; None for cells without a rule.
 
     Raises:
         UnsupportedOperation: the layer keeps its state from batch to batch, or the number of steps is not
             known.
     """
-    unrolled = _unrolled(parts, "", layer, sequences, initial_state, mask)
-    if unrolled is None:
+    looped = _looped(parts, "", layer, sequences, initial_state, mask, in_order=False)
+    if looped is None:
         return None
-    outputs, states = unrolled
-    output = ops.stack(outputs, axis=1) if layer.return_sequences else outputs[-1]
+    output, states = looped
     return (output, *states) if layer.return_state else output
 
 
@@ -103,16 +100,13 @@ def bidirectional(
         given = [list(initial_state[:half]), list(initial_state[half:])]
     inner = layer.forward_layer, layer.backward_layer
     ways = [
-        _unrolled(parts, prefix, each, sequences, state, mask)
+        _looped(parts, prefix, each, sequences, state, mask, in_order=True)
         for prefix, each, state in zip(("forward_", "backward_"), inner, given, strict=True)
     ]
     if ways[0] is None or ways[1] is None:
         return None
     (forward, forward_states), (backward, backward_states) = ways[0], ways[1]
-    if layer.return_sequences:
-        both = [ops.stack(forward, axis=1), ops.stack(backward[::-1], axis=1)]
-    else:
-        both = [forward[-1], backward[-1]]
+    both = [forward, backward]
     merge = _MERGES.get(layer.merge_mode)
     output = tuple(both) if merge is None else parts("merge", merge)(both)
     if not layer.return_state:
@@ -128,10 +122,10 @@ _MERGES: dict[str, type[keras.Layer]] = {
 }
 
 
-def _unrolled(
-    parts: Parts, prefix: str, layer: Any, sequences: Tensor, initial_state: Any, mask: Any
-) -> tuple[list[Tensor], list[Any]] | None:
-    """Return the outputs of the steps, in the order in which they run, and the last states."""
+def _looped(
+    parts: Parts, prefix: str, layer: Any, sequences: Tensor, initial_state: Any, mask: Any, *, in_order: bool
+) -> tuple[Tensor, list[Any]] | None:
+    """Return the output and the last states of a layer; `in_order`, whether in the order of time."""
     single = not isinstance(layer.cell, keras.layers.StackedRNNCells)
     cells = [layer.cell] if single else layer.cell.cells
     if any(type(cell).__name__ not in _CELLS or not _known(cell) for cell in cells):
@@ -141,50 +135,103 @@ def _unrolled(
             f"The layer {layer.name!r} keeps its state from batch to batch, a TFLite file does not: make it "
             "with stateful=False, the state an input (initial_state) and an output (return_state=True)."
         )
-    steps = sequences.shape[1]
-    if steps is None:
+    if sequences.shape[1] is None:
         raise UnsupportedOperation(
             f"The layer {layer.name!r} is unrolled step by step, and its sequences have no fixed length: "
             "build the model with one, such as keras.Input((20, 8))."
         )
-    if steps > MAX_STEPS:
-        return None
     if initial_state is not None and not isinstance(initial_state, (list, tuple)):
         initial_state = [initial_state]
     if initial_state is not None and single:
         initial_state = [initial_state]
     x = sequences
-    outputs: list[Tensor] = []
     last: list[list[Tensor]] = []
     for number, cell in enumerate(cells):
         scope = _Scope(parts, prefix if single else f"{prefix}cell_{number}_", cell)
-        if cell.dropout:
-            x = scope("dropout", keras.layers.SpatialDropout1D, cell.dropout)(x)
-        project, step = _CELLS[type(cell).__name__](scope, cell)
-        inputs = ops.unstack(project(x), steps, axis=1)
-        counted = [None] * steps if mask is None else ops.unstack(ops.expand_dims(mask, -1), steps, axis=1)
-        # The state before the first step is zero: what would be done to it is left out.
-        states = [None] * len(keras.tree.flatten(cell.state_size))
-        if initial_state is not None:
-            states = keras.tree.flatten(initial_state[number])
-        # The first cell turns the time around, those on it take the steps as they come.
-        backwards = layer.go_backwards and number == 0
-        outputs = []
-        for projected, counts in list(zip(inputs, counted, strict=True))[:: -1 if backwards else 1]:
-            before, held = states, states[0]
-            if cell.recurrent_dropout and held is not None:
-                held = scope("recurrent_dropout", keras.layers.Dropout, cell.recurrent_dropout)(held)
-            states = step(projected, [held, *before])
-            output = states[0]
-            if counts is not None:
-                past = None if layer.zero_output_for_mask or not outputs else outputs[-1]
-                output = _chosen(counts, output, past)
-                states = [_chosen(counts, *pair) for pair in zip(states, before, strict=True)]
-            outputs.append(output)
+        given = None if initial_state is None else keras.tree.flatten(initial_state[number])
+        behind = number + 1 == len(cells)
+        x, states = _loop(
+            scope,
+            x,
+            given,
+            mask,
+            zero_masked=layer.zero_output_for_mask,
+            return_sequences=layer.return_sequences or not behind,
+            backwards=layer.go_backwards,
+            in_order=in_order or not behind,
+        )
         last.append(states)
-        if number + 1 < len(cells):
-            x = ops.stack(outputs, axis=1)
-    return outputs, last[0] if single else last
+    return x, last[0] if single else last
+
+
+def _loop(
+    scope: _Scope, x: Tensor, given: list[Tensor] | None, mask: Any, *, zero_masked: bool, **settings: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the output and the last states of a cell on a sequence."""
+    cell = scope.cell
+    if cell.dropout:
+        x = scope("dropout", keras.layers.SpatialDropout1D, cell.dropout)(x)
+    project, step = _CELLS[type(cell).__name__](scope, cell)
+    read = [project(x), *([] if mask is None else [ops.expand_dims(mask, -1)])]
+    count = len(keras.tree.flatten(cell.state_size))
+    # Masked steps repeat the output before; that is the state, unless there is one before the first step.
+    repeated = mask is not None and not zero_masked and given is not None
+    settings_ = {"zero_masked": zero_masked, "repeated": repeated}
+    states = [None] * count if given is None else given
+    first = None
+    # Where the state before the first step is zero, what would be done to it is left out.
+    if given is None or repeated:
+        first, (_, *states) = _program(scope, step, read, states, **settings_)
+    body = None
+    if x.shape[1] > 1 or first is None:
+        body, _ = _program(scope, step, read, states, **settings_)
+    number = scope.parts.names[f"{scope.prefix}loop"]
+    scope.parts.names[f"{scope.prefix}loop"] += 1
+    name = f"{scope.prefix}loop" + (f"_{number}" if number else "")
+    loop = Recurrence(body, first, x.shape[1], len(read), **settings, name=name, dtype=cell.dtype_policy)
+    output, *behind = loop([*read, *([] if given is None else given)])
+    return output, behind[:count]
+
+
+def _program(
+    scope: _Scope,
+    step: Step,
+    read: list[Tensor],
+    states: list[Tensor | None],
+    *,
+    zero_masked: bool,
+    repeated: bool,
+) -> tuple[Program, list[Tensor]]:
+    """Return what happens in a step, and its output and states.
+
+    Args:
+        scope, step: the cell.
+        read: the sequences: what the cell reads, and the mask where there is one.
+        states: of the shapes and dtypes of those before the step; `None` for zero. Behind those of the cell
+            may stand the output of the step before.
+        zero_masked: whether the output of a masked step is zero.
+        repeated: whether the output is to stand behind the states.
+    """
+    batch = read[0].shape[0]
+    slices = [keras.Input(batch_shape=(batch, *x.shape[2:]), dtype=x.dtype) for x in read]
+    given = [
+        None if x is None else keras.Input(batch_shape=(batch, *x.shape[1:]), dtype=x.dtype) for x in states
+    ]
+    count = len(keras.tree.flatten(scope.cell.state_size))
+    before, past = given[:count], given[count:]
+    held = before[0]
+    if scope.cell.recurrent_dropout and held is not None:
+        held = scope("recurrent_dropout", RecurrentDropout, scope.cell.recurrent_dropout)(held)
+    after = step(slices[0], [held, *before])
+    output = after[0]
+    if len(slices) > 1:
+        after = [_chosen(slices[1], *pair) for pair in zip(after, before, strict=True)]
+        if zero_masked or repeated:
+            output = _chosen(slices[1], output, past[0] if past else None)
+        else:
+            output = after[0]
+    made = [output, *after, *([output] if repeated else [])]
+    return Program.of([*slices, *(x for x in given if x is not None)], made), made
 
 
 def _chosen(counts: Tensor, now: Tensor, before: Tensor | None) -> Tensor:

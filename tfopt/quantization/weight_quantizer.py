@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt.graph import current_loop
 from tfopt.quantization import dynamic_inputs, fake_quantize, weight_grids
 from tfopt.quantization.clusters import kept_clusters
 from tfopt.quantization.gate import Gate, gated
@@ -92,15 +93,29 @@ class WeightQuantizer(keras.layers.Wrapper):
         if self.scheme.weight_bits is None or self._looks_up_for_integers(inputs):
             return self.layer(inputs)
         variable, _ = self._variable()
-        quantized = self.quantized(training=bool(training))
-        if training and self.gate is not None:
-            quantized = gated(self.gate, tf.cast(variable.value, tf.float32), lambda: quantized)
+        loop = current_loop()
+        quantized = self.before_loop(bool(training)) if loop is None else loop.prepared[id(self)]
         rounded = self._rounded(inputs, training=bool(training))
         with keras.StatelessScope([(variable, quantized)], collect_losses=True) as scope:
             outputs = self.layer(rounded)
         for loss in scope.losses:  # an activity regularizer's
             self.add_loss(loss)
         return outputs
+
+    def before_loop(self, training: bool, **_: Any) -> tf.Tensor | None:
+        """Return the weights as a call uses them, the same in each step of a loop; None for float ones."""
+        if self.scheme.weight_bits is None:
+            return None
+        quantized = self.quantized(training=training)
+        if training and self.gate is not None:
+            variable = self._variable()[0]
+            quantized = gated(self.gate, tf.cast(variable.value, tf.float32), lambda: quantized)
+        return quantized
+
+    @property
+    def moving_variables(self) -> list[keras.Variable]:
+        """What a call in a loop changes: nothing, for rounding at random comes before it."""
+        return []
 
     def quantized(self, training: bool = False) -> tf.Tensor:
         """Return the weights on their grid, float32 in their own shape.

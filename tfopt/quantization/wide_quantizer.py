@@ -38,10 +38,11 @@ class WideQuantizer(ActivationQuantizer):
     def _quantize(
         self,
         x: tf.Tensor,
+        grid: tuple[tf.Tensor, tf.Tensor],
         averaged: bool,  # noqa: ARG002 (where a mean is a half matters a hundredth as much as in 8 bits)
         factors: Sequence[Sequence[float]] | None,  # noqa: ARG002
     ) -> tf.Tensor:
-        return fake_quantize.activations(x, *self._ends(*self._range()), NUM_BITS)
+        return fake_quantize.activations(x, *grid, NUM_BITS)
 
     def lower(self) -> FixedQuantizer:
         """Return the quantizer with the range that was seen; see `ActivationQuantizer.lower`."""

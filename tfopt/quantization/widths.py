@@ -7,7 +7,6 @@ has its inputs rounded to 8 bits first, by a quantizer of its own.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 
 import keras
@@ -31,9 +30,6 @@ def is_wide(scheme: Scheme | None) -> bool:
 
 class Widths:
     """The bits of each quantizer of a plan, and which tensors must be rounded to fewer.
-
-    Attributes:
-        counts: quantizer of 16 bits -> how many of its tensors are rounded to 8 bits.
 
     Args:
         model: canonical.
@@ -66,35 +62,21 @@ class Widths:
             bits = (scheme.activation_bits if scheme is not None else None) or least
             self._bits[name] = max(bits, self._bits.get(name, 0))
 
-        self._numbers: dict[tuple[str, int], int] = {}
-        self.counts: Counter[str] = Counter()
-        kept = self._kept_scales()
-        for node in self._nodes:
-            if kinds[id(node.operation)] in _ANY or self._of_operator(node) != 8:
-                continue
-            for tensor in map(id, node.inputs):
-                wide = kept.get(tensor)
-                if wide is not None and self._bits[wide] == 16 and (wide, tensor) not in self._numbers:
-                    self._numbers[wide, tensor] = self.counts[wide]
-                    self.counts[wide] += 1
-        self._kept = kept
+        self._kept = self._kept_scales()
 
     def of_quantizer(self, name: str) -> int:
         """Return the bits of a quantizer of the plan: of the tensors that share it, the most."""
         return self._bits[name]
 
-    def to_narrow(self, node: Node) -> list[tuple[str, int] | None]:
-        """Return, for each input of a node, what rounds it to 8 bits; None where nothing has to.
+    def to_narrow(self, node: Node) -> list[str | None]:
+        """Return, for each input of a node, the quantizer of 16 bits that it has passed; else None.
 
-        That is the quantizer of 16 bits that it has passed, and its number among the `counts` of its tensors.
+        None too where nothing has to round it to 8 bits.
         """
         if self._kinds[id(node.operation)] in _ANY or self._of_operator(node) != 8:
             return [None] * len(node.inputs)
-        return [self._narrowing(id(tensor)) for tensor in node.inputs]
-
-    def _narrowing(self, tensor: int) -> tuple[str, int] | None:
-        name = self._kept.get(tensor)
-        return None if name is None or self._bits[name] == 8 else (name, self._numbers[name, tensor])
+        found = [self._kept.get(id(tensor)) for tensor in node.inputs]
+        return [None if name is None or self._bits[name] == 8 else name for name in found]
 
     def _of_operator(self, node: Node) -> int:
         """Return the bits of what an operator writes, which may be behind nodes that are fused into it."""

@@ -1,0 +1,173 @@
+"""Recurrent layers in quantization-aware training: loops that observe, train and become the same file."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+import tfopt
+from tfopt import graph
+from tfopt.errors import UnsupportedOperation
+from tfopt.quantization import calibrate, freeze_ranges
+from tfopt.quantization.activation_quantizer import ActivationQuantizer
+from tfopt.quantization.recurrent_dropout import RecurrentDropout
+
+X = np.random.default_rng(0).normal(size=(16, 6, 4)).astype("float32")
+Y = np.random.default_rng(1).normal(size=(16, 3)).astype("float32")
+
+LAYERS = {
+    "lstm": lambda: L.LSTM(5),
+    "gru": lambda: L.GRU(5, name="gru"),
+    "gru_reset_before": lambda: L.GRU(5, reset_after=False),
+    "backwards": lambda: L.SimpleRNN(5, go_backwards=True),
+    "bidirectional": lambda: L.Bidirectional(L.LSTM(3)),
+}
+
+
+def _quantized(layer, strategy=None, calibrated=True, policy="float32", **compiled):
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(policy)
+    try:
+        inputs = keras.Input((6, 4))
+        model = keras.Model(inputs, L.Dense(3, dtype="float32")(layer()(inputs)))
+        if strategy:
+            with strategy.scope():
+                model = graph.copy(model)
+        model = tfopt.quantize_aware(model)
+        if calibrated:
+            calibrate(model, X, batch_size=8)
+        if strategy:
+            with strategy.scope():
+                model.compile(keras.optimizers.SGD(0.05), "mse", **compiled)
+        else:
+            model.compile(keras.optimizers.SGD(0.05), "mse", **compiled)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    return model
+
+
+def _ranges(model):
+    return {
+        path: (layer.minimum.numpy().copy(), layer.maximum.numpy().copy(), float(layer.batches))
+        for path, layer in graph.layers(model)
+        if isinstance(layer, ActivationQuantizer)
+    }
+
+
+def _train(model, epochs=1):
+    model.fit(X, Y, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
+    return model
+
+
+def _distance(one, other):
+    return max(np.abs(a - b).max() for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_loop_computes_what_its_steps_do_one_after_another(name):
+    model = _quantized(LAYERS[name])
+    np.testing.assert_array_equal(model.predict(X, verbose=0), graph.unrolled(model).predict(X, verbose=0))
+
+
+def test_training_moves_the_ranges_of_every_step_unless_they_are_frozen():
+    model = _quantized(LAYERS["lstm"])
+    before = _ranges(model)
+    freeze_ranges(model)
+    frozen = _ranges(_train(model))
+    freeze_ranges(model, frozen=False)
+    after = _ranges(_train(model))
+    for path, (low, high, _) in before.items():
+        np.testing.assert_array_equal(frozen[path][:2], (low, high))
+    path = next(path for path in before if path.endswith("carry.quantizer"))
+    assert before[path][0].shape == (5,)  # the first of six steps only enters
+    assert np.all(before[path][1] != after[path][1])
+
+
+def test_a_loop_observes_what_calibration_does():
+    """The first batch of a training without calibration passes unquantized, as calibration lets all do."""
+    trained = _quantized(LAYERS["gru"], calibrated=False)
+    expected = _quantized(LAYERS["gru"], calibrated=False)
+    trained.optimizer.learning_rate = 0.0
+    trained.train_on_batch(X, Y)
+    calibrate(expected, X, batch_size=16, observer="min_max")
+    for path, (low, high, batches) in _ranges(trained).items():
+        if path.startswith("gru") and not path.startswith("gru.input"):
+            # Weights are quantized in training, and not when ranges are sought.
+            np.testing.assert_allclose(low.min(), _ranges(expected)[path][0].min(), atol=0.05)
+            np.testing.assert_allclose(high.max(), _ranges(expected)[path][1].max(), atol=0.05)
+            assert batches == 1
+
+
+def test_two_devices_equal_one(two_devices):
+    one, two = _quantized(LAYERS["lstm"]), _quantized(LAYERS["lstm"], two_devices)
+    assert _distance(_train(one), _train(two)) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [{"jit_compile": True}, {"run_eagerly": True}])
+def test_compiled_equals_eager(arguments):
+    assert (
+        _distance(_train(_quantized(LAYERS["lstm"])), _train(_quantized(LAYERS["lstm"], **arguments))) < 0.02
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains(policy):
+    plain, mixed = _train(_quantized(LAYERS["lstm"])), _train(_quantized(LAYERS["lstm"], policy=policy))
+    assert _distance(plain, mixed) < 0.1
+
+
+@pytest.mark.slow
+def test_learned_ranges_have_gradients_in_a_loop():
+    inputs = keras.Input((6, 4))
+    model = keras.Model(inputs, L.Dense(3)(L.LSTM(5, name="lstm")(inputs)))
+    model = tfopt.quantize_aware(model, tfopt.quantization.Scheme(activation_range="lsq"))
+    calibrate(model, X)
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    before = _ranges(model)
+    after = _ranges(_train(model))
+    assert before["lstm.sum.quantizer"][1] != after["lstm.sum.quantizer"][1]
+
+
+def test_recurrent_dropout_is_of_training_alone_and_the_same_in_all_steps():
+    model = _quantized(lambda: L.LSTM(64, recurrent_dropout=0.5, dropout=0.5, name="lstm"))
+    assert any(isinstance(layer, RecurrentDropout) for _, layer in graph.layers(model))
+    np.testing.assert_array_equal(model(X), model(X))
+    assert np.any(np.asarray(model(X, training=True)) != np.asarray(model(X, training=True)))
+
+
+@pytest.mark.parametrize("scheme", ["float32", "float16", "dynamic"])
+def test_dropout_of_a_recurrent_layer_is_in_no_file(scheme):
+    inputs = keras.Input((6, 4))
+    model = keras.Model(inputs, L.Dense(3)(L.LSTM(5, dropout=0.5, recurrent_dropout=0.5)(inputs)))
+    assert tfopt.to_tflite(model, scheme).verify(model, X)
+
+
+def test_an_uncommon_state_is_refused_with_advice_that_makes_a_file_of_it():
+    inputs = keras.Input(batch_shape=(1, 6, 4))
+    with pytest.raises(UnsupportedOperation, match=r"initial_state.*return_state=True"):
+        tfopt.quantize_aware(keras.Model(inputs, L.GRU(5, stateful=True)(inputs)))
+
+    keras.utils.set_random_seed(0)
+    gru, head = L.GRU(5, return_state=True), L.Dense(3)
+    inputs, state = keras.Input((3, 4)), keras.Input((5,))
+    outputs, behind = gru(inputs, initial_state=state)
+    model = keras.Model([inputs, state], {"y": head(outputs), "state": behind})
+    halves = np.concatenate([X[:, :3], X[:, 3:]])
+    states = np.concatenate([np.zeros((16, 5), "float32"), gru(X[:, :3])[1]])
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, [halves, states])
+    file = tfopt.to_tflite(quantized)
+    assert file.verify(quantized, [halves, states])
+    # Two calls with the state handed on are one on the whole.
+    state = file.predict([X[:, :3], states[:16]])["state"]
+    streamed = file.predict([X[:, 3:], state])["y"]
+    np.testing.assert_allclose(streamed, head(gru(X)[0]), atol=0.1)
+
+
+def test_a_long_sequence_is_as_quick_to_build_as_a_short_one():
+    inputs = keras.Input((300, 4))
+    model = tfopt.quantize_aware(keras.Model(inputs, L.Dense(3)(L.GRU(5)(inputs))))
+    assert len(graph.nodes(model)) < 20
+    assert tfopt.quantization.left_in_float(keras.Model(inputs, L.Dense(3)(L.GRU(5)(inputs)))) == {}
