@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -14,7 +15,7 @@ from tfopt import graph
 from tfopt import rules as rules_
 from tfopt.data.forms import repeatable
 from tfopt.data.representative import MAX_SAMPLES, Representative, calibration_arrays
-from tfopt.errors import ConversionError, InvalidArgumentError
+from tfopt.errors import ConversionError, InvalidArgumentError, UnsupportedModel, UnsupportedOperation
 from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.delegate import for_delegate
@@ -35,6 +36,7 @@ from tfopt.export.uniform_biases import with_mended_biases
 from tfopt.export.unsigned_ends import UNSIGNED, with_unsigned_ends
 from tfopt.export.wide_activations import with_wide_activations
 from tfopt.post_training import corrected
+from tfopt.quantization.canonical import canonical
 
 _TF_OPERATION = re.compile(r"'tf\.(\w+)'")
 
@@ -153,7 +155,6 @@ def to_tflite(
         "input_type": end_type("input_type", input_type, written),
         "output_type": end_type("output_type", output_type, written),
     }
-    ends = {name: "int8" if kind == UNSIGNED else kind for name, kind in asked.items()}
     integer = any(scheme_of(each).integer for each in (written, *options.named_rules.values()))
     if options.needs_data or (integer and not quantized):
         require_data(representative_dataset, _reason(options, integer))
@@ -172,37 +173,98 @@ def to_tflite(
     samples = None
     if (integer and not quantized) or options.needs_data:
         samples = _arrays(model, representative_dataset, file_shapes(model, batch_size))
-    frozen = freeze(
-        model,
-        batch_size,
-        fake_quantization=integer,
+    job = _Job(
+        options=options,
+        scheme=written,
+        integer=integer,
+        quantized=quantized,
+        rounded=rounded,
+        ends={name: "int8" if kind == UNSIGNED else kind for name, kind in asked.items()},
+        settings=settings,
+        samples=samples,
+        batch_size=batch_size,
         named_after=source if graph.is_functional(source) else None,
     )
-    if quantized or options.writer == "converter":
-        trained = quantized and integer  # 16 bits too are made from what the converter writes in 8
-        told = scheme_of("int8" if trained else written).converter
-        types = {end: "int8" if trained and kind == "int16" else kind for end, kind in ends.items()}
-        unquantized = float_inputs(model) if trained else frozenset()
-        if unquantized:
-            types["input_type"] = "float32"
-        if trained and not has_integer_outputs(model):
-            types["output_type"] = "float32"
-        wanted: dict[str, bool | str] = {**(told or {}), **types}
-        content = _converted(model, frozen, written, wanted, samples if integer and not quantized else None)
-        if unquantized and ends["input_type"] != "float32":
-            content = with_integer_inputs(content, unquantized)
-        content = with_trained_grids(model, content) if rounded else content
-        content = with_float_weights(with_wide_activations(content, frozen.wide), frozen.plan)
-        require_planned(content, frozen.plan)
-    else:
-        content = _converted(model, frozen, "float32", {}, None)
-        content = _quantized(model, content, options, settings, ends, samples)
+    try:
+        content = job.content(model)
+    except ConversionError as error:
+        if quantized or integer:
+            raise
+        content = job.of_simpler_operations(model, error)
     content = for_delegate(content, float_where_faster=float_where_faster)
     unsigned = {name.removesuffix("_type") + "s": kind == UNSIGNED for name, kind in asked.items()}
     file = TFLiteModel(with_unsigned_ends(content, **unsigned))
     sample = None if samples is None else [array[0] for array in samples]
     file.require_runnable(sample, advice=_run_advice(quantized=quantized, integer=integer))
     return file
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What is decided about a file before a graph is made.
+
+    Attributes:
+        options: what was asked for.
+        scheme: the name of the scheme of the file.
+        integer: whether activations become integers, in a layer at least.
+        quantized: whether the model is quantization-aware; and `rounded`: whether the file rounds as it does.
+        ends: the types of inputs and outputs.
+        settings: layer path -> the name of its scheme, for litert-quantizer.
+        samples: one array an input, of shape (batches, batch_size, ...), to calibrate with.
+        batch_size: how many samples the file takes at once.
+        named_after: the model after which inputs, outputs and layers are called.
+    """
+
+    options: Options
+    scheme: str
+    integer: bool
+    quantized: bool
+    rounded: bool
+    ends: Mapping[str, str]
+    settings: Mapping[str, str]
+    samples: list[np.ndarray] | None
+    batch_size: int
+    named_after: keras.Model | None
+
+    def content(self, model: keras.Model) -> bytes:
+        """Return the file of a functional model, as its engine writes it.
+
+        Raises:
+            ConversionError: the engine refused the model, or died, or wrote another file than was planned.
+        """
+        frozen = freeze(model, self.batch_size, fake_quantization=self.integer, named_after=self.named_after)
+        if not self.quantized and self.options.writer != "converter":
+            content = _converted(model, frozen, "float32", {}, None)
+            return _quantized(model, content, self.options, self.settings, self.ends, self.samples)
+        trained = self.quantized and self.integer  # 16 bits too are made from what the converter writes in 8
+        told = scheme_of("int8" if trained else self.scheme).converter
+        types = {end: "int8" if trained and kind == "int16" else kind for end, kind in self.ends.items()}
+        unquantized = float_inputs(model) if trained else frozenset()
+        if unquantized:
+            types["input_type"] = "float32"
+        if trained and not has_integer_outputs(model):
+            types["output_type"] = "float32"
+        wanted: dict[str, bool | str] = {**(told or {}), **types}
+        samples = self.samples if self.integer and not self.quantized else None
+        content = _converted(model, frozen, self.scheme, wanted, samples)
+        if unquantized and self.ends["input_type"] != "float32":
+            content = with_integer_inputs(content, unquantized)
+        content = with_trained_grids(model, content) if self.rounded else content
+        content = with_float_weights(with_wide_activations(content, frozen.wide), frozen.plan)
+        require_planned(content, frozen.plan)
+        return content
+
+    def of_simpler_operations(self, model: keras.Model, refused: ConversionError) -> bytes:
+        """Return the file of the operations that a model in float is made of, which are fewer kinds.
+
+        Args:
+            model: which the converter refused, saying `refused`.
+        """
+        try:
+            plain, _ = canonical(graph.as_functional(graph.copy(model, share_variables=True)))
+            return self.content(plain)
+        except (UnsupportedModel, UnsupportedOperation, ConversionError):
+            raise refused from None
 
 
 def _run_advice(*, quantized: bool, integer: bool) -> str:
