@@ -452,7 +452,7 @@ def page(rows):
         "# The zoo",
         "",
         f"The rows of {len(rows)} of {len(table)} models in the style of public collections, with tiny",
-        "sizes, random weights and the idioms of the originals: `benchmarks/zoo_models`. This page was written by",
+        "sizes, random weights and the idioms of the originals: `benchmarks/zoo_models`. Written by",
         "`python benchmarks/zoo.py --json rows.json --markdown`.",
         "",
         "| | models | of |",
