@@ -79,11 +79,17 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         path = paths.get(node.path, node.path)
         require_in_files(path, node)
         in_float = settings.get(path, "") is None or _reads_and_makes_integers(node)
+        in_float |= _averages_under_a_mask(node)
         found = Kind.FLOAT if in_float else kind(node.operation)
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
             raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
         kinds[id(node.operation)] = found
     return _with_small_summands_in_float(model, kinds)
+
+
+def _averages_under_a_mask(node: Node) -> bool:
+    """Return whether a call divides a sum by how many steps a mask leaves, for which no integer operator is."""
+    return type(node.operation).__name__ == "GlobalAveragePooling1D" and len(node.inputs) > 1
 
 
 def _reads_and_makes_integers(node: Node) -> bool:
