@@ -6,7 +6,9 @@ import pytest
 from keras import layers as L
 
 import tfopt
+from tfopt.errors import ConversionError
 from tfopt.export.findings import of_input, of_output
+from tfopt.quantization import calibrate
 
 RNG = np.random.default_rng(0)
 
@@ -106,3 +108,46 @@ def test_a_detector_with_dead_scores_fails_and_both_ways_out_work():
     by_rule = tfopt.to_tflite(quantized)
     assert by_rule.verify(quantized, x).passed
     assert by_rule.verify(model, x).passed
+
+
+def _on_columns(sizes):
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(64, len(sizes))).astype("float32") * np.float32(sizes)
+    inputs = keras.Input((len(sizes),), name="table")
+    normalization = L.Normalization(name="normalization")
+    normalization.adapt(x)
+    return keras.Model(inputs, L.Dense(2, name="head")(normalization(inputs))), x
+
+
+def test_columns_that_the_grid_of_an_input_hides_are_named_and_the_way_out_helps():
+    model, x = _on_columns([1.0, 0.01, 50.0, 80.0])
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, x)
+    noted = [
+        each for each in tfopt.to_tflite(quantized).verify(quantized, x).findings if each.tensor == "table"
+    ]
+    assert [each.channels for each in noted] == [(1,)]
+    assert "rules={layer: None}" in str(noted[0])
+    quantized = tfopt.quantize_aware(model, rules={"normalization": None})
+    calibrate(quantized, x)
+    verification = tfopt.to_tflite(quantized).verify(model, x)
+    assert not verification.findings
+    assert verification.snr_db > 30
+
+
+def test_columns_of_one_size_are_no_finding():
+    model, x = _on_columns([1.0, 0.5, 2.0])
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, x)
+    assert not tfopt.to_tflite(quantized).verify(quantized, x).findings
+
+
+def test_an_input_that_litert_refuses_is_left_in_float_as_the_message_says():
+    model, x = _on_columns([1.0, 0.01, 300.0, 3000.0])
+    with pytest.raises(ConversionError, match=r"rules=\{'normalization': None\}"):
+        tfopt.to_tflite(model, "int8", x)
+    quantized = tfopt.quantize_aware(model, rules={"normalization": None})
+    calibrate(quantized, x)
+    file = tfopt.to_tflite(quantized)
+    assert [spec.dtype for spec in file.inputs] == ["float32"]
+    assert file.verify(model, x).snr_db > 30

@@ -79,7 +79,7 @@ def of_output(
 
 
 def of_input(name: str, values: np.ndarray, step: float, limits: tuple[float, float]) -> Iterator[Finding]:
-    """Yield whether an input's range cuts off values.
+    """Yield whether an input's range cuts off values, and which columns its grid does not tell apart.
 
     Args:
         name: of the input.
@@ -88,6 +88,25 @@ def of_input(name: str, values: np.ndarray, step: float, limits: tuple[float, fl
         limits: the least and the largest number on it.
     """
     yield from _cut_off(name, (values > limits[1] + step) | (values < limits[0] - step), fails=2.0)
+    columns = _columns(values)
+    if len(columns) < FEW:
+        return
+    span = np.ptp(columns, axis=0)
+    hidden = (span > VARIES * np.max(np.abs(columns), axis=0)) & (span < COARSE * step)
+    if np.any(hidden):  # how much the model makes of them, its outputs say
+        yield Finding(
+            tensor=name,
+            reason=(
+                f"varies by up to {np.max(span[hidden]):.3g} and reaches the file in steps of {step:.3g}, "
+                "so that it hardly or never changes there"
+            ),
+            way_out=(
+                "give columns of other sizes an input of their own, scale them alike before the model, or "
+                "leave what reads them, such as a Normalization, in float with rules={layer: None}"
+            ),
+            channels=tuple(np.flatnonzero(hidden).tolist()),
+            fails=False,
+        )
 
 
 def _columns(values: np.ndarray) -> np.ndarray:

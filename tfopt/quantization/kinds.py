@@ -88,7 +88,7 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
 
 
 def _averages_under_a_mask(node: Node) -> bool:
-    """Return whether a call divides a sum by how many steps a mask leaves, for which no integer operator is."""
+    """Return whether a call averages the steps that a mask leaves, for which no integer operator is."""
     return type(node.operation).__name__ == "GlobalAveragePooling1D" and len(node.inputs) > 1
 
 
