@@ -51,3 +51,26 @@ def test_the_file_does_what_the_model_does(source, combination):
     file = tfopt.to_tflite(quantized)
     assert not file.summary().float_operators
     assert file.verify(quantized, x).max_lsb <= 1
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(L.Conv1D, id="Conv1D"),
+        pytest.param(L.Conv1DTranspose, id="Conv1DTranspose"),
+        pytest.param(L.SeparableConv1D, id="SeparableConv1D", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("filters", [1, 3])
+def test_a_bias_of_one_dimension_is_fused_whatever_the_filters(layer, filters):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 3))
+    model = keras.Model(inputs, layer(filters, 5, padding="same", bias_initializer="random_normal")(inputs))
+    x = np.random.default_rng(0).normal(size=(64, 16, 3)).astype("float32")
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, x)
+    file = tfopt.to_tflite(quantized)
+    assert not file.summary().float_operators
+    assert "ADD" not in [operator.name for operator in file.summary().operators]
+    assert file.verify(quantized, x).max_lsb <= 1
+    assert file.verify(model, x).snr_db > 30

@@ -23,6 +23,7 @@ def _embedded(x):
 
 WAYS = {
     "embedding": _embedded,
+    "beside_positions": lambda x: _embedded(x) + L.Embedding(6, 4)(ops.arange(ops.shape(x)[1])),
     "cast": lambda x: _embedded(ops.cast(x, "int32")),
     "reshape": lambda x: _embedded(L.Reshape((2, 3))(x)),
     "slice": lambda x: _embedded(x[:, 1:4]),
@@ -34,7 +35,7 @@ WAYS = {
     "category_encoding": lambda x: L.CategoryEncoding(TOKENS, output_mode="multi_hot")(x),
     "discretization": lambda x: L.Embedding(5, 4)(L.Discretization([700.25, 700.75, 701.25, 701.75])(x)),
 }
-QUICK = ("embedding", "slice", "one_hot")
+QUICK = ("embedding", "beside_positions", "slice", "one_hot")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import unique
 from tfopt.export.float_means import keep_means_in_float
 from tfopt.export.plain_sums import with_plain_sums
-from tfopt.export.reshaped_operands import combine_before_reshaping
+from tfopt.export.reshaped_operands import add_before_reshaping, combine_before_reshaping
 from tfopt.export.tensor_names import TensorNames, layer_of
 from tfopt.export.wide_model import Wide, narrowed
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
@@ -111,6 +111,7 @@ def freeze(
     _require_no_assignments(named_after or model, lowered, function.graph.as_graph_def(), graph_def, assigned)
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
+    add_before_reshaping(graph_def)
     combine_before_reshaping(graph_def, FAKE_QUANTIZATION)
     barrier = with_barriers(graph_def, kept=fake_quantization or graph.is_quantized(model))
     if not fake_quantization:

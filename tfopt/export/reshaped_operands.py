@@ -1,4 +1,4 @@
-"""Sums and products of one reshaped tensor with itself, such as the square after a Conv1D.
+"""Sums and products of one reshaped tensor with itself, such as the square after a Conv1D, and its bias.
 
 TensorFlow's converter moves an elementwise operator before the reshaping that both its operands come from,
 after it has given the tensors their scales, and ends with "'tfl.reshape' op quantization parameters violate
@@ -16,7 +16,7 @@ Nodes: TypeAlias = dict[str, Any]
 
 _BINARY = ("Mul", "AddV2", "Add", "Sub")
 _RESHAPES = ("Reshape", "Squeeze", "ExpandDims")
-_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+_CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "DepthwiseConv2dNative")
 _OF_EACH_ELEMENT = ("Identity", "Relu", "Relu6", "LeakyRelu", "Abs", "Neg", "StopGradient")
 
 
@@ -39,6 +39,36 @@ def combine_before_reshaping(graph_def: tf.compat.v1.GraphDef, quantizers: Seque
         )
         if of_one:
             _move(graph_def, nodes, node, (one, other))
+
+
+def add_before_reshaping(graph_def: tf.compat.v1.GraphDef) -> None:
+    """Add the bias of a convolution of one dimension and one filter before the axis of one row is removed.
+
+    Behind that axis the converter takes a bias of one number for a scalar, which it moves into no
+    convolution: it leaves both in float.
+
+    Args:
+        graph_def: to change.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    for node in [node for node in graph_def.node if _adds_a_bias(nodes, node)]:
+        squeeze, bias = nodes[_node_of(node.input[0])], _bias_of(nodes, node)
+        size = bias.attr["value"].tensor.tensor_shape.dim[0].size
+        made = nodes[_node_of(squeeze.input[0])] if squeeze.op == "Squeeze" else None
+        if made is None or made.op not in _CONVOLUTIONS or size != 1:
+            continue
+        if not _keeps_the_last_axis(nodes, squeeze):
+            continue
+        after = graph_def.node.add()
+        after.CopyFrom(squeeze)
+        after.name, node.name = node.name, f"{node.name}/before_reshaping"
+        after.input[0] = node.name
+        node.op = "BiasAdd"
+        node.input[:] = [squeeze.input[0], bias.name]
+        node.attr["data_format"].s = b"NHWC"
+        for each in (node, after):
+            each.attr.pop("_output_shapes", None)
+            nodes[each.name] = each
 
 
 def _comes_from(nodes: Mapping[str, Any], one: Any, other: Any) -> bool:
@@ -74,10 +104,15 @@ def _adds_a_bias(nodes: Mapping[str, Any], node: Any) -> bool:
     """Return whether a node adds a constant of the last axis, as convolutions of one dimension do."""
     if node.op not in ("BiasAdd", "AddV2") or node.attr["data_format"].s == b"NCHW":
         return False
+    source = _bias_of(nodes, node)
+    return source.op == "Const" and len(source.attr["value"].tensor.tensor_shape.dim) == 1
+
+
+def _bias_of(nodes: Mapping[str, Any], node: Any) -> Any:
     source = nodes[_node_of(node.input[1])]
     while source.op in ("Identity", *_RESHAPES):
         source = nodes[_node_of(source.input[0])]
-    return source.op == "Const" and len(source.attr["value"].tensor.tensor_shape.dim) == 1
+    return source
 
 
 def _keeps_the_last_axis(nodes: Mapping[str, Any], node: Any) -> bool:

@@ -12,7 +12,7 @@ from scipy import optimize
 from tfopt.quantization.scheme import scheme_of
 from tfopt.quantization.sensitivity import LayerSensitivity, Sensitivity
 
-_FEWEST_BITS = {"Dense": 2, "Conv2DTranspose": 8}
+_FEWEST_BITS = {"Dense": 2, "Conv1DTranspose": 8, "Conv2DTranspose": 8}
 """Class of a layer -> the fewest bits that LiteRT reads its weights in, 4 for others."""
 
 

@@ -40,6 +40,10 @@ _READ_INDICES: dict[str, Callable[[Node], Sequence[Any]]] = {
 limits of bins, and sounds, whose quiet parts 8 bits do not hold."""
 
 
+_READ_NO_VALUES = frozenset({"Constant"})
+"""What reads a tensor for its batch alone."""
+
+
 def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[int]) -> dict[int, bool]:
     """Return the `id` of each float tensor that no quantizer may round -> whether it holds indices.
 
@@ -94,7 +98,9 @@ def _passes_on(node: Node, kinds: Mapping[int, Kind]) -> bool:
 
 
 def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:
-    """Return whether an operation takes a tensor as it is: in float, or as indices."""
+    """Return whether an operation takes a tensor as it is: in float, as indices, or for its batch alone."""
+    if type(node.operation).__name__ in _READ_NO_VALUES:
+        return True
     return kinds[id(node.operation)] is Kind.FLOAT or any(id(x) == tensor for x in _indices(node))
 
 

@@ -65,7 +65,6 @@ def _einsum(layer: Any) -> Weights:
 
 _OTHERS: dict[str, Callable[[Any], Weights]] = {
     "Conv3D": lambda layer: (layer.kernel, (-1,)),
-    "Conv1DTranspose": lambda layer: (layer.kernel, (-2,)),
     "EinsumDense": _einsum,
     "Embedding": lambda layer: (layer.embeddings, (-2,)),
 }

@@ -1,4 +1,9 @@
-"""Masks of attention written by hand: sums with -1e9, and choices between a score and -1e9."""
+"""Masks of attention written by hand: sums with -1e9, and choices between a score and -1e9.
+
+A mask may be added to a part of the scores first, such as a bias of the position, or before they are divided
+by a temperature. It moves behind what follows: masked scores are a fixed distance below the smallest score,
+and in a sum the smallest of a part says nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,10 @@ import numpy as np
 
 from tfopt.graph import Constant, Node, producer
 from tfopt.quantization import arithmetic_rewrites
-from tfopt.quantization.arithmetic_rewrites import scaled
+from tfopt.quantization.arithmetic_rewrites import of_rank, scaled
 from tfopt.quantization.place import Place
 from tfopt.quantization.scaling import Scaling
-from tfopt.quantization.softmax_rewrites import DOWN, masked, pushed_down
+from tfopt.quantization.softmax_rewrites import DOWN, MaskedScores, masked, pushed_down
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -31,6 +36,12 @@ def add(place: Place, operation: Any, one: Any, other: Any = None) -> Tensor | N
             found = _masked_by_sum(place, scores, bias, 1.0)
             if found is not None:
                 return found
+        for scores, term in (pair, pair[::-1]):
+            masked_ = _masked(scores)
+            if masked_ is not None:
+                inner, bias = masked_
+                part = place.part("sum")
+                return pushed_down(place, _sum(part, operation, inner, term), bias)
     return arithmetic_rewrites.add(place, operation, one, other)
 
 
@@ -39,6 +50,23 @@ def subtract(place: Place, operation: Any, one: Any, other: Any = None) -> Tenso
     pair = one if other is None else (one, other)
     found = _masked_by_sum(place, pair[0], pair[1], -1.0)
     return arithmetic_rewrites.subtract(place, operation, one, other) if found is None else found
+
+
+def multiply(place: Place, operation: Any, one: Any, other: Any = None) -> Tensor | None:
+    """Rewrite a product; one of masked scores and a number above zero as masked scores."""
+    for scores, factor in ((one, other), (other, one)):
+        found = _masked(scores) if _is_positive(factor) else None
+        if found is not None:
+            return pushed_down(place, scaled(place.part("product"), found[0], factor, 0.0), found[1])
+    return arithmetic_rewrites.multiply(place, operation, one, other)
+
+
+def divide(place: Place, operation: Any, one: Any, other: Any) -> Tensor | None:
+    """Rewrite a quotient; one of masked scores and a number above zero as masked scores."""
+    found = _masked(one) if _is_positive(other) else None
+    if found is not None:
+        return pushed_down(place, scaled(place.part("quotient"), found[0], 1.0 / float(other), 0.0), found[1])
+    return arithmetic_rewrites.divide(place, operation, one, other)
 
 
 def where(place: Place, _: Any, mask: Any, x: Any, other: Any) -> Tensor | None:
@@ -50,6 +78,31 @@ def where(place: Place, _: Any, mask: Any, x: Any, other: Any) -> Tensor | None:
     made = producer(x) if isinstance(x, keras.KerasTensor) else None
     lowered = made is not None and _is_moved_down(made.operation) and made.inputs[0] is other
     return masked(place, other, _reversed(mask)) if lowered and _fits(mask, other) else None
+
+
+def _masked(scores: Any) -> tuple[Tensor, Tensor] | None:
+    """Return the scores and the bias that pushes some of them down; None where nothing does."""
+    node = producer(scores) if isinstance(scores, keras.KerasTensor) else None
+    if node is None or not isinstance(node.operation, MaskedScores):
+        return None
+    inner, bias = node.inputs
+    return inner, bias
+
+
+def _sum(place: Place, operation: Any, one: Tensor, other: Any) -> Tensor:
+    found = add(place, operation, one, other)
+    if found is not None:
+        return found
+    if not isinstance(other, keras.KerasTensor):
+        other = place.part("constant").layer(Constant.of, np.asarray(other, one.dtype))(place.reference)
+    one, other = of_rank(one, len(other.shape)), of_rank(other, len(one.shape))
+    return place.layer(keras.layers.Add, dtype=one.dtype)([one, other])
+
+
+def _is_positive(value: Any) -> bool:
+    return (
+        isinstance(value, (int, float, np.ndarray, np.generic)) and np.ndim(value) == 0 and float(value) > 0
+    )
 
 
 def _masked_by_sum(place: Place, scores: Any, bias: Any, sign: float) -> Tensor | None:
@@ -102,14 +155,12 @@ def _is_moved_down(operation: Any) -> bool:
 
 
 def _fits(mask: Any, scores: Any) -> bool:
-    """Return whether a mask has a value for each score, and the scores are floats."""
+    """Return whether a mask and scores can be added, and the scores are floats."""
     if not isinstance(scores, keras.KerasTensor) or not keras.backend.is_float_dtype(scores.dtype):
         return False
     shape = tuple(mask.shape) if isinstance(mask, keras.KerasTensor) else np.shape(mask)
-    sizes = tuple(scores.shape)[max(len(scores.shape) - len(shape), 0) :]
-    return len(shape) == len(sizes) and all(
-        size in (1, other) for size, other in zip(shape, sizes, strict=True)
-    )
+    pairs = zip(reversed(shape), reversed(tuple(scores.shape)), strict=False)
+    return all(1 in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def _reversed(mask: Any) -> Any:

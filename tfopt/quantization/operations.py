@@ -45,7 +45,7 @@ def _all(kind: Kind, names: str) -> dict[str, Kind]:
 
 KINDS: dict[str, Kind] = {
     **_all(Kind.LINEAR, "Conv2D DepthwiseConv2D Dense"),
-    **_all(Kind.LINEAR_ALONE, "Conv1D DepthwiseConv1D Conv2DTranspose"),
+    **_all(Kind.LINEAR_ALONE, "Conv1D DepthwiseConv1D Conv1DTranspose Conv2DTranspose"),
     **_all(Kind.NORMALIZATION, "BatchNormalization LayerScale"),
     **_all(Kind.SUM, "Add Subtract Multiply"),
     **_all(Kind.OWN_RANGE, "GlobalAveragePooling1D GlobalAveragePooling2D Mean Sum Embedding"),
@@ -82,7 +82,7 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.FLOAT, "Argmax Argmin OneHot TopK Mod FloorDivide"),
     **_all(Kind.FLOAT, "CategoryEncoding Discretization"),
     **_all(Kind.FLOAT, "Greater GreaterEqual Less LessEqual"),
-    **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv1DTranspose"),
+    **_all(Kind.FLOAT, "Conv3D Conv3DTranspose"),
 }
 """The name of a Keras class -> its kind. Layers and operations share names: `layers.Add`, `ops.add`."""
 
@@ -157,6 +157,7 @@ def activation_name(layer: keras.Layer) -> str:
 CHANNEL_AXES: dict[str, tuple[int, ...]] = {
     "Conv1D": (-1,),
     "Conv2D": (-1,),
+    "Conv1DTranspose": (-2,),
     "Conv2DTranspose": (-2,),
     "DepthwiseConv1D": (-2, -1),
     "DepthwiseConv2D": (-2, -1),

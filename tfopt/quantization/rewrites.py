@@ -27,10 +27,11 @@ Rewrite = Callable[..., Any]
 
 REWRITES: dict[str, Rewrite] = {
     **dict.fromkeys(("Conv1D", "Conv2D", "Conv2DTranspose", "Dense"), layer_rewrites.split_activation),
-    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "Conv3D"), layer_rewrites.split_activation),
+    **dict.fromkeys(
+        ("DepthwiseConv1D", "DepthwiseConv2D", "Conv1DTranspose", "Conv3D"), layer_rewrites.split_activation
+    ),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), layer_rewrites.split_separable),
     **dict.fromkeys(("Conv", "DepthwiseConv"), functional_convolution.layer_of),
-    "Conv1DTranspose": layer_rewrites.split_activation,
     "Activation": activation_rewrites.activation,
     "ReLU": activation_rewrites.relu,
     "Silu": activation_rewrites.operation("silu"),
@@ -39,9 +40,9 @@ REWRITES: dict[str, Rewrite] = {
     "Clip": activation_rewrites.clip,
     "Add": mask_rewrites.add,
     "Subtract": mask_rewrites.subtract,
-    "Multiply": arithmetic_rewrites.multiply,
-    "TrueDivide": arithmetic_rewrites.divide,
-    "Divide": arithmetic_rewrites.divide,
+    "Multiply": mask_rewrites.multiply,
+    "TrueDivide": mask_rewrites.divide,
+    "Divide": mask_rewrites.divide,
     "Reciprocal": arithmetic_rewrites.reciprocal,
     "Negative": arithmetic_rewrites.negative,
     "Square": arithmetic_rewrites.square,

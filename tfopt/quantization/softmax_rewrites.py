@@ -40,14 +40,16 @@ class MaskedScores(keras.layers.Layer):
         self.in_float = in_float
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """Return the masked scores, of the shape of the scores."""
+        """Return the masked scores, of the shape that the scores and the bias have together."""
         scores, bias = inputs
         floor = tf.stop_gradient(tf.reduce_min(scores)) - tf.cast(BELOW, scores.dtype)
         return tf.maximum(scores + tf.cast(bias, scores.dtype), floor)
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
-        """Return the shape of the scores."""
-        return tuple(input_shape[0])
+        """Return the shape of the sum: one that is broadcast has a size of 1."""
+        return tuple(
+            other if size == 1 else size for size, other in zip(*map(tuple, input_shape), strict=True)
+        )
 
     def lower(self) -> keras.layers.Layer:
         """Return a sum, or this layer in float."""
@@ -88,7 +90,8 @@ def masked(place: Place, x: Tensor, mask: Any) -> Tensor:
 
 def pushed_down(place: Place, x: Tensor, bias: Tensor) -> Tensor:
     """Return scores plus 0 where they count and `DOWN` where they do not."""
-    return place.part("masked").layer(MaskedScores, dtype=x.dtype)([x, of_rank(bias, len(x.shape))])
+    x, bias = of_rank(x, len(bias.shape)), of_rank(bias, len(x.shape))
+    return place.part("masked").layer(MaskedScores, dtype=x.dtype)([x, bias])
 
 
 def _softmax(place: Place, x: Tensor) -> Tensor:
