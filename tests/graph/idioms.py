@@ -194,6 +194,63 @@ class Block(L.Layer):
         return x + y
 
 
+class WithoutScores(L.Layer):
+    """Returns None beside a tensor, as encoders do that are not asked for their scores."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = L.Dense(C, name="dense")
+        self.scale = self.add_weight(shape=(C,), initializer="ones", name="scale")
+
+    def call(self, x, factor=1.0):
+        return self.dense(x) * self.scale * factor, None
+
+
+class CachedAttention(L.MultiHeadAttention):
+    """Takes an argument that its base, and so the base's `compute_output_spec`, knows nothing of."""
+
+    def call(self, query, value, key=None, attention_mask=None, cache=None):
+        assert cache is None
+        assert key is None
+        query, key, value = self._query_dense(query), self._key_dense(value), self._value_dense(value)
+        y, _ = self._compute_attention(query, key, value, attention_mask)
+        return self._output_dense(y)
+
+
+def _without_scores(layer):
+    layer.inner = [WithoutScores(name=f"inner_{i}") for i in range(2)]
+
+
+def _scores_left_away(layer, x):
+    y, _ = layer.inner[0](x)
+    z, scores = layer.inner[1](ops.relu(y), factor=0.5)
+    assert scores is None
+    return layer.inner[0](z)[0]
+
+
+def _cached(layer):
+    layer.attention = CachedAttention(2, 4, name="attention")
+
+
+class AugmentsByDefault(L.Layer):
+    def call(self, x, training=True):
+        return x * 100.0 if training else ops.relu(x)
+
+
+def _augmenting(layer):
+    layer.inner = AugmentsByDefault()
+
+
+LAYERS |= {
+    "none_beside_a_tensor": (_scores_left_away, _without_scores),
+    "argument_that_the_base_does_not_know": (
+        lambda s, x: s.attention(query=x, value=x, cache=None) + x,
+        _cached,
+    ),
+    "trains_by_default": (lambda s, x: s.inner(x) + 1.0, _augmenting),
+}
+
+
 class Inner(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -253,6 +310,11 @@ def _shared_submodel():
     return keras.Model([q, kv], block([block([q, kv]), kv]))
 
 
+def _trains_by_default():
+    x = keras.Input((N, C))
+    return keras.Model(x, AugmentsByDefault()(x))
+
+
 def _own_layer_twice():
     layer = Code(*LAYERS["low_rank"])
     x = keras.Input((N, C))
@@ -303,6 +365,7 @@ MODELS = {
     "mask_of_keras": _masked,
     "nested_model_with_a_constant": _with_constant,
     "shared_submodel": _shared_submodel,
+    "trains_by_default_in_a_functional_model": _trains_by_default,
     "own_layer_twice": _own_layer_twice,
     "several_arguments": _several_arguments,
     "lambda": _with_lambda,
