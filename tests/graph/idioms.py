@@ -310,6 +310,73 @@ def _shared_submodel():
     return keras.Model([q, kv], block([block([q, kv]), kv]))
 
 
+class MaskedByTensorFlow(L.Layer):
+    """Makes its mask by a function of TensorFlow, and its values by one that asks for the batch."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.table = L.Embedding(20, C)
+
+    def call(self, tokens):
+        return self.table(tokens) * ops.ones((ops.shape(tokens)[0], 1, 1))
+
+    def compute_mask(self, tokens, previous=None):
+        return tf.math.not_equal(tokens, 0)
+
+
+class DecodesWithMasks(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = MaskedByTensorFlow()
+        self.block = Block()
+
+    def call(self, tokens):
+        x = self.embedding(tokens)
+        return self.block(x) + ops.zeros((ops.shape(tokens)[0], 1, 1))
+
+
+def _masks_and_batch():
+    tokens = keras.Input((N,), dtype="int32")
+    return keras.Model(tokens, DecodesWithMasks()(tokens))
+
+
+def _masks_into_a_nested_model():
+    tokens = keras.Input((N,), dtype="int32")
+    x = keras.Input((N, C))
+    inner = keras.Model(x, Code(*LAYERS["token_tiled"])(Block()(x)))
+    return keras.Model(tokens, inner(L.Embedding(20, C, mask_zero=True)(tokens)))
+
+
+class Latents(L.Layer):
+    """Gives a nested model rows that all samples share."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.latents = self.add_weight(shape=(N, C), initializer="ones", name="latents")
+        one, other = keras.Input((N, C)), keras.Input((N, C))
+        y = L.Multiply()([L.Add()([other, one]), one])
+        self.cross = keras.Model([one, other], L.MultiHeadAttention(2, 4)(y, y))
+
+    def call(self, x):
+        return self.cross([ops.expand_dims(self.latents, 0), ops.sin(x)])
+
+
+class Sums(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.latents = self.add_weight(shape=(1, N, C), initializer="ones", name="latents")
+        self.add, self.attention = L.Add(), L.Attention()
+
+    def call(self, x):
+        y = self.add([self.latents * 2.0, x]) + self.attention([self.latents * 3.0, x])
+        return ops.reshape(y, (y.shape[0] or -1, N * C))
+
+
+def _latents(make):
+    x = keras.Input((N, C))
+    return keras.Model(x, make()(x))
+
+
 def _trains_by_default():
     x = keras.Input((N, C))
     return keras.Model(x, AugmentsByDefault()(x))
@@ -366,6 +433,10 @@ MODELS = {
     "nested_model_with_a_constant": _with_constant,
     "shared_submodel": _shared_submodel,
     "trains_by_default_in_a_functional_model": _trains_by_default,
+    "mask_of_tensorflow_and_the_batch": _masks_and_batch,
+    "mask_into_a_nested_model": _masks_into_a_nested_model,
+    "latents_of_batch_1_in_a_nested_model": lambda: _latents(Latents),
+    "latents_of_batch_1": lambda: _latents(Sums),
     "own_layer_twice": _own_layer_twice,
     "several_arguments": _several_arguments,
     "lambda": _with_lambda,

@@ -160,6 +160,22 @@ def test_the_advice_to_leave_the_layer_in_float_works():
     np.testing.assert_allclose(quantized(x), model(x), atol=0.1)
 
 
+def test_code_that_asks_for_an_unknown_length_is_refused_and_the_advice_works():
+    def make(length):
+        x = keras.Input((length, 8))
+        return keras.Model(x, idioms.Code(*idioms.LAYERS["positions"], name="own")(x))
+
+    model = make(None)
+    with pytest.raises(UnsupportedOperation, match=r"'own' .*\(None, None, 8\).*keras.Model\(inputs, model"):
+        tfopt.quantize_aware(model)
+    inputs = keras.Input((5, 8))
+    model = keras.Model(inputs, model(inputs))
+    quantized = tfopt.quantize_aware(model)
+    x = _samples(model, 16)
+    calibrate(quantized, x)
+    np.testing.assert_allclose(quantized(x), model(x), atol=0.1)
+
+
 def test_what_is_called_inside_code_that_runs_in_place_has_its_path():
     _, paths = canonical(idioms.over("none_beside_a_tensor"))
     assert {"own/inner_0/dense", "own/inner_1/multiply"} <= set(paths.values())

@@ -66,13 +66,35 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Calla
 
     try:
         outputs = run(arguments)
-    except NotSymbolic:
+    except NotSymbolic as error:
+        _require_known_sizes(arguments, error)
         if not any(x.shape and x.shape[0] is None for x in tensors_in(arguments)):
             raise
-        return for_any_batch(run, arguments)
+        return _for_any_batch(run, arguments)
     if asks_for_batch(_keras.calls_behind(outputs, tensors_in(arguments))):
-        return for_any_batch(run, arguments)
+        return _for_any_batch(run, arguments)
     return outputs
+
+
+def _for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
+    with _tensorflow.recording() as recorded:  # layers are called once more, and code makes their masks
+        try:
+            return for_any_batch(run, arguments)
+        except NotSymbolic:
+            raise
+        except Exception as error:
+            raise NotSymbolic(_reason(error, recorded.refused)) from error
+
+
+def _require_known_sizes(arguments: Any, error: NotSymbolic) -> None:
+    """Raise another error where a size beside the batch is unknown, for code that asks for it fails so."""
+    for x in tensors_in(arguments):
+        if None in x.shape[1:]:
+            raise NotSymbolic(
+                f"{error}. A tensor that it gets has the shape {tuple(x.shape)}, and the code asks for a "
+                "size that is not known. Call the model on inputs of fixed sizes and take that: inputs = "
+                "keras.Input((length, ...)); model = keras.Model(inputs, model(inputs))"
+            ) from error
 
 
 def _is_array(value: Any) -> bool:

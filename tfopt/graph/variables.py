@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfopt.graph import _keras
 from tfopt.graph.constant import Constant
+from tfopt.graph.over_batch import ONE_BATCH, of_one_batch
 
 Variable = keras.Variable | tf.Variable
 
@@ -77,6 +78,8 @@ def symbolic(
             freeze(each)
         if args and isinstance(args[0], (tf.Tensor, np.ndarray)) and tf.executing_eagerly():
             args = Constant.of(args[0], "constant")(reference), *args[1:]
+        if args and isinstance(each, ONE_BATCH):
+            args = of_one_batch(args[0]), *args[1:]
         reading[0] = False
         put([slot.variable for slot in slots])
         try:
