@@ -8,13 +8,14 @@ JOBS   ?= 2
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench docs clean
+.PHONY: help demo test test-all lint format bench zoo docs clean
 
 help:
 	@echo "make demo      train, prune, quantize and export the digits recipe; show its report"
 	@echo "make test      run the tests (make test-all: the slow ones too)"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     every figure the README quotes"
+	@echo "make zoo       the models in the style of public examples, one row each (an hour or more)"
 	@echo "make docs      build the guide into site/"
 
 $(VENV)/.base: setup.cfg pyproject.toml
@@ -47,7 +48,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.base
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/zoo.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+zoo: $(VENV)/.base
+	$(BIN)/python benchmarks/zoo.py --together 12 $(ARGS)
 
 docs: $(VENV)/.base
 	$(INSTALL) --editable '.[docs]'

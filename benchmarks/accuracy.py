@@ -96,7 +96,8 @@ def quantization_aware(model, x, y, epochs, rate, engine):
 def ways(model, x, y, arguments):
     """Yield name -> a function that returns the file."""
     rate = arguments.rate / 10
-    yield "PTQ, converter", lambda: tfopt.to_tflite(model, "int8", x[:512])
+    yield "PTQ", lambda: tfopt.to_tflite(model, "int8", x[:512])
+    yield "PTQ, converter", lambda: tfopt.to_tflite(model, "int8", x[:512], engine="converter")
     yield "PTQ, litert-quantizer", lambda: tfopt.to_tflite(model, "int8", x[:512], engine="litert-quantizer")
     yield "QAT, tfopt", lambda: quantization_aware(model, x, y, arguments.qat_epochs, rate, "keras")
     yield "QAT, TFMOT", lambda: quantization_aware(model, x, y, arguments.qat_epochs, rate, "tfmot")

@@ -194,6 +194,63 @@ class Block(L.Layer):
         return x + y
 
 
+class WithoutScores(L.Layer):
+    """Returns None beside a tensor, as encoders do that are not asked for their scores."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = L.Dense(C, name="dense")
+        self.scale = self.add_weight(shape=(C,), initializer="ones", name="scale")
+
+    def call(self, x, factor=1.0):
+        return self.dense(x) * self.scale * factor, None
+
+
+class CachedAttention(L.MultiHeadAttention):
+    """Takes an argument that its base, and so the base's `compute_output_spec`, knows nothing of."""
+
+    def call(self, query, value, key=None, attention_mask=None, cache=None):
+        assert cache is None
+        assert key is None
+        query, key, value = self._query_dense(query), self._key_dense(value), self._value_dense(value)
+        y, _ = self._compute_attention(query, key, value, attention_mask)
+        return self._output_dense(y)
+
+
+def _without_scores(layer):
+    layer.inner = [WithoutScores(name=f"inner_{i}") for i in range(2)]
+
+
+def _scores_left_away(layer, x):
+    y, _ = layer.inner[0](x)
+    z, scores = layer.inner[1](ops.relu(y), factor=0.5)
+    assert scores is None
+    return layer.inner[0](z)[0]
+
+
+def _cached(layer):
+    layer.attention = CachedAttention(2, 4, name="attention")
+
+
+class AugmentsByDefault(L.Layer):
+    def call(self, x, training=True):
+        return x * 100.0 if training else ops.relu(x)
+
+
+def _augmenting(layer):
+    layer.inner = AugmentsByDefault()
+
+
+LAYERS |= {
+    "none_beside_a_tensor": (_scores_left_away, _without_scores),
+    "argument_that_the_base_does_not_know": (
+        lambda s, x: s.attention(query=x, value=x, cache=None) + x,
+        _cached,
+    ),
+    "trains_by_default": (lambda s, x: s.inner(x) + 1.0, _augmenting),
+}
+
+
 class Inner(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -253,6 +310,78 @@ def _shared_submodel():
     return keras.Model([q, kv], block([block([q, kv]), kv]))
 
 
+class MaskedByTensorFlow(L.Layer):
+    """Makes its mask by a function of TensorFlow, and its values by one that asks for the batch."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.table = L.Embedding(20, C)
+
+    def call(self, tokens):
+        return self.table(tokens) * ops.ones((ops.shape(tokens)[0], 1, 1))
+
+    def compute_mask(self, tokens, previous=None):
+        return tf.math.not_equal(tokens, 0)
+
+
+class DecodesWithMasks(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = MaskedByTensorFlow()
+        self.block = Block()
+
+    def call(self, tokens):
+        x = self.embedding(tokens)
+        return self.block(x) + ops.zeros((ops.shape(tokens)[0], 1, 1))
+
+
+def _masks_and_batch():
+    tokens = keras.Input((N,), dtype="int32")
+    return keras.Model(tokens, DecodesWithMasks()(tokens))
+
+
+def _masks_into_a_nested_model():
+    tokens = keras.Input((N,), dtype="int32")
+    x = keras.Input((N, C))
+    inner = keras.Model(x, Code(*LAYERS["token_tiled"])(Block()(x)))
+    return keras.Model(tokens, inner(L.Embedding(20, C, mask_zero=True)(tokens)))
+
+
+class Latents(L.Layer):
+    """Gives a nested model rows that all samples share."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.latents = self.add_weight(shape=(N, C), initializer="ones", name="latents")
+        one, other = keras.Input((N, C)), keras.Input((N, C))
+        y = L.Multiply()([L.Add()([other, one]), one])
+        self.cross = keras.Model([one, other], L.MultiHeadAttention(2, 4)(y, y))
+
+    def call(self, x):
+        return self.cross([ops.expand_dims(self.latents, 0), ops.sin(x)])
+
+
+class Sums(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.latents = self.add_weight(shape=(1, N, C), initializer="ones", name="latents")
+        self.add, self.attention = L.Add(), L.Attention()
+
+    def call(self, x):
+        y = self.add([self.latents * 2.0, x]) + self.attention([self.latents * 3.0, x])
+        return ops.reshape(y, (y.shape[0] or -1, N * C))
+
+
+def _latents(make):
+    x = keras.Input((N, C))
+    return keras.Model(x, make()(x))
+
+
+def _trains_by_default():
+    x = keras.Input((N, C))
+    return keras.Model(x, AugmentsByDefault()(x))
+
+
 def _own_layer_twice():
     layer = Code(*LAYERS["low_rank"])
     x = keras.Input((N, C))
@@ -303,6 +432,11 @@ MODELS = {
     "mask_of_keras": _masked,
     "nested_model_with_a_constant": _with_constant,
     "shared_submodel": _shared_submodel,
+    "trains_by_default_in_a_functional_model": _trains_by_default,
+    "mask_of_tensorflow_and_the_batch": _masks_and_batch,
+    "mask_into_a_nested_model": _masks_into_a_nested_model,
+    "latents_of_batch_1_in_a_nested_model": lambda: _latents(Latents),
+    "latents_of_batch_1": lambda: _latents(Sums),
     "own_layer_twice": _own_layer_twice,
     "several_arguments": _several_arguments,
     "lambda": _with_lambda,

@@ -53,7 +53,9 @@ def test_the_graph_computes_the_same_at_any_batch_size(name):
     for batch in (1, 3, 8):
         x = _samples(model, batch)
         keras.tree.map_structure(
-            lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5), opened(x), model(x)
+            lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5),
+            opened(x),
+            model(x, training=False),
         )
 
 
@@ -141,7 +143,7 @@ def _refused(code, make=None, name="own"):
             lambda _, x: x + ops.cast(ops.arange(ops.shape(x)[0]), "float32")[:, None, None],
             "on the place in it",
         ),
-        (lambda _, x: ops.real(ops.ifft2((x, x))[0]), "'own/ifft2"),
+        (lambda _, x: ops.arcsin(x), "'own/arcsin"),
     ],
 )
 def test_a_refusal_names_the_operation_in_the_code(code, message):
@@ -156,3 +158,45 @@ def test_the_advice_to_leave_the_layer_in_float_works():
     x = _samples(model, 8)
     calibrate(quantized, x)
     np.testing.assert_allclose(quantized(x), model(x), atol=0.1)
+
+
+def test_code_that_asks_for_an_unknown_length_is_refused_and_the_advice_works():
+    def make(length):
+        x = keras.Input((length, 8))
+        return keras.Model(x, idioms.Code(*idioms.LAYERS["positions"], name="own")(x))
+
+    model = make(None)
+    with pytest.raises(UnsupportedOperation, match=r"'own' .*\(None, None, 8\).*keras.Model\(inputs, model"):
+        tfopt.quantize_aware(model)
+    inputs = keras.Input((5, 8))
+    model = keras.Model(inputs, model(inputs))
+    quantized = tfopt.quantize_aware(model)
+    x = _samples(model, 16)
+    calibrate(quantized, x)
+    np.testing.assert_allclose(quantized(x), model(x), atol=0.1)
+
+
+def test_what_is_called_inside_code_that_runs_in_place_has_its_path():
+    _, paths = canonical(idioms.over("none_beside_a_tensor"))
+    assert {"own/inner_0/dense", "own/inner_1/multiply"} <= set(paths.values())
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_code_calls_for_inference_does_not_train(nested):
+    keras.utils.set_random_seed(0)
+
+    def make(layer):
+        layer.inner = L.BatchNormalization()
+        if nested:
+            layer.inner = keras.Sequential([keras.Input((5, 8)), L.Dense(8), layer.inner, L.Dropout(0.9)])
+
+    x = np.random.default_rng(0).normal(5, 3, (32, 5, 8)).astype("float32")
+    quantized = tfopt.quantize_aware(_refused(lambda s, x: s.inner(x, training=False), make))
+    calibrate(quantized, x)
+    moving = [w for w in quantized.non_trainable_variables if "moving" in w.path]
+    before = [w.numpy() for w in moving]
+    assert len(before) >= 2
+    quantized.compile("sgd", "mse")
+    quantized.fit(x, np.zeros((32, 3)), verbose=0)
+    assert all(map(np.array_equal, before, [w.numpy() for w in moving]))
+    np.testing.assert_allclose(quantized(x, training=True), quantized(x), atol=1e-5)

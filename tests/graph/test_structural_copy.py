@@ -1,5 +1,6 @@
 """Copies of what has no config: same values, nothing shared, all state carried."""
 
+import collections
 import functools
 
 import keras
@@ -142,6 +143,27 @@ def test_it_is_fused_and_written_and_computes_the_same(model):
     expected = model.predict(X, verbose=0)
     np.testing.assert_allclose(tfopt.fuse_batch_norm(model).predict(X, verbose=0), expected, atol=1e-6)
     np.testing.assert_allclose(tfopt.to_tflite(model).predict(X), expected, atol=1e-5)
+
+
+def test_containers_of_every_class_are_copied():
+    class Holder(K.Layer):
+        def __init__(self):
+            super().__init__()
+            self.named = collections.OrderedDict(a=K.Dense(2))
+            self.many = collections.defaultdict(list, {"b": [K.Dense(2)]})
+            self.pair = Pair(K.Dense(2), K.Dense(2))
+            self.counts = collections.Counter("ab")
+
+        def call(self, x):
+            layers = [self.named["a"], *self.many["b"], *self.pair]
+            return sum(layer(x) for layer in layers) * self.counts["a"]
+
+    Pair = collections.namedtuple("Pair", "one other")
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, Holder()(inputs))
+    copied = graph.copy(model)
+    np.testing.assert_array_equal(copied.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert not {id(x) for x in graph.inner_layers(model)} & {id(x) for x in graph.inner_layers(copied)}
 
 
 def test_a_copy_draws_the_same_random_numbers():

@@ -105,7 +105,7 @@ class _Subclassed(keras.Model):
 
 
 def test_models_that_cannot_be_corrected_are_refused(small_cnn):
-    with pytest.raises(UnsupportedModel, match="Make it functional"):
+    with pytest.raises(UnsupportedModel, match="call it once"):
         cross_layer_equalization(_Subclassed())
     with pytest.raises(InvalidArgumentError, match="is quantization-aware"):
         cross_layer_equalization(tfopt.quantize_aware(small_cnn()))

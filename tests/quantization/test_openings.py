@@ -7,7 +7,7 @@ from keras import layers as L
 from keras import ops
 
 import tfopt
-from tfopt.errors import UnsupportedModel, UnsupportedOperation
+from tfopt.errors import UnsupportedOperation
 from tfopt.quantization.canonical import canonical
 
 
@@ -74,20 +74,22 @@ def test_the_mask_of_a_pruned_kernel_is_reshaped_with_it():
     assert tfopt.measure.sparsity(quantized) == pytest.approx(0.75)
 
 
-def test_a_layer_without_a_config_is_named():
+def test_code_that_asks_for_numbers_is_named_with_the_rule_that_leaves_it_in_float():
     class Odd(L.Layer):
         def __init__(self, units):
             super().__init__(name="odd")
             self.units = units
 
         def call(self, x):
-            return ops.convert_to_tensor(ops.convert_to_numpy(x))
+            return ops.convert_to_tensor(ops.convert_to_numpy(x)) if isinstance(x, keras.KerasTensor) else x
 
         def compute_output_spec(self, x):
             return keras.KerasTensor(x.shape)
 
-    with pytest.raises(UnsupportedModel, match=r"cannot copy 'odd' \(Odd\).*get_config"):
-        tfopt.quantize_aware(_over(Odd(3)), rules={"odd": None})
+    model = _over(Odd(3))
+    with pytest.raises(UnsupportedOperation, match=r"code of 'odd' \(Odd\).*rules=\{'odd': None\}"):
+        tfopt.quantize_aware(model)
+    assert tfopt.quantize_aware(model, rules={"odd": None}).get_layer("odd")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
-from tfopt.graph.over_batch import OverBatch
+from tfopt.graph.over_batch import ONE_BATCH, OverBatch, of_one_batch
 from tfopt.graph.program import Program
 from tfopt.graph.rebuild import Copier, copy, replay, unrolled
 from tfopt.graph.recurrence import Loop, Recurrence, current_loop
@@ -36,6 +36,7 @@ from tfopt.graph.walk import (
 from tfopt.graph.whole_call import as_graph
 
 __all__ = [
+    "ONE_BATCH",
     "Constant",
     "Copier",
     "InputShapes",
@@ -70,6 +71,7 @@ __all__ = [
     "lower",
     "mask_of",
     "nodes",
+    "of_one_batch",
     "open_call",
     "output_producers",
     "own_trainable",

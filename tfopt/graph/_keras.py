@@ -145,18 +145,17 @@ def with_mask_of(old: Any, new: Any) -> Any:
 
 @contextlib.contextmanager
 def calls_replaced(layers: list[keras.Layer], called: Callable[..., Any]) -> Iterator[None]:
-    """Let `called(call, *args, **kwargs)` answer where one of `layers` is called; `call` is what would have.
+    """Let `called(layer, call, args, kwargs)` answer where one of `layers` is called.
 
-    The class of these layers alone changes meanwhile, to one that differs in `__call__`.
+    `call` is what would have answered. The class of these layers alone changes meanwhile, to one that
+    differs in `__call__`.
     """
     classes = {id(layer): type(layer) for layer in layers}
     for layer in layers:
         old = type(layer)
 
         def call(self: keras.Layer, *args: Any, old: type = old, **kwargs: Any) -> Any:
-            if not args:
-                return old.__call__(self, **kwargs)
-            return called(functools.partial(old.__call__, self), *args, **kwargs)
+            return called(self, functools.partial(old.__call__, self), args, kwargs)
 
         new = type(old.__name__, (old,), {"__call__": call, "__module__": old.__module__})
         object.__setattr__(layer, "__class__", new)  # Layer.__setattr__ would look for variables in it
@@ -165,6 +164,27 @@ def calls_replaced(layers: list[keras.Layer], called: Callable[..., Any]) -> Ite
     finally:
         for layer in layers:
             object.__setattr__(layer, "__class__", classes[id(layer)])
+
+
+def pass_mask_on(layer: keras.Layer, inputs: Any, outputs: Any, mask: Any = None) -> None:
+    """Put masks on what the code of a layer returned, as calling the layer does.
+
+    Args:
+        layer: whose `call` ran.
+        inputs: the first argument it was given.
+        outputs: what it returned; None may be among it.
+        mask: that of the inputs, where it is not on them.
+    """
+    if mask is None:
+        mask = keras.tree.map_structure(lambda x: getattr(x, "_keras_mask", None), inputs)
+    if not layer.supports_masking:
+        return
+    masks = layer.compute_mask(inputs, mask)
+    if masks is None:
+        return
+    for output, each in zip(keras.tree.flatten(outputs), keras.tree.flatten(masks), strict=False):
+        if isinstance(output, keras.KerasTensor) and each is not None and mask_of(output) is None:
+            output._keras_mask = each
 
 
 def is_bookkeeping(attribute: str) -> bool:

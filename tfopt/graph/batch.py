@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -56,8 +56,8 @@ def for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
     """
     pairs = [_recorded(run, arguments, size) for size in SIZES]
     (calls, inputs, outputs), (other_calls, other_inputs, other_outputs) = pairs
-    given = [x for x in keras.tree.flatten(arguments) if isinstance(x, keras.KerasTensor)]
-    merge = _Merge(dict(zip(map(id, inputs), zip(other_inputs, given, strict=True), strict=True)), given)
+    known = {id(mine): (other_inputs[key][1], given) for key, (given, mine) in inputs.items()}
+    merge = _Merge(known, [given for given, _ in inputs.values()])
     if [type(call.operation) for call in calls] != [type(call.operation) for call in other_calls]:
         raise DependsOnBatch(
             f"it calls other operations for a batch of {SIZES[0]} than for one of {SIZES[1]}, as a loop over "
@@ -81,27 +81,32 @@ def asks_for_batch(calls: list[_keras.Call]) -> bool:
 _SIZES_OF_OPERATIONS = {"newshape", "shape", "repeats"}
 
 
+_Inputs: TypeAlias = dict[int, tuple[keras.KerasTensor, keras.KerasTensor]]
+
+
 def _recorded(
     run: Callable[[Any], Any], arguments: Any, batch: int
-) -> tuple[list[_keras.Call], list[Any], Any]:
-    """Return the calls that `run` makes for a batch, in an order that runs, its inputs and its outputs."""
-    made: dict[int, keras.KerasTensor] = {}
+) -> tuple[list[_keras.Call], _Inputs, Any]:
+    """Return the calls that `run` makes for a batch, in an order that runs, its inputs and its outputs.
+
+    The inputs are those in the arguments and the masks on them: `id` -> the tensor, and the one in its place.
+    """
+    made: _Inputs = {}
 
     def of_size(value: Any) -> Any:
         if not isinstance(value, keras.KerasTensor):
             return value
         if id(value) not in made:
             shape = (batch, *value.shape[1:]) if value.shape and value.shape[0] is None else value.shape
-            made[id(value)] = keras.Input(batch_shape=shape, dtype=value.dtype)
+            made[id(value)] = value, keras.Input(batch_shape=shape, dtype=value.dtype)
             mask = _keras.mask_of(value)
             if mask is not None:
-                _keras.set_mask(made[id(value)], of_size(mask))
-        return made[id(value)]
+                _keras.set_mask(made[id(value)][1], of_size(mask))
+        return made[id(value)][1]
 
     sized = keras.tree.map_structure(of_size, arguments)
     outputs = run(sized)
-    inputs = [x for x in keras.tree.flatten(sized) if isinstance(x, keras.KerasTensor)]
-    return _keras.calls_behind(outputs, inputs), inputs, outputs
+    return _keras.calls_behind(outputs, [x for _, x in made.values()]), made, outputs
 
 
 class _Merge:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfopt.graph import _keras
 from tfopt.graph.rebuild import copy
+from tfopt.graph.walk import require_built
 
 _DTYPES = {tf.float32, tf.float16, tf.bfloat16}
 
@@ -93,6 +94,7 @@ def fuse_batch_norm(model: keras.Model) -> keras.Model:
         fused.fit(x_train, y_train, epochs=3)
         ```
     """
+    require_built(model)
     with model.distribute_strategy.scope():
         fused = copy(model)
     fuse_in_place(fused)

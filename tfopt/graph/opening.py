@@ -14,7 +14,7 @@ from tfopt.graph import _keras
 from tfopt.graph.constant import as_array
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.recurrence import Recurrence
-from tfopt.graph.trace import call_with, traced
+from tfopt.graph.trace import call_with, traced, without_default_training
 from tfopt.graph.variables import Constants
 from tfopt.graph.walk import Node, tensors_in
 
@@ -120,6 +120,8 @@ class Opener:
         own_args, own_kwargs = keras.tree.map_structure(own, (args, kwargs))
         if opening is not open_call:  # Keras notes it for every layer in a layer; a model tells it anew
             own_kwargs.pop("training", None)
+        elif not nested:
+            own_kwargs = without_default_training(node.operation, own_kwargs)
         # With the operation, for the `id` of one that is gone may be another's.
         _, parts = self._parts.setdefault(id(node.operation), (node.operation, Parts(self.constants)))
         self._make_names_distinct(node.operation)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -26,3 +29,29 @@ class OverBatch(keras.layers.Layer):
         """Return the shape of the first input with the rows for the batch of the second."""
         rows, reference = input_shape
         return (None if reference[0] is None else reference[0] * rows[0], *rows[1:])
+
+
+ONE_BATCH = (
+    *(keras.layers.Add, keras.layers.Subtract, keras.layers.Multiply, keras.layers.Average),
+    *(keras.layers.Maximum, keras.layers.Minimum, keras.layers.Attention, keras.layers.AdditiveAttention),
+)
+"""Layers of a list of tensors that broadcast one of batch 1; Keras takes the batch of the result for 1."""
+
+
+def of_one_batch(tensors: Any, make: Callable[[int, str], keras.Layer] | None = None) -> Any:
+    """Return a list of tensors with those of batch 1 repeated for the batch of the others.
+
+    Args:
+        tensors: symbolic or not; what is no list is returned as it is.
+        make: returns the `OverBatch` for the n-th of them, of a dtype.
+    """
+    if not isinstance(tensors, (list, tuple)) or not all(isinstance(x, keras.KerasTensor) for x in tensors):
+        return tensors
+    others = [x for x in tensors if x.shape and x.shape[0] != 1]
+    if not others or len(others) == len(tensors):
+        return tensors
+    over_batch = make or (lambda _, dtype: OverBatch(dtype=dtype))
+    return [
+        over_batch(number, x.dtype)([x, others[0]]) if x.shape[:1] == (1,) and len(x.shape) > 1 else x
+        for number, x in enumerate(tensors)
+    ]

@@ -8,6 +8,7 @@ model. It reads private attributes of Keras for that, as `Layer.__dict__` is whe
 
 from __future__ import annotations
 
+import collections
 import functools
 import types
 from collections.abc import Iterable
@@ -197,13 +198,17 @@ class StructuralCopy:
 
     def _dict(self, value: dict) -> dict:
         new = self._remember(value, _empty(dict, value))
+        if isinstance(value, collections.defaultdict):
+            new.default_factory = self._copy(value.default_factory)
         for key, each in value.items():
             copied = self._copy(each)
             if copied is not _DROPPED:
                 dict.__setitem__(new, self._copy(key), copied)
         return self._with_attributes(value, new)
 
-    def _tuple(self, value: tuple) -> tuple:
+    def _tuple(self, value: Any) -> Any:
+        if not issubclass(type(value), tuple):  # TensorFlow's proxy of a named one
+            return self._copy(value.__wrapped__)
         copies = self._all(value)
         if len(copies) == len(value) and all(map(_is, copies, value)):
             return value
@@ -314,7 +319,7 @@ def _empty(base: Any, value: Any) -> Any:
     """Return an empty container of the class of `value`; a plain one in place of a library's proxy."""
     kind: Any = type(value) if issubclass(type(value), base) else base
     foreign = kind.__module__.split(".")[0] == "tensorflow"
-    return base() if foreign else base.__new__(kind)
+    return base() if foreign else kind.__new__(kind)
 
 
 def _index(node: Node) -> int:

@@ -20,7 +20,7 @@ from tfopt.graph.einsum_in_code import readable_einsum
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.symbolic_tensor import make_sliceable
 from tfopt.graph.variables import Constants, symbolic
-from tfopt.graph.walk import require_functional, tensors_in
+from tfopt.graph.walk import INSIDE, require_functional, tensors_in
 
 
 def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Callable[[Any], Any]) -> Any:
@@ -44,7 +44,7 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Calla
         reference = tensors_in(arguments)[0]
         make_sliceable(tensors_in(arguments))
         with (
-            symbolic(layer, reference, constants),
+            symbolic(layer, reference, constants, _opened),
             readable_einsum(layer),
             _tensorflow.recording() as recorded,
         ):
@@ -66,13 +66,35 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Calla
 
     try:
         outputs = run(arguments)
-    except NotSymbolic:
+    except NotSymbolic as error:
+        _require_known_sizes(arguments, error)
         if not any(x.shape and x.shape[0] is None for x in tensors_in(arguments)):
             raise
-        return for_any_batch(run, arguments)
+        return _for_any_batch(run, arguments)
     if asks_for_batch(_keras.calls_behind(outputs, tensors_in(arguments))):
-        return for_any_batch(run, arguments)
+        return _for_any_batch(run, arguments)
     return outputs
+
+
+def _for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
+    with _tensorflow.recording() as recorded:  # layers are called once more, and code makes their masks
+        try:
+            return for_any_batch(run, arguments)
+        except NotSymbolic:
+            raise
+        except Exception as error:
+            raise NotSymbolic(_reason(error, recorded.refused)) from error
+
+
+def _require_known_sizes(arguments: Any, error: NotSymbolic) -> None:
+    """Raise another error where a size beside the batch is unknown, for code that asks for it fails so."""
+    for x in tensors_in(arguments):
+        if None in x.shape[1:]:
+            raise NotSymbolic(
+                f"{error}. A tensor that it gets has the shape {tuple(x.shape)}, and the code asks for a "
+                "size that is not known. Call the model on inputs of fixed sizes and take that: inputs = "
+                "keras.Input((length, ...)); model = keras.Model(inputs, model(inputs))"
+            ) from error
 
 
 def _is_array(value: Any) -> bool:
@@ -239,6 +261,37 @@ def call_with(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
             if any(each is not None for each in keras.tree.flatten(masks)):
                 kwargs[mask] = masks
     return call(*args, **kwargs)
+
+
+def _opened(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Run the code of a layer in traced code in place of a call, and name what it calls after it."""
+    if layer.autocast:
+        args, kwargs = keras.tree.map_structure(
+            lambda x: _as_dtype(x, layer.compute_dtype), (args, kwargs), none_is_leaf=True
+        )
+    outputs = call_with(layer, args, without_default_training(layer, kwargs))
+    given = [*args, *kwargs.values()]
+    _keras.pass_mask_on(layer, given[0], outputs, kwargs.get("mask"))
+    called = [call.operation for call in _keras.calls_behind(outputs, tensors_in(given))]
+    operations = [each for each in called if not isinstance(each, keras.Layer)]
+    for each in [*_keras.sublayers(layer), *operations]:
+        if not each.name.startswith(layer.name + INSIDE):
+            each.name = layer.name + INSIDE + each.name
+    return outputs
+
+
+def _as_dtype(x: Any, dtype: str) -> Any:
+    if not isinstance(x, keras.KerasTensor) or not keras.backend.is_float_dtype(x.dtype):
+        return x
+    return x if x.dtype == dtype else keras.ops.cast(x, dtype)
+
+
+def without_default_training(layer: keras.Layer, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments without a `training` that is the default of the code: Keras predicts without it."""
+    parameter = inspect.signature(layer.call).parameters.get("training")
+    if parameter is None or kwargs.get("training") is not parameter.default:
+        return kwargs
+    return {name: value for name, value in kwargs.items() if name != "training"}
 
 
 def _named(shapes: Any) -> Iterator[tuple[str | None, tuple]]:

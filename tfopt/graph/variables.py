@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfopt.graph import _keras
 from tfopt.graph.constant import Constant
+from tfopt.graph.over_batch import ONE_BATCH, of_one_batch
 
 Variable = keras.Variable | tf.Variable
 
@@ -39,16 +40,24 @@ class Constants:
 
 
 @contextlib.contextmanager
-def symbolic(layer: keras.Layer, reference: keras.KerasTensor, constants: Constants) -> Iterator[None]:
+def symbolic(
+    layer: keras.Layer,
+    reference: keras.KerasTensor,
+    constants: Constants,
+    opened: Callable[[keras.Layer, tuple, dict[str, Any]], Any],
+) -> Iterator[None]:
     """Let the code of `layer` read symbolic tensors in place of variables, also in lists and in layers in it.
 
     Layers in it that are called see their real variables; called on a constant, they are called on a
-    symbolic tensor of its value, so that a table of positions stays trainable.
+    symbolic tensor of its value, so that a table of positions stays trainable. One that users wrote and
+    Keras cannot call on symbolic tensors, since it returns None beside tensors or takes arguments that its
+    base knows nothing of, runs its code in place.
 
     Args:
         layer: whose code is going to run.
         reference: a symbolic tensor that the code reads.
         constants: the layers that hold the variables.
+        opened: runs the code of a layer in `layer` with arguments and keyword arguments.
     """
     inner = _keras.sublayers(layer)
     slots: list[_Slot] = []
@@ -62,18 +71,26 @@ def symbolic(layer: keras.Layer, reference: keras.KerasTensor, constants: Consta
         for slot, value in zip(slots, values, strict=True):
             slot.set(value)
 
-    def called(original: Callable[..., Any], first: Any, *args: Any, **kwargs: Any) -> Any:
+    def called(each: keras.Layer, original: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         if not reading[0]:
-            return original(first, *args, **kwargs)
-        if isinstance(first, (tf.Tensor, np.ndarray)) and tf.executing_eagerly():
-            first = Constant.of(first, "constant")(reference)
+            return original(*args, **kwargs)
+        if kwargs.get("training") is False:
+            freeze(each)
+        if args and isinstance(args[0], (tf.Tensor, np.ndarray)) and tf.executing_eagerly():
+            args = Constant.of(args[0], "constant")(reference), *args[1:]
+        if args and isinstance(each, ONE_BATCH):
+            args = of_one_batch(args[0]), *args[1:]
         reading[0] = False
         put([slot.variable for slot in slots])
         try:
-            return original(first, *args, **kwargs)
+            return original(*args, **kwargs)
+        except Exception:
+            if not _is_code(each):
+                raise
         finally:
             put(tensors)
             reading[0] = True
+        return opened(each, args, kwargs)
 
     put(tensors)
     try:
@@ -81,6 +98,24 @@ def symbolic(layer: keras.Layer, reference: keras.KerasTensor, constants: Consta
             yield
     finally:
         put([slot.variable for slot in slots])
+
+
+def _is_code(layer: keras.Layer) -> bool:
+    """Return whether users wrote the `call` of a layer, and it is no functional model."""
+    written = type(layer).call.__module__.split(".")[0]
+    return _keras.functional(layer) is None and written not in ("keras", "tfopt")
+
+
+def freeze(layer: keras.Layer) -> None:
+    """Keep a layer, and what is in it, at inference in training too: code calls it with `training=False`.
+
+    Keras calls what is in a functional model with its own `training`, whatever a call says.
+    """
+    for each in (layer, *_keras.sublayers(layer)):
+        if isinstance(each, keras.layers.BatchNormalization):
+            each.trainable = False
+        elif isinstance(each, keras.layers.Dropout):
+            each.rate = 0.0
 
 
 class _Slot:

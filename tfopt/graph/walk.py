@@ -122,7 +122,12 @@ def as_node(
     prefix: str, operation: keras.Operation, args: tuple, kwargs: dict, outputs: list[keras.KerasTensor]
 ) -> Node:
     """Return one of Keras's calls as a node; `prefix` is the path of the model that it stands in."""
-    return Node(prefix + operation.name, operation, args, kwargs, tensors_in((args, kwargs)), tuple(outputs))
+    path = prefix + operation.name.replace(INSIDE, "/")
+    return Node(path, operation, args, kwargs, tensors_in((args, kwargs)), tuple(outputs))
+
+
+INSIDE = ">"
+"""In the name of an operation: it is called inside a layer whose code runs in place. Keras allows no `/`."""
 
 
 def producer(tensor: keras.KerasTensor) -> Node | None:

@@ -10,7 +10,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.graph import Constant, Copier, Node, as_array, output_producers, replay
+from tfopt.graph import (
+    ONE_BATCH,
+    Constant,
+    Copier,
+    Node,
+    OverBatch,
+    as_array,
+    of_one_batch,
+    output_producers,
+    replay,
+)
 from tfopt.quantization.masks import require_none_lost
 from tfopt.quantization.openings import opener
 from tfopt.quantization.place import Made, Paths, Place
@@ -49,6 +59,8 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         name = copier.name(node)
         place = Place(name, node.path, made, paths, inputs[0], wide(node.path))
         args, kwargs = _with_layers(place, keras.Variable, args, kwargs)
+        if args and isinstance(node.operation, ONE_BATCH):
+            args = of_one_batch(args[0], lambda *key: _over_batch(place, *key)), *args[1:]
         result = rewritten(place, node.operation, args, kwargs)
         if result is not None:
             return result
@@ -75,6 +87,10 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         if sources:
             layer.set_weights([as_array(variable) for variable in sources])
     return result, paths
+
+
+def _over_batch(place: Place, number: int, dtype: str) -> keras.Layer:
+    return place.part(f"over_batch_{number}").layer(OverBatch, dtype=dtype)
 
 
 def _without_mask(layer: keras.Layer) -> None:
