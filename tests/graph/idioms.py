@@ -50,6 +50,17 @@ def _cell(layer):
     layer.cell = L.GRUCell(C)
 
 
+def _cells(layer):
+    layer.long, layer.simple = L.LSTMCell(C), L.SimpleRNNCell(C)
+
+
+def _calls_of_cells(layer, x):
+    zeros = ops.zeros_like(x[:, 0])
+    y, (h, c) = layer.long(x[:, 0], [zeros, zeros])
+    y, _ = layer.long(x[:, 1] + y, [h, c])
+    return layer.simple(y, [h])[0]
+
+
 def _dense(layer):
     layer.dense = L.Dense(C)
 
@@ -127,6 +138,7 @@ LAYERS = {
     "sliced_to_the_batch": (lambda _, x: x[: _batch(x), 1:], None),
     "ops_slice": (lambda _, x: ops.slice(x, (0, 1, 0), (_batch(x), 3, C)), None),
     "initial_state": (_steps, _cell),
+    "cells": (_calls_of_cells, _cells),
     "weights_in_containers": (
         lambda s, x: x * ops.square(s.scales[0]) + s.scales[1] * 2 * s.shifts["a"] + s.pair[0] * s.pair[1],
         _lists,
