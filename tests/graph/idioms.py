@@ -50,6 +50,17 @@ def _cell(layer):
     layer.cell = L.GRUCell(C)
 
 
+def _cells(layer):
+    layer.long, layer.simple = L.LSTMCell(C), L.SimpleRNNCell(C)
+
+
+def _calls_of_cells(layer, x):
+    zeros = ops.zeros_like(x[:, 0])
+    y, (h, c) = layer.long(x[:, 0], [zeros, zeros])
+    y, _ = layer.long(x[:, 1] + y, [h, c])
+    return layer.simple(y, [h])[0]
+
+
 def _dense(layer):
     layer.dense = L.Dense(C)
 
@@ -127,6 +138,7 @@ LAYERS = {
     "sliced_to_the_batch": (lambda _, x: x[: _batch(x), 1:], None),
     "ops_slice": (lambda _, x: ops.slice(x, (0, 1, 0), (_batch(x), 3, C)), None),
     "initial_state": (_steps, _cell),
+    "cells": (_calls_of_cells, _cells),
     "weights_in_containers": (
         lambda s, x: x * ops.square(s.scales[0]) + s.scales[1] * 2 * s.shifts["a"] + s.pair[0] * s.pair[1],
         _lists,
@@ -377,6 +389,43 @@ def _latents(make):
     return keras.Model(x, make()(x))
 
 
+class Attends(L.Layer):
+    """Calls an attention on a tensor that has a mask, and adds that tensor behind it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.attention, self.add, self.pool = (
+            L.MultiHeadAttention(2, 4),
+            L.Add(),
+            L.GlobalAveragePooling1D(),
+        )
+
+    def call(self, x):
+        y = self.attention(query=x, value=x, key=x)
+        return self.pool(self.add([x, y])) + self.pool(y)
+
+
+class MaskedInCode(keras.Model):
+    """The mask of an embedding goes through layers that say nothing of masks."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = L.Embedding(20, C, mask_zero=True)
+        self.first, self.second = Attends(), WithoutScores()
+        self.dense = L.Dense(3)
+
+    def call(self, tokens):
+        x = self.embedding(tokens)
+        y, _ = self.second(x)
+        return self.dense(self.first(x) + self.first(y))
+
+
+def _masked_in_code():
+    model = MaskedInCode()
+    model(np.ones((2, N), "int32"))
+    return model
+
+
 def _trains_by_default():
     x = keras.Input((N, C))
     return keras.Model(x, AugmentsByDefault()(x))
@@ -437,6 +486,7 @@ MODELS = {
     "mask_into_a_nested_model": _masks_into_a_nested_model,
     "latents_of_batch_1_in_a_nested_model": lambda: _latents(Latents),
     "latents_of_batch_1": lambda: _latents(Sums),
+    "mask_through_code": _masked_in_code,
     "own_layer_twice": _own_layer_twice,
     "several_arguments": _several_arguments,
     "lambda": _with_lambda,

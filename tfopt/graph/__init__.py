@@ -31,6 +31,7 @@ from tfopt.graph.walk import (
     producer,
     require_built,
     require_functional,
+    set_mask,
     unwrapped,
 )
 from tfopt.graph.whole_call import as_graph
@@ -80,6 +81,7 @@ __all__ = [
     "replay",
     "require_built",
     "require_functional",
+    "set_mask",
     "shapes_of",
     "shared_constraint",
     "traced",

@@ -10,7 +10,8 @@ once; to see it as a part of the graph, layers that are private to a trace get a
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -164,6 +165,24 @@ def calls_replaced(layers: list[keras.Layer], called: Callable[..., Any]) -> Ite
     finally:
         for layer in layers:
             object.__setattr__(layer, "__class__", classes[id(layer)])
+
+
+def with_masks(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with the masks that are on the tensors, for Keras notes no such ones."""
+    given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+    masks = {
+        f"{name}_mask": getattr(given.get(name), "_keras_mask", None) for name in ("query", "value", "key")
+    }
+    return kwargs | {
+        name: mask for name, mask in masks.items() if mask is not None and given.get(name) is None
+    }
+
+
+def remove_masks(tensors: Iterable[Any]) -> None:
+    """Take the masks off tensors, as the code of MultiHeadAttention does where it runs on numbers."""
+    for tensor in tensors:
+        if isinstance(tensor, keras.KerasTensor):
+            tensor._keras_mask = None
 
 
 def pass_mask_on(layer: keras.Layer, inputs: Any, outputs: Any, mask: Any = None) -> None:

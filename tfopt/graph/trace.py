@@ -222,7 +222,9 @@ def _is_index(tensor: keras.KerasTensor, outputs: Any) -> bool:
     readers = [
         call.operation
         for call in _keras.calls_behind(outputs, [])
+        # A mask of tokens compares them with 0.
         if not isinstance(call.operation, Constant)
+        and type(call.operation).__name__ != "NotEqual"
         and any(x is tensor for x in tensors_in((call.args, call.kwargs)))
     ]
     return bool(readers) and all(_looks_up(reader, tensor) for reader in readers)
@@ -272,11 +274,13 @@ def _opened(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
     outputs = call_with(layer, args, without_default_training(layer, kwargs))
     given = [*args, *kwargs.values()]
     _keras.pass_mask_on(layer, given[0], outputs, kwargs.get("mask"))
-    called = [call.operation for call in _keras.calls_behind(outputs, tensors_in(given))]
-    operations = [each for each in called if not isinstance(each, keras.Layer)]
-    for each in [*_keras.sublayers(layer), *operations]:
-        if not each.name.startswith(layer.name + INSIDE):
-            each.name = layer.name + INSIDE + each.name
+    inputs = tensors_in(given)
+    masks = [mask for mask in map(_keras.mask_of, inputs) if mask is not None]
+    inner = {id(each) for each in _keras.sublayers(layer)}
+    for call in _keras.calls_behind(outputs, [*inputs, *masks]):
+        own = id(call.operation) in inner or not isinstance(call.operation, keras.Layer)
+        if own and not call.operation.name.startswith(layer.name + INSIDE):
+            call.operation.name = layer.name + INSIDE + call.operation.name
     return outputs
 
 

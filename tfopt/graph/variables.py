@@ -80,13 +80,22 @@ def symbolic(
             args = Constant.of(args[0], "constant")(reference), *args[1:]
         if args and isinstance(each, ONE_BATCH):
             args = of_one_batch(args[0]), *args[1:]
+        if _is_code(each) and _has_masks(each, (args, kwargs)):
+            return opened(each, args, kwargs)
+        attention = isinstance(each, keras.layers.MultiHeadAttention) and not _is_code(each)
+        if attention:
+            kwargs = _keras.with_masks(each, args, kwargs)
         reading[0] = False
         put([slot.variable for slot in slots])
         try:
-            return original(*args, **kwargs)
+            outputs = original(*args, **kwargs)
         except Exception:
             if not _is_code(each):
                 raise
+        else:
+            if attention:
+                _keras.remove_masks([*args[:3], *(kwargs.get(name) for name in ("query", "value", "key"))])
+            return outputs
         finally:
             put(tensors)
             reading[0] = True
@@ -104,6 +113,15 @@ def _is_code(layer: keras.Layer) -> bool:
     """Return whether users wrote the `call` of a layer, and it is no functional model."""
     written = type(layer).call.__module__.split(".")[0]
     return _keras.functional(layer) is None and written not in ("keras", "tfopt")
+
+
+def _has_masks(layer: keras.Layer, arguments: Any) -> bool:
+    """Return whether masks travel in the code of a layer: what it returns may have one, unseen by Keras."""
+    given = [x for x in keras.tree.flatten(arguments) if isinstance(x, keras.KerasTensor)]
+    return any(_keras.mask_of(x) is not None for x in given) or any(
+        isinstance(each, keras.layers.Masking) or getattr(each, "mask_zero", False)
+        for each in _keras.sublayers(layer)
+    )
 
 
 def freeze(layer: keras.Layer) -> None:

@@ -141,6 +141,11 @@ def mask_of(tensor: keras.KerasTensor) -> keras.KerasTensor | None:
     return _keras.mask_of(tensor)
 
 
+def set_mask(tensor: keras.KerasTensor, mask: keras.KerasTensor) -> None:
+    """Let layers that read `tensor` get `mask` with it."""
+    _keras.set_mask(tensor, mask)
+
+
 def tensors_in(arguments: Any) -> tuple[keras.KerasTensor, ...]:
     """Return the symbolic tensors in a structure of arguments, flat."""
     return tuple(x for x in keras.tree.flatten(arguments) if isinstance(x, keras.KerasTensor))

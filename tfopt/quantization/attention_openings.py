@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfopt.graph import Parts, mask_of, open_call
+from tfopt.graph import Parts, mask_of, open_call, set_mask
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -34,8 +34,11 @@ def multi_head(
         "key_mask": kwargs.get("key", args[0] if args else None),
     }
     for name, tensor in given.items():
-        if kwargs.get(name) is None and tensor is not None:
+        kwargs.setdefault(name, None)
+        if kwargs[name] is None and tensor is not None:
             kwargs[name] = mask_of(tensor)
+    if kwargs["query_mask"] is not None:  # the code reads it there
+        set_mask(query, kwargs["query_mask"])
     if use_causal_mask and attention_mask is None:
         # With a mask of its own, the causal one is made while the length of the sequence is known.
         attention_mask = ops.ones((1, query.shape[1], value.shape[1]), "bool")

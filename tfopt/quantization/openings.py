@@ -74,6 +74,9 @@ OPENINGS: dict[str, Opening] = {
     "GRU": recurrent_openings.recurrent,
     "SimpleRNN": recurrent_openings.recurrent,
     "RNN": recurrent_openings.recurrent,
+    "LSTMCell": open_call,
+    "GRUCell": open_call,
+    "SimpleRNNCell": open_call,
     "Bidirectional": recurrent_openings.bidirectional,
 }
 
