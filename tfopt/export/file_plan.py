@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tfopt.graph import Constant, Node, layers, nodes, unrolled
+from tfopt.quantization.exact import indices_of
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.float_boundary import FloatBoundary
 from tfopt.quantization.operations import FIXED_RANGES, WIDE_RANGE, Kind, kind
@@ -107,6 +108,10 @@ class _Reading:
                 self._readers.setdefault(id(tensor), []).append(node)
         self._known: dict[int, Grid] = {}
         self._computed = {id(tensor) for tensor in lowered.inputs}
+        for tensor in lowered.inputs:  # what no quantizer reads comes in as floats
+            read = self._readers.get(id(tensor), ())
+            if _is_float(tensor) and not any(isinstance(x.operation, FixedQuantizer) for x in read):
+                self._known[id(tensor)] = FLOAT
         for node in self._nodes:
             self._follow(node)
             if not isinstance(node.operation, Constant) and any(id(x) in self._computed for x in node.inputs):
@@ -149,7 +154,9 @@ class _Reading:
     def _follow(self, node: Node) -> None:
         """Note what a node makes, where that is known from what it reads."""
         operation: Any = node.operation
-        known = [self._known[id(x)] for x in node.inputs if id(x) in self._known and _is_float(x)]
+        exact = {id(x) for x in (node.inputs if isinstance(operation, Constant) else indices_of(node))}
+        read = [x for x in node.inputs if id(x) not in exact and _is_float(x)]
+        known = [self._known[id(x)] for x in read if id(x) in self._known]
         if isinstance(operation, FixedQuantizer):
             made = grid_of(operation)
         elif isinstance(operation, FloatBoundary) or FLOAT in known or kind(operation) is Kind.FLOAT:

@@ -68,7 +68,7 @@ def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[in
             of_inputs.update(id(x) for x in node.outputs)
             makers.update({id(x): node for x in node.outputs})
     exact: dict[int, bool] = {}
-    left = [id(x) for node in graph for x in _indices(node) if id(x) in of_inputs]
+    left = [id(x) for node in graph for x in indices_of(node) if id(x) in of_inputs]
     while left:
         tensor = left.pop()
         if tensor not in exact:
@@ -101,10 +101,11 @@ def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:
     """Return whether an operation takes a tensor as it is: in float, as indices, or for its batch alone."""
     if type(node.operation).__name__ in _READ_NO_VALUES:
         return True
-    return kinds[id(node.operation)] is Kind.FLOAT or any(id(x) == tensor for x in _indices(node))
+    return kinds[id(node.operation)] is Kind.FLOAT or any(id(x) == tensor for x in indices_of(node))
 
 
-def _indices(node: Node) -> Sequence[Any]:
+def indices_of(node: Node) -> Sequence[Any]:
+    """Return the inputs of an operation that must be exact."""
     found = _READ_INDICES.get(type(node.operation).__name__)
     return [] if found is None else found(node)
 
