@@ -249,8 +249,8 @@ LAYER_NORMALIZATION = {"NEG", "SQUARED_DIFFERENCE", "MEAN", "ADD", "RSQRT", "MUL
 
 LEFT_IN_FLOAT = {
     "quotient": {"POW", "MUL", "MINIMUM", "MAXIMUM"},
-    "vit_with_positions": LAYER_NORMALIZATION,
-    "vit_with_a_class_token": LAYER_NORMALIZATION,
+    "vit_with_positions": LAYER_NORMALIZATION | {"RESHAPE"},
+    "vit_with_a_class_token": LAYER_NORMALIZATION | {"RESHAPE"},
 }
 """Model -> the operators of its file that LiteRT computes in float."""
 

@@ -202,7 +202,7 @@ MODELS = {
 
 LEFT_IN_FLOAT = {
     "elu": {"ELU"},
-    "selu": {"EXP", "SUB", "MUL"},
+    "selu": {"EXP", "SUB", "MUL", "SELECT"},
     "softplus": {"EXP", "ADD", "LOG"},
     "mish": {"EXP", "ADD", "LOG"},
     "conv_3d": {"CONV_3D", "ADD"},

@@ -28,6 +28,8 @@ _MOVES = (
     *("STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK"),
 )
 """Operators that hand on values as they are: whether before or after a rounding is all the same."""
+_VIEWS = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE", "TRANSPOSE")
+"""Those that LiteRT runs in the scale of what they read, and that may stand before a rounding to another."""
 _WIDE_IN_FLOAT = ("PRELU", "RESIZE_BILINEAR")
 """Operators whose 16-bit form is left aside on purpose; see `wide_activations`."""
 _TOLERANCE = 1e-4
@@ -126,6 +128,8 @@ def _of_tensor(tensor: Any, operator: str, plan: FilePlan) -> Iterator[Differenc
         held = {Grid("int16", each.scale) for each in plan.all if each.dtype == "int8"}
         if _among(grid, plan.all | held):
             return
+    if operator in _VIEWS and _among(grid, plan.all):
+        return
     if not _among(grid, planned):
         yield Difference(" + ".join(layers) or name, name, operator, tuple(sorted(planned)), grid)
 
