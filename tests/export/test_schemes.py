@@ -154,7 +154,7 @@ MISUSE = {
     "two ways of rounding": (
         {"scheme": "int8_weights", "corrections": ["adaround"], "algorithm": "mse"}, "leave out algorithm",
     ),
-    "int16 ends": ({"input_type": "int16"}, "must be 'int8' or 'float32'"),
+    "int16 ends": ({"input_type": "int16"}, "must be 'int8', 'uint8' or 'float32'"),
 }  # fmt: skip
 
 

@@ -105,18 +105,30 @@ def test_every_kind_of_model_goes_through(make, data, loss, metrics, tmp_path):
         assert np.abs(one - other).max() <= 0.05 * np.abs(one).max()
 
 
-def test_a_subclassed_model_is_refused_before_training_with_the_way_out(tmp_path):
-    class Subclassed(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = layers.Dense(3)
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(3, activation="softmax")
 
-        def call(self, x):
-            return self.dense(keras.ops.reshape(x, (-1, 36)))
+    def call(self, x):
+        return self.dense(keras.ops.reshape(x, (-1, 36)))
 
+
+def test_a_subclassed_model_is_read_into_a_functional_one(tmp_path):
     model = Subclassed()
     model.compile("adam", CLASSES)
-    with pytest.raises(tfopt.errors.UnsupportedModel, match=r"Make it functional.*model.call\(inputs\)"):
+    run = tfopt.Pipeline(STAGES).run(model, _one_input(), out=tmp_path, quiet=True)
+    assert run.record["status"] == "complete"
+
+
+def test_a_subclassed_model_that_trains_in_its_own_way_is_refused_before_training(tmp_path):
+    class Own(Subclassed):
+        def train_step(self, data):
+            raise NotImplementedError
+
+    model = Own()
+    model.compile("adam", CLASSES)
+    with pytest.raises(tfopt.errors.UnsupportedModel, match=r"own train_step\(\).*inputs=inputs"):
         tfopt.Pipeline(STAGES).run(model, _one_input(), out=tmp_path)
     assert not list(tmp_path.rglob("*.keras"))
 

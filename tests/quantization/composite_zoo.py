@@ -254,7 +254,7 @@ LEFT_IN_FLOAT = {
 }
 """Model -> the operators of its file that LiteRT computes in float."""
 
-MAX_LSB = {"vit_with_a_class_token": 4}
+MAX_LSB = {"vit_with_a_class_token": 5}
 """Model -> how far its file may be off, where rounding is amplified; 3 elsewhere."""
 
 QUICK = {"causal_attention", "vit_with_a_class_token", "gru", "subclassed_tokens"}

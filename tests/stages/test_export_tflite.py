@@ -83,7 +83,7 @@ def test_an_operator_left_in_float_is_listed_with_its_layer(context):
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Dense(10, activation="elu", name="odd")(keras.layers.Flatten()(inputs))
     ExportTFLite("int8").apply(keras.Model(inputs, keras.layers.Dense(10)(x)), context)
-    assert context.record["verification"]["float_operators"] == [{"operator": "ELU", "layer": "odd"}]
+    assert context.record["verification"]["float_operators"] == [{"operator": "ELU", "layer": "odd/elu"}]
 
 
 def test_a_file_that_fails_is_kept_under_another_name_and_raises(model, digits, context):
@@ -135,7 +135,7 @@ def test_it_is_data():
         ({"scheme": "int4", "engine": "converter"}, "cannot do scheme='int4'"),
         ({"corrections": ["magic"]}, "corrections to be one of"),
         ({"scheme": "float16", "input_type": "int8"}, "input_type must be"),
-        ({"output_type": "uint8"}, "output_type must be"),
+        ({"output_type": "uint16"}, "output_type must be"),
         ({"min_agreement": 1.5}, "min_agreement in"),
         ({"max_lsb": -1}, "max_lsb of 0 or more"),
         ({"samples": 0}, "samples of 1 or more"),

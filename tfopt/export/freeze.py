@@ -89,7 +89,8 @@ def freeze(
     wide, plan = Wide(), FilePlan()
     if fake_quantization:
         require_finite(lowered)
-        plan = file_plan(model, lowered, _paths(named_after or model, lowered))
+        if graph.is_quantized(model):
+            plan = file_plan(model, lowered, _paths(named_after or model, lowered))
         wide = narrowed(lowered)
 
     assigned: list[keras.Variable] = []
@@ -237,7 +238,18 @@ def _tensor_names(model: keras.Model, lowered: keras.Model, graph_def: tf.compat
 
 def _paths(model: keras.Model, lowered: keras.Model) -> dict[str, str]:
     paths = {path.replace("/", "."): path for path, _ in graph.layers(model)}
-    return {path: paths.get(path, path) for path, _ in graph.layers(lowered)}
+    return {name: _path(name, paths) for name, _ in graph.layers(lowered)}
+
+
+def _path(name: str, paths: Mapping[str, str]) -> str:
+    """Return the path of a layer, or of a part that was split off it: `conv/relu` of `conv.relu`."""
+    whole = next((each for each in _prefixes(name) if each in paths), None)
+    return name if whole is None else paths[whole] + name.removeprefix(whole).replace(".", "/")
+
+
+def _prefixes(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
 def _operations(graph_def: tf.compat.v1.GraphDef, names: TensorNames) -> dict[str, tuple[str, ...]]:

@@ -100,7 +100,7 @@ def end_type(argument: str, wanted: str | None, scheme: str) -> str:
     """
     allowed = scheme_of(scheme).end_types
     if wanted is not None and wanted not in allowed:
-        raise InvalidArgumentError(
-            f"{argument} must be {' or '.join(map(repr, allowed))} for the scheme {scheme!r}, got {wanted!r}."
-        )
+        *others, last = map(repr, allowed)
+        choice = f"{', '.join(others)} or {last}" if others else last
+        raise InvalidArgumentError(f"{argument} must be {choice} for the scheme {scheme!r}, got {wanted!r}.")
     return wanted or allowed[0]

@@ -258,6 +258,10 @@ class StructuralCopy:
         copied = self._copy(python)
         return value if copied is python else self._remember(value, value._clone(copied))
 
+    def _constraint(self, value: keras.constraints.Constraint) -> keras.constraints.Constraint:
+        """Copy a constraint: a variable that is shared has its own, and the layer the very same."""
+        return value if self._share else self._object(value)
+
     def _object(self, value: Any) -> Any:
         if not hasattr(value, "__dict__") or not holds_state(value):
             return value
@@ -292,6 +296,7 @@ class StructuralCopy:
         (np.ndarray, _array),
         (keras.Variable, _variable),
         (tf.Variable, _raw_variable),
+        (keras.constraints.Constraint, _constraint),
         (keras.KerasTensor, _symbol),
         (Node, _node),
         (keras.optimizers.Optimizer, _dropped),

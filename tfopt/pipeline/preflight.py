@@ -33,7 +33,7 @@ def checked(plan: Plan) -> Plan:
     model = plan.model
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(f"Expected a keras.Model, got {model!r}.")
-    model = _functional(model)
+    model = _functional(model, plan.data)
     data = _arranged(plan.data, model)
     _check_inputs(model, data)
     _check_outputs(model, data, plan.compilation)
@@ -41,10 +41,13 @@ def checked(plan: Plan) -> Plan:
     return dataclasses.replace(plan, model=model, data=data)
 
 
-def _functional(model: keras.Model) -> keras.Model:
-    graph.require_built(model)
+def _functional(model: keras.Model, data: Dataset) -> keras.Model:
+    if isinstance(model, keras.Sequential):
+        graph.require_functional(model)
     if graph.is_functional(model):
         return model
+    if not model.built:  # as `fit` would build it
+        model(map_leaves(lambda array: array[:2], data.x_train))
     if own := graph.own_training(model):
         raise UnsupportedModel(
             f"The model {model.name!r} is subclassed ({type(model).__name__}) and trains by its own "
