@@ -85,7 +85,9 @@ class _Evaluation:
         for call in _keras.calls(model):
             node = as_node(prefix, *call)
             read = [known[id(x)] for x in node.inputs]
-            if node.nested is not None:
+            if getattr(node.operation, "tfopt_identity", False):
+                results = read[:1]  # no tensor of its own
+            elif node.nested is not None:
                 given = called_with(node, node.args, node.kwargs)
                 nested = [known[id(x)] if id(x) in known else self._constant(node.path, x) for x in given]
                 results = self._run(node.operation, nested, node.path + "/")

@@ -25,6 +25,9 @@ MARK = b"tfopt: integers end here"
 class FloatBoundary(keras.layers.Layer):
     """Returns what it is given: stands between a layer in float and its quantized neighbours."""
 
+    tfopt_identity = True
+    """Tells `tfopt.graph.evaluate` that the layer makes no tensor of its own."""
+
     def __init__(self, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(autocast=False, **kwargs)
