@@ -51,6 +51,7 @@ def main() -> None:
         images = 255 * np.random.default_rng(0).random((20, *model.input_shape[1:]), np.float32)
         with_statistics(model, images)
         files = {scheme: bytes(tfopt.to_tflite(model, scheme, images)) for scheme in SCHEMES}
+        files["int8, converter"] = bytes(tfopt.to_tflite(model, "int8", images, engine="converter"))
         files["int8, floats too"] = bytes(tfopt.to_tflite(model, "int8", images, float_where_faster=True))
         files["int8 QAT"] = bytes(quantization_aware(model, images))
         found = tfopt.measure.latency(files, turns=turns)
