@@ -28,7 +28,7 @@ from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
 from tfopt.export.options import NEED_DATA, Options, WeightOptions
 from tfopt.export.planned import require_planned
-from tfopt.export.process import ConverterProcess
+from tfopt.export.process import ConverterDiedError, ConverterProcess
 from tfopt.export.quantized_model import file_scheme, with_trained_grids
 from tfopt.export.schemes import EndType, Engine, SchemeName, end_type, scheme_of
 from tfopt.export.tflite_model import TFLiteModel
@@ -188,7 +188,7 @@ def to_tflite(
     try:
         content = job.content(model)
     except ConversionError as error:
-        if quantized or integer:
+        if quantized or integer or isinstance(error, ConverterDiedError):
             raise
         content = job.of_simpler_operations(model, error)
     content = for_delegate(content, float_where_faster=float_where_faster)
@@ -368,9 +368,9 @@ def _converted(
             )
             advice = f" Replace these layers: {', '.join(layers)}." if layers else ""
             if scheme in ("int8", "int16x8") and not graph.is_quantized(model):
-                advice += " Or let another engine do it: engine='litert-quantizer'."
+                advice += " Or let another engine do it: engine='keras', or engine='litert-quantizer'."
             message = f"Cannot write {model.name!r} as {scheme} TFLite. {error}{advice}"
-            raise ConversionError(message) from error
+            raise type(error)(message) from error
         content = files["result"].read_bytes()
     content = with_mended_biases(without_barriers(content, frozen.barrier))
     return with_names(content, frozen.input_names, frozen.output_names, frozen.tensor_names.readable)

@@ -21,6 +21,11 @@ from typing import IO, Any, ClassVar, cast
 
 from tfopt.errors import ConversionError
 
+
+class ConverterDiedError(ConversionError):
+    """The converter's process was ended; another attempt may end likewise."""
+
+
 WORKER = Path(__file__).with_name("worker.py")
 
 ENVIRONMENT = {
@@ -91,11 +96,11 @@ class ConverterProcess:
         try:
             error = cls._served(request)
         except ChildEnded as ended:
-            raise ConversionError(
+            raise ConverterDiedError(
                 f"The TFLite converter's process was ended {ended.how}. Your model and this process are "
-                "unharmed. Known causes: too little memory (SIGKILL); int8 calibration of LSTM or GRU (build "
-                "them with unroll=True) and of some large models (use tfopt.quantize_aware, or "
-                f"scheme='dynamic' or 'float16'). It said last: {ended.said}"
+                "unharmed. Known causes: too little memory (SIGKILL); int8 calibration of LSTM or GRU (leave "
+                "engine out, or build them with unroll=True) and of some large models (use "
+                f"tfopt.quantize_aware, or scheme='dynamic' or 'float16'). It said last: {ended.said}"
             ) from ended
         if error:
             raise ConversionError(f"The TFLite converter refused the model: {_short(error)}")
