@@ -200,3 +200,8 @@ def test_what_code_calls_for_inference_does_not_train(nested):
     quantized.fit(x, np.zeros((32, 3)), verbose=0)
     assert all(map(np.array_equal, before, [w.numpy() for w in moving]))
     np.testing.assert_allclose(quantized(x, training=True), quantized(x), atol=1e-5)
+
+
+def test_a_trace_that_keras_fails_leaves_tensorflow_as_it_was():
+    canonical(as_functional(MODELS["none_beside_a_tensor"]()))
+    assert tf.compat.v1.get_variable_scope().caching_device is None

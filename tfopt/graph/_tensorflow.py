@@ -108,3 +108,18 @@ def _register() -> None:
         if not _REGISTERED:
             _REGISTERED.append(_Dispatcher())
             _REGISTERED[0].register()
+
+
+@contextlib.contextmanager
+def variable_scope_kept() -> Iterator[None]:
+    """Leave TensorFlow's variable scope as it was.
+
+    `tf.map_fn`, by which Keras multiplies sparse tensors, sets its caching device and does not take it back
+    where the traced code fails; no distribution strategy could be entered afterwards.
+    """
+    scope = tf.compat.v1.get_variable_scope()
+    before = scope._caching_device
+    try:
+        yield
+    finally:
+        scope._caching_device = before

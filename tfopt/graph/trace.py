@@ -46,6 +46,7 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Calla
         with (
             symbolic(layer, reference, constants, _opened),
             readable_einsum(layer),
+            _tensorflow.variable_scope_kept(),
             _tensorflow.recording() as recorded,
         ):
             try:
