@@ -6,14 +6,14 @@ import dataclasses
 import warnings
 
 import keras
-import numpy as np
 
-from tfopt.data.representative import Representative, sample_arrays
+from tfopt.data.representative import Representative
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.finite import require_finite
-from tfopt.export.freeze import names, packed
+from tfopt.export.freeze import packed
 from tfopt.export.options import Options
 from tfopt.graph import layers
+from tfopt.post_training.samples import samples_of
 from tfopt.quantization import calibrate, quantize_aware, round_biases
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.scheme import SCHEMES, Scheme
@@ -43,7 +43,7 @@ def calibrated(model: keras.Model, options: Options, data: Representative | None
         quantized = quantize_aware(model, default, rules=rules)
     require_finite(quantized)
     if data is not None and _has_ranges(quantized):
-        calibrate(quantized, packed(quantized, _samples(quantized, data)))
+        calibrate(quantized, packed(quantized, samples_of(quantized, data)))
         round_biases(quantized)
     return quantized
 
@@ -69,11 +69,6 @@ def _scheme(options: Options, name: str) -> Scheme:
     elif scheme.block_size is not None:
         scheme = dataclasses.replace(scheme, block_size=options.weights.block_size)
     return scheme
-
-
-def _samples(model: keras.Model, data: Representative) -> list[np.ndarray]:
-    dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
-    return sample_arrays(data, names(model)[0], tuple(tensor.shape for tensor in model.inputs), dtypes)
 
 
 def _has_ranges(model: keras.Model) -> bool:

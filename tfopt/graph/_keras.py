@@ -96,16 +96,6 @@ def set_mask(tensor: keras.KerasTensor, mask: keras.KerasTensor) -> None:
     tensor._keras_mask = mask
 
 
-def code_of(layer: keras.layers.Lambda) -> dict[str, Any]:
-    """Return the arguments of a Lambda whose values in its config lack what the code reads around it."""
-    return {
-        "function": layer.function,
-        "output_shape": layer._output_shape,
-        "mask": layer.mask,
-        "arguments": layer.arguments,
-    }
-
-
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     """Return every layer inside `layer`, at any depth, each once."""
     return layer._flatten_layers(include_self=False)
