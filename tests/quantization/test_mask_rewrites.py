@@ -65,3 +65,47 @@ def test_scores_keep_their_range_wherever_a_mask_is_added(name):
     file = tfopt.to_tflite(quantized)
     assert file.verify(quantized, x).max_lsb <= 3
     assert file.verify(model, x).snr_db > 20
+
+
+def _attended(layer, x, **kwargs):
+    scores = kwargs.get("return_attention_scores")
+    outputs = layer(x, x, **kwargs)
+    return outputs[0] if scores else outputs
+
+
+def _softmax_of_products(x, mask):
+    scores = L.Softmax()(L.Dot((2, 2))([x, x]), mask=mask[:, None, :])
+    return L.Dot((2, 1))([scores, x])
+
+
+ATTENTIONS = {
+    "fused": lambda x, _: _attended(L.MultiHeadAttention(2, 4), x),
+    "with_dropout": lambda x, _: _attended(L.MultiHeadAttention(2, 4, dropout=0.1), x, use_causal_mask=True),
+    "with_scores": lambda x, _: _attended(L.MultiHeadAttention(2, 4), x, return_attention_scores=True),
+    "grouped_query": lambda x, _: _attended(L.GroupQueryAttention(4, 4, 2), x),
+    "grouped_query_with_dropout": lambda x, _: _attended(L.GroupQueryAttention(4, 4, 2, dropout=0.1), x),
+    "one_head": lambda x, _: L.Attention()([x, x]),
+    "softmax_layer": _softmax_of_products,
+}
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_a_query_with_no_key_attends_to_what_keras_lets_it(name):
+    """Keras's layers answer zeros for it, and the fused operation the mean of all values."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((STEPS,), dtype="int32")
+    embedded = L.Embedding(20, 8, mask_zero=True, embeddings_initializer="normal")(inputs)
+    outputs = ATTENTIONS[name](embedded, ops.not_equal(inputs, 0))
+    model = keras.Model(inputs, L.Reshape((STEPS, 8))(outputs))
+    x = np.random.default_rng(0).integers(1, 20, (32, STEPS)).astype("int32")
+    x[:, 4:] = 0
+    x[0] = 0
+    expected = model.predict(x, verbose=0)
+
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, x)
+    actual = quantized.predict(x, verbose=0)
+    step = np.ptp(expected) / 255
+    np.testing.assert_allclose(actual[0], expected[0], atol=4 * step)
+    np.testing.assert_allclose(actual, expected, atol=12 * step)
+    assert tfopt.to_tflite(quantized).verify(quantized, x, classification=False).passed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import keras
@@ -11,6 +13,9 @@ from keras import ops
 from tfopt.graph import Parts, mask_of, open_call, set_mask
 
 Tensor: TypeAlias = keras.KerasTensor
+
+MASKED = -1e9
+"""What Keras puts in the place of a masked score."""
 
 
 def multi_head(
@@ -42,18 +47,42 @@ def multi_head(
     if use_causal_mask and attention_mask is None:
         # With a mask of its own, the causal one is made while the length of the sequence is known.
         attention_mask = ops.ones((1, query.shape[1], value.shape[1]), "bool")
-    outputs = open_call(
-        parts,
-        layer,
-        query,
-        value,
-        *args,
-        use_causal_mask=use_causal_mask,
-        attention_mask=attention_mask,
-        return_attention_scores=True,
-        **kwargs,
-    )
+    fused = not return_attention_scores and _dropout(layer) == 0.0 and len(query.shape) == 3
+    with _masked_as_fused(layer) if fused else contextlib.nullcontext():
+        outputs = open_call(
+            parts,
+            layer,
+            query,
+            value,
+            *args,
+            use_causal_mask=use_causal_mask,
+            attention_mask=attention_mask,
+            return_attention_scores=True,
+            **kwargs,
+        )
     return outputs if return_attention_scores or outputs is None else outputs[0]
+
+
+def _dropout(layer: Any) -> float:
+    return layer.dropout if isinstance(layer, keras.layers.GroupQueryAttention) else layer._dropout
+
+
+@contextlib.contextmanager
+def _masked_as_fused(layer: Any) -> Iterator[None]:
+    """Let a private layer mask as the fused operation: a query with no key weighs all alike, not none."""
+
+    def masked_softmax(scores: Tensor, attention_mask: Any = None) -> Tensor:
+        if attention_mask is None:
+            return layer._softmax(scores)
+        while len(attention_mask.shape) < len(scores.shape):
+            attention_mask = ops.expand_dims(attention_mask, -3)  # heads
+        return layer._softmax(ops.where(attention_mask, scores, MASKED))
+
+    vars(layer)["_masked_softmax"] = masked_softmax
+    try:
+        yield
+    finally:
+        del vars(layer)["_masked_softmax"]
 
 
 def single_head(parts: Parts, layer: Any, inputs: list[Tensor], mask: Any = None, **kwargs: Any) -> Any:
@@ -87,5 +116,5 @@ def operation(
         causal = np.tri(query.shape[2], key.shape[2], dtype="bool")[None, None]
         mask = causal if mask is None else ops.logical_and(mask, causal)
     if mask is not None:
-        scores = ops.where(mask, scores, -1e9)
+        scores = ops.where(mask, scores, MASKED)
     return ops.transpose(ops.matmul(ops.softmax(scores), value), (0, 2, 1, 3))

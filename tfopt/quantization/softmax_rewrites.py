@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.graph import Constant
-from tfopt.quantization.arithmetic_rewrites import of_rank, scaled
+from tfopt.quantization.arithmetic_rewrites import of_rank, product, scaled
 from tfopt.quantization.as_float import AsFloat
 from tfopt.quantization.operations import Kind
 from tfopt.quantization.place import Place
@@ -65,27 +65,45 @@ class MaskedScores(keras.layers.Layer):
 def softmax(place: Place, layer: Any, x: Tensor, mask: Any = None) -> Tensor | None:
     """Rewrite a Softmax over the last axis that has a mask: a tensor or array, 1 where scores count.
 
-    A row that is masked altogether becomes uniform, as in Keras's fused attention; its layer returns zeros.
+    In a row that is masked altogether all scores are alike: the uniform row is multiplied by 0, as Keras's
+    layer answers zeros.
     """
     axes = layer.axis if isinstance(layer.axis, (tuple, list)) else (layer.axis,)
     if [axis % len(x.shape) for axis in axes] != [len(x.shape) - 1]:
         return None
     if mask is None:
         return None if layer.axis == -1 else _softmax(place, x)
-    return _softmax(place, masked(place, x, mask))
+    counts = _rows(place, x, mask)
+    if counts is None:
+        return _softmax(place, masked(place, x, mask))
+    return product(place, _softmax(place.part("weights"), masked(place, x, mask)), counts)
+
+
+def _rows(place: Place, x: Tensor, mask: Any) -> Tensor | None:
+    """Return 1 for rows in which any score counts, 0 for others; None where all rows have one."""
+    if isinstance(mask, keras.KerasTensor):
+        return keras.ops.max(_kept(place, x, mask), axis=-1, keepdims=True)
+    rows = (np.asarray(mask).astype("float32") > 0.5).any(axis=-1, keepdims=True)
+    if rows.all():
+        return None
+    return place.part("rows").layer(Constant.of, rows.astype("float32"))(place.reference)
 
 
 def masked(place: Place, x: Tensor, mask: Any) -> Tensor:
     """Return scores that a mask has pushed down: a tensor or array, 1 or True where scores count."""
     if isinstance(mask, keras.KerasTensor):
-        kept = mask
-        if not keras.backend.is_float_dtype(mask.dtype):
-            kept = place.part("kept").layer(AsFloat, dtype=x.dtype)(mask)
-        bias = scaled(place.part("bias"), kept, -DOWN, DOWN)
+        bias = scaled(place.part("bias"), _kept(place, x, mask), -DOWN, DOWN)
     else:
         array = (np.asarray(mask).astype("float32") > 0.5).astype("float32")
         bias = place.part("bias").layer(Constant.of, (1.0 - array) * DOWN)(place.reference)
     return pushed_down(place, x, bias)
+
+
+def _kept(place: Place, x: Tensor, mask: Tensor) -> Tensor:
+    """Return a mask as numbers of the type of `x`."""
+    if keras.backend.is_float_dtype(mask.dtype):
+        return mask
+    return place.part("kept").layer(AsFloat, dtype=x.dtype)(mask)
 
 
 def pushed_down(place: Place, x: Tensor, bias: Tensor) -> Tensor:
