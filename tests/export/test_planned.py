@@ -98,6 +98,30 @@ def test_a_rounding_that_was_left_out_is_found(model, plan):
     assert any(each.layer == "sum" and each.found is None for each in found)
 
 
+class Neutral(L.Layer):
+    """Scores times a scale that starts at 1, and plus a bias that starts at 0."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+        self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros", name="bias")
+
+    def call(self, x):
+        return keras.ops.softmax(keras.ops.matmul(x, keras.ops.swapaxes(x, 1, 2)) * self.scale + self.bias)
+
+
+def test_the_converter_may_leave_out_what_changes_nothing():
+    """With ranges of their own: such as a copy has that was trained for a step that moved no weight."""
+    inputs = keras.Input((4, 4))
+    model = keras.Model(inputs, L.Dense(2)(Neutral(name="neutral")(L.Dense(4)(inputs))))
+    x = np.random.default_rng(0).normal(size=(32, 4, 4)).astype("float32")
+    quantized = tfopt.quantize_aware(model)
+    tfopt.quantization.calibrate(quantized, x)
+    for layer in quantized.layers:
+        if layer.name.startswith(("neutral.multiply", "neutral.add")) and hasattr(layer, "maximum"):
+            layer.maximum.assign(1.01 * layer.maximum)
+    assert tfopt.to_tflite(quantized).verify(quantized, x, classification=False).passed
+
+
 def test_float_weights_stay_those_of_the_model(model):
     """The converter rounds the kernels of transposed convolutions in float too."""
     file = flatbuffer.read(bytes(tfopt.to_tflite(model)))

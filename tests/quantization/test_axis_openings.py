@@ -20,6 +20,11 @@ OPERATIONS = {
     "diagonal": lambda x: ops.diagonal(x, axis1=1, axis2=2),
     "trace": lambda x: ops.trace(x, axis1=2, axis2=1),
     "count_nonzero": lambda x: ops.count_nonzero(ops.relu(x), axis=1),
+    "softmax_of_axes": lambda x: L.Softmax(axis=(1, 2))(x),
+    "softmax_of_axes_masked": lambda x: L.Softmax(axis=(1, 2))(x, mask=x[:, :1] > 0),
+    "softmax_of_axes_masked_by_constant": lambda x: L.Softmax(axis=(-2, -1))(x, mask=VECTOR > 0),
+    "softmax_of_rows_masked": lambda x: L.Softmax(axis=1)(x, mask=x > 0),
+    "attention_over_grids": lambda x: L.MultiHeadAttention(2, 4)(x[:, None], x[:, None])[:, 0],
     **{f"rot90_{k}": lambda x, k=k: ops.rot90(x, k=k, axes=(1, 2)) for k in (-1, 0, 1, 2, 3)},
 }
 X = np.random.default_rng(0).normal(size=(64, 3, 3)).astype("float32")

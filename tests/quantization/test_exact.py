@@ -21,9 +21,14 @@ def _embedded(x):
     return L.Embedding(TOKENS, 4, embeddings_initializer="uniform")(x)
 
 
+def _rows_of_the_batch(x):
+    return ops.where(ops.not_equal(x, 0)[..., None], 1.0, ops.ones((ops.shape(x)[0], 6, 4)))
+
+
 WAYS = {
     "embedding": _embedded,
     "beside_positions": lambda x: _embedded(x) + L.Embedding(6, 4)(ops.arange(ops.shape(x)[1])),
+    "beside_a_row_a_sample": lambda x: _embedded(x) + L.Lambda(_rows_of_the_batch)(x),
     "cast": lambda x: _embedded(ops.cast(x, "int32")),
     "reshape": lambda x: _embedded(L.Reshape((2, 3))(x)),
     "slice": lambda x: _embedded(x[:, 1:4]),
@@ -35,7 +40,7 @@ WAYS = {
     "category_encoding": lambda x: L.CategoryEncoding(TOKENS, output_mode="multi_hot")(x),
     "discretization": lambda x: L.Embedding(5, 4)(L.Discretization([700.25, 700.75, 701.25, 701.75])(x)),
 }
-QUICK = ("embedding", "beside_positions", "slice", "one_hot")
+QUICK = ("embedding", "beside_a_row_a_sample", "beside_positions", "slice", "one_hot")
 
 
 @pytest.mark.parametrize(

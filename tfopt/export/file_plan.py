@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.graph import Constant, Node, layers, nodes, unrolled
+from tfopt.graph import Constant, Node, as_array, layers, nodes, producer, unrolled
 from tfopt.quantization.exact import indices_of
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.float_boundary import FloatBoundary
@@ -136,7 +136,8 @@ class _Reading:
                 if maker is not None and isinstance(maker.operation, FloatBoundary):
                     maker = makers.get(id(maker.inputs[0]))
                 name = node.inputs[0].name if maker is None else self._paths.get(maker.path, maker.path)
-                if id(node.inputs[0]) in self._computed:  # what is constant may have passed further grids
+                # What is constant may have passed further grids; what changes nothing is left out.
+                if id(node.inputs[0]) in self._computed and not self._is_neutral(maker):
                     quantizers.setdefault(name, set()).update(made)
                 else:
                     reads.setdefault(name, set()).update(made)
@@ -150,6 +151,16 @@ class _Reading:
             outputs=tuple(frozenset(self._ahead(tensor)) for tensor in self._model.outputs),
             float_weights=weights,
         )
+
+    def _is_neutral(self, node: Node | None) -> bool:
+        """Return whether a node multiplies by a constant 1, or adds a constant 0."""
+        neutral = None if node is None else _NEUTRAL.get(type(node.operation).__name__)
+        if node is None or neutral is None or len(node.inputs) != 2:
+            return False
+        values = [_constant(tensor) for tensor in node.inputs]
+        if type(node.operation).__name__ == "Subtract":
+            values = values[1:]
+        return any(value is not None and np.all(value == neutral) for value in values)
 
     def _follow(self, node: Node) -> None:
         """Note what a node makes, where that is known from what it reads."""
@@ -178,6 +189,24 @@ class _Reading:
             return {self._known[id(tensor)]}
         readers = self._readers.get(id(tensor), ())
         return {grid for reader in readers for output in reader.outputs for grid in self._ahead(output)}
+
+
+_NEUTRAL = {"Multiply": 1.0, "Add": 0.0, "Subtract": 0.0}
+"""Operation -> the constant with which it changes nothing. The converter leaves it and its rounding out."""
+
+
+def _constant(tensor: keras.KerasTensor) -> np.ndarray | None:
+    """Return the value of a constant, as it is rounded; None for what is computed from an input."""
+    node = producer(tensor)
+    if node is None:
+        return None
+    operation: Any = node.operation
+    if isinstance(operation, Constant):
+        return np.asarray(as_array(operation.value))
+    if len(node.inputs) != 1 or not isinstance(operation, (FixedQuantizer, FloatBoundary)):
+        return None
+    value = _constant(node.inputs[0])
+    return None if value is None else np.asarray(operation(value))
 
 
 def _is_float(tensor: keras.KerasTensor) -> bool:

@@ -18,6 +18,9 @@ import tensorflow as tf
 class SymbolicTensor(keras.KerasTensor):
     """A symbolic tensor of a trace."""
 
+    __array_ufunc__ = None
+    """`array * tensor` is left to the tensor: NumPy would ask it for its values."""
+
     def __getitem__(self, key: Any) -> Any:
         """Return a part, by what NumPy takes between the brackets but masks and lists of indices."""
         keys = tuple(key) if isinstance(key, (tuple, list)) else (key,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import keras
@@ -81,3 +82,26 @@ def quarter_turns(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
 def count_nonzero(_: Parts, operation: Any, x: Tensor) -> Tensor:
     """Open `ops.count_nonzero` as a sum of integers."""
     return ops.sum(ops.cast(ops.not_equal(x, 0), "int32"), axis=operation.axis)
+
+
+def softmax(parts: Parts, layer: Any, x: Tensor, mask: Any = None, **_: Any) -> Tensor | None:
+    """Open a Softmax over several axes, or over another than the last under a mask: over one, at the end."""
+    rank = len(x.shape)
+    given = layer.axis if isinstance(layer.axis, (tuple, list)) else (layer.axis,)
+    axes = [axis % rank for axis in given]
+    if axes == [rank - 1] or (mask is None and len(axes) == 1) or 0 in axes or None in x.shape[1:]:
+        return None
+    order = [*(axis for axis in range(rank) if axis not in axes), *axes]
+    back = [order.index(axis) for axis in range(rank)]
+
+    def at_the_end(value: Any) -> Any:
+        if len(value.shape) < rank:
+            value = ops.reshape(value, [*(1,) * (rank - len(value.shape)), *value.shape])
+        counts = [x.shape[axis] // value.shape[axis] if axis in axes else 1 for axis in range(rank)]
+        value = ops.transpose(ops.tile(value, counts) if max(counts) > 1 else value, order)
+        kept = value.shape[1 : rank - len(axes)]
+        return ops.reshape(value, [-1, *kept, math.prod(value.shape[rank - len(axes) :])])
+
+    over_last = parts("softmax", keras.layers.Softmax, dtype=layer.dtype_policy)
+    result = over_last(at_the_end(x), mask=None if mask is None else at_the_end(mask))
+    return ops.transpose(ops.reshape(result, [-1, *(x.shape[axis] for axis in order[1:])]), back)

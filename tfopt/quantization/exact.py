@@ -39,9 +39,11 @@ _READ_INDICES: dict[str, Callable[[Node], Sequence[Any]]] = {
 """The name of a Keras class -> which of its inputs must be exact: indices, values that are compared with the
 limits of bins, and sounds, whose quiet parts 8 bits do not hold."""
 
-
-_READ_NO_VALUES = frozenset({"Constant"})
-"""What reads a tensor for its batch alone."""
+_READ_BATCH: dict[str, Callable[[Node], Sequence[Any]]] = {
+    "Constant": lambda node: node.inputs,
+    "OverBatch": lambda node: node.inputs[1:],
+}
+"""The same for inputs that are read for the size of their batch alone."""
 
 
 def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[int]) -> dict[int, bool]:
@@ -99,15 +101,19 @@ def _passes_on(node: Node, kinds: Mapping[int, Kind]) -> bool:
 
 def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:
     """Return whether an operation takes a tensor as it is: in float, as indices, or for its batch alone."""
-    if type(node.operation).__name__ in _READ_NO_VALUES:
+    if kinds[id(node.operation)] is Kind.FLOAT:
         return True
-    return kinds[id(node.operation)] is Kind.FLOAT or any(id(x) == tensor for x in indices_of(node))
+    return any(id(x) == tensor for x in (*indices_of(node), *_found(_READ_BATCH, node)))
 
 
 def indices_of(node: Node) -> Sequence[Any]:
     """Return the inputs of an operation that must be exact."""
-    found = _READ_INDICES.get(type(node.operation).__name__)
-    return [] if found is None else found(node)
+    return _found(_READ_INDICES, node)
+
+
+def _found(table: Mapping[str, Callable[[Node], Sequence[Any]]], node: Node) -> Sequence[Any]:
+    find = table.get(type(node.operation).__name__)
+    return [] if find is None else find(node)
 
 
 def _is_float(tensor: Any) -> bool:

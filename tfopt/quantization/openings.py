@@ -47,6 +47,7 @@ OPENINGS: dict[str, Opening] = {
     "Diff": axis_openings.difference,
     "Cross": axis_openings.cross,
     "Diagonal": axis_openings.diagonal,
+    "Softmax": axis_openings.softmax,
     "Trace": axis_openings.trace,
     "Rot90": axis_openings.quarter_turns,
     "CountNonzero": axis_openings.count_nonzero,
