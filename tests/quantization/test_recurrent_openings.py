@@ -171,3 +171,28 @@ def test_a_long_sequence_is_as_quick_to_build_as_a_short_one():
     model = tfopt.quantize_aware(keras.Model(inputs, L.Dense(3)(L.GRU(5)(inputs))))
     assert len(graph.nodes(model)) < 20
     assert tfopt.quantization.left_in_float(keras.Model(inputs, L.Dense(3)(L.GRU(5)(inputs)))) == {}
+
+
+def _concatenated(x):
+    return L.Concatenate()([L.LSTM(4)(x), L.GRU(5)(x)])
+
+
+def _beside_others(x):
+    return L.Concatenate()([L.Flatten()(x), L.LSTM(4)(x), L.Reshape((5,))(L.GRU(5)(x))])
+
+
+def _states(x):
+    _, hidden, carry = L.LSTM(4, return_state=True)(x)
+    return L.Maximum()([hidden, carry])
+
+
+@pytest.mark.parametrize("meet", [L.Bidirectional(L.LSTM(4)), _concatenated, _beside_others, _states])
+def test_what_a_loop_ends_with_meets_other_tensors_in_one_scale(meet):
+    """The steps keep their own scale, and the last output is rounded once more."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 4))
+    quantized = tfopt.quantize_aware(keras.Model(inputs, L.Dense(3)(meet(inputs))))
+    calibrate(quantized, 3 * X, batch_size=8)
+    quantized.compile(keras.optimizers.SGD(0.05), "mse")
+    _train(quantized)
+    assert tfopt.to_tflite(quantized).verify(quantized, 3 * X, classification=False).max_lsb <= 1

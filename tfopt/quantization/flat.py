@@ -72,6 +72,31 @@ class Flat:
             if node.path not in paths and node.path.startswith(loop + ".") and loop in paths
         }
 
+    def leaving(self, planned: Plan) -> dict[int, keras.KerasTensor]:
+        """Return, by `id`, the outputs of loops that have another scale than in the loop, and their image.
+
+        What a loop ends with meets other tensors in one scale, where its steps have their own.
+        """
+        steps = {id(image[-1]): image[-2] for image in self._tensors.values() if len(image) > 1}
+        found = {}
+        for node in nodes(self._model) if self._loops else ():
+            if isinstance(node.operation, Recurrence):
+                continue
+            for tensor, image in zip(node.inputs, map(self._behind, self.node(node).inputs), strict=True):
+                step = steps.get(id(image))
+                name = planned.quantizers.get(id(image))
+                if step is not None and name is not None and name != planned.quantizers.get(id(step)):
+                    found[id(tensor)] = image
+        return found
+
+    def _behind(self, image: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the tensor of a last step that an identity hands out of its loop; else the tensor itself."""
+        made = producer(image)
+        moved = made is not None and isinstance(made.operation, keras.layers.Identity)
+        if made is None or not moved or not any(made.path.startswith(f"{x.path}.") for x in self._loops):
+            return image
+        return made.inputs[0]
+
     def numbered(self, planned: Plan) -> tuple[dict[int, int | None], Counter[str]]:
         """Return, by `id`, the number of each tensor of the model among those that share its quantizer.
 
@@ -88,6 +113,10 @@ class Flat:
                 continue
             numbers[id(tensor)] = counts[name]
             counts[name] += times
+        for tensor, image in self.leaving(planned).items():
+            name = planned.quantizers[id(image)]
+            numbers[tensor] = counts[name]
+            counts[name] += 1
         return numbers, counts
 
     def narrowings(self, widths: Widths) -> tuple[dict[tuple[str, int], int], Counter[str]]:

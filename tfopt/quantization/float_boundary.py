@@ -85,6 +85,13 @@ class FloatBoundaries:
         """Return what a quantizer is given of an operation's output."""
         return self._crossed(node, tensor) if _is_bounded(node, chosen) else tensor
 
+    def between(self, node: Node, tensor: keras.KerasTensor) -> keras.KerasTensor:
+        """Return a quantized tensor that is going to be rounded to another scale, to be read by `node`.
+
+        Of two roundings in a row the converter would leave out one.
+        """
+        return self._crossed(node, tensor)
+
     def left_in_float(self, tensor: keras.KerasTensor) -> None:
         """Note that a tensor of the new model is not quantized."""
         self._floats[id(tensor)] = tensor

@@ -164,6 +164,7 @@ def _quantized(
     makers = {id(tensor): node for node in nodes(flat.model) for tensor in node.outputs}
     not_negative = nonnegative_tensors(flat.model)
     numbers, tensors = flat.numbered(planned)
+    leaving = flat.leaving(planned)
 
     def scheme_of_node(node: Node | None) -> Scheme | None:
         return default if node is None else settings.get(paths.get(node.path, node.path), default)
@@ -198,7 +199,7 @@ def _quantized(
         rounds: bool = False,
         **kwargs: Any,
     ) -> keras.KerasTensor:
-        tensor = id(flat.tensor(old))
+        tensor = id(leaving.get(id(old), flat.tensor(old)))
         name = planned.quantizers.get(tensor)
         if name is None:
             return new
@@ -264,6 +265,10 @@ def _quantized(
 
         def read(value: Any) -> Any:
             old = next(olds) if isinstance(value, keras.KerasTensor) else None
+            if id(old) in leaving:
+                if id(old) not in rounded_for_some:
+                    rounded_for_some[id(old)] = quantize(old, boundaries.between(node, value), default)
+                return rounded_for_some[id(old)]
             exact = old is not None and id(flat.tensor(old)) in planned.exact
             if old is None or not exact or reads_exactly(flat.node(node), id(flat.tensor(old)), kinds):
                 return value
