@@ -32,6 +32,13 @@ def _equal_relus(x):
     return L.Add(name="add")([one, L.Conv2D(3, 3, name="second")(other)])
 
 
+def _equal_scalings(x):
+    """The converter makes one of both; joined with other tensors, the second could have another range."""
+    one, other = ((x - 0.25) / 0.75 for _ in range(2))
+    other = L.Concatenate(name="join")([other, L.Conv2D(3, 1, name="side")(x) * 9.0])
+    return L.Add(name="add")([L.Conv2D(3, 3, name="first")(one), L.Conv2D(3, 3, name="second")(other)])
+
+
 def _layer_of_several_operators(x):
     return L.Conv2D(3, 1, name="head")(L.Activation("selu", name="selu")(L.Conv2D(6, 3, name="conv")(x)))
 
@@ -86,6 +93,7 @@ BODIES = {
     _biases: "conv squeeze gate head",
     _float_layer: "conv norm pool head",
     _equal_relus: "conv bn one other first side join add second",
+    _equal_scalings: "first side join add second",
     _layer_of_several_operators: "conv selu head",
     _attention_over_steps: "values scores bias.add squash weights weighted head",
     _alone: "pool of_image scale_of_image of_sequence scale_of_sequence of_vector scale_of_vector head",

@@ -122,26 +122,33 @@ def _keeps_the_last_axis(nodes: Mapping[str, Any], node: Any) -> bool:
 
 
 def _move(graph_def: tf.compat.v1.GraphDef, nodes: Nodes, node: Any, chains: Sequence[Sequence[Any]]) -> None:
-    """Let `node` read copies of the chains that start before the reshaping; what it makes keeps its name."""
-    name, reshape = node.name, chains[0][-1]
-    for position, (*chain, reshape) in enumerate(chains):
-        source = reshape.input[0]
-        for step, old in enumerate(reversed(chain)):
-            new = graph_def.node.add()
-            new.CopyFrom(old)
-            new.name = f"{name}/operand_{position}_{step}"
-            new.input[0] = source
-            nodes[new.name] = new
-            source = new.name
+    """Put the chains and `node` before the reshaping; what each makes keeps its name and its readers."""
+    reshape = chains[0][-1]
+    for position, (*chain, start) in enumerate(chains):
+        source = start.input[0]
+        for each in reversed(chain):
+            # A node that both chains pass is a reshaping by now.
+            source = (
+                each.input[0] if each.op in _RESHAPES else _put_before(graph_def, nodes, each, start, source)
+            )
         node.input[position] = source
-    node.name = f"{name}/before_reshaping"
-    after = graph_def.node.add()
-    after.CopyFrom(reshape)
-    after.name = name
-    after.input[0] = node.name
-    for each in (node, after):
+    _put_before(graph_def, nodes, node, reshape, node.input[0])
+
+
+def _put_before(graph_def: tf.compat.v1.GraphDef, nodes: Nodes, node: Any, reshape: Any, source: str) -> str:
+    """Make `node` a reshaping of what it computes from `source`; return the name of the latter."""
+    before, shaping = graph_def.node.add(), tf.compat.v1.NodeDef()
+    shaping.CopyFrom(reshape)
+    before.CopyFrom(node)
+    before.name = f"{node.name}/before_reshaping"
+    before.input[0] = source
+    shaping.name = node.name
+    shaping.input[0] = before.name
+    node.CopyFrom(shaping)
+    for each in (before, node):
         each.attr.pop("_output_shapes", None)
         nodes[each.name] = each
+    return before.name
 
 
 def _node_of(tensor: str) -> str:

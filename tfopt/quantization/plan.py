@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import keras
 
 from tfopt.graph import Node, nodes
 from tfopt.quantization.exact import reads_exactly
-from tfopt.quantization.operations import FIXED_RANGES, Kind, ceiling
+from tfopt.quantization.operations import FIXED_RANGES, Kind, ceiling, kind
+from tfopt.quantization.scaling import Scaling
 
 _FUSED_INTO = {
     Kind.NORMALIZATION: {Kind.LINEAR},
@@ -81,7 +83,7 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
             for tensor in (*node.inputs, *node.outputs):
                 if keras.backend.is_float_dtype(tensor.dtype):  # a condition joins nothing
                     scales.unite(id(tensor), id(node.outputs[0]))
-    for one, other in flow.equal_relus():
+    for one, other in flow.equal():
         scales.unite(id(one.outputs[0]), id(other.outputs[0]))
     # Where a tensor whose range is prescribed meets others in one scale, the converter rescales it.
     ranges = {scales.root(tensor) for tensor in named.keys() - fixed.keys()}
@@ -159,6 +161,13 @@ def _name(node: Node) -> str:
     return node.path if looks_up is None or looks_up(node.inputs[0]) else f"{node.path}.reverse"
 
 
+def _signature(operation: Any) -> tuple | None:
+    """Return what an operation does, of those that the converter makes one of; None for others."""
+    if kind(operation) is Kind.RELU:
+        return "relu", ceiling(operation)
+    return ("scaling", repr((operation.scale, operation.offset))) if isinstance(operation, Scaling) else None
+
+
 class _Flow:
     """Which node makes and which nodes read each tensor."""
 
@@ -174,14 +183,20 @@ class _Flow:
             for tensor in node.outputs:
                 self._producer[id(tensor)] = node
 
-    def equal_relus(self) -> Iterator[tuple[Node, Node]]:
-        """Yield pairs of ReLUs that do the same to the same tensor, of which the converter makes one."""
-        for readers in self.readers.values():
-            first: dict[float, Node] = {}
-            for node in readers:
-                limit = ceiling(node.operation)
-                if limit is not None:
-                    yield first.setdefault(limit, node), node
+    def equal(self) -> Iterator[tuple[Node, Node]]:
+        """Yield pairs of calls that do the same to the same tensors, of which the converter makes one."""
+        first: dict[tuple, Node] = {}
+        same: dict[int, int] = {}  # tensor -> the equal one that came first
+        for node in self.nodes:
+            does = _signature(node.operation)
+            if does is None:
+                continue
+
+            reads = tuple(same.get(id(tensor), id(tensor)) for tensor in node.inputs)
+            other = first.setdefault((does, reads), node)
+            if other is not node:
+                same.update(zip(map(id, node.outputs), map(id, other.outputs), strict=True))
+                yield other, node
 
     def only_source(self, node: Node) -> Node | None:
         """Return the node before, where nothing but `node` reads what it makes.
