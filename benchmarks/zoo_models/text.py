@@ -389,7 +389,7 @@ class MaskedLanguageModel(keras.Model):
     def train_step(self, inputs):
         features, labels = inputs[0], inputs[1]
         with tf.GradientTape() as tape:
-            loss = ops.mean(keras.losses.mse(labels, self(features, training=True)))
+            loss = ops.mean(keras.losses.mean_squared_error(labels, self(features, training=True)))
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return {"loss": loss}

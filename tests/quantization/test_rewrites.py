@@ -99,3 +99,25 @@ def test_names_of_a_loaded_model_do_not_clash(tmp_path):
     keras.backend.clear_session()  # names count from the start again, as in a new process
     quantized = tfopt.quantize_aware(keras.models.load_model(tmp_path / "model.keras"))
     assert len({layer.name for layer in quantized.layers}) == len(quantized.layers)
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        lambda x: x * ops.relu6(x + 3.0) / 6.0,
+        lambda x: keras.layers.Multiply()([ops.relu6(x + 3.0), x]) * (1.0 / 6.0),
+        lambda x: x * (ops.relu6(x + 3.0) / 6.0),
+        lambda x: x * ops.clip(x + 3.0, 0.0, 6.0) / 6.0,
+    ],
+)
+def test_hard_swish_by_hand_is_the_operators_that_it_is_made_of(by_hand):
+    """The converter's HARD_SWISH has no rounding between them, and is slow in int8."""
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(by_hand(keras.layers.Conv2D(4, 3)(inputs))))
+    x = np.random.default_rng(0).normal(scale=3.0, size=(32, 6, 6, 2)).astype("float32")
+    quantized = tfopt.quantize_aware(model)
+    tfopt.quantization.calibrate(quantized, x)
+    file = tfopt.to_tflite(quantized)
+    assert "HARD_SWISH" not in {operator.name for operator in file.summary().operators}
+    assert not file.summary().float_operators
+    assert file.verify(quantized, x).max_lsb <= 1

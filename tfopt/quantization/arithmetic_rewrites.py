@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from tfopt.graph import producer
 from tfopt.quantization import finite_gradients
 from tfopt.quantization.as_float import as_float
 from tfopt.quantization.inverse import Inverse, Quotient
+from tfopt.quantization.operations import ceiling
 from tfopt.quantization.place import Place
 from tfopt.quantization.scaling import Scaling
 
@@ -28,12 +30,36 @@ def scaled(place: Place, x: Tensor, scale: Any, offset: Any, dtype: Any = None) 
     if scale is None or offset is None or not keras.backend.is_float_dtype(dtype.compute_dtype):
         return None
     numbers = isinstance(scale, float) and isinstance(offset, float)
+    if offset == 0.0 and isinstance(scale, float) and (factors := _hard_swish(x)) is not None:
+        one, gate = factors
+        return product(place, one, place.part("gate").layer(Scaling, scale, 0.0, dtype=dtype)(gate))
     if numbers and scale != 1.0 and offset != 0.0:
         x = place.part("scale").layer(Scaling, scale, 0.0, dtype=dtype)(x)
         scale = 1.0
     if scale == 1.0 and offset == 0.0 and x.dtype == dtype.compute_dtype:
         return x
     return place.layer(Scaling, scale, offset, dtype=dtype)(x)
+
+
+def _hard_swish(x: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the factors of `x * relu6(x + 3)`, or None where a tensor is another.
+
+    The converter makes one operator, without a rounding between, of that and a factor behind it, but not of
+    one where the factor is part of the gate.
+    """
+    made = producer(x)
+    if made is None or type(made.operation).__name__ != "Multiply" or len(made.inputs) != 2:
+        return None
+    for one, gate in (made.inputs, made.inputs[::-1]):
+        relu6 = producer(gate)
+        if relu6 is None or ceiling(relu6.operation) != 6.0:
+            continue
+        moved = producer(relu6.inputs[0])
+        if moved is None or not isinstance(moved.operation, Scaling) or moved.inputs[0] is not one:
+            continue
+        if (moved.operation.scale, moved.operation.offset) == (1.0, 3.0):
+            return one, gate
+    return None
 
 
 def _by_channel(constant: Any, x: Tensor) -> float | list[float] | None:

@@ -1,4 +1,4 @@
-"""Which float tensors must not be rounded: those that hold indices, and inputs that a layer in float reads.
+"""Which float tensors must not be rounded: indices, columns of different size, what a layer in float reads.
 
 `keras.Input(shape)` is float32 unless told otherwise, so tokens and categories often come in as floats. On
 255 values of a range, the tokens 500 and 501 are one.
@@ -14,6 +14,7 @@ import keras
 
 from tfopt.graph import Node, nodes
 from tfopt.quantization.operations import Kind
+from tfopt.quantization.uneven_columns import normalizes_columns_in_float
 
 _PASS_ON = frozenset({Kind.SAME_SCALE, Kind.SCALING, Kind.RELU})
 """The kinds of operations that indices may pass on their way: shaping, shifting, clipping."""
@@ -70,7 +71,12 @@ def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[in
             of_inputs.update(id(x) for x in node.outputs)
             makers.update({id(x): node for x in node.outputs})
     exact: dict[int, bool] = {}
-    left = [id(x) for node in graph for x in indices_of(node) if id(x) in of_inputs]
+    left = [
+        id(x)
+        for node in graph
+        for x in (node.inputs if normalizes_columns_in_float(node.operation, kinds) else indices_of(node))
+        if id(x) in of_inputs
+    ]
     while left:
         tensor = left.pop()
         if tensor not in exact:

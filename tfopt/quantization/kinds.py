@@ -17,6 +17,7 @@ from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
 from tfopt.quantization.scaling import Scaling
 from tfopt.quantization.scheme import SchemeLike, scheme_of
+from tfopt.quantization.uneven_columns import with_uneven_columns_in_float
 from tfopt.quantization.widths import is_wide
 
 
@@ -46,7 +47,7 @@ def left_in_float(
         paths.get(node.path, node.path): (
             f"LiteRT has no int8 kernel for {described(node)}"
             if kind(node.operation) is Kind.FLOAT
-            else "a rule says so"
+            else "a rule says so, or columns of very different size are normalized"
         )
         for node in nodes(flat.model)
         if kinds[id(node.operation)] is Kind.FLOAT
@@ -84,7 +85,12 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
             raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
         kinds[id(node.operation)] = found
+    kinds = with_uneven_columns_in_float(model, kinds, lambda path: _steps(settings.get(path)), paths)
     return _with_small_summands_in_float(model, kinds)
+
+
+def _steps(scheme: Any) -> int:
+    return 2**16 - 1 if is_wide(scheme) else 2**8 - 1
 
 
 def _averages_under_a_mask(node: Node) -> bool:
