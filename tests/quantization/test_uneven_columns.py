@@ -50,8 +50,6 @@ def test_columns_of_very_different_size_keep_their_values(way, split):
             file = tfopt.to_tflite(quantized)
     assert {spec.dtype for spec in file.inputs} == {"float32"}
     assert file.verify(model, x, classification=False).snr_db > 20
-    integers = [each for each in file.summary().operators if each.name == "FULLY_CONNECTED"]
-    assert len(integers) == 2
     assert "FULLY_CONNECTED" not in {each.operator for each in file.summary().float_operators}
 
 
