@@ -61,8 +61,8 @@ def test_a_model_that_needs_nothing_is_returned_itself():
     [
         ((5,), "must be a dict by name for the inputs 'ids', 'mask'"),
         ({"word": (5,)}, "has 'word'; the inputs"),
-        ({"ids": (5, 2)}, r"fit \(None,\), got \(5, 2\)"),
-        ({"ids": (None,)}, "whole numbers"),
+        ({"ids": (5, 2)}, r"fit \(None,\), .* got \(5, 2\)"),
+        ({"ids": (0,)}, "whole numbers"),
         ({"mask": (5, 2)}, r"fit \(None, 1\)"),
         ({"ids": 5}, "whole numbers"),
     ],

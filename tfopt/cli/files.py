@@ -148,5 +148,5 @@ def _weights(summary: FileSummary) -> Table:
     return rows
 
 
-def _shape(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))
+def _shape(shape: Sequence[int | None]) -> str:
+    return " x ".join("any" if size is None else str(size) for size in shape)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.flatbuffer import TensorSpec
+from tfopt.export.flatbuffer import OPEN_SIZE, TensorSpec
 from tfopt.export.inspect import FileSummary
 from tfopt.export.tflite_model import Inputs, TFLiteModel
 from tfopt.export.verify import OutputDifference, difference
@@ -92,7 +92,9 @@ def compare_files(
     )
 
 
-def _shapes(specs: tuple[TensorSpec, ...]) -> dict[str, tuple[int, ...]] | list[tuple[int, ...]]:
+def _shapes(
+    specs: tuple[TensorSpec, ...],
+) -> dict[str, tuple[int | None, ...]] | list[tuple[int | None, ...]]:
     if len(specs) == 1:
         return [specs[0].shape[1:]]
     return {spec.name: spec.shape[1:] for spec in specs}
@@ -121,7 +123,8 @@ def _random_inputs(first: TFLiteModel, second: TFLiteModel, samples: int) -> Inp
     for spec in first.inputs:
         other = others.get(spec.name, second.inputs[0])
         quantized = next((each for each in (spec, other) if each.scale is not None), None)
-        arrays[spec.name] = _random(generator, (samples, *spec.shape[1:]), spec.dtype, quantized)
+        sizes = (OPEN_SIZE if size is None else size for size in spec.shape[1:])
+        arrays[spec.name] = _random(generator, (samples, *sizes), spec.dtype, quantized)
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 

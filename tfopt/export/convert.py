@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tfopt.export.delegate import for_delegate
 from tfopt.export.end_types import float_inputs, has_integer_outputs, with_integer_inputs
 from tfopt.export.flatbuffer import with_names
 from tfopt.export.float_weights import with_float_weights
-from tfopt.export.freeze import Frozen, file_shapes, freeze, names
+from tfopt.export.freeze import Frozen, fixed_shapes, freeze, names
 from tfopt.export.integer_tables import with_integer_tables
 from tfopt.export.litert_quantizer import needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
@@ -36,6 +36,7 @@ from tfopt.export.uniform_biases import with_mended_biases
 from tfopt.export.unsigned_ends import UNSIGNED, with_unsigned_ends
 from tfopt.export.wide_activations import with_wide_activations
 from tfopt.post_training import corrected
+from tfopt.post_training.samples import shapes_of_data
 from tfopt.quantization.canonical import canonical
 
 _TF_OPERATION = re.compile(r"'tf\.(\w+)'")
@@ -107,7 +108,9 @@ def to_tflite(
             where that is faster than any integer form of them: a softmax over many values, PReLU, an
             average pooling over windows that the border cuts. See "Written for the delegate" in the guide.
         input_shapes: of a model whose inputs have sizes of `None` beside the batch, the sizes that the file
-            is to have: the shape of one sample, or a dict by the names of the inputs.
+            is to have: the shape of one sample, or a dict by the names of the inputs. `None` in a shape
+            leaves a size open: whoever runs the file resizes its input, and `predict` does. Without the
+            argument they are those of the representative data, if there is any.
 
     Raises:
         InvalidArgumentError: an argument is out of its range, a rule matches nothing, or the scheme lacks
@@ -129,6 +132,9 @@ def to_tflite(
     """
     representative_dataset = repeatable(representative_dataset, MAX_SAMPLES)
     graph.require_built(model)
+    if input_shapes is None and representative_dataset is not None:
+        input_shapes = shapes_of_data(model, representative_dataset)
+    left_open = graph.left_open(model, input_shapes)
     model = graph.with_input_shapes(model, input_shapes)
     quantized = graph.is_quantized(model)
     given = {
@@ -172,7 +178,9 @@ def to_tflite(
         quantized, (written, rounded) = True, file_scheme(model, None)
     samples = None
     if (integer and not quantized) or options.needs_data:
-        samples = _arrays(model, representative_dataset, file_shapes(model, batch_size))
+        if left_open:
+            raise InvalidArgumentError(_no_open_sizes(options))
+        samples = _arrays(model, representative_dataset, fixed_shapes(model, batch_size))
     job = _Job(
         options=options,
         scheme=written,
@@ -183,11 +191,14 @@ def to_tflite(
         settings=settings,
         samples=samples,
         batch_size=batch_size,
+        left_open=left_open,
         named_after=source if graph.is_functional(source) else None,
     )
     try:
         content = job.content(model)
     except ConversionError as error:
+        if left_open:
+            raise type(error)(f"{error} Or fix the sizes: give whole numbers in input_shapes.") from error
         if quantized or integer or isinstance(error, ConverterDiedError):
             raise
         content = job.of_simpler_operations(model, error)
@@ -195,7 +206,9 @@ def to_tflite(
     unsigned = {name.removesuffix("_type") + "s": kind == UNSIGNED for name, kind in asked.items()}
     file = TFLiteModel(with_unsigned_ends(content, **unsigned))
     sample = None if samples is None else [array[0] for array in samples]
-    file.require_runnable(sample, advice=_run_advice(quantized=quantized, integer=integer))
+    file.require_runnable(
+        sample, advice=_run_advice(quantized=quantized, integer=integer, left_open=bool(left_open))
+    )
     return file
 
 
@@ -212,6 +225,7 @@ class _Job:
         settings: layer path -> the name of its scheme, for litert-quantizer.
         samples: one array an input, of shape (batches, batch_size, ...), to calibrate with.
         batch_size: how many samples the file takes at once.
+        left_open: the inputs whose sizes of None stay open.
         named_after: the model after which inputs, outputs and layers are called.
     """
 
@@ -224,6 +238,7 @@ class _Job:
     settings: Mapping[str, str]
     samples: list[np.ndarray] | None
     batch_size: int
+    left_open: Collection[str]
     named_after: keras.Model | None
 
     def content(self, model: keras.Model) -> bytes:
@@ -232,7 +247,13 @@ class _Job:
         Raises:
             ConversionError: the engine refused the model, or died, or wrote another file than was planned.
         """
-        frozen = freeze(model, self.batch_size, fake_quantization=self.integer, named_after=self.named_after)
+        frozen = freeze(
+            model,
+            self.batch_size,
+            fake_quantization=self.integer,
+            named_after=self.named_after,
+            left_open=self.left_open,
+        )
         if not self.quantized and self.options.writer != "converter":
             content = _converted(model, frozen, "float32", {}, None)
             return _quantized(model, content, self.options, self.settings, self.ends, self.samples)
@@ -267,8 +288,10 @@ class _Job:
             raise refused from None
 
 
-def _run_advice(*, quantized: bool, integer: bool) -> str:
+def _run_advice(*, quantized: bool, integer: bool, left_open: bool) -> str:
     """Return what to do where LiteRT cannot run a file; `{layer}` stands for the layer."""
+    if left_open:
+        return "It was run with open sizes: give all of them, input_shapes={{name: (..., ...)}}."
     if quantized:
         return "Leave it in float: tfopt.quantize_aware(model, rules={{{layer!r}: None}})."
     if integer:
@@ -277,6 +300,13 @@ def _run_advice(*, quantized: bool, integer: bool) -> str:
             "tfopt.quantize_aware(model) and export that."
         )
     return "Compute it of other operations."
+
+
+def _no_open_sizes(options: Options) -> str:
+    return (
+        f"engine={options.writer!r} calibrates a graph of fixed sizes: give input_shapes whole numbers, or "
+        "leave the sizes open with the default engine, which writes 'int8'."
+    )
 
 
 def _readable(model: keras.Model, options: Options) -> keras.Model:

@@ -23,6 +23,10 @@ _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items()
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
+OPEN_SIZE = 64
+"""What stands for a size that a file leaves open, where it is run without data."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """An input or output of a file.
@@ -30,7 +34,7 @@ class TensorSpec:
     Attributes:
         name: what the Keras model called it.
         index: its number among the file's tensors.
-        shape: with the batch size in front.
+        shape: with the batch size in front; None for another size that whoever runs the file chooses.
         dtype: such as `"int8"`.
         scale, zero_point: real = scale * (integer - zero_point); `None` where it is not quantized.
         step: the distance of two neighbouring values that it can take, its LSB. A float output that an
@@ -39,11 +43,16 @@ class TensorSpec:
 
     name: str
     index: int
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: str
     scale: float | None
     zero_point: int | None
     step: float | None
+
+    @property
+    def batch_size(self) -> int:
+        """How many samples it holds at once."""
+        return (self.shape[0] or 1) if self.shape else 1
 
 
 def read(content: bytes, source: str = "The content") -> Any:
@@ -161,7 +170,9 @@ def _spec(model: Any, made_by: dict[int, Any], name: str, index: int) -> TensorS
     operator = made_by.get(index)
     if operator is not None and operator_name(model, operator) == "DEQUANTIZE":
         step = per_tensor(tensors[operator.inputs[0]])[0]
-    shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
+    sizes = [] if tensor.shape is None else list(map(int, tensor.shape))
+    signature = sizes if tensor.shapeSignature is None else list(map(int, tensor.shapeSignature))
+    shape = (*sizes[:1], *(None if size < 0 else size for size in signature[1:]))
     return TensorSpec(name, int(index), shape, type_name(tensor), scale, zero_point, step)
 
 

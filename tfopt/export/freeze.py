@@ -6,7 +6,7 @@ process without Keras can convert them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.export.barriers import with_barriers
 from tfopt.export.file_plan import FilePlan, file_plan
 from tfopt.export.finite import require_finite
-from tfopt.export.flatbuffer import unique
+from tfopt.export.flatbuffer import OPEN_SIZE, unique
 from tfopt.export.float_means import keep_means_in_float
 from tfopt.export.plain_sums import with_plain_sums
 from tfopt.export.reshaped_operands import add_before_reshaping, combine_before_reshaping
@@ -67,6 +67,7 @@ def freeze(
     *,
     fake_quantization: bool = True,
     named_after: keras.Model | None = None,
+    left_open: Collection[str] = (),
 ) -> Frozen:
     """Return the inference graph of `model`, in float32, with nested models opened.
 
@@ -76,6 +77,7 @@ def freeze(
         fake_quantization: whether the rounding of a quantization-aware model stays in the graph.
         named_after: the functional model that `model` was made of, after which inputs, outputs and layers
             are called; None for `model` itself.
+        left_open: the inputs that may keep sizes of None.
 
     Raises:
         UnsupportedModel: the model is subclassed.
@@ -83,7 +85,7 @@ def freeze(
         InvalidArgumentError: an input has a dimension of unknown size, `batch_size` is below 1, or the
             weights or ranges of what is written in integers have exploded.
     """
-    shapes = file_shapes(model, batch_size)
+    shapes = file_shapes(model, batch_size, left_open)
     input_names, output_names = names(named_after or model)
     lowered = graph.lower(model, share_variables=True)
     wide, plan = Wide(), FilePlan()
@@ -172,8 +174,15 @@ def _all_nodes(graph_def: tf.compat.v1.GraphDef) -> Iterator[tf.compat.v1.NodeDe
         yield from function.node_def
 
 
-def file_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], ...]:
+def file_shapes(
+    model: keras.Model, batch_size: int, left_open: Collection[str] = ()
+) -> tuple[tuple[int | None, ...], ...]:
     """Return the shapes of the inputs of a file, the batch size in front: the model's own, if it has one.
+
+    Args:
+        model: functional.
+        batch_size: how many samples the file takes at once.
+        left_open: the inputs that may keep sizes of None, as `tfopt.graph.input_names` calls them.
 
     Raises:
         UnsupportedModel: the model is subclassed.
@@ -183,14 +192,15 @@ def file_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], .
     graph.require_functional(model)
     if not arguments.is_whole(batch_size) or batch_size < 1:
         raise InvalidArgumentError(f"batch_size must be an integer of 1 or more, got {batch_size!r}.")
-    for name, tensor in zip(names(model)[0], model.inputs, strict=True):
-        if None in tensor.shape[1:]:
-            fixed_shape = tuple(64 if size is None else size for size in tensor.shape[1:])
+    for name, tensor in zip(graph.input_names(model), model.inputs, strict=True):
+        if None in tensor.shape[1:] and name not in left_open:
+            fixed_shape = tuple(OPEN_SIZE if size is None else size for size in tensor.shape[1:])
             raise InvalidArgumentError(
-                f"The input {name!r} has the shape {tensor.shape}: only the batch may be None, for a TFLite "
-                "file has fixed shapes. Say which ones it is to have, such as "
-                f"to_tflite(model, input_shapes={{{name!r}: {fixed_shape}}}), or build the model with them, "
-                f"such as keras.Input({fixed_shape})."
+                f"The input {name!r} has the shape {tensor.shape}: only the batch may be None. Say which "
+                f"sizes the file is to have, such as to_tflite(model, input_shapes={{{name!r}: "
+                f"{fixed_shape}}}), or build the model with them, such as keras.Input({fixed_shape}). Or "
+                "leave them open for whoever runs the file, to resize its input, with "
+                f"input_shapes={{{name!r}: {tuple(tensor.shape[1:])}}}, where LiteRT can."
             )
     fixed = model.inputs[0].shape[0]
     if fixed is not None and batch_size not in (1, fixed):
@@ -199,6 +209,11 @@ def file_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], .
             "build the model with keras.Input(shape)."
         )
     return tuple((fixed or batch_size, *tensor.shape[1:]) for tensor in model.inputs)
+
+
+def fixed_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], ...]:
+    """Return `file_shapes` where no size is left open."""
+    return tuple(tuple(size or 0 for size in shape) for shape in file_shapes(model, batch_size))
 
 
 def names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
 from tfopt.errors import ConversionError
+from tfopt.export.flatbuffer import OPEN_SIZE
 
 
 class ConverterDiedError(ConversionError):
@@ -116,7 +117,13 @@ class ConverterProcess:
         Raises:
             ChildEnded: LiteRT ended the child. The next request starts another.
         """
-        return cls._served({"run": str(path), "samples": None if samples is None else str(samples)})
+        return cls._served(
+            {
+                "run": str(path),
+                "samples": None if samples is None else str(samples),
+                "open_size": OPEN_SIZE,
+            }
+        )
 
     @classmethod
     def _served(cls, request: dict[str, Any]) -> str:

@@ -107,6 +107,11 @@ class Trace:
             "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             "reference": OpResolverType.BUILTIN_REF,
         }
+        if any(None in spec.shape for spec in file.inputs):
+            raise InvalidArgumentError(
+                "The tensors of a file are looked at in one size, and this one leaves sizes open: write it "
+                "with whole numbers in input_shapes, to_tflite(model, input_shapes=...)."
+            )
         file.require_runnable()
         self._specs = file.inputs
         try:
@@ -128,7 +133,7 @@ class Trace:
     @property
     def batch_size(self) -> int:
         """How many samples the file takes at once."""
-        return self._specs[0].shape[0] if self._specs[0].shape else 1
+        return self._specs[0].batch_size
 
     def run(self, arrays: Sequence[np.ndarray], wanted: Sequence[FileTensor]) -> Mapping[int, np.ndarray]:
         """Return the index of each wanted tensor -> its real numbers, of shape (calls, size).

@@ -225,15 +225,20 @@ class TFLiteModel:
         self.require_runnable()
         try:
             interpreter = Interpreter(model_content=self._content, num_threads=1)
-            interpreter.allocate_tensors()
+            if not self._has_open_sizes:
+                interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InvalidArgumentError(f"LiteRT cannot run {self._source}: {error}") from error
         return interpreter
 
+    @property
+    def _has_open_sizes(self) -> bool:
+        return any(None in spec.shape for spec in self.inputs)
+
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
         arrays = in_order(x, [spec.name for spec in self.inputs], "The input")
         for spec, array in zip(self.inputs, arrays, strict=True):
-            if array.ndim == 0 or array.shape[1:] != spec.shape[1:] or len(array) != len(arrays[0]):
+            if not _fits(array.shape[1:], spec.shape[1:]) or not array.ndim or len(array) != len(arrays[0]):
                 wanted = ", ".join(map(str, ("samples", *spec.shape[1:])))
                 raise InvalidArgumentError(
                     f"The input {spec.name!r} must have the shape ({wanted}), with as many samples as the "
@@ -244,10 +249,22 @@ class TFLiteModel:
     def _run(self, x: Inputs) -> list[np.ndarray]:
         """Return the raw outputs, in order."""
         arrays = [quantize(array, spec) for array, spec in zip(self._arrays(x), self.inputs, strict=True)]
-        samples, batch = len(arrays[0]), self.inputs[0].shape[0]
+        samples, batch = len(arrays[0]), self.inputs[0].batch_size
         if samples == 0:
-            return [np.zeros((0, *spec.shape[1:]), spec.dtype) for spec in self.outputs]
+            return [
+                np.zeros((0, *(size or 0 for size in spec.shape[1:])), spec.dtype) for spec in self.outputs
+            ]
         interpreter = self._interpreter
+        if self._has_open_sizes:
+            for spec, array in zip(self.inputs, arrays, strict=True):
+                interpreter.resize_tensor_input(spec.index, (batch, *array.shape[1:]))
+            try:
+                interpreter.allocate_tensors()
+            except RuntimeError as error:
+                raise InvalidArgumentError(
+                    f"LiteRT cannot run {self._source} on inputs of the shapes "
+                    f"{', '.join(str(array.shape[1:]) for array in arrays)}: {error}"
+                ) from error
         batches: list[list[np.ndarray]] = [[] for _ in self.outputs]
         for start in range(0, math.ceil(samples / batch) * batch, batch):
             # A last batch that is not full is filled up; what comes of that is cut off below.
@@ -261,6 +278,10 @@ class TFLiteModel:
             for spec, kept in zip(self.outputs, batches, strict=True):
                 kept.append(interpreter.get_tensor(spec.index))
         return [np.concatenate(kept)[:samples] for kept in batches]
+
+
+def _fits(shape: tuple[int, ...], known: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(known) and all(b is None or a == b for a, b in zip(shape, known, strict=True))
 
 
 def quantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:

@@ -10,7 +10,7 @@ A request names a file with a frozen graph and the file to write:
 All from `optimize` on may be left out. Another request names a file to run, on zeros and on a sample for each
 input, in the file's order, if there is one:
 
-    {"run": path, "samples": path of .npz or null}
+    {"run": path, "samples": path of .npz or null, "open_size": for a size that the file leaves open}
 
 The answer is `{}`, or `{"error": text}`. The process ends when its
 input is closed, even in the middle of a conversion: then its parent is gone.
@@ -88,6 +88,9 @@ def run(request: dict[str, Any]) -> None:
 
     with open(request["run"], "rb") as file:
         interpreter = Interpreter(model_content=file.read(), num_threads=1)
+    for entry in interpreter.get_input_details():
+        shape = [request["open_size"] if size < 0 else int(size) for size in entry["shape_signature"]]
+        interpreter.resize_tensor_input(entry["index"], shape)
     interpreter.allocate_tensors()
     inputs = interpreter.get_input_details()
     # What the memory holds may be no token: zeros are one.

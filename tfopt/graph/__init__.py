@@ -4,7 +4,7 @@ from tfopt.graph._keras import own_trainable, shared_constraint
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
-from tfopt.graph.input_shapes import InputShapes, shapes_of, with_input_shapes
+from tfopt.graph.input_shapes import InputShapes, left_open, shapes_of, with_input_shapes
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic
@@ -68,6 +68,7 @@ __all__ = [
     "is_fused",
     "is_quantized",
     "layers",
+    "left_open",
     "looped",
     "lower",
     "mask_of",

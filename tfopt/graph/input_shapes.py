@@ -15,8 +15,11 @@ from tfopt.graph import _keras
 from tfopt.graph.rebuild import copy
 from tfopt.graph.walk import input_names, tensors_in
 
-InputShapes: TypeAlias = "Sequence[int] | Mapping[str, Sequence[int]]"
-"""The shape of one sample of the only input, such as `(224, 224, 3)`, or input name -> shape."""
+InputShapes: TypeAlias = "Sequence[int | None] | Mapping[str, Sequence[int | None]]"
+"""The shape of one sample of the only input, such as `(224, 224, 3)`, or input name -> shape.
+
+`None` where a size is to stay open.
+"""
 
 
 def with_input_shapes(model: keras.Model, shapes: InputShapes | None) -> keras.Model:
@@ -25,7 +28,7 @@ def with_input_shapes(model: keras.Model, shapes: InputShapes | None) -> keras.M
     Args:
         model: built. One whose inputs have these shapes already is returned as it is, and so is any model
             without `shapes`.
-        shapes: without the batch axis; inputs that are not named stay as they are.
+        shapes: without the batch axis; inputs that are not named stay as they are, and so do sizes of None.
 
     Raises:
         InvalidArgumentError: a name is not an input's, or a shape is not one of its.
@@ -58,7 +61,14 @@ def shapes_of(model: keras.Model, data: Dataset) -> dict[str, tuple[int, ...]] |
     return dict(zip(input_names(model), shapes, strict=True))
 
 
-def _named(model: keras.Model, shapes: InputShapes) -> dict[str, tuple[int, ...]]:
+def left_open(model: keras.Model, shapes: InputShapes | None) -> frozenset[str]:
+    """Return the inputs of a model that `shapes` gives a size of None to: they are to take any size."""
+    if shapes is None or _keras.functional(model) is None:
+        return frozenset()
+    return frozenset(name for name, shape in _named(model, shapes).items() if None in shape)
+
+
+def _named(model: keras.Model, shapes: InputShapes) -> dict[str, tuple[int | None, ...]]:
     names = input_names(model)
     if not isinstance(shapes, Mapping):
         if len(names) != 1:
@@ -76,16 +86,18 @@ def _named(model: keras.Model, shapes: InputShapes) -> dict[str, tuple[int, ...]
     sizes = dict(zip(names, (tensor.shape[1:] for tensor in model.inputs), strict=True))
     for name, shape in shapes.items():
         known = sizes[name]
-        whole = isinstance(shape, Sequence) and all(arguments.is_whole(n) and n > 0 for n in shape)
+        whole = isinstance(shape, Sequence) and all(
+            n is None or (arguments.is_whole(n) and n > 0) for n in shape
+        )
         if not whole or len(shape) != len(known) or not all(map(_fits, shape, known)):
             raise InvalidArgumentError(
                 f"input_shapes must give {name!r} the shape of one sample, whole numbers that fit "
-                f"{known}, got {shape!r}."
+                f"{known}, or None where a size is to stay open, got {shape!r}."
             )
     return {name: tuple(shape) for name, shape in shapes.items()}
 
 
-def _fits(size: int, known: int | None) -> bool:
+def _fits(size: int | None, known: int | None) -> bool:
     return known is None or size == known
 
 

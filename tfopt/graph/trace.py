@@ -93,8 +93,9 @@ def _require_known_sizes(arguments: Any, error: NotSymbolic) -> None:
         if None in x.shape[1:]:
             raise NotSymbolic(
                 f"{error}. A tensor that it gets has the shape {tuple(x.shape)}, and the code asks for a "
-                "size that is not known. Call the model on inputs of fixed sizes and take that: inputs = "
-                "keras.Input((length, ...)); model = keras.Model(inputs, model(inputs))"
+                "size that is not known. Fix it with input_shapes=, the shape of one sample, or call the "
+                "model on inputs of fixed sizes and take that: inputs = keras.Input((length, ...)); model = "
+                "keras.Model(inputs, model(inputs))"
             ) from error
 
 

@@ -93,6 +93,13 @@ def _ready(name: str, content: bytes) -> Any:
 
     try:
         interpreter = Interpreter(model_content=content, num_threads=1)
+        for details in interpreter.get_input_details():
+            if (details["shape_signature"] < 0).any():
+                raise InvalidArgumentError(
+                    f"The file {name!r} leaves sizes of its input {details['name']!r} open, "
+                    f"{list(map(int, details['shape_signature']))}, and how long it takes depends on them: "
+                    "measure one with fixed sizes, to_tflite(model, input_shapes=...)."
+                )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise InvalidArgumentError(f"LiteRT cannot run the file {name!r}: {error}.") from error

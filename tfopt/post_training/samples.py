@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from tfopt.data.representative import Representative, sample_arrays
-from tfopt.graph import input_names
+from tfopt.graph import input_names, is_functional
 
 
 def samples_of(model: keras.Model, data: Representative) -> list[np.ndarray]:
@@ -18,3 +18,15 @@ def samples_of(model: keras.Model, data: Representative) -> list[np.ndarray]:
     """
     dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs)
     return sample_arrays(data, input_names(model), tuple(tensor.shape for tensor in model.inputs), dtypes)
+
+
+def shapes_of_data(model: keras.Model, data: Representative) -> dict[str, tuple[int, ...]] | None:
+    """Return input name -> shape of a sample in `data`; None where the model's sizes are all known.
+
+    Raises:
+        InvalidArgumentError, DataError: as `samples_of`.
+    """
+    if not is_functional(model) or not any(None in tensor.shape[1:] for tensor in model.inputs):
+        return None
+    shapes = (array.shape[1:] for array in samples_of(model, data))
+    return dict(zip(input_names(model), shapes, strict=True))

@@ -332,6 +332,7 @@ def _shaped(x: Tensor, shape: list[int | None]) -> Tensor:
     if known.count(-1) > 1 or any(size < -1 for size in known):
         raise UnsupportedOperation(
             f"A sum of products is rewritten to fixed shapes, and here one has the shape {tuple(x.shape)}: "
-            "build the model with inputs of fixed sizes, such as keras.Input((20, 8)) for sequences."
+            "fix the sizes with input_shapes=, such as input_shapes=(20, 8), or build the model with inputs "
+            "of fixed sizes, such as keras.Input((20, 8)) for sequences."
         )
     return ops.reshape(x, known)

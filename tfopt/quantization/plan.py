@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -162,10 +163,19 @@ def _name(node: Node) -> str:
 
 
 def _signature(operation: Any) -> tuple | None:
-    """Return what an operation does, of those that the converter makes one of; None for others."""
+    """Return what an operation does, of those that the converter makes one of; None for others.
+
+    Kernels are equal where they were initialized with one seed and have not been trained.
+    """
     if kind(operation) is Kind.RELU:
         return "relu", ceiling(operation)
-    return ("scaling", repr((operation.scale, operation.offset))) if isinstance(operation, Scaling) else None
+    if isinstance(operation, Scaling):
+        return "scaling", repr((operation.scale, operation.offset))
+    if kind(operation) not in (Kind.LINEAR, Kind.LINEAR_ALONE) or not isinstance(operation, keras.Layer):
+        return None
+    config = {key: value for key, value in operation.get_config().items() if key not in ("name", "dtype")}
+    values = [hashlib.sha256(weight.numpy().tobytes()).digest() for weight in operation.weights]
+    return type(operation).__name__, repr(config), *values
 
 
 class _Flow:

@@ -138,7 +138,8 @@ def _looped(
     if sequences.shape[1] is None:
         raise UnsupportedOperation(
             f"The layer {layer.name!r} is unrolled step by step, and its sequences have no fixed length: "
-            "build the model with one, such as keras.Input((20, 8))."
+            "fix it with input_shapes=, such as input_shapes=(20, 8), or build the model with one, such as "
+            "keras.Input((20, 8))."
         )
     if initial_state is not None and not isinstance(initial_state, (list, tuple)):
         initial_state = [initial_state]
