@@ -106,7 +106,7 @@ def move_off_initial_values(model, x):
 def stage_float32(model, x, entry):
     import tfopt
 
-    file = tfopt.to_tflite(model)
+    file = tfopt.to_tflite(model, input_shapes=shapes_of(model, x))
     return verified(file, file.verify(model, x, classification=entry.classification))
 
 
@@ -122,7 +122,7 @@ def stage_training(model, x, entry):
     import tfopt
 
     start = time.perf_counter()
-    quantized = tfopt.quantize_aware(model)
+    quantized = tfopt.quantize_aware(model, input_shapes=shapes_of(model, x))
     tfopt.quantization.calibrate(quantized, x, batch_size=8)
     near = signal_to_noise(outputs(model, x), outputs(quantized, x))
     first = keras.tree.map_structure(lambda array: array[:16], x)
@@ -172,6 +172,17 @@ def stage_converter(model, x, entry):
     with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):
         content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     return {"bytes": len(content)}
+
+
+def shapes_of(model, x):
+    """Return the shapes of the samples where a model leaves sizes open, as its errors advise."""
+    import keras
+
+    if not hasattr(model, "inputs") or not any(None in tensor.shape[1:] for tensor in model.inputs or ()):
+        return None
+    arrays = keras.tree.flatten(x)
+    shapes = {tensor.name: array.shape[1:] for tensor, array in zip(model.inputs, arrays, strict=True)}
+    return shapes if len(shapes) > 1 else next(iter(shapes.values()))
 
 
 def outputs(model, x):

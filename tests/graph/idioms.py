@@ -175,6 +175,35 @@ LAYERS = {
     "tf_resize": (lambda _, x: tf.image.resize(x[..., None], (10, 4))[..., 0], None),
     "tf_zeros": (lambda _, x: tf.concat([x, tf.zeros([tf.shape(x)[0], 1, C])], 1), None),
     "tf_gather": (lambda _, x: tf.gather(x, [2, 0], axis=1), None),
+    "tf_gather_of_each_row": (
+        lambda _, x: tf.gather(x, tf.argsort(tf.stop_gradient(x), axis=-1)[..., :3], batch_dims=2),
+        None,
+    ),
+    "tf_crops_and_pads": (
+        lambda _, x: tf.image.pad_to_bounding_box(
+            tf.image.crop_to_bounding_box(x[..., None], 1, 2, 3, 5), 1, 0, 5, 6
+        )[..., 0],
+        None,
+    ),
+    "tf_standardized_images": (
+        lambda _, x: tf.image.per_image_standardization(tf.image.central_crop(x[..., None], 0.6))[..., 0],
+        None,
+    ),
+    "tf_sort": (lambda _, x: tf.sort(x, axis=1) + tf.sort(x, direction="DESCENDING"), None),
+    "tf_flips": (lambda _, x: tf.image.flip_up_down(tf.image.flip_left_right(x[..., None]))[..., 0], None),
+    "array_times_tensor": (
+        lambda _, x: (
+            (1 - np.eye(C, dtype="float32")[0]) * x + np.float32(2.0) * x - np.arange(C, dtype="f4") / x
+        ),
+        None,
+    ),
+    "einsum_dense_of_any_length": (
+        lambda layer, x: (
+            ops.arange(ops.shape(y := layer.heads(x))[1], dtype="float32")[:, None]
+            + ops.reshape(y, (-1, N, C))
+        ),
+        lambda layer: setattr(layer, "heads", L.EinsumDense("abc,cde->abde", (None, 2, 4))),
+    ),
     "tf_band_part": (
         lambda _, x: tf.linalg.band_part(tf.matmul(x, x, transpose_b=True), -1, 0),
         None,

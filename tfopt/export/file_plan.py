@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.graph import Constant, Node, as_array, layers, nodes, producer, unrolled
+from tfopt.graph import Constant, Node, OverBatch, as_array, layers, nodes, producer, unrolled
 from tfopt.quantization.exact import indices_of
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.float_boundary import FloatBoundary
@@ -153,7 +153,9 @@ class _Reading:
         )
 
     def _is_neutral(self, node: Node | None) -> bool:
-        """Return whether a node multiplies by a constant 1, or adds a constant 0."""
+        """Return whether a node multiplies by a constant 1, adds a constant 0, or repeats rows once."""
+        if node is not None and isinstance(node.operation, OverBatch):
+            return True
         neutral = None if node is None else _NEUTRAL.get(type(node.operation).__name__)
         if node is None or neutral is None or len(node.inputs) != 2:
             return False

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tfopt.graph import _keras
 from tfopt.graph.constant import Constant, as_array
+from tfopt.graph.known_sizes import note_sizes
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.over_batch import OverBatch
 
@@ -157,6 +158,7 @@ class _Merge:
         else:
             args, kwargs = self._with_rows(operation, args, kwargs)
             new = operation(*args, **kwargs)
+            note_sizes(operation, new, *args)
         return keras.tree.flatten(new)
 
     def _settings(self, call: _keras.Call, other: _keras.Call) -> dict[str, Any]:

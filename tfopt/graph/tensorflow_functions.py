@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfopt.graph import tensorflow_images
 from tfopt.graph.einsum_in_code import einsum
 
 
@@ -101,10 +102,12 @@ def _gather(
     axis = batch_dims if axis is None else _axes(axis)
     if not batch_dims:
         return ops.take(params, indices, axis=axis)
-    one_each = batch_dims == 1 and axis in (1, -len(params.shape) + 1) and len(indices.shape) == 2
-    _require(one_each, "batch_dims, but for indices of shape (batch, n) on axis 1")
-    shape = (-1, indices.shape[1], *(1 for _ in params.shape[2:]))
-    return ops.take_along_axis(params, ops.reshape(indices, shape), axis=1)
+    rank = len(params.shape)
+    one_each = axis % rank == batch_dims and len(indices.shape) == batch_dims + 1
+    _require(one_each, "batch_dims, but for indices of one axis more, on the axis behind them")
+    for _ in range(rank - len(indices.shape)):
+        indices = ops.expand_dims(indices, -1)
+    return ops.take_along_axis(params, indices, axis=batch_dims)
 
 
 def _split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None) -> Any:
@@ -269,6 +272,19 @@ def _top_k(input: Any, k: int = 1, sorted: bool = True, index_type: Any = None) 
     return ops.top_k(input, int(k), sorted=sorted)
 
 
+def _sorted(function: Callable[..., Any]) -> Callable[..., Any]:
+    def entry(
+        values: Any,
+        axis: int = -1,
+        direction: str = "ASCENDING",
+        stable: bool = False,  # noqa: ARG001
+    ) -> Any:
+        found = function(values, axis=axis)
+        return found if direction == "ASCENDING" else ops.flip(found, axis=axis)
+
+    return entry
+
+
 def _unstack(value: Any, num: Any = None, axis: int = 0) -> Any:
     return ops.unstack(value, num=num, axis=axis)
 
@@ -293,6 +309,7 @@ def _tensordot(a: Any, b: Any, axes: Any) -> Any:
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **tensorflow_images.FUNCTIONS,
     "shape": _shape,
     "rank": lambda input: np.asarray(len(input.shape), "int32"),
     "reshape": lambda tensor, shape: ops.reshape(tensor, _ints(shape)),
@@ -342,6 +359,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "argmax": _argmax(ops.argmax),
     "argmin": _argmax(ops.argmin),
     "math.top_k": _top_k,
+    "sort": _sorted(ops.sort),
+    "argsort": _sorted(ops.argsort),
     "cumsum": _cumsum,
     "add": _two(ops.add),
     "subtract": _two(ops.subtract),

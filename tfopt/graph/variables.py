@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfopt.graph import _keras
 from tfopt.graph.constant import Constant
+from tfopt.graph.known_sizes import note_sizes
 from tfopt.graph.over_batch import ONE_BATCH, of_one_batch
 
 Variable = keras.Variable | tf.Variable
@@ -93,6 +94,7 @@ def symbolic(
             if not _is_code(each):
                 raise
         else:
+            note_sizes(each, outputs, *args)
             if attention:
                 _keras.remove_masks([*args[:3], *(kwargs.get(name) for name in ("query", "value", "key"))])
             return outputs
