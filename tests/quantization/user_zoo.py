@@ -205,6 +205,27 @@ class OwnKernels(L.Layer):
 
 
 @_registered
+class Equalized(L.Layer):
+    """A kernel that is multiplied by a number, as StyleGAN's equalized learning rate has it."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(3, 3, shape[-1], 6), initializer="random_normal", name="kernel")
+        self.bias = self.add_weight(shape=(6,), initializer="random_normal", name="bias")
+
+    def call(self, x):
+        return ops.conv(x, 0.3 * self.kernel, padding="same") + self.bias
+
+
+@_registered
+class Standardized(Equalized):
+    """A kernel that is computed: weight standardization. The convolution stays in float."""
+
+    def call(self, x):
+        mean, variance = ops.moments(ops.convert_to_tensor(self.kernel), axes=[0, 1, 2], keepdims=True)
+        return ops.conv(x, (self.kernel - mean) * ops.rsqrt(variance + 1e-3), padding="same") + self.bias
+
+
+@_registered
 class InstanceNorm(L.Layer):
     def call(self, x):
         mean, variance = ops.moments(x, axes=[1, 2], keepdims=True)
@@ -266,6 +287,8 @@ MODELS = {
     "features": _features,
     "cosine": _cosine,
     "own_kernels": lambda: _on_images(lambda x: L.Dense(3)(L.GlobalAveragePooling2D()(OwnKernels()(x)))),
+    "equalized": lambda: _on_images(lambda x: L.Conv2D(3, 1)(L.ReLU()(Equalized()(x)))),
+    "standardized": lambda: _on_images(lambda x: L.Conv2D(3, 1)(L.ReLU()(Standardized()(x)))),
     "own_normalization": lambda: _on_images(lambda x: L.Conv2D(3, 1)(InstanceNorm()(L.Conv2D(4, 3)(x)))),
     "flash_attention": lambda: _on_images(lambda x: L.Dense(3)(FlashAttention()(x)), (5, 8)),
     "functions": _functions,
@@ -286,6 +309,7 @@ LEFT_IN_FLOAT = {
     "volumes": {"CONV_3D", "ADD"},
     "cosine": {"SQUARE", "SUM", "RSQRT", "MINIMUM", "MUL"},
     "own_normalization": {"ADD", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "NEG", "POW", "SQRT", "SQUARE"},
+    "standardized": {"CONV_2D"},
     "functions": {"ABS", "ADD", "DIV", "EXP", "MUL", "NEG", "SIGN", "SUB"},
     "conv_lstm": {"ADD", "CONV_2D", "LOGISTIC", "MUL", "RESHAPE", "STRIDED_SLICE", "TANH", "WHILE"},
 }

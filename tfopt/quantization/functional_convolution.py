@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 
 import keras
 
-from tfopt.graph import Constant, producer
+from tfopt.graph import Constant, Node, producer
 from tfopt.quantization.place import Place
+from tfopt.quantization.scaling import Scaling
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -21,7 +22,15 @@ _LAYERS: dict[tuple[str, int], type[keras.layers.Layer]] = {
 
 
 def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | None:
-    """Rewrite a convolution whose kernel is a variable or an array as a layer; None for computed kernels."""
+    """Rewrite a convolution whose kernel is a variable or an array as a layer; None for computed kernels.
+
+    A number that the kernel is multiplied by, as an equalized learning rate has it, stands behind the layer.
+    """
+    node = producer(kernel) if isinstance(kernel, keras.KerasTensor) else None
+    factor = _factor(node)
+    if node is not None and factor is not None:
+        result = layer_of(place.part("unscaled"), operation, x, node.inputs[0])
+        return None if result is None else place.layer(Scaling, factor, 0.0, dtype=x.dtype)(result)
     name = type(operation).__name__
     sizes = kernel.shape
     layer = _LAYERS.get((name, len(sizes) - 2))
@@ -41,6 +50,13 @@ def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | N
         return place.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)(x)
     groups = x.shape[-1] // sizes[-2]
     return place.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)(x)
+
+
+def _factor(node: Node | None) -> float | None:
+    """Return the number that a call multiplies by, None where it does something else."""
+    if node is None or not isinstance(node.operation, Scaling) or node.operation.offset != 0.0:
+        return None
+    return node.operation.scale if isinstance(node.operation.scale, float) else None
 
 
 def _held(place: Place, kernel: Any) -> Constant | None:

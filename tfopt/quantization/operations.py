@@ -82,7 +82,7 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.FLOAT, "Argmax Argmin OneHot TopK Mod FloorDivide"),
     **_all(Kind.FLOAT, "CategoryEncoding Discretization"),
     **_all(Kind.FLOAT, "Greater GreaterEqual Less LessEqual"),
-    **_all(Kind.FLOAT, "Conv3D Conv3DTranspose"),
+    **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv DepthwiseConv ConvTranspose"),
 }
 """The name of a Keras class -> its kind. Layers and operations share names: `layers.Add`, `ops.add`."""
 
