@@ -62,6 +62,21 @@ def test_tokens_in_a_float_input_are_told_apart(way):
     assert file.verify(quantized, x).max_lsb <= 1
 
 
+def test_angles_of_many_turns_are_exact():
+    """The embedding of a time or a position, as diffusion models and radiance fields have it."""
+    keras.utils.set_random_seed(0)
+    speeds = 2.0 * np.pi * np.exp(np.linspace(0.0, np.log(1000.0), 8)).astype("float32")
+    time = keras.Input((1,))
+    angles = L.Lambda(lambda x: ops.concatenate([ops.sin(speeds * x), ops.cos(speeds * x)], axis=-1))(time)
+    model = keras.Model(time, L.Dense(4)(L.Dense(16, activation="relu")(angles)))
+    x = np.random.default_rng(0).random((256, 1), dtype="float32")
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, x)
+    file = tfopt.to_tflite(quantized)
+    assert file.verify(quantized, x).max_lsb <= 1
+    assert file.verify(model, x, classification=False).snr_db > 25
+
+
 def _table(x):
     numbers = L.Dense(8)(x[:, :4])
     return L.Concatenate()([numbers, L.Flatten()(_embedded(ops.cast(x[:, 4:], "int32")))])

@@ -12,8 +12,9 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Node, nodes
+from tfopt.graph import Constant, Node, nodes, producer
 from tfopt.quantization.operations import Kind
+from tfopt.quantization.scaling import Scaling
 from tfopt.quantization.uneven_columns import normalizes_columns_in_float
 
 _PASS_ON = frozenset({Kind.SAME_SCALE, Kind.SCALING, Kind.RELU})
@@ -34,11 +35,12 @@ _READ_INDICES: dict[str, Callable[[Node], Sequence[Any]]] = {
     "Bincount": lambda node: node.inputs,
     "SearchSorted": lambda node: node.inputs,
     **dict.fromkeys(("MelSpectrogram", "STFTSpectrogram", "RFFT", "STFT"), lambda node: node.inputs),
+    **dict.fromkeys(("Sin", "Cos"), lambda node: node.inputs),
     "Take": lambda node: node.inputs[1:],
     "TakeAlongAxis": lambda node: node.inputs[1:],
 }
 """The name of a Keras class -> which of its inputs must be exact: indices, values that are compared with the
-limits of bins, and sounds, whose quiet parts 8 bits do not hold."""
+limits of bins, sounds, whose quiet parts 8 bits do not hold, and angles, which may be many turns."""
 
 _READ_BATCH: dict[str, Callable[[Node], Sequence[Any]]] = {
     "Constant": lambda node: node.inputs,
@@ -63,11 +65,14 @@ def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[in
     readers: dict[int, list[Node]] = defaultdict(list)
     makers: dict[int, Node] = {}
     of_inputs = set(inputs)
+    constants: set[int] = set()
     for node in graph:
         for x in node.inputs:
             readers[id(x)].append(node)
-        floats = [x for x in node.inputs if _is_float(x)]
-        if _passes_on(node, kinds) and floats and all(id(x) in of_inputs for x in floats):
+        floats = [x for x in node.inputs if _is_float(x) and id(x) not in constants]
+        if isinstance(node.operation, Constant):
+            constants.update(map(id, node.outputs))
+        elif _passes_on(node, kinds) and floats and all(id(x) in of_inputs for x in floats):
             of_inputs.update(id(x) for x in node.outputs)
             makers.update({id(x): node for x in node.outputs})
     exact: dict[int, bool] = {}
@@ -102,7 +107,15 @@ def kept_in_float(
 
 
 def _passes_on(node: Node, kinds: Mapping[int, Kind]) -> bool:
-    return kinds[id(node.operation)] in _PASS_ON or type(node.operation).__name__ in _ROUNDING
+    scaled = isinstance(node.operation, Scaling) or _scales(node)
+    return scaled or kinds[id(node.operation)] in _PASS_ON or type(node.operation).__name__ in _ROUNDING
+
+
+def _scales(node: Node) -> bool:
+    """Return whether a call multiplies by a constant or adds one."""
+    makers = [producer(x) for x in node.inputs]
+    constants = [maker is not None and isinstance(maker.operation, Constant) for maker in makers]
+    return type(node.operation).__name__ in ("Add", "Subtract", "Multiply") and sum(constants) == 1
 
 
 def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Node, nodes
+from tfopt.graph import Constant, Node, nodes
 from tfopt.quantization.exact import reads_exactly
 from tfopt.quantization.operations import FIXED_RANGES, Kind, ceiling, kind
 from tfopt.quantization.scaling import Scaling
@@ -144,7 +144,8 @@ def _quantized_tensors(
             continue
         for index, output in enumerate(node.outputs):
             readers = flow.readers[id(output)]
-            only_floats_read = kind is Kind.FLOAT and all(
+            in_float = kind is Kind.FLOAT or (isinstance(node.operation, Constant) and bool(readers))
+            only_floats_read = in_float and all(
                 kinds[id(reader.operation)] is Kind.FLOAT for reader in readers
             )
             taken_in = any(reader in fused for reader in readers)

@@ -13,6 +13,7 @@ from tfopt import engines
 from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import (
+    Constant,
     Copier,
     InputShapes,
     Node,
@@ -295,7 +296,7 @@ def _quantized(
         for old, new in zip(node.outputs, made, strict=True):
             if quantized(old):
                 new = boundaries.out_of(node, chosen, new)
-            elif chosen is Kind.FLOAT:
+            elif chosen is Kind.FLOAT or isinstance(node.operation, Constant):
                 boundaries.left_in_float(new)
             results.append(quantize(old, new, scheme, **averaged))
         return results
