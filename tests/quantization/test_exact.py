@@ -62,14 +62,21 @@ def test_tokens_in_a_float_input_are_told_apart(way):
     assert file.verify(quantized, x).max_lsb <= 1
 
 
-def test_angles_of_many_turns_are_exact():
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_angles_of_many_turns_are_exact(dtype):
     """The embedding of a time or a position, as diffusion models and radiance fields have it."""
     keras.utils.set_random_seed(0)
     speeds = 2.0 * np.pi * np.exp(np.linspace(0.0, np.log(1000.0), 8)).astype("float32")
-    time = keras.Input((1,))
-    angles = L.Lambda(lambda x: ops.concatenate([ops.sin(speeds * x), ops.cos(speeds * x)], axis=-1))(time)
-    model = keras.Model(time, L.Dense(4)(L.Dense(16, activation="relu")(angles)))
     x = np.random.default_rng(0).random((256, 1), dtype="float32")
+    if dtype == "int32":
+        speeds, x = speeds / 1000.0, (1000.0 * x).astype(dtype)
+
+    def angles(time):
+        angle = ops.cast(time, "float32") * speeds
+        return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
+
+    time = keras.Input((1,), dtype=dtype)
+    model = keras.Model(time, L.Dense(4)(L.Dense(16, activation="relu")(L.Lambda(angles)(time))))
     quantized = tfopt.quantize_aware(model)
     calibrate(quantized, x)
     file = tfopt.to_tflite(quantized)

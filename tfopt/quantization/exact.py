@@ -72,6 +72,8 @@ def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[in
         floats = [x for x in node.inputs if _is_float(x) and id(x) not in constants]
         if isinstance(node.operation, Constant):
             constants.update(map(id, node.outputs))
+        elif _turns_integers_into_floats(node):
+            of_inputs.update(map(id, node.outputs))
         elif _passes_on(node, kinds) and floats and all(id(x) in of_inputs for x in floats):
             of_inputs.update(id(x) for x in node.outputs)
             makers.update({id(x): node for x in node.outputs})
@@ -109,6 +111,11 @@ def kept_in_float(
 def _passes_on(node: Node, kinds: Mapping[int, Kind]) -> bool:
     scaled = isinstance(node.operation, Scaling) or _scales(node)
     return scaled or kinds[id(node.operation)] in _PASS_ON or type(node.operation).__name__ in _ROUNDING
+
+
+def _turns_integers_into_floats(node: Node) -> bool:
+    cast = type(node.operation).__name__ in ("Cast", "AsFloat")
+    return cast and not any(map(_is_float, node.inputs)) and all(map(_is_float, node.outputs))
 
 
 def _scales(node: Node) -> bool:
