@@ -102,6 +102,17 @@ def test_a_failed_verification_is_no_success(record):
     assert "Left in float SOFTMAX from head" in text
 
 
+def test_what_is_wrong_with_a_part_is_noted_with_the_way_out(record):
+    note = {"tensor": "boxes", "reason": "does not vary", "way_out": "split the output", "channels": [4, 5]}
+    record["stages"][-1]["verification"]["findings"] = [
+        {**note, "fails": False},
+        {**note, "tensor": "scores", "fails": True},
+    ]
+    text = words(record)
+    assert "Note on boxes , channels 4, 5: does not vary. Way out: split the output." in text
+    assert "Note on scores" not in text
+
+
 def test_a_slow_down_is_shown(record):
     record["stages"][-1]["latency"]["ratio"] = 1.7
     assert "1.70x slower" in words(record)
