@@ -1,6 +1,17 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
 from tfopt.graph._keras import own_trainable, shared_constraint
+from tfopt.graph.added_losses import (
+    LOSSES_SUFFIX,
+    ActivityPenalty,
+    AddedLosses,
+    Loss,
+    adding_losses,
+    adds_losses,
+    beside_losses,
+    penalties,
+    with_losses,
+)
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
@@ -37,11 +48,15 @@ from tfopt.graph.walk import (
 from tfopt.graph.whole_call import as_graph
 
 __all__ = [
+    "LOSSES_SUFFIX",
     "ONE_BATCH",
+    "ActivityPenalty",
+    "AddedLosses",
     "Constant",
     "Copier",
     "InputShapes",
     "Loop",
+    "Loss",
     "Node",
     "NotSymbolic",
     "Opener",
@@ -53,9 +68,12 @@ __all__ = [
     "Step",
     "StructuralCopy",
     "Use",
+    "adding_losses",
+    "adds_losses",
     "as_array",
     "as_functional",
     "as_graph",
+    "beside_losses",
     "calls",
     "copy",
     "current_loop",
@@ -77,6 +95,7 @@ __all__ = [
     "output_producers",
     "own_trainable",
     "own_training",
+    "penalties",
     "producer",
     "replay",
     "require_built",
@@ -91,4 +110,5 @@ __all__ = [
     "uses",
     "with_class_of",
     "with_input_shapes",
+    "with_losses",
 ]

@@ -75,6 +75,7 @@ REWRITES: dict[str, Rewrite] = {
     "Reshape": shape_rewrites.reshape,
     "ConvertToTensor": shape_rewrites.same,
     "Copy": shape_rewrites.same,
+    "ActivityRegularization": shape_rewrites.same,
     "Real": shape_rewrites.same,
     "Conjugate": shape_rewrites.same,
     "NanToNum": shape_rewrites.same,
