@@ -10,7 +10,10 @@ from tfopt.graph.added_losses import (
     adds_losses,
     beside_losses,
     penalties,
+    unread_losses,
+    warn_of_unread,
     with_losses,
+    without_losses,
 )
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
@@ -105,10 +108,13 @@ __all__ = [
     "shared_constraint",
     "traced",
     "tree",
+    "unread_losses",
     "unrolled",
     "unwrapped",
     "uses",
+    "warn_of_unread",
     "with_class_of",
     "with_input_shapes",
     "with_losses",
+    "without_losses",
 ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -52,7 +53,7 @@ class AddedLosses(keras.layers.Layer):
     """Tells `tfopt.graph.evaluate` that the layer makes no tensor of its own."""
 
     unread: str | None = None
-    """Why the code that these losses were read from could be read as at inference alone."""
+    """The layer whose code could be read as at inference alone, and why; `None` where it was read in both ways."""
 
     def __init__(self, when: Sequence[When], **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -64,7 +65,8 @@ class AddedLosses(keras.layers.Layer):
         left_out = "inference" if training else "training"
         for loss, when in zip(inputs[1:], self.when, strict=True):
             if when != left_out:
-                self.add_loss(loss)
+                # Keras sums them with what compile() was given, and those of half precision do not fit.
+                self.add_loss(tf.cast(loss, keras.config.floatx()))
         return tf.identity(inputs[0])
 
     def compute_output_spec(self, inputs: Sequence[Any], training: Any = None) -> keras.KerasTensor:
@@ -188,7 +190,12 @@ def with_losses(
 
 
 def beside_losses(model: keras.Model, losses: Sequence[Loss]) -> keras.Model:
-    """Return a functional model that returns the outputs of `model`, flat, and after them the losses."""
+    """Return a functional model that returns the outputs of `model`, flat, and after them the losses.
+
+    Without losses, `model` itself.
+    """
+    if not losses:
+        return model
     tensors = [loss.tensor for loss in losses]
     return keras.Model(_keras.structure(model)[0], [*model.outputs, *tensors], name=model.name)
 
@@ -196,11 +203,15 @@ def beside_losses(model: keras.Model, losses: Sequence[Loss]) -> keras.Model:
 def adding_losses(model: keras.Model, outputs: Any, losses: Sequence[Loss]) -> keras.Model:
     """Return a functional model that adds to the loss what `model` returns after its outputs.
 
+    Without losses, `model` itself.
+
     Args:
         model: as `beside_losses` returns it, or what was made of that.
         outputs: a structure for its outputs.
         losses: when each is added.
     """
+    if not losses:
+        return model
     count = len(model.outputs) - len(losses)
     first, *others = model.outputs[:count]
     made = _keras.call_of(first)
@@ -212,6 +223,45 @@ def adding_losses(model: keras.Model, outputs: Any, losses: Sequence[Loss]) -> k
     return keras.Model(
         _keras.structure(model)[0], keras.tree.pack_sequence_as(outputs, flat), name=model.name
     )
+
+
+def without_losses(model: keras.Model) -> keras.Model:
+    """Return the functional model of the same layers and tensors that adds nothing to the loss at its outputs.
+
+    What makes the losses alone is not in it.
+    """
+    flat = [_carried(x) for x in model.outputs]
+    if all(one is other for one, other in zip(flat, model.outputs, strict=True)):
+        return model
+    inputs, outputs = _keras.structure(model)
+    return keras.Model(inputs, keras.tree.pack_sequence_as(outputs, flat), name=model.name)
+
+
+def _carried(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    made = _keras.call_of(tensor)
+    return made[1][0][0] if made is not None and isinstance(made[0], AddedLosses) else tensor
+
+
+def warn_of_unread(reasons: Iterable[str]) -> None:
+    """Warn that losses of training were not read.
+
+    Args:
+        reasons: layers, and why; see `AddedLosses.unread`.
+    """
+    for reason in reasons:
+        warnings.warn(
+            f"In training, code that adds losses does what cannot be read as operations: {reason}. The copy adds "
+            "those losses in training that the code adds at inference. To train with all of them, write what it "
+            "does in training of layers and keras.ops too.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def unread_losses(model: keras.Model) -> list[str]:
+    """Return what was not read of a functional model; see `AddedLosses.unread`."""
+    found = [getattr(operation, "unread", None) for operation, *_ in _keras.calls(model)]
+    return [reason for reason in found if reason is not None]
 
 
 def _is_read(model: keras.Model, tensor: keras.KerasTensor) -> bool:

@@ -61,7 +61,8 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Code)
     try:
         _, trained = _read(layer, arguments, constants, call, True)
     except NotSymbolic as error:
-        return with_losses(outputs, [Loss(loss) for loss in losses], unread=str(error))
+        unread = f"{layer.name!r} ({type(layer).__name__}): {error}"
+        return with_losses(outputs, [Loss(loss) for loss in losses], unread=unread)
     given = tensors_in(arguments)
     masks = [mask for mask in map(_keras.mask_of, given) if mask is not None]
     trained = joined([outputs, losses], trained, [*given, *masks])

@@ -71,7 +71,7 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
             carrier, *losses = args[0]
             paths.losses += [Loss(*pair) for pair in zip(losses, node.operation.when, strict=True)]
             if node.operation.unread is not None:
-                paths.unread_losses[node.path] = node.operation.unread
+                paths.unread_losses.append(node.operation.unread)
             return carrier
         regularizer = None
         if type(node.operation).__module__.startswith("keras."):  # a config of others may tell of it anew

@@ -20,14 +20,14 @@ class Paths(dict[str, str]):
     Attributes:
         closed: the path of each layer whose code could not be read -> why.
         losses: what the model adds to its loss, as tensors that are made of those of the canonical model.
-        unread_losses: the path of each layer whose losses are those of inference alone -> why.
+        unread_losses: the layers whose losses are those of inference alone, and why.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.closed: dict[str, NotSymbolic] = {}
         self.losses: list[Loss] = []
-        self.unread_losses: dict[str, str] = {}
+        self.unread_losses: list[str] = []
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,7 @@ from tfopt.graph import (
     nodes,
     replay,
     require_built,
+    warn_of_unread,
     with_class_of,
     with_input_shapes,
 )
@@ -130,6 +131,7 @@ def quantize_aware(
         # Reading a model runs its code, on layers that nobody else has.
         functional = as_functional(copy(with_input_shapes(model, input_shapes)))
         plain, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
+        warn_of_unread(paths.unread_losses)
         keep_masks(plain, paths, held)
         preserve_kernels(plain, names)
         settings = rules_.resolve(chosen, paths.values(), default)
@@ -317,8 +319,7 @@ def _quantized(
         return quantize(old, new, default)
 
     result = replay(beside_losses(model, paths.losses), emit, emit_input)
-    if paths.losses:
-        result = adding_losses(result, model.output, paths.losses)
+    result = adding_losses(result, model.output, paths.losses)
     for wrapper in wrappers.values():
         if isinstance(wrapper, WeightQuantizer):
             wrapper.start_steps()
