@@ -1,15 +1,13 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
 from tfopt.graph._keras import own_trainable, shared_constraint
+from tfopt.graph.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.added_losses import (
     LOSSES_SUFFIX,
-    ActivityPenalty,
     AddedLosses,
     Loss,
     adding_losses,
-    adds_losses,
     beside_losses,
-    penalties,
     unread_losses,
     warn_of_unread,
     with_losses,
@@ -19,6 +17,7 @@ from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.input_shapes import InputShapes, shapes_of, with_input_shapes
+from tfopt.graph.losses_in_code import adds_losses
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic

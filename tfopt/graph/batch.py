@@ -58,7 +58,9 @@ def for_any_batch(run: Callable[[Any], tuple[Any, Any]], arguments: Any) -> tupl
     pairs = [_recorded(run, arguments, size) for size in SIZES]
     (calls, inputs, outputs), (other_calls, other_inputs, other_outputs) = pairs
     known = {id(mine): (other_inputs[key][1], given) for key, (given, mine) in inputs.items()}
-    needed = {id(call.outputs[0]) for call in _keras.calls_behind(outputs[0], [x for _, x in inputs.values()])}
+    needed = {
+        id(call.outputs[0]) for call in _keras.calls_behind(outputs[0], [x for _, x in inputs.values()])
+    }
     of_losses = {id(call) for call in calls if id(call.outputs[0]) not in needed}
     merge = _Merge(known, [given for given, _ in inputs.values()], of_losses)
     if [type(call.operation) for call in calls] != [type(call.operation) for call in other_calls]:
@@ -265,7 +267,9 @@ class _Merge:
 
 def _told(size: Batch) -> str:
     one, other = (size.times * each for each in SIZES)
-    return f"the size of the batch as a number: {one} for a batch of {SIZES[0]}, {other} for one of {SIZES[1]}"
+    return (
+        f"the size of the batch as a number: {one} for a batch of {SIZES[0]}, {other} for one of {SIZES[1]}"
+    )
 
 
 def _name(call: _keras.Call) -> str:

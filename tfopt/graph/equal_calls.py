@@ -32,7 +32,8 @@ def joined(first: Any, second: Any, inputs: Sequence[keras.KerasTensor]) -> Any:
         equal = (
             each
             for each in known
-            if _do_the_same(each.operation, call.operation) and _equal((each.args, each.kwargs), (args, kwargs))
+            if _do_the_same(each.operation, call.operation)
+            and _equal((each.args, each.kwargs), (args, kwargs))
         )
         found = next(equal, None)
         new = keras.tree.flatten(call.operation(*args, **kwargs)) if found is None else found.outputs

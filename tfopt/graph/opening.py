@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from tfopt.graph import _keras
-from tfopt.graph.added_losses import ActivityPenalty, ActivityRegularizers, Loss, penalties, with_losses
+from tfopt.graph.activity_penalty import ActivityPenalty, ActivityRegularizers, penalties
+from tfopt.graph.added_losses import Loss, with_losses
 from tfopt.graph.constant import as_array
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.recurrence import Recurrence
@@ -198,6 +199,8 @@ def open_call(parts: Parts, layer: keras.Layer, *args: Any, **kwargs: Any) -> An
     Raises:
         NotSymbolic: that needs more than symbols.
     """
-    return traced(
-        layer, (args, kwargs), parts.constants, lambda given, training: call_with(layer, *given, training)
-    )
+
+    def code(given: Any, training: bool | None) -> Any:
+        return call_with(layer, given[0], given[1], training)
+
+    return traced(layer, (args, kwargs), parts.constants, code)

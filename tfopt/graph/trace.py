@@ -15,24 +15,17 @@ import keras
 
 from tfopt.errors import UnsupportedModel
 from tfopt.graph import _keras, _tensorflow
-from tfopt.graph.added_losses import (
-    ActivityPenalty,
-    Loss,
-    adds_losses_in_training,
-    in_both,
-    penalties,
-    recorded_losses,
-    with_losses,
-)
+from tfopt.graph.activity_penalty import ActivityPenalty, penalties
+from tfopt.graph.added_losses import Loss, with_losses
 from tfopt.graph.batch import asks_for_batch, for_any_batch
 from tfopt.graph.constant import Constant
 from tfopt.graph.einsum_in_code import readable_einsum
 from tfopt.graph.equal_calls import joined
+from tfopt.graph.losses_in_code import in_both, may_add_others_in_training, recorded_losses
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.symbolic_tensor import make_sliceable
 from tfopt.graph.variables import Constants, symbolic
 from tfopt.graph.walk import INSIDE, require_functional, tensors_in
-
 
 Code: TypeAlias = Callable[[Any, bool | None], Any]
 """Runs code with a structure of arguments, in training (`True`) or as at inference (`None`)."""
@@ -56,7 +49,7 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Code)
         NotSymbolic: the code needs numbers.
     """
     outputs, losses = _read(layer, arguments, constants, call, None)
-    if not adds_losses_in_training(layer):
+    if not may_add_others_in_training(layer):
         return with_losses(outputs, [Loss(loss) for loss in losses])
     try:
         _, trained = _read(layer, arguments, constants, call, True)
@@ -283,9 +276,7 @@ def _called_with(layer: keras.Layer, inputs: Any, training: bool | None) -> Any:
     return _penalized(layer, call_with(layer, (inputs,), {}, training))
 
 
-def call_with(
-    layer: keras.Layer, args: tuple, kwargs: dict[str, Any], training: bool | None = None
-) -> Any:
+def call_with(layer: keras.Layer, args: tuple, kwargs: dict[str, Any], training: bool | None = None) -> Any:
     """Run the code of `call` with the arguments that Keras would add: masks, and `training`."""
     call = layer.call
     call = getattr(call, "python_function", call)  # without a tf.function around it

@@ -29,7 +29,9 @@ def time_distributed(
             "which int8 has no rule: remove Masking and mask_zero=True from the layers before it."
         )
     inner.activity_regularizer = None  # Keras runs the code of the layer, and does not call it
-    if any(each.activity_regularizer is not None or adds_losses(each) for each in (inner, *inner_layers(inner))):
+    if any(
+        each.activity_regularizer is not None or adds_losses(each) for each in (inner, *inner_layers(inner))
+    ):
         return ops.stack([inner(each) for each in ops.unstack(x, axis=1)], axis=1)  # for a loss in each step
     if isinstance(inner, _ALONG_LAST_AXIS):
         return inner(x)
