@@ -167,6 +167,17 @@ def test_losses_in_half_precision_are_summed_with_the_others():
     quantized.fit(x, model.predict(x, verbose=0), verbose=0)
 
 
+def test_each_replica_of_a_strategy_adds_its_own(two_devices):
+    with two_devices.scope():
+        model = _model("inside_a_layer")
+    x = _data(model)
+    quantized = _quantized(model, x)
+    with two_devices.scope():
+        quantized.compile(keras.optimizers.SGD(0.0), "mse")
+    trained = quantized.fit(x, model.predict(x, verbose=0), batch_size=16, verbose=0).history["loss"][0]
+    assert trained == pytest.approx(sum(_losses(model, x)), rel=0.1)
+
+
 @keras.saving.register_keras_serializable(package="loss_zoo")
 class Moving(L.Layer):
     """Moves a statistic in training, which no graph of operations does."""

@@ -7,6 +7,7 @@ stands in the graph beside what a file holds, and ends there.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ class Loss:
 class AddedLosses(keras.layers.Layer):
     """Returns the first of a list of tensors, and adds the others to the loss.
 
+    The replicas of a strategy run in threads that take turns wherever ranges are averaged over them, and Keras
+    holds the losses of all in one list (`Layer._losses`). Each is given its own here.
+
     Args:
         when: each of the others is added.
     """
@@ -56,6 +60,7 @@ class AddedLosses(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.when = list(when)
         self.supports_masking = True
+        self._threads: dict[int, int] = {}  # `id` of a loss -> the thread that added it
 
     def call(self, inputs: Sequence[tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Return the first input."""
@@ -65,6 +70,19 @@ class AddedLosses(keras.layers.Layer):
                 # Keras sums them with what compile() was given, and those of half precision do not fit.
                 self.add_loss(tf.cast(loss, keras.config.floatx()))
         return tf.identity(inputs[0])
+
+    def add_loss(self, loss: tf.Tensor) -> None:
+        """Add a loss, for this thread."""
+        if not self._losses:
+            self._threads.clear()
+        self._threads[id(loss)] = threading.get_ident()
+        super().add_loss(loss)
+
+    def _get_own_losses(self) -> list[tf.Tensor]:
+        """Return what this thread has added; what any has where it has added none."""
+        found = super()._get_own_losses()
+        own = [loss for loss in found if self._threads.get(id(loss)) == threading.get_ident()]
+        return own or found
 
     def compute_output_spec(self, inputs: Sequence[Any], training: Any = None) -> keras.KerasTensor:
         """Return shape and dtype of the first input."""
