@@ -10,7 +10,8 @@ from tfopt.graph.batch import DependsOnBatch, for_any_batch
 
 def _computed(code, x):
     inputs = keras.Input(x.shape[1:])
-    return keras.Model(inputs, for_any_batch(code, inputs))(x)
+    outputs, _ = for_any_batch(lambda x: (code(x), []), inputs)
+    return keras.Model(inputs, outputs)(x)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_the_graph_computes_the_same(code, batch):
     ("code", "message"),
     [
         (lambda x: ops.stack([x[i] for i in range(x.shape[0])]), "other operations for a batch of 3"),
-        (lambda x: x * float(x.shape[0]), "Multiply .*3.0 for a batch of 3, 11.0 for one of 11"),
+        (lambda x: x * float(x.shape[0]), "Multiply .* as a number: 3 for a batch of 3, 11 for one of 11"),
         (lambda x: x * x.shape[0], "Multiply .* with the size of the batch as a number"),
         (lambda x: ops.relu(x) if x.shape[0] > 5 else ops.exp(x), "other operations"),
         (
@@ -52,4 +53,22 @@ def test_the_graph_computes_the_same(code, batch):
 )
 def test_what_depends_on_the_size_is_refused(code, message):
     with pytest.raises(DependsOnBatch, match=message):
-        for_any_batch(code, keras.Input((2, 3)))
+        for_any_batch(lambda x: (code(x), []), keras.Input((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda x: ops.sum(x) / x.shape[0],
+        lambda x: ops.sum(x) / ops.cast(6 * x.shape[0], "float32"),
+        lambda x: ops.sum(ops.square(x)) * float(x.shape[0]),
+        lambda x: keras.losses.MeanSquaredError()(ops.zeros_like(x), x),
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 7])
+def test_a_loss_may_compute_with_the_size(code, batch):
+    x = np.random.default_rng(0).normal(size=(batch, 2, 3)).astype("float32")
+    inputs = keras.Input((2, 3))
+    outputs, losses = for_any_batch(lambda x: (ops.relu(x), [code(x)]), inputs)
+    _, loss = keras.Model(inputs, [outputs, *losses])(x)
+    np.testing.assert_allclose(loss, code(ops.convert_to_tensor(x)), rtol=1e-6)

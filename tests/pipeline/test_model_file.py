@@ -8,6 +8,7 @@ import pytest
 
 import tfopt
 from tests.pruning.everywhere import Products
+from tfopt.measure.kernels import prunable
 from tfopt.pipeline import model_file
 from tfopt.pruning.masks import masked
 from tfopt.stages import Prune, QuantizeAware, Train
@@ -77,10 +78,9 @@ def test_masks_beside_a_model_follow_it(tmp_path):
     with pytest.warns(UserWarning, match="keep_zeros"):
         pruned = tfopt.prune(_model(), 0.5)
     model_file.save(pruned, path)
-    assert [mask[0] for mask in json.loads((tmp_path / "model.masks.json").read_text())] == [
-        "own/matrix",
-        "own/first",
-    ]
+    beside = json.loads((tmp_path / "model.masks.json").read_text())
+    paths = [kernel.path for kernel in prunable(pruned)]
+    assert [paths[place] for place, _ in beside] == ["own/matrix", "own/first"]
     for a, b in zip(masked(pruned), masked(model_file.load(path)), strict=True):
         np.testing.assert_array_equal(a.mask.value, b.mask.value)
     model_file.save(_model(), path)

@@ -40,6 +40,7 @@ def calibrated(model: keras.Model, options: Options, data: Representative | None
     with warnings.catch_warnings():
         # How a model trains has no part in a file.
         warnings.filterwarnings("ignore", message="The class of .* cannot be kept", category=UserWarning)
+        warnings.filterwarnings("ignore", message="In training, code that adds losses", category=UserWarning)
         quantized = quantize_aware(model, default, rules=rules)
     require_finite(quantized)
     if data is not None and _has_ranges(quantized):

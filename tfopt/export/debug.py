@@ -64,7 +64,7 @@ def debug_quantization(
         TensorFlow's `tf.lite.experimental.QuantizationDebugger` does it for files that it calibrated itself.
     """
     graph.require_functional(model)
-    model = graph.unrolled(model)
+    model = graph.unrolled(graph.without_losses(model))
     file = tflite if isinstance(tflite, TFLiteModel) else TFLiteModel(tflite)
     trace = Trace(file, kernels)
     order = _order_of_inputs(model, file)

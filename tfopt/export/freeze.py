@@ -226,7 +226,9 @@ def names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if isinstance(model, keras.Sequential):
         return (model.inputs[0].name,), (model.layers[-1].name,)
     inputs = _keys(model.input) or [tensor.name for tensor in model.inputs]
-    outputs = _keys(model.output) or [name.removesuffix(QUANTIZER_SUFFIX) for name in model.output_names]
+    outputs = _keys(model.output) or [
+        name.removesuffix(graph.LOSSES_SUFFIX).removesuffix(QUANTIZER_SUFFIX) for name in model.output_names
+    ]
     return _unique(inputs), _unique(outputs)
 
 

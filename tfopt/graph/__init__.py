@@ -1,10 +1,23 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
 from tfopt.graph._keras import own_trainable, shared_constraint
+from tfopt.graph.activity_penalty import ActivityPenalty, penalties
+from tfopt.graph.added_losses import (
+    LOSSES_SUFFIX,
+    AddedLosses,
+    Loss,
+    adding_losses,
+    beside_losses,
+    unread_losses,
+    warn_of_unread,
+    with_losses,
+    without_losses,
+)
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.input_shapes import InputShapes, left_open, shapes_of, with_input_shapes
+from tfopt.graph.losses_in_code import adds_losses
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic
@@ -37,11 +50,15 @@ from tfopt.graph.walk import (
 from tfopt.graph.whole_call import as_graph
 
 __all__ = [
+    "LOSSES_SUFFIX",
     "ONE_BATCH",
+    "ActivityPenalty",
+    "AddedLosses",
     "Constant",
     "Copier",
     "InputShapes",
     "Loop",
+    "Loss",
     "Node",
     "NotSymbolic",
     "Opener",
@@ -53,9 +70,12 @@ __all__ = [
     "Step",
     "StructuralCopy",
     "Use",
+    "adding_losses",
+    "adds_losses",
     "as_array",
     "as_functional",
     "as_graph",
+    "beside_losses",
     "calls",
     "copy",
     "current_loop",
@@ -78,6 +98,7 @@ __all__ = [
     "output_producers",
     "own_trainable",
     "own_training",
+    "penalties",
     "producer",
     "replay",
     "require_built",
@@ -87,9 +108,13 @@ __all__ = [
     "shared_constraint",
     "traced",
     "tree",
+    "unread_losses",
     "unrolled",
     "unwrapped",
     "uses",
+    "warn_of_unread",
     "with_class_of",
     "with_input_shapes",
+    "with_losses",
+    "without_losses",
 ]

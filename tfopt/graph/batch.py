@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, TypeAlias
 
 import keras
@@ -20,7 +20,7 @@ from tfopt.graph import _keras
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.known_sizes import note_sizes
 from tfopt.graph.not_symbolic import NotSymbolic
-from tfopt.graph.over_batch import OverBatch
+from tfopt.graph.over_batch import BatchSize, OverBatch
 
 SIZES = (3, 11)
 """Two primes: what is in their proportion, or splits into as many rows, is so because of the batch."""
@@ -45,11 +45,12 @@ class Rows:
     axis: int
 
 
-def for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
+def for_any_batch(run: Callable[[Any], tuple[Any, Any]], arguments: Any) -> tuple[Any, Any]:
     """Return what `run(arguments)` returns, as if it had not asked for the size of the batch.
 
     Args:
-        run: calls code that uses layers and `keras.ops` on symbolic tensors; called twice.
+        run: calls code that uses layers and `keras.ops` on symbolic tensors, and returns outputs and losses;
+            called twice. What makes losses alone may compute with the size as a number.
         arguments: a structure with symbolic tensors, the batch of which is unknown.
 
     Raises:
@@ -58,7 +59,11 @@ def for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
     pairs = [_recorded(run, arguments, size) for size in SIZES]
     (calls, inputs, outputs), (other_calls, other_inputs, other_outputs) = pairs
     known = {id(mine): (other_inputs[key][1], given) for key, (given, mine) in inputs.items()}
-    merge = _Merge(known, [given for given, _ in inputs.values()])
+    needed = {
+        id(call.outputs[0]) for call in _keras.calls_behind(outputs[0], [x for _, x in inputs.values()])
+    }
+    of_losses = {id(call) for call in calls if id(call.outputs[0]) not in needed}
+    merge = _Merge(known, [given for given, _ in inputs.values()], of_losses)
     if [type(call.operation) for call in calls] != [type(call.operation) for call in other_calls]:
         raise DependsOnBatch(
             f"it calls other operations for a batch of {SIZES[0]} than for one of {SIZES[1]}, as a loop over "
@@ -116,10 +121,14 @@ class _Merge:
     Args:
         inputs: `id` of each input of the first recording -> that of the second, and the one to emit for.
         given: the tensors to emit for.
+        of_losses: the `id` of each call of the first recording that makes losses alone.
     """
 
-    def __init__(self, inputs: dict[int, tuple[Any, Any]], given: list[keras.KerasTensor]) -> None:
+    def __init__(
+        self, inputs: dict[int, tuple[Any, Any]], given: list[keras.KerasTensor], of_losses: Set[int]
+    ) -> None:
         self._made = dict(inputs)
+        self._of_losses = of_losses
         self._reference = next(x for x in given if x.shape and x.shape[0] is None)
 
     def emit(self, call: _keras.Call, other: _keras.Call) -> None:
@@ -142,6 +151,8 @@ class _Merge:
         operation = call.operation
         if isinstance(operation, Constant) and operation is not other.operation:
             merged = self._merged(as_array(operation.value), as_array(other.operation.value))
+            if isinstance(merged, Batch) and id(call) not in self._of_losses:
+                raise DependsOnBatch(f"{_name(call)} is {_told(merged)}")
             return [self._tensor(merged, operation)]
         try:
             settings = self._settings(call, other)
@@ -151,10 +162,15 @@ class _Merge:
         found = [x for x in _leaves((settings, args, kwargs)) if isinstance(x, Batch)]
         if found:
             emit = _EMITTERS.get(type(operation).__name__)
-            if emit is None or isinstance(operation, keras.Layer):
-                raise DependsOnBatch(f"{_name(call)} computes with the size of the batch as a number")
-            shape = self._merged(call.outputs[0].shape, other.outputs[0].shape)
-            new = emit(self, settings, shape, *args, **kwargs)
+            elementwise = type(operation).__name__ in _BROADCASTING and not isinstance(operation, keras.Layer)
+            if elementwise and id(call) in self._of_losses:
+                args, kwargs = self._with_size(args, kwargs)
+                new = operation(*args, **kwargs)
+            elif emit is None or isinstance(operation, keras.Layer):
+                raise DependsOnBatch(f"{_name(call)} computes with {_told(found[0])}")
+            else:
+                shape = self._merged(call.outputs[0].shape, other.outputs[0].shape)
+                new = emit(self, settings, shape, *args, **kwargs)
         else:
             args, kwargs = self._with_rows(operation, args, kwargs)
             new = operation(*args, **kwargs)
@@ -166,10 +182,10 @@ class _Merge:
         if operation is mate:
             return {}
         if isinstance(operation, keras.Layer):
-            if operation.weights or _described(operation) != _described(mate):
+            if operation.weights or described(operation) != described(mate):
                 raise DependsOnBatch(f"it calls another layer ({operation.name!r}) for another batch")
             return {}
-        ours, theirs = _described(operation), _described(mate)
+        ours, theirs = described(operation), described(mate)
         return {key: self._merged(_as_numbers(ours[key]), _as_numbers(theirs[key])) for key in ours}
 
     def _merged(self, one: Any, other: Any) -> Any:
@@ -198,7 +214,7 @@ class _Merge:
         if isinstance(one, types.FunctionType) and isinstance(other, types.FunctionType):
             if one.__code__ is other.__code__:
                 return one
-        elif isinstance(one, int) and isinstance(other, int) and not isinstance(one, bool):
+        elif isinstance(one, (int, float)) and type(one) is type(other) and not isinstance(one, bool):
             return _merged_numbers(one, other)
         elif type(one) is type(other) and one == other:
             return one
@@ -206,6 +222,8 @@ class _Merge:
 
     def _tensor(self, merged: Any, constant: Constant) -> keras.KerasTensor:
         """Return the emitted tensor of a merged array, which `constant` holds for the first size."""
+        if isinstance(merged, Batch):
+            return BatchSize(merged.times, dtype=constant.compute_dtype)(self._reference)
         if not isinstance(merged, Rows):
             return constant(self._reference)
         return self._repeated(merged, constant.name)
@@ -219,6 +237,15 @@ class _Merge:
         if None in rows.shape:
             raise DependsOnBatch("a tensor that has the batch already is repeated for it")
         return OverBatch(dtype=rows.dtype)([rows, self._reference])
+
+    def _with_size(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Return arguments with a tensor in place of the size of the batch."""
+        dtype = next(x.dtype for x in _leaves((args, kwargs)) if isinstance(x, keras.KerasTensor))
+
+        def made(value: Any) -> Any:
+            return BatchSize(value.times, dtype=dtype)(self._reference) if isinstance(value, Batch) else value
+
+        return _mapped(made, (args, kwargs))
 
     def _with_rows(self, operation: keras.Operation, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Return arguments with tensors in place of `Rows`; one row is enough where it is broadcast."""
@@ -240,6 +267,13 @@ class _Merge:
         return _mapped(made, (args, kwargs))
 
 
+def _told(size: Batch) -> str:
+    one, other = (size.times * each for each in SIZES)
+    return (
+        f"the size of the batch as a number: {one} for a batch of {SIZES[0]}, {other} for one of {SIZES[1]}"
+    )
+
+
 def _name(call: _keras.Call) -> str:
     return f"{type(call.operation).__name__} ({call.operation.name!r})"
 
@@ -247,10 +281,12 @@ def _name(call: _keras.Call) -> str:
 _BROADCASTING = {
     *("Add", "Subtract", "Multiply", "TrueDivide", "Divide", "Maximum", "Minimum", "Where"),
     *("LogicalAnd", "LogicalOr", "Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual"),
+    "DivideNoNan",
 }
+"""Operations of two tensors element by element."""
 
 
-def _described(operation: keras.Operation) -> dict[str, Any]:
+def described(operation: keras.Operation) -> dict[str, Any]:
     """Return what an operation is beside its name and its calls."""
     if isinstance(operation, keras.Layer):
         return {key: value for key, value in operation.get_config().items() if key != "name"}
@@ -272,11 +308,11 @@ def _as_numbers(value: Any) -> Any:
     return value
 
 
-def _merged_numbers(one: int, other: int) -> Any:
+def _merged_numbers(one: float, other: float) -> Any:
     if one == other:
         return one
     if one % SIZES[0] == 0 and one * SIZES[1] == other * SIZES[0]:
-        return Batch(one // SIZES[0])
+        return Batch(int(one // SIZES[0]))
     raise DependsOnBatch(f"the number {one} for a batch of {SIZES[0]}, {other} for one of {SIZES[1]}")
 
 
@@ -293,8 +329,8 @@ def _merged_arrays(one: Any, other: Any) -> Any:
             rows = [array.reshape(size, count.times, *array.shape[1:]) for array, size in _sized(*moved)]
             if all(np.array_equal(each, np.broadcast_to(rows[0][:1], each.shape)) for each in rows):
                 return Rows(rows[0][0], axes[0])
-    if ours.ndim == 0:
-        raise DependsOnBatch(f"the number {ours} for a batch of {SIZES[0]}, {theirs} for one of {SIZES[1]}")
+    if ours.ndim == theirs.ndim == 0:
+        return _merged_numbers(ours.item(), theirs.item())
     raise DependsOnBatch("an array whose values depend on the size of the batch, or on the place in it")
 
 

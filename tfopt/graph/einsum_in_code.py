@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import string
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from tfopt.graph import _keras
+from tfopt.graph.users_code import around_of, functions_in, methods, names_in
 
 _NAME = "einsum"
 
@@ -51,7 +52,7 @@ def readable_einsum(layer: keras.Layer) -> Iterator[None]:
     replaced: list[tuple[dict[str, Any], str, Any]] = []
     for owner in (layer, *_keras.sublayers(layer)):
         attributes = vars(owner)
-        for name, function in _methods(type(owner)):
+        for name, function in methods(type(owner)):
             if name not in attributes and copies.mentions(function):
                 attributes[name] = types.MethodType(copies(function), owner)
                 added.append((attributes, name))
@@ -68,17 +69,6 @@ def readable_einsum(layer: keras.Layer) -> Iterator[None]:
             attributes[name] = value
 
 
-def _methods(kind: type) -> Iterator[tuple[str, types.FunctionType]]:
-    """Yield the methods that users wrote, those of a class before those of its bases."""
-    for each in kind.__mro__:
-        if each.__module__.split(".")[0] in ("keras", "tensorflow", "tfopt", "builtins"):
-            continue
-        for name, value in vars(each).items():
-            function = getattr(value, "python_function", value)
-            if isinstance(function, types.FunctionType) and not name.startswith("__"):
-                yield name, function
-
-
 class _Copies:
     """Copies of functions in which `einsum` is another, each function once."""
 
@@ -90,8 +80,8 @@ class _Copies:
         """Return whether a function calls `einsum`, by itself or through functions around it."""
         if function not in self._mentions:
             self._mentions[function] = False  # while it is looked into: it may call itself
-            self._mentions[function] = _NAME in _names(function.__code__) or any(
-                self.mentions(each) for each in _functions(_around(function).values())
+            self._mentions[function] = _NAME in names_in(function.__code__) or any(
+                self.mentions(each) for each in functions_in(around_of(function).values())
             )
         return self._mentions[function]
 
@@ -105,7 +95,7 @@ class _Copies:
             )
             new.__kwdefaults__ = function.__kwdefaults__
             self._made[function] = new
-            for name in _names(function.__code__):
+            for name in names_in(function.__code__):
                 if name in around:
                     around[name] = self._instead_of(around[name])
             for cell, old in zip(cells, function.__closure__ or (), strict=True):
@@ -134,30 +124,3 @@ class _Module:
         if value is keras.ops:
             return _Module(value)
         return einsum if value is keras.ops.einsum else value
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """Return the names that code and the functions in it look up around them."""
-    found = {*code.co_names, *code.co_freevars}
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _names(constant)
-    return found
-
-
-def _around(function: types.FunctionType) -> dict[str, Any]:
-    """Return name -> value of what a function reads from its module and its closure."""
-    names = _names(function.__code__)
-    found = {name: function.__globals__[name] for name in names if name in function.__globals__}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        with contextlib.suppress(ValueError):
-            found[name] = cell.cell_contents
-    return found
-
-
-def _functions(values: Iterable[Any]) -> Iterator[types.FunctionType]:
-    for value in values:
-        if isinstance(value, types.FunctionType):
-            module: str = value.__module__ or ""
-            if module.split(".")[0] not in ("keras", "tensorflow", "numpy", "tfopt"):
-                yield value

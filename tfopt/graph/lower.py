@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from tfopt.graph import _keras
+from tfopt.graph.added_losses import AddedLosses
 from tfopt.graph.rebuild import Copier, replay
 from tfopt.graph.recurrence import Recurrence
 from tfopt.graph.walk import Node, layers
@@ -24,7 +25,7 @@ def is_quantized(model: keras.Model) -> bool:
 def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
     """Return the inference form of `model`, in float32, with nested models opened and loops unrolled.
 
-    The inputs and outputs keep their order, structure and names.
+    The inputs and outputs keep their order, structure and names. What the model adds to its loss is left out.
 
     Args:
         model: functional.
@@ -39,6 +40,8 @@ def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         operation = node.operation
+        if isinstance(operation, AddedLosses):
+            return keras.layers.Identity(name=copies.name(node))(args[0][0])
         if not hasattr(operation, "lower"):
             return copies(node)(*args, **kwargs)
         if id(operation) not in lowered:

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 
 from tfopt.graph import _keras
+from tfopt.graph.activity_penalty import ActivityPenalty, ActivityRegularizers, penalties
+from tfopt.graph.added_losses import Loss, with_losses
 from tfopt.graph.constant import as_array
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.recurrence import Recurrence
@@ -82,6 +84,7 @@ class Opener:
         self._parts: dict[int, tuple[keras.Operation, Parts]] = {}
         self._renamed: list[tuple[keras.Layer, str]] = []
         self.constants = Constants()
+        self.regularizers = ActivityRegularizers()
         self.closed: dict[str, NotSymbolic] = {}
         """The path of each layer whose code could not be read -> why."""
 
@@ -125,13 +128,17 @@ class Opener:
         # With the operation, for the `id` of one that is gone may be another's.
         _, parts = self._parts.setdefault(id(node.operation), (node.operation, Parts(self.constants)))
         self._make_names_distinct(node.operation)
+        regularizer = self.regularizers.taken(node.operation)
         try:
             outputs = opening(parts, node.operation, *own_args, **own_kwargs)
         except NotSymbolic as error:
-            self.closed[node.path] = error
-            return None
+            self.closed[node.path], outputs = error, None
         if outputs is None:
+            self.regularizers.give_back(node.operation)
             return None
+        if regularizer is not None:
+            penalty = parts("activity_regularizer", ActivityPenalty, regularizer)
+            outputs = with_losses(outputs, [Loss(each) for each in penalties(outputs, penalty)])
         flat = keras.tree.flatten(outputs)
         self._name(node.operation, _keras.calls_behind(flat, list(inputs.values())), parts)
         model = keras.Model(list(inputs.values()), flat)
@@ -192,4 +199,8 @@ def open_call(parts: Parts, layer: keras.Layer, *args: Any, **kwargs: Any) -> An
     Raises:
         NotSymbolic: that needs more than symbols.
     """
-    return traced(layer, (args, kwargs), parts.constants, lambda given: call_with(layer, given[0], given[1]))
+
+    def code(given: Any, training: bool | None) -> Any:
+        return call_with(layer, given[0], given[1], training)
+
+    return traced(layer, (args, kwargs), parts.constants, code)

@@ -31,6 +31,35 @@ class OverBatch(keras.layers.Layer):
         return (None if reference[0] is None else reference[0] * rows[0], *rows[1:])
 
 
+@keras.saving.register_keras_serializable(package="tfopt")
+class BatchSize(keras.layers.Layer):
+    """Returns how many samples a tensor has, as a number in its dtype.
+
+    Args:
+        times: what it is multiplied with.
+    """
+
+    def __init__(self, times: int = 1, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.times = times
+        self.supports_masking = True  # lest Keras warns
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the size of the first axis."""
+        return tf.cast(tf.shape(inputs)[0] * self.times, self.compute_dtype)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:  # noqa: ARG002 (Keras's signature)
+        """Return a number."""
+        return keras.KerasTensor((), dtype=self.compute_dtype)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """Return None: the number is of no sequence."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {**super().get_config(), "times": self.times}
+
+
 ONE_BATCH = (
     *(keras.layers.Add, keras.layers.Subtract, keras.layers.Multiply, keras.layers.Average),
     *(keras.layers.Maximum, keras.layers.Minimum, keras.layers.Attention, keras.layers.AdditiveAttention),

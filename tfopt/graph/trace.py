@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
 from tfopt.errors import UnsupportedModel
 from tfopt.graph import _keras, _tensorflow
+from tfopt.graph.activity_penalty import ActivityPenalty, penalties
+from tfopt.graph.added_losses import Loss, with_losses
 from tfopt.graph.batch import asks_for_batch, for_any_batch
 from tfopt.graph.constant import Constant
 from tfopt.graph.einsum_in_code import readable_einsum
+from tfopt.graph.equal_calls import joined
+from tfopt.graph.losses_in_code import in_both, may_add_others_in_training, recorded_losses
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.symbolic_tensor import make_sliceable
 from tfopt.graph.variables import Constants, symbolic
 from tfopt.graph.walk import INSIDE, require_functional, tensors_in
 
+Code: TypeAlias = Callable[[Any, bool | None], Any]
+"""Runs code with a structure of arguments, in training (`True`) or as at inference (`None`)."""
 
-def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Callable[[Any], Any]) -> Any:
-    """Return what `call(arguments)`, which runs code of `layer` on symbolic tensors, returns.
+
+def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Code) -> Any:
+    """Return what `call`, which runs code of `layer` on symbolic tensors, returns at inference.
 
     The layer's own variables are symbolic meanwhile, and so is what layers in it make of constants: an
     embedding of positions stays trainable. Where the code asks for the size of the batch, the graph is for
-    any.
+    any. The first of the outputs carries the losses that the code adds, see `AddedLosses`, those of training
+    too.
 
     Args:
         layer: whose code runs; private to the caller.
@@ -39,18 +48,37 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Calla
     Raises:
         NotSymbolic: the code needs numbers.
     """
+    outputs, losses = _read(layer, arguments, constants, call, None)
+    if not may_add_others_in_training(layer):
+        return with_losses(outputs, [Loss(loss) for loss in losses])
+    try:
+        _, trained = _read(layer, arguments, constants, call, True)
+    except NotSymbolic as error:
+        unread = f"{layer.name!r} ({type(layer).__name__}): {error}"
+        return with_losses(outputs, [Loss(loss) for loss in losses], unread=unread)
+    given = tensors_in(arguments)
+    masks = [mask for mask in map(_keras.mask_of, given) if mask is not None]
+    trained = joined([outputs, losses], trained, [*given, *masks])
+    return with_losses(outputs, in_both(losses, trained))
+
+
+def _read(
+    layer: keras.Layer, arguments: Any, constants: Constants, call: Code, training: bool | None
+) -> tuple[Any, list[Any]]:
+    """Return the outputs of code, and the losses that it adds."""
 
     def run(arguments: Any) -> Any:
         reference = tensors_in(arguments)[0]
         make_sliceable(tensors_in(arguments))
         with (
-            symbolic(layer, reference, constants, _opened),
+            symbolic(layer, reference, constants, functools.partial(_opened, training), training),
+            recorded_losses([layer, *_keras.sublayers(layer)]) as losses,
             readable_einsum(layer),
             _tensorflow.variable_scope_kept(),
             _tensorflow.recording() as recorded,
         ):
             try:
-                outputs = call(arguments)
+                outputs = call(arguments, training)
             except Exception as error:
                 raise NotSymbolic(_reason(error, recorded.refused)) from error
         flat = keras.tree.flatten(outputs)
@@ -62,19 +90,19 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Calla
                 if isinstance(value, keras.KerasTensor) or not _is_array(value)
                 else Constant.of(value, "constant")(reference)
             ),
-            outputs,
+            (outputs, losses),
         )
 
     try:
-        outputs = run(arguments)
+        read = run(arguments)
     except NotSymbolic as error:
         _require_known_sizes(arguments, error)
         if not any(x.shape and x.shape[0] is None for x in tensors_in(arguments)):
             raise
         return _for_any_batch(run, arguments)
-    if asks_for_batch(_keras.calls_behind(outputs, tensors_in(arguments))):
+    if asks_for_batch(_keras.calls_behind(read, tensors_in(arguments))):
         return _for_any_batch(run, arguments)
-    return outputs
+    return read
 
 
 def _for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
@@ -193,7 +221,7 @@ def _called(model: keras.Model, shapes: Any) -> tuple[Any, Any]:
                 for index, (name, shape) in enumerate(named)
             ],
         )
-        outputs = traced(model, inputs, constants, lambda inputs: call_with(model, (inputs,), {}))
+        outputs = traced(model, inputs, constants, functools.partial(_called_with, model))
         _make_names_distinct([call.operation for call in _keras.calls_behind(outputs, tensors_in(inputs))])
         return outputs, inputs
 
@@ -239,20 +267,24 @@ def _looks_up(reader: keras.Operation, tensor: keras.KerasTensor) -> bool:
         return False
     inner = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
     try:
-        outputs = traced(reader, inner, Constants(), lambda x: call_with(reader, (x,), {}))
+        outputs = traced(reader, inner, Constants(), functools.partial(_called_with, reader))
     except NotSymbolic:
         return False
     return _is_index(inner, outputs)
 
 
-def call_with(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Run the code of `call` with the arguments that Keras would add: masks, and no word on training."""
+def _called_with(layer: keras.Layer, inputs: Any, training: bool | None) -> Any:
+    return _penalized(layer, call_with(layer, (inputs,), {}, training))
+
+
+def call_with(layer: keras.Layer, args: tuple, kwargs: dict[str, Any], training: bool | None = None) -> Any:
+    """Run the code of `call` with the arguments that Keras would add: masks, and `training`."""
     call = layer.call
     call = getattr(call, "python_function", call)  # without a tf.function around it
     signature = inspect.signature(call)
     kwargs = dict(kwargs)
     if "training" in signature.parameters:
-        kwargs.setdefault("training", None)
+        kwargs.setdefault("training", training)
     try:
         given = signature.bind(*args, **kwargs).arguments
     except TypeError:
@@ -267,13 +299,21 @@ def call_with(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
     return call(*args, **kwargs)
 
 
-def _opened(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
+def _penalized(layer: keras.Layer, outputs: Any) -> Any:
+    """Return the outputs of a layer, whose activity regularizer adds losses in the trace."""
+    if layer.activity_regularizer is not None:
+        layer.add_loss(penalties(outputs, ActivityPenalty(layer.activity_regularizer)))
+    return outputs
+
+
+def _opened(training: bool | None, layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Run the code of a layer in traced code in place of a call, and name what it calls after it."""
     if layer.autocast:
         args, kwargs = keras.tree.map_structure(
             lambda x: _as_dtype(x, layer.compute_dtype), (args, kwargs), none_is_leaf=True
         )
-    outputs = call_with(layer, args, without_default_training(layer, kwargs))
+    outputs = call_with(layer, args, without_default_training(layer, kwargs), training)
+    outputs = _penalized(layer, outputs)
     given = [*args, *kwargs.values()]
     _keras.pass_mask_on(layer, given[0], outputs, kwargs.get("mask"))
     inputs = tensors_in(given)

@@ -46,6 +46,7 @@ def symbolic(
     reference: keras.KerasTensor,
     constants: Constants,
     opened: Callable[[keras.Layer, tuple, dict[str, Any]], Any],
+    training: bool | None = None,
 ) -> Iterator[None]:
     """Let the code of `layer` read symbolic tensors in place of variables, also in lists and in layers in it.
 
@@ -59,6 +60,8 @@ def symbolic(
         reference: a symbolic tensor that the code reads.
         constants: the layers that hold the variables.
         opened: runs the code of a layer in `layer` with arguments and keyword arguments.
+        training: what the code is told. The layers in it that are called are not told: they stand in a graph
+            for both.
     """
     inner = _keras.sublayers(layer)
     slots: list[_Slot] = []
@@ -77,6 +80,8 @@ def symbolic(
             return original(*args, **kwargs)
         if kwargs.get("training") is False:
             freeze(each)
+        elif training and kwargs.get("training") is True:
+            kwargs = {**kwargs, "training": None}
         if args and isinstance(args[0], (tf.Tensor, np.ndarray)) and tf.executing_eagerly():
             args = Constant.of(args[0], "constant")(reference), *args[1:]
         if args and isinstance(each, ONE_BATCH):

@@ -10,6 +10,7 @@ import keras
 
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.graph import _keras
+from tfopt.graph.added_losses import LOSSES_SUFFIX
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,9 +106,12 @@ def calls(model: keras.Model) -> list[Node]:
 
 
 def output_producers(model: keras.Model) -> list[str]:
-    """Return the name of the layer that makes each output of `model`, `""` where it is an input."""
+    """Return the name of the layer that makes each output of `model`, `""` where it is an input.
+
+    The layer that carries losses makes nothing.
+    """
     names = {id(x): operation.name for operation, *_, outputs in _keras.calls(model) for x in outputs}
-    return [names.get(id(tensor), "") for tensor in model.outputs]
+    return [names.get(id(tensor), "").removesuffix(LOSSES_SUFFIX) for tensor in model.outputs]
 
 
 def _nodes(model: keras.Model, prefix: str) -> list[Node]:

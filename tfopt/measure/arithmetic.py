@@ -22,13 +22,15 @@ def macs(model: keras.Model) -> int:
 
     Counted densely, whatever is zero: dense and einsum layers, convolutions of every kind. A shared
     layer counts once for each call. Biases, activations, normalization, pooling and operations without
-    weights count as 0, and so does padding's saving at the borders (as is usual).
+    weights count as 0, and so does padding's saving at the borders (as is usual). What a quantization-aware
+    model adds to its loss is not counted.
 
     Raises:
         InvalidArgumentError: a size other than the batch's is unknown.
         UnsupportedModel: the model is subclassed.
     """
-    return sum(_macs(node) for node in graph.nodes(model))
+    graph.require_functional(model)
+    return sum(_macs(node) for node in graph.nodes(graph.without_losses(model)))
 
 
 def _macs(node: graph.Node) -> int:

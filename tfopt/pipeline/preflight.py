@@ -55,7 +55,9 @@ def _functional(model: keras.Model, data: Dataset) -> keras.Model:
             "super().__init__(inputs=inputs, outputs=outputs) in its __init__, or train it yourself and give "
             "the pipeline an inner model that is to be exported."
         )
-    return graph.as_functional(graph.copy(model))
+    functional = graph.as_functional(graph.copy(model))
+    graph.warn_of_unread(graph.unread_losses(functional))
+    return functional
 
 
 def _arranged(data: Dataset, model: keras.Model) -> Dataset:

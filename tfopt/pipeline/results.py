@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from tfopt import measure
+from tfopt import graph, measure
 from tfopt.data.dataset import Dataset
 from tfopt.export import TFLiteModel
 from tfopt.pipeline.compilation import Compilation
@@ -17,11 +19,18 @@ _SPLITS = {"metrics": "test", "validation": "validation"}
 def of_model(
     model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int
 ) -> dict[str, dict[str, float]]:
-    """Return the metrics of a Keras model on the test and validation splits; none of one without a loss."""
+    """Return the metrics of a Keras model on the test and validation splits; none of one without a loss.
+
+    The loss is that of the outputs, as that of a file is: what layers add to it in training is left out.
+    """
     if not compilation.judges(model):
         return {name: {} for name in _SPLITS}
     compilation.compile_for_evaluation(model)
-    return {name: _evaluate(model, data.evaluated(split), batch_size) for name, split in _SPLITS.items()}
+    found = {name: _evaluate(model, data.evaluated(split), batch_size) for name, split in _SPLITS.items()}
+    if not model.losses or graph.own_training(model):
+        return found
+    predict = functools.partial(model.predict, batch_size=batch_size, verbose=0)
+    return _of_outputs(predict, model, data, compilation, batch_size)
 
 
 def of_file(
@@ -34,6 +43,16 @@ def of_file(
     """
     if compilation.config.get("loss") is None:  # only its own class knows how to judge the model
         return {name: {} for name in _SPLITS}
+    return _of_outputs(functools.partial(_predictions, file), model, data, compilation, batch_size)
+
+
+def _of_outputs(
+    predict: Callable[[Any], Any],
+    model: keras.Model,
+    data: Dataset,
+    compilation: Compilation,
+    batch_size: int,
+) -> dict[str, dict[str, float]]:
     # A model that returns what it is given applies the very metrics that the Keras models are judged by.
     inputs = [keras.Input(tensor.shape[1:]) for tensor in model.outputs]
     names = getattr(model, "output_names", ["output"])  # a Sequential has one output and no name for it
@@ -43,7 +62,8 @@ def of_file(
     results = {}
     for name, split in _SPLITS.items():
         x, *rest = data.evaluated(split)
-        results[name] = _evaluate(judge, (_predictions(file, x), *rest), batch_size)
+        flat = tuple(keras.tree.flatten(predict(x)))
+        results[name] = _evaluate(judge, (flat if len(flat) > 1 else flat[0], *rest), batch_size)
     return results
 
 

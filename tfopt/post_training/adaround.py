@@ -87,7 +87,7 @@ def adaround(
         iterations: steps of the optimization of each layer, 1 or more.
 
     Raises:
-        UnsupportedModel: the model is subclassed.
+        UnsupportedModel: the model is subclassed, and its code cannot be read.
         InvalidArgumentError: the model is quantization-aware, or an argument does not fit.
         DataError: the data is empty or holds NaN.
 
@@ -98,7 +98,7 @@ def adaround(
     """
     arguments.whole("adaround", "iterations", iterations, at_least=1)
     exact, rounded, result = flat_copy(model), flat_copy(model), flat_copy(model)
-    arrays = samples_of(model, data)
+    arrays = samples_of(exact, data)
     once = called_once(graph.nodes(exact))
     steps = {
         (grid.node.path, grid.kernel.name): (grid.kernel, grid.step)

@@ -35,7 +35,7 @@ def bias_correction(
         per_channel: whether each output channel will have a scale of its own.
 
     Raises:
-        UnsupportedModel: the model is subclassed.
+        UnsupportedModel: the model is subclassed, and its code cannot be read.
         InvalidArgumentError: the model is quantization-aware, or the data does not fit it.
         DataError: the data is empty or holds NaN.
 
@@ -44,7 +44,7 @@ def bias_correction(
         1906.04721), section 4.2; the empirical form of appendix D.
     """
     exact, rounded, result = flat_copy(model), flat_copy(model), flat_copy(model)
-    arrays = samples_of(model, data)
+    arrays = samples_of(exact, data)
     taken = round_kernels(rounded, bits, per_channel, biases_move=True)
     holders = _bias_holders(rounded)
     for call in side_by_side(exact, rounded, arrays):

@@ -59,7 +59,7 @@ def cross_layer_equalization(model: keras.Model) -> keras.Model:
         model: a built Sequential or functional model in float.
 
     Raises:
-        UnsupportedModel: the model is subclassed.
+        UnsupportedModel: the model is subclassed, and its code cannot be read.
         InvalidArgumentError: the model is quantization-aware.
 
     Reference:

@@ -106,9 +106,14 @@ def carry_masks(source: keras.Model, copied: keras.Model) -> None:
 
 
 def unsaved_masks(model: keras.Model) -> list[Any]:
-    """Return the masks that a `.keras` file of `model` does not hold, as JSON values for `put_masks`."""
+    """Return the masks that a `.keras` file of `model` does not hold, as JSON values for `put_masks`.
+
+    Kernels are told by their place in the model: layers that a layer of one's own makes without a name are
+    called otherwise in each process.
+    """
+    places = {id(kernel.variable): place for place, kernel in enumerate(prunable(model))}
     return [
-        [entry.kernel.path, entry.kernel.variable.name, keras.saving.serialize_keras_object(entry.mask)]
+        [places[id(entry.kernel.variable)], keras.saving.serialize_keras_object(entry.mask)]
         for entry in masked(model)
         if not entry.kernel.saved
     ]
@@ -116,11 +121,9 @@ def unsaved_masks(model: keras.Model) -> list[Any]:
 
 def put_masks(model: keras.Model, masks: Iterable[Any]) -> None:
     """Give a model that was loaded the masks that `unsaved_masks` returned."""
-    places: dict[tuple[str, str], list[Kernel]] = {}
-    for kernel in prunable(model):
-        places.setdefault((kernel.path, kernel.variable.name), []).append(kernel)
-    for path, name, mask in masks:
-        constrain(places[path, name].pop(0), keras.saving.deserialize_keras_object(mask))
+    kernels = prunable(model)
+    for place, mask in masks:
+        constrain(kernels[place], keras.saving.deserialize_keras_object(mask))
 
 
 def keep_zeros(model: keras.Model, kernels: Iterable[str] | None = None) -> list[str]:

@@ -49,7 +49,7 @@ def opened(parts: Parts, layer: Any, x: keras.KerasTensor) -> Any:
         inner = {id(weight) for weight in getattr(function, "weights", ())}
         weights = [weight for weight in layer.weights if id(weight) not in inner]
         x = parts("linear", _bare, layer, weights=weights)(x)
-    return traced(layer, x, parts.constants, function)
+    return traced(layer, x, parts.constants, lambda x, _: function(x))
 
 
 def _bare(layer: Any, name: str) -> keras.Layer:

@@ -12,13 +12,17 @@ import tensorflow as tf
 
 from tfopt.graph import (
     ONE_BATCH,
+    ActivityPenalty,
+    AddedLosses,
     Constant,
     Copier,
+    Loss,
     Node,
     OverBatch,
     as_array,
     of_one_batch,
     output_producers,
+    penalties,
     replay,
 )
 from tfopt.quantization.masks import require_none_lost
@@ -35,7 +39,9 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
     - nested models and layers made of others are opened, see `openings`,
     - activations stand behind their layer as layers of their own,
     - what `rewrites` has a rule for is made of simpler operations,
-    - variables and arrays that operations are called with are layers.
+    - variables and arrays that operations are called with are layers,
+    - nothing adds to the loss, but a layer whose code could not be read: what was added is in the `losses` of
+      the paths.
 
     A part that was split off has the path of the whole with its own name behind: `conv1/relu`.
 
@@ -61,13 +67,25 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         args, kwargs = _with_layers(place, keras.Variable, args, kwargs)
         if args and isinstance(node.operation, ONE_BATCH):
             args = of_one_batch(args[0], lambda *key: _over_batch(place, *key)), *args[1:]
+        if isinstance(node.operation, AddedLosses):
+            carrier, *losses = args[0]
+            paths.losses += [Loss(*pair) for pair in zip(losses, node.operation.when, strict=True)]
+            if node.operation.unread is not None:
+                paths.unread_losses.append(node.operation.unread)
+            return carrier
+        regularizer = None
+        if type(node.operation).__module__.startswith("keras."):  # a config of others may tell of it anew
+            regularizer = opening.regularizers.taken(node.operation)
         result = rewritten(place, node.operation, args, kwargs)
-        if result is not None:
-            return result
-        if type(node.operation).__name__ in _TAKE_CONSTANTS:
-            args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
-        paths[name] = node.path
-        return copier(node)(*args, **kwargs)
+        if result is None:
+            if type(node.operation).__name__ in _TAKE_CONSTANTS:
+                args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
+            paths[name] = node.path
+            result = copier(node)(*args, **kwargs)
+        if regularizer is not None:
+            penalty = place.part("activity_regularizer").layer(ActivityPenalty, regularizer)
+            paths.losses += [Loss(each) for each in penalties(result, penalty)]
+        return result
 
     def emit_output(index: int, tensor: keras.KerasTensor) -> keras.KerasTensor:
         return keras.layers.Identity(name=names[index])(tensor) if names else tensor

@@ -254,7 +254,6 @@ def _by_kernel(
             "use_bias": whole and layer.bias is not None,
             "kernel_regularizer": layer.kernel_regularizer,
             "bias_regularizer": layer.bias_regularizer,
-            "activity_regularizer": layer.activity_regularizer,
             "kernel_constraint": SparsityMask(
                 matrix(constraint.value), constraint.constraint, constraint.plan
             )

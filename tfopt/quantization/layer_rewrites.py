@@ -1,4 +1,4 @@
-"""Layers that are several operators in a file: a kernel with an activation, a separable convolution."""
+"""Layers that are several operators in a file, such as a kernel with an activation, or none."""
 
 from __future__ import annotations
 
@@ -69,6 +69,12 @@ def split_separable(place: Place, layer: Any, x: Tensor) -> Tensor:
         **{**shared, "padding": "valid"},
     )
     return _activated(place, layer, pointwise(depthwise(x)))
+
+
+def activity_regularization(place: Place, layer: Any, x: Tensor) -> Tensor:
+    """Return the input: without its penalty, which is added elsewhere, nothing is left of the layer."""
+    same = x.dtype == layer.compute_dtype
+    return x if same else place.layer(keras.layers.Identity, dtype=layer.compute_dtype)(x)
 
 
 def _activated(place: Place, layer: Any, x: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.SAME_SCALE, "Dropout SpatialDropout1D SpatialDropout2D GaussianNoise GaussianDropout"),
     **_all(Kind.SAME_SCALE, "AlphaDropout ActivityRegularization StopGradient Slice Amax Amin Hstack Vstack"),
     **_all(Kind.SAME_SCALE, "SpatialDropout3D TakeAlongAxis CenterCrop CropImages PadImages Dstack"),
-    **_all(Kind.SAME_SCALE, "ArraySplit"),
+    **_all(Kind.SAME_SCALE, "ArraySplit AddedLosses"),
     **_all(Kind.SAME_SCALE, "RandomContrast RandomBrightness RandomShear RandomCrop RandomErasing RandomHue"),
     **_all(Kind.SAME_SCALE, "RandomSaturation RandomColorJitter RandomSharpness RandomGrayscale"),
     **_all(Kind.SAME_SCALE, "RandomInvert RandomPosterization RandomPerspective RandomGaussianBlur"),
@@ -80,7 +80,7 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.FLOAT, "LSTM GRU SimpleRNN Bidirectional RNN ConvLSTM1D ConvLSTM2D ConvLSTM3D"),
     **_all(Kind.FLOAT, "Cast LogicalAnd LogicalOr LogicalXor LogicalNot Equal NotEqual Any All"),
     **_all(Kind.FLOAT, "Argmax Argmin OneHot TopK Mod FloorDivide"),
-    **_all(Kind.FLOAT, "CategoryEncoding Discretization"),
+    **_all(Kind.FLOAT, "CategoryEncoding Discretization BatchSize"),
     **_all(Kind.FLOAT, "Greater GreaterEqual Less LessEqual"),
     **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv DepthwiseConv ConvTranspose"),
 }

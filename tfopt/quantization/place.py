@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import NotSymbolic
+from tfopt.graph import Loss, NotSymbolic
 
 Made = dict[str, tuple[keras.Layer, Sequence[keras.Variable]]]
 """Name -> the layer and the variables whose values are its weights."""
@@ -19,11 +19,15 @@ class Paths(dict[str, str]):
 
     Attributes:
         closed: the path of each layer whose code could not be read -> why.
+        losses: what the model adds to its loss, as tensors that are made of those of the canonical model.
+        unread_losses: the layers whose losses are those of inference alone, and why.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.closed: dict[str, NotSymbolic] = {}
+        self.losses: list[Loss] = []
+        self.unread_losses: list[str] = []
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,13 +17,17 @@ from tfopt.graph import (
     Copier,
     InputShapes,
     Node,
+    adding_losses,
     as_functional,
+    beside_losses,
     copy,
     fuse_in_place,
     is_quantized,
+    looped,
     nodes,
     replay,
     require_built,
+    warn_of_unread,
     with_class_of,
     with_input_shapes,
 )
@@ -128,6 +132,7 @@ def quantize_aware(
         # Reading a model runs its code, on layers that nobody else has.
         functional = as_functional(copy(with_input_shapes(model, input_shapes)))
         plain, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
+        warn_of_unread(paths.unread_losses)
         keep_masks(plain, paths, held)
         preserve_kernels(plain, names)
         settings = rules_.resolve(chosen, paths.values(), default)
@@ -162,6 +167,9 @@ def _quantized(
     wrappers: dict[int, keras.Layer] = {}
     quantizers: dict[str, keras.Layer] = {}
     boundaries = FloatBoundaries()
+    exported = {
+        id(tensor) for node in nodes(model) for each in (node, *looped(node)) for tensor in each.outputs
+    }
     makers = {id(tensor): node for node in nodes(flat.model) for tensor in node.outputs}
     not_negative = nonnegative_tensors(flat.model)
     numbers, tensors = flat.numbered(planned)
@@ -178,7 +186,7 @@ def _quantized(
         copied = copier(node)
         operation = id(node.operation)
         path = paths.get(node.path, node.path)
-        scheme = settings.get(path, default)
+        scheme = settings.get(path, default) if operation in kinds else None
         if operation in wrappers:
             return wrappers[operation](args[0])
         if operation in planned.standalone:
@@ -189,7 +197,7 @@ def _quantized(
             )
         else:
             if isinstance(copied, MaskedScores):
-                copied.in_float = kinds[operation] is Kind.FLOAT
+                copied.in_float = kinds.get(operation, Kind.FLOAT) is Kind.FLOAT
             return copied(*args, **kwargs)
         return wrappers[operation](args[0])
 
@@ -284,6 +292,8 @@ def _quantized(
         return tensor in planned.quantizers and tensor not in planned.exact
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if id(node.outputs[0]) not in exported:
+            return call(node, args, kwargs)
         chosen = kinds[id(node.operation)]
         args, kwargs = as_read(node, narrowed(node, (args, kwargs)))
         on_grid = chosen is Kind.FLOAT and scheme_of_node(node) is not None
@@ -309,7 +319,8 @@ def _quantized(
             boundaries.left_in_float(new)
         return quantize(old, new, default)
 
-    result = replay(model, emit, emit_input)
+    result = replay(beside_losses(model, paths.losses), emit, emit_input)
+    result = adding_losses(result, model.output, paths.losses)
     for wrapper in wrappers.values():
         if isinstance(wrapper, WeightQuantizer):
             wrapper.start_steps()

@@ -15,7 +15,17 @@ import numpy as np
 from keras import ops
 
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import Constant, Parts, Program, Recurrence, as_array
+from tfopt.graph import (
+    ActivityPenalty,
+    Constant,
+    Loss,
+    Parts,
+    Program,
+    Recurrence,
+    as_array,
+    penalties,
+    with_losses,
+)
 from tfopt.quantization.recurrent_dropout import RecurrentDropout
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -100,7 +110,7 @@ def bidirectional(
         given = [list(initial_state[:half]), list(initial_state[half:])]
     inner = layer.forward_layer, layer.backward_layer
     ways = [
-        _looped(parts, prefix, each, sequences, state, mask, in_order=True)
+        _one_way(parts, prefix, each, sequences, state, mask)
         for prefix, each, state in zip(("forward_", "backward_"), inner, given, strict=True)
     ]
     if ways[0] is None or ways[1] is None:
@@ -112,6 +122,19 @@ def bidirectional(
     if not layer.return_state:
         return output
     return (*(output if merge is None else (output,)), *forward_states, *backward_states)
+
+
+def _one_way(
+    parts: Parts, prefix: str, layer: Any, sequences: Tensor, initial_state: Any, mask: Any
+) -> tuple[Tensor, list[Any]] | None:
+    """Return the output and the last states of one of the two layers, which may have a penalty of its own."""
+    looped = _looped(parts, prefix, layer, sequences, initial_state, mask, in_order=True)
+    if looped is None or layer.activity_regularizer is None:
+        return looped
+    output, states = looped
+    penalty = parts(f"{prefix}activity_regularizer", ActivityPenalty, layer.activity_regularizer)
+    losses = penalties((output, states) if layer.return_state else output, penalty)
+    return with_losses(output, [Loss(each) for each in losses]), states
 
 
 _MERGES: dict[str, type[keras.Layer]] = {

@@ -33,6 +33,7 @@ REWRITES: dict[str, Rewrite] = {
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), layer_rewrites.split_separable),
     **dict.fromkeys(("Conv", "DepthwiseConv"), functional_convolution.layer_of),
     "Activation": activation_rewrites.activation,
+    "ActivityRegularization": layer_rewrites.activity_regularization,
     "ReLU": activation_rewrites.relu,
     "Silu": activation_rewrites.operation("silu"),
     "HardSigmoid": activation_rewrites.operation("hard_sigmoid"),

@@ -48,7 +48,7 @@ def round_biases(model: keras.Model) -> int:
             f"round_biases needs a quantization-aware model, got {model.name!r}: call tfopt.quantize_aware "
             "first."
         )
-    nodes = graph.calls(model)
+    nodes = graph.calls(graph.without_losses(model))
     made = {id(tensor): node for node in nodes for tensor in node.outputs}
     read: dict[int, list[keras.Operation]] = {}
     for node in nodes:

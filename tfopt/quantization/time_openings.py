@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import Parts, inner_layers
+from tfopt.graph import Parts, adds_losses, inner_layers
 from tfopt.quantization.masks import READERS
 
 _ALONG_LAST_AXIS = (keras.layers.Dense, keras.layers.Activation, keras.layers.Dropout)
@@ -28,10 +28,15 @@ def time_distributed(
             f"The layer {layer.name!r} (TimeDistributed) hands the mask of each step to {inner.name!r}, for "
             "which int8 has no rule: remove Masking and mask_zero=True from the layers before it."
         )
-    if isinstance(layer.layer, _ALONG_LAST_AXIS):
-        return layer.layer(x)
+    inner.activity_regularizer = None  # Keras runs the code of the layer, and does not call it
+    if any(
+        each.activity_regularizer is not None or adds_losses(each) for each in (inner, *inner_layers(inner))
+    ):
+        return ops.stack([inner(each) for each in ops.unstack(x, axis=1)], axis=1)  # for a loss in each step
+    if isinstance(inner, _ALONG_LAST_AXIS):
+        return inner(x)
     steps, *sizes = x.shape[1:]
-    y = layer.layer(ops.reshape(x, (-1, *sizes)))
+    y = inner(ops.reshape(x, (-1, *sizes)))
     return ops.reshape(y, (-1, steps, *y.shape[1:]))
 
 
