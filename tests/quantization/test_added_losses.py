@@ -167,6 +167,31 @@ def test_losses_in_half_precision_are_summed_with_the_others():
     quantized.fit(x, model.predict(x, verbose=0), verbose=0)
 
 
+@keras.saving.register_keras_serializable(package="loss_zoo")
+class Endpoint(L.Layer):
+    """As in the guide on layers of one's own: the loss of targets that come as an input."""
+
+    def call(self, logits, targets):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        self.add_loss(loss(targets, logits))
+        return keras.ops.softmax(logits)
+
+
+def test_labels_that_come_as_an_input_are_not_rounded():
+    inputs, targets = keras.Input((5,), name="inputs"), keras.Input((1,), name="targets")
+    logits = L.Dense(700, kernel_initializer=keras.initializers.RandomNormal(0, 3))(inputs)
+    model = keras.Model([inputs, targets], Endpoint(name="end")(logits, targets))
+    x = np.random.default_rng(0).normal(size=(32, 5)).astype("float32")
+    data = [x, np.arange(32, dtype="float32")[:, None] * 21 + 1]
+    quantized = _quantized(model, data)
+    assert _losses(quantized, data) == pytest.approx(_losses(model, data), rel=0.02)
+    quantized.compile(keras.optimizers.SGD(1e-4))
+    quantized.fit(data, verbose=0)
+    file = tfopt.to_tflite(quantized)
+    assert file.verify(quantized, data)
+    assert {spec.name: spec.dtype for spec in file.inputs} == {"inputs": "int8", "targets": "float32"}
+
+
 def test_each_replica_of_a_strategy_adds_its_own(two_devices):
     with two_devices.scope():
         model = _model("inside_a_layer")

@@ -8,14 +8,14 @@ import keras
 
 from tfopt.export import compact, flatbuffer
 from tfopt.export.freeze import names
-from tfopt.graph import Node, nodes
+from tfopt.graph import Node, nodes, without_losses
 from tfopt.quantization.operations import Kind, kind
 from tfopt.quantization.weight_quantizer import WeightQuantizer
 
 
 def float_inputs(model: keras.Model) -> frozenset[str]:
-    """Return the names of the float inputs that something reads which is no quantizer."""
-    readers = [(node, {id(x) for x in node.inputs}) for node in nodes(model)]
+    """Return the names of the float inputs that something in a file reads which is no quantizer."""
+    readers = [(node, {id(x) for x in node.inputs}) for node in nodes(without_losses(model))]
     return frozenset(
         name
         for name, tensor in zip(names(model)[0], model.inputs, strict=True)

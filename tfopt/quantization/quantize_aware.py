@@ -292,8 +292,8 @@ def _quantized(
         return tensor in planned.quantizers and tensor not in planned.exact
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if id(node.outputs[0]) not in exported:
-            return call(node, args, kwargs)
+        if id(node.outputs[0]) not in exported:  # makes losses alone
+            return call(node, *keras.tree.map_structure(as_given, (args, kwargs)))
         chosen = kinds[id(node.operation)]
         args, kwargs = as_read(node, narrowed(node, (args, kwargs)))
         on_grid = chosen is Kind.FLOAT and scheme_of_node(node) is not None
@@ -312,12 +312,19 @@ def _quantized(
         return results
 
     inputs = iter(model.inputs)
+    given: dict[int, keras.KerasTensor] = {}
+
+    def as_given(value: Any) -> Any:
+        """Return an input as it is in place of the quantized one: a loss may read labels in it."""
+        return given.get(id(value), value)
 
     def emit_input(new: keras.KerasTensor) -> keras.KerasTensor:
         old = next(inputs)
         if not quantized(old):
             boundaries.left_in_float(new)
-        return quantize(old, new, default)
+        made = quantize(old, new, default)
+        given[id(made)] = new
+        return made
 
     result = replay(beside_losses(model, paths.losses), emit, emit_input)
     result = adding_losses(result, model.output, paths.losses)
