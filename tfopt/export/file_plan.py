@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.graph import Constant, Node, layers, nodes, unrolled
+from tfopt.graph import Constant, Node, OverBatch, layers, nodes, unrolled
 from tfopt.quantization.exact import indices_of
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.float_boundary import FloatBoundary
@@ -114,7 +114,7 @@ class _Reading:
                 self._known[id(tensor)] = FLOAT
         for node in self._nodes:
             self._follow(node)
-            if not isinstance(node.operation, Constant) and any(id(x) in self._computed for x in node.inputs):
+            if any(id(x) in self._computed for x in _values_of(node)):
                 self._computed.update(map(id, node.outputs))
 
     def plan(self) -> FilePlan:
@@ -178,6 +178,13 @@ class _Reading:
             return {self._known[id(tensor)]}
         readers = self._readers.get(id(tensor), ())
         return {grid for reader in readers for output in reader.outputs for grid in self._ahead(output)}
+
+
+def _values_of(node: Node) -> tuple[keras.KerasTensor, ...]:
+    """Return what the values of a node depend on: others are called with tensors for their batch alone."""
+    if isinstance(node.operation, Constant):
+        return ()
+    return node.inputs[:1] if isinstance(node.operation, OverBatch) else node.inputs
 
 
 def _is_float(tensor: keras.KerasTensor) -> bool:

@@ -39,7 +39,7 @@ def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         operation = node.operation
-        if not hasattr(operation, "lower"):
+        if not callable(getattr(operation, "lower", None)):  # in a `fori_loop` of Keras it is a number
             return copies(node)(*args, **kwargs)
         if id(operation) not in lowered:
             lowered[id(operation)] = operation.lower()

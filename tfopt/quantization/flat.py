@@ -47,12 +47,23 @@ class Flat:
             self._tensors[id(next(inputs))].append(tensor)
             return tensor
 
-        return replay(self._model, emit, emit_input, unroll=STEPS)
+        model = replay(self._model, emit, emit_input, unroll=STEPS)
+        read = {id(x) for node in nodes(model) for x in node.outputs}
+        for old, images in self._tensors.items():
+            # Of an output that is no state, only the last step's may be.
+            self._tensors[old] = [image for image in images if id(image) in read] or images
+        return model
 
     def tensor(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
         """Return what a tensor is in the flat model: of a loop's, that of a step that another follows."""
         found = self._tensors.get(id(tensor), [tensor])
         return found[-2] if len(found) > 1 else found[-1]
+
+    def alike(self) -> Iterator[list[int]]:
+        """Yield the `id`s of what a tensor of a loop is in its steps: they pass one quantizer."""
+        for images in self._tensors.values():
+            if len(images) > 1 and keras.backend.is_float_dtype(images[0].dtype):
+                yield [id(image) for image in images]
 
     def node(self, node: Node) -> Node:
         """Return the call in the flat model that a node is."""

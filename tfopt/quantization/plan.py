@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import keras
 
@@ -56,13 +56,19 @@ class Plan:
     exact: frozenset[int] = frozenset()
 
 
-def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] = ()) -> Plan:
+def plan(
+    model: keras.Model,
+    kinds: Mapping[int, Kind],
+    exact: Collection[int] = (),
+    alike: Iterable[Sequence[int]] = (),
+) -> Plan:
     """Plan the quantization of a canonical model.
 
     Args:
         model: as `canonical` returns it.
         kinds: `id` of each operation -> its kind.
         exact: the `id` of each tensor that is not to be rounded for operations in float.
+        alike: the `id`s of tensors that are to share a scale, such as those of the steps of a loop.
     """
     flow = _Flow(model)
     fused = _fused(flow, kinds)
@@ -81,8 +87,12 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
             for tensor in (*node.inputs, *node.outputs):
                 if keras.backend.is_float_dtype(tensor.dtype):  # a condition joins nothing
                     scales.unite(id(tensor), id(node.outputs[0]))
+    for step, *steps in alike:
+        for same in steps:
+            scales.unite(step, same)
     for one, other in flow.equal_relus():
         scales.unite(id(one.outputs[0]), id(other.outputs[0]))
+    _unite_of_one_name(scales, named)
     # Where a tensor whose range is prescribed meets others in one scale, the converter rescales it.
     ranges = {scales.root(tensor) for tensor in named.keys() - fixed.keys()}
     fixed = {tensor: range_ for tensor, range_ in fixed.items() if scales.root(tensor) not in ranges}
@@ -92,6 +102,16 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
         shared.setdefault(scales.root(tensor), name + QUANTIZER_SUFFIX)
     quantizers = {tensor: shared[scales.root(tensor)] for tensor in named}
     return Plan(quantizers, fixed, standalone, _numbered(flow, kinds, quantizers), frozenset(exact))
+
+
+def _unite_of_one_name(scales: _SharedScales, named: Mapping[int, str]) -> None:
+    """Unite the sets whose first tensor has one name, as in two calls of a layer: they have one quantizer."""
+    first: dict[str, int] = {}
+    seen: set[int] = set()
+    for tensor, name in named.items():
+        if scales.root(tensor) not in seen:
+            scales.unite(first.setdefault(name, tensor), tensor)
+            seen.add(scales.root(tensor))
 
 
 def _numbered(flow: _Flow, kinds: Mapping[int, Kind], quantizers: Mapping[int, str]) -> dict[int, int | None]:

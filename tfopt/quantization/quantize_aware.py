@@ -152,7 +152,7 @@ def _quantized(
         }
         exact = exact_tensors(flat.model, kinds, by_rule)
         kinds = kept_in_float(flat.model, kinds, exact)
-        planned = plan(flat.model, kinds, exact.keys())
+        planned = plan(flat.model, kinds, exact.keys(), flat.alike())
     else:  # where all activations stay in float, there is no rule that an operation must have
         kinds = {id(node.operation): Kind.FLOAT for node in nodes(flat.model)}
         planned = Plan()
