@@ -47,6 +47,12 @@ def setting(rules: Mapping[str, T], path: str, default: T) -> T:
     return default if pattern is None else rules[pattern]
 
 
+def wholes(path: str) -> list[str]:
+    """Return a path and those of what it is a part of, the largest first: `lstm`, `lstm/input`."""
+    parts = path.split("/")
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
 def _first(rules: Iterable[str], path: str) -> str | None:
     return next((pattern for pattern in rules if _matches(path, pattern)), None)
 

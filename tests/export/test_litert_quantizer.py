@@ -103,10 +103,14 @@ def test_what_the_quantizer_refuses_is_said_clearly(content):
         quantize_file(b"no file", [Entry()])
 
 
-def test_a_recurrent_layer_that_cannot_be_calibrated_is_explained():
+def test_a_file_that_cannot_be_calibrated_is_explained():
     layers = keras.layers
-    model = keras.Sequential([keras.Input((3, 2)), layers.LSTM(2, unroll=True), layers.Dense(2)])
+    model = keras.Sequential([keras.Input((3, 2)), layers.LSTM(2), layers.Dense(2)])
     x = np.random.default_rng(0).normal(size=(12, 3, 2)).astype(np.float32)
-    with pytest.raises(ConversionError, match=r"LSTM and GRU.*unroll=True"):
-        tfopt.to_tflite(model, "int4", x)
-    assert tfopt.to_tflite(model, "int8_weights").verify(model, x, classification=False).passed
+    content, name = bytes(tfopt.to_tflite(model)), model.inputs[0].name
+    with pytest.raises(ConversionError, match=r"loops.*engine='keras'.*scheme that quantizes weights alone"):
+        quantize_file(content, [Entry(mode="static")], samples=[{name: x[:1]}])
+    assert quantize_file(content, [Entry(mode="weight_only")])
+    for options in ({"scheme": "int8", "engine": "keras"}, {"scheme": "int8_weights"}):
+        file = tfopt.to_tflite(model, representative_dataset=x, **options)
+        assert file.verify(model, x, classification=False).passed

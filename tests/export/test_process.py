@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 
-import keras
 import pytest
 
 import tfopt
@@ -56,13 +55,6 @@ def test_a_crash_in_the_converter_is_an_error_and_the_next_conversion_works(trai
             tfopt.to_tflite(trained)
     killer.join()
     assert bytes(tfopt.to_tflite(trained)) == bytes(files["float32"])
-
-
-@pytest.mark.slow
-def test_a_real_crash_of_the_converter_is_survived():
-    model = keras.Sequential([keras.Input((6, 3)), keras.layers.LSTM(4), keras.layers.Dense(2)])
-    with pytest.raises(ConversionError, match=r"unroll=True|engine='keras'"):
-        tfopt.to_tflite(model, "int8", keras.random.normal((20, 6, 3), seed=0).numpy(), engine="converter")
 
 
 def test_the_child_ends_with_its_parent():

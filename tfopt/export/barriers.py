@@ -3,10 +3,15 @@
 At each boundary of a part in float stands an operation for which the converter has no integer form. It
 changes values, and is taken out of the file that the converter writes: what was before it and after it then
 meet.
+
+In the body of a loop and in the branches of a condition, which are in float as a whole, it also stands after
+each operation whose integer range TFLite prescribes: there the converter would round what such an operation
+returns to that range, though it is quantized nowhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -14,10 +19,14 @@ import tensorflow as tf
 from tfopt.errors import ConversionError
 from tfopt.export import compact, flatbuffer
 from tfopt.export.flatbuffer import operator_name
+from tfopt.export.graph_nodes import attribute, node_of
 from tfopt.quantization.float_boundary import MARK
 
 _BARRIERS = {"Ceil": "CEIL", "Cos": "COS", "Sin": "SIN", "Floor": "FLOOR", "Round": "ROUND"}
 """Operations without an integer form -> the operator of the file that each becomes."""
+
+_PRESCRIBED = ("Sigmoid", "Tanh", "Softmax", "LogSoftmax")
+"""Operations whose outputs the converter rounds unasked where a function returns them."""
 
 
 def with_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | None:
@@ -34,12 +43,14 @@ def with_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | None
         ConversionError: the model itself has every operation that could be one.
     """
     boundaries = [node for node in graph_def.node if node.op == "PreventGradient" and _is_marked(node)]
+    if kept and boundaries:
+        boundaries += _after_prescribed(graph_def)
     computed = _computed(graph_def)
     # What is constant is computed by the converter: a barrier would change its values for good.
     needed = {node.name for node in boundaries if kept and node.name in computed}
     kind = _unused(graph_def) if needed else ""
     for node in boundaries:
-        del node.attr["message"]
+        node.attr.pop("message", None)
         node.op = kind if node.name in needed else "Identity"
     return _BARRIERS[kind] if needed else None
 
@@ -60,21 +71,48 @@ def without_barriers(content: bytes, barrier: str | None) -> bytes:
 
 
 def _is_marked(node: tf.compat.v1.NodeDef) -> bool:
-    return node.attr["message"].s == MARK
+    return attribute(node, "message").s == MARK
+
+
+def _after_prescribed(graph_def: tf.compat.v1.GraphDef) -> list[tf.compat.v1.NodeDef]:
+    """Put a boundary after each operation of a loop or a condition whose range is prescribed."""
+    inside = _reached(graph_def, ("Enter", "Switch"), until=("Exit", "Merge"))
+    made = {}
+    for node in [node for node in graph_def.node if node.op in _PRESCRIBED and node.name in inside]:
+        boundary = graph_def.node.add(name=f"{node.name}/boundary", op="PreventGradient", input=[node.name])
+        boundary.attr["T"].type = attribute(node, "T").type
+        made[node.name] = boundary
+    boundaries = {boundary.name for boundary in made.values()}
+    for node in graph_def.node:
+        if node.name not in boundaries:
+            node.input[:] = [made[name].name if name in made else name for name in node.input]
+    return list(made.values())
 
 
 def _computed(graph_def: tf.compat.v1.GraphDef) -> set[str]:
     """Return the names of the nodes that depend on an input of the graph."""
-    readers: dict[str, list[str]] = {}
+    return _reached(graph_def, ("Placeholder",))
+
+
+def _reached(graph_def: tf.compat.v1.GraphDef, start: Sequence[str], until: Sequence[str] = ()) -> set[str]:
+    """Return the names of the nodes of the operations `start`, and of what depends on them.
+
+    Args:
+        graph_def: the graph.
+        start: operations.
+        until: operations whose readers are not followed.
+    """
+    readers: dict[str, list[tf.compat.v1.NodeDef]] = {}
     for node in graph_def.node:
         for name in node.input:
-            readers.setdefault(name.lstrip("^").split(":")[0], []).append(node.name)
-    left = [node.name for node in graph_def.node if node.op == "Placeholder"]
-    found = set(left)
+            readers.setdefault(node_of(name), []).append(node)
+    left = [node for node in graph_def.node if node.op in start]
+    found = {node.name for node in left}
     while left:
-        new = set(readers.get(left.pop(), ())) - found
-        found |= new
-        left.extend(new)
+        for reader in readers.get(left.pop().name, ()):
+            if reader.name not in found and reader.op not in until:
+                found.add(reader.name)
+                left.append(reader)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -24,7 +24,7 @@ from tfopt.export.flatbuffer import with_names
 from tfopt.export.float_weights import with_float_weights
 from tfopt.export.freeze import Frozen, fixed_shapes, freeze, names
 from tfopt.export.integer_tables import with_integer_tables
-from tfopt.export.litert_quantizer import needs_samples, quantize_file
+from tfopt.export.litert_quantizer import CalibrationError, needs_samples, quantize_file
 from tfopt.export.operator_plan import entries_of, operators
 from tfopt.export.options import NEED_DATA, Options, WeightOptions
 from tfopt.export.planned import require_planned
@@ -92,7 +92,8 @@ def to_tflite(
         engine: who turns floats into integers. `"keras"`: the graph that `tfopt.quantize_aware` makes,
             calibrated with the representative data and not trained; `None` is that for `"int8"`.
             `"converter"`, TensorFlow's, which `None` is for the other schemes that it can write, but not
-            with rules, another algorithm or one scale a kernel. `"litert-quantizer"`, which quantizes the
+            with rules, another algorithm or one scale a kernel, nor in `"int16x8"` of a model with recurrent
+            layers, which is the graph's. `"litert-quantizer"`, which quantizes the
             converter's float file, and which `None` is for the rest.
         algorithm: how weights are rounded: `"min_max"`, to the nearest value of a grid up to the largest
             weight; `"mse"` or `"octav"`, of a grid that cuts off the largest weights for finer steps;
@@ -157,6 +158,8 @@ def to_tflite(
         corrections=corrections,
         float_where_faster=float_where_faster,
     )
+    if not quantized and options.writer == "converter" and scheme_of(written).integer and _recurs(model):
+        options = replace(options, engine=engine or "keras")
     asked = {
         "input_type": end_type("input_type", input_type, written),
         "output_type": end_type("output_type", output_type, written),
@@ -199,7 +202,8 @@ def to_tflite(
     except ConversionError as error:
         if left_open:
             raise type(error)(f"{error} Or fix the sizes: give whole numbers in input_shapes.") from error
-        if quantized or integer or isinstance(error, ConverterDiedError):
+        known = isinstance(error, CalibrationError) or not integer
+        if quantized or not known or isinstance(error, ConverterDiedError):
             raise
         content = job.of_simpler_operations(model, error)
     content = for_delegate(content, float_where_faster=float_where_faster)
@@ -210,6 +214,11 @@ def to_tflite(
         sample, advice=_run_advice(quantized=quantized, integer=integer, left_open=bool(left_open))
     )
     return file
+
+
+def _recurs(model: keras.Model) -> bool:
+    """Return whether a model has a recurrent layer: TensorFlow's converter cannot look into its loop."""
+    return any(isinstance(layer, keras.layers.RNN) for layer in graph.inner_layers(model))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +232,7 @@ class _Job:
         quantized: whether the model is quantization-aware; and `rounded`: whether the file rounds as it does.
         ends: the types of inputs and outputs.
         settings: layer path -> the name of its scheme, for litert-quantizer.
+        paths: path in the model that is written -> path in the file's names, where these differ.
         samples: one array an input, of shape (batches, batch_size, ...), to calibrate with.
         batch_size: how many samples the file takes at once.
         left_open: the inputs whose sizes of None stay open.
@@ -240,6 +250,7 @@ class _Job:
     batch_size: int
     left_open: Collection[str]
     named_after: keras.Model | None
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     def content(self, model: keras.Model) -> bytes:
         """Return the file of a functional model, as its engine writes it.
@@ -254,9 +265,11 @@ class _Job:
             named_after=self.named_after,
             left_open=self.left_open,
         )
+        self._require_no_loops(model, frozen)
         if not self.quantized and self.options.writer != "converter":
             content = _converted(model, frozen, "float32", {}, None)
-            return _quantized(model, content, self.options, self.settings, self.ends, self.samples)
+            kernels = {self.paths.get(path, path) for path in _with_kernels(model)}
+            return _quantized(model, content, self.options, self.settings, self.ends, self.samples, kernels)
         trained = self.quantized and self.integer  # 16 bits too are made from what the converter writes in 8
         told = scheme_of("int8" if trained else self.scheme).converter
         types = {end: "int8" if trained and kind == "int16" else kind for end, kind in self.ends.items()}
@@ -275,15 +288,33 @@ class _Job:
         require_planned(content, frozen.plan)
         return content
 
+    def _require_no_loops(self, model: keras.Model, frozen: Frozen) -> None:
+        """Raise where samples are to pass a loop, in which neither engine can look at them."""
+        loops = frozen.operations.get("LoopCond", ())
+        if self.samples is not None and loops and not self.quantized:
+            raise CalibrationError(
+                f"Cannot write {model.name!r} as {self.options.scheme} TFLite: the layer {loops[0]!r} is a "
+                f"loop, in which engine={self.options.writer!r} cannot look for ranges. Take engine='keras', "
+                "without another algorithm: it leaves such a loop in float."
+            )
+
     def of_simpler_operations(self, model: keras.Model, refused: ConversionError) -> bytes:
         """Return the file of the operations that a model in float is made of, which are fewer kinds.
+
+        Recurrent layers are unrolled there.
 
         Args:
             model: which the converter refused, saying `refused`.
         """
         try:
-            plain, _ = canonical(graph.as_functional(graph.copy(model, share_variables=True)))
-            return self.content(plain)
+            plain, paths = canonical(graph.as_functional(graph.copy(model, share_variables=True)))
+            settings = {
+                path: self.settings[whole]
+                for path in paths.values()
+                for whole in rules_.wholes(path)
+                if whole in self.settings
+            }
+            return replace(self, settings={**settings, **self.settings}, paths=paths).content(plain)
         except (UnsupportedModel, UnsupportedOperation, ConversionError):
             raise refused from None
 
@@ -341,6 +372,11 @@ def _corrected(
     return corrected(model, options.corrections, data, bits=bits, per_channel=options.weights.per_channel)
 
 
+def _with_kernels(model: keras.Model) -> list[str]:
+    """Return the paths of the layers that have a kernel."""
+    return [path for path, layer in graph.layers(model) if any(len(x.shape) > 1 for x in layer.weights)]
+
+
 def _quantized(
     model: keras.Model,
     content: bytes,
@@ -348,9 +384,9 @@ def _quantized(
     settings: Mapping[str, str],
     ends: Mapping[str, str],
     samples: list[np.ndarray] | None,
+    kernels: Collection[str],
 ) -> bytes:
-    """Return what litert-quantizer makes of a float file."""
-    kernels = {path for path, layer in graph.layers(model) if any(len(x.shape) > 1 for x in layer.weights)}
+    """Return what litert-quantizer makes of a float file; `kernels`, the paths of the layers with one."""
     entries = entries_of(
         operators(content, settings, kernels),
         settings,
@@ -365,7 +401,7 @@ def _quantized(
     try:
         result = quantize_file(content, entries, samples=by_name)
     except ConversionError as error:
-        raise ConversionError(f"Cannot write {model.name!r} as {options.scheme} TFLite. {error}") from error
+        raise type(error)(f"Cannot write {model.name!r} as {options.scheme} TFLite. {error}") from error
     return with_integer_tables(result, settings, options.scheme, per_channel=options.weights.per_channel)
 
 

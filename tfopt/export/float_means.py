@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfopt.export.graph_nodes import attribute, node_of
+
 _PASSES_ON = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient")
 _AVERAGES = ("Mean",)
 
@@ -28,17 +30,13 @@ def keep_means_in_float(graph_def: tf.compat.v1.GraphDef, quantizers: Iterable[s
     readers: dict[str, list[Any]] = {}
     for node in graph_def.node:
         for name in node.input:
-            readers.setdefault(_node_of(name), []).append(node)
+            readers.setdefault(node_of(name), []).append(node)
     for mean in [node for node in graph_def.node if node.op in _AVERAGES]:
-        before = nodes[_node_of(mean.input[0])]
+        before = nodes[node_of(mean.input[0])]
         while before.op in _PASSES_ON:
-            before = nodes[_node_of(before.input[0])]
+            before = nodes[node_of(before.input[0])]
         if before.op in quantizers and not any(x.op in quantizers for x in _behind(mean.name, readers)):
             _negate(graph_def, mean)
-
-
-def _node_of(tensor: str) -> str:
-    return tensor.lstrip("^").split(":")[0]
 
 
 def _behind(name: str, readers: dict[str, list[Any]]) -> Iterator[Any]:
@@ -51,7 +49,7 @@ def _behind(name: str, readers: dict[str, list[Any]]) -> Iterator[Any]:
 
 def _negate(graph_def: tf.compat.v1.GraphDef, mean: Any) -> None:
     """Put a negation before and behind; what reads the mean finds it under its old name."""
-    name, kind = mean.name, mean.attr["T"].type
+    name, kind = mean.name, attribute(mean, "T").type
     before, after = graph_def.node.add(), graph_def.node.add()
     for node, given in ((before, mean.input[0]), (after, f"{name}/of_negated")):
         node.op = "Neg"

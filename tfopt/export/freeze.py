@@ -80,7 +80,7 @@ def freeze(
         left_open: the inputs that may keep sizes of None.
 
     Raises:
-        UnsupportedModel: the model is subclassed.
+        UnsupportedModel: the model is subclassed, or fails when it is called.
         UnsupportedOperation: a layer changes variables when it is called, as random generators do.
         InvalidArgumentError: an input has a dimension of unknown size, `batch_size` is below 1, or the
             weights or ranges of what is written in integers have exploded.
@@ -108,7 +108,8 @@ def freeze(
         tf.TensorSpec(shape, tensor.dtype, name=f"input_{position}")
         for position, (shape, tensor) in enumerate(zip(shapes, lowered.inputs, strict=True))
     ]
-    function = tf.function(call).get_concrete_function(*specs)
+    with graph.running(named_after or model):
+        function = tf.function(call).get_concrete_function(*specs)
     frozen = convert_variables_to_constants_v2(function)
     graph_def = frozen.graph.as_graph_def()
     _require_no_assignments(named_after or model, lowered, function.graph.as_graph_def(), graph_def, assigned)

@@ -91,7 +91,8 @@ class FileSummary:
     Attributes:
         scheme: as `to_tflite` calls it, such as `"int8"`; found from the types of the tensors. A file that
             computes some of its operators with integer activations has the scheme of these, the most of
-            them where they differ; `float_operators` are the rest.
+            them where they differ, or of its inputs and outputs where it computes none so;
+            `float_operators` are the rest.
         bytes, compressed_bytes: the file's size, plain and after gzip.
         inputs, outputs: in the file's order.
         operators: by name.
@@ -157,7 +158,7 @@ def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
         floats = tuple(_float_operators(model, calls))
         operators = _operators(model, calls)
         return FileSummary(
-            scheme=_scheme(weights, _integers(model, calls), operators),
+            scheme=_scheme(weights, _integers(model, calls) or _integer_ends(inputs, outputs), operators),
             bytes=raw_bytes(content),
             compressed_bytes=compressed_bytes(content),
             inputs=inputs,
@@ -199,6 +200,11 @@ def _integers(model: Any, calls: list[tuple[Any, Any]]) -> Counter[str]:
         if operator_name(model, operator) not in (*CONVERSIONS, *_READING):
             found.update(kinds & {"int8", "uint8", "int16"})
     return found
+
+
+def _integer_ends(*ends: tuple[TensorSpec, ...]) -> Counter[str]:
+    """Return type -> how many inputs and outputs are integers that stand for real numbers."""
+    return Counter(spec.dtype for specs in ends for spec in specs if spec.scale is not None)
 
 
 def _weights(model: Any) -> list[WeightSummary]:

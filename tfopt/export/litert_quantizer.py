@@ -49,9 +49,16 @@ ALGORITHMS: Mapping[str, str] = MappingProxyType(
 
 LEAST_MAXIMUM = {8: 1e-5, 16: 1e-3}
 """Activation bits -> the end of the narrowest range: 6 on a finer grid does not fit into 32 bits."""
+
+
+class CalibrationError(ConversionError):
+    """An engine would have to look for the ranges of tensors where it cannot, such as in a loop."""
+
+
+_UNSEEN = "Tensor data is null"
 _ADVICE = (
-    ". It cannot calibrate what LSTM and GRU become: build them with unroll=True and take the scheme 'int8' "
-    "of the converter, or a scheme that quantizes weights alone."
+    ". It cannot look at what passes through loops and fused operators: take engine='keras', or a scheme "
+    "that quantizes weights alone."
 )
 _STATIC = ("min_max", "octav")
 _STATISTICS = {"gptq": "gptq_and_moving_average_update", "oscar": "oscar_and_moving_average_update"}
@@ -235,5 +242,6 @@ def _translated() -> Iterator[None]:
             yield
     except (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError) as error:
         said = str(error) or type(error).__name__
-        advice = _ADVICE if "Tensor data is null" in said else ""
-        raise ConversionError(f"litert-quantizer refused the file: {said}{advice}") from error
+        if _UNSEEN in said:
+            raise CalibrationError(f"litert-quantizer refused the file: {said}{_ADVICE}") from error
+        raise ConversionError(f"litert-quantizer refused the file: {said}") from error

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from tfopt.export.graph_nodes import attribute, node_of
+
 _PASSES_ON = ("Identity", "Reshape", "Squeeze", "StopGradient")
 
 
@@ -24,20 +26,16 @@ def with_plain_sums(graph_def: tf.compat.v1.GraphDef) -> None:
     """
     nodes = {node.name: node for node in graph_def.node}
     found = [
-        (node, nodes[_node_of(node.input[1])])
+        (node, nodes[node_of(node.input[1])])
         for node in graph_def.node
-        if node.op == "BiasAdd" and nodes[_node_of(node.input[1])].op == "Squeeze"
+        if node.op == "BiasAdd" and nodes[node_of(node.input[1])].op == "Squeeze"
     ]
     for node, squeeze in found:
-        of_second_axis = node.attr["data_format"].s == b"NCHW"
+        of_second_axis = attribute(node, "data_format").s == b"NCHW"
         if _computed(nodes, squeeze) or (of_second_axis and _ends_with_one(nodes, squeeze)):
             node.op = "AddV2"
             node.input[1] = squeeze.input[0]
             del node.attr["data_format"]
-
-
-def _node_of(tensor: str) -> str:
-    return tensor.lstrip("^").split(":")[0]
 
 
 def _computed(nodes: Mapping[str, tf.compat.v1.NodeDef], node: tf.compat.v1.NodeDef) -> bool:
@@ -48,7 +46,7 @@ def _computed(nodes: Mapping[str, tf.compat.v1.NodeDef], node: tf.compat.v1.Node
         current = left.pop()
         if current.op == "Placeholder":
             return True
-        names = {_node_of(name) for name in current.input} - seen
+        names = {node_of(name) for name in current.input} - seen
         seen |= names
         left.extend(nodes[name] for name in names)
     return False
@@ -57,6 +55,6 @@ def _computed(nodes: Mapping[str, tf.compat.v1.NodeDef], node: tf.compat.v1.Node
 def _ends_with_one(nodes: Mapping[str, tf.compat.v1.NodeDef], node: tf.compat.v1.NodeDef) -> bool:
     """Return whether the values are of a constant that broadcasts along the last axis, as NumPy does it."""
     while node.op in _PASSES_ON or node.op.startswith("FakeQuant"):
-        node = nodes[_node_of(node.input[0])]
-    sizes = [dim.size for dim in node.attr["value"].tensor.tensor_shape.dim] if node.op == "Const" else []
+        node = nodes[node_of(node.input[0])]
+    sizes = [dim.size for dim in attribute(node, "value").tensor.tensor_shape.dim]
     return len(sizes) > 1 and sizes[-1] == 1

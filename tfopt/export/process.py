@@ -99,9 +99,9 @@ class ConverterProcess:
         except ChildEnded as ended:
             raise ConverterDiedError(
                 f"The TFLite converter's process was ended {ended.how}. Your model and this process are "
-                "unharmed. Known causes: too little memory (SIGKILL); int8 calibration of LSTM or GRU (leave "
-                "engine out, or build them with unroll=True) and of some large models (use "
-                f"tfopt.quantize_aware, or scheme='dynamic' or 'float16'). It said last: {ended.said}"
+                "unharmed. Known causes: too little memory (SIGKILL); its int8 calibration of some large "
+                "models (leave engine out, or use tfopt.quantize_aware, scheme='dynamic' or 'float16'). It "
+                f"said last: {ended.said}"
             ) from ended
         if error:
             raise ConversionError(f"The TFLite converter refused the model: {_short(error)}")

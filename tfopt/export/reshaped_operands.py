@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from tfopt.export.graph_nodes import attribute, node_of
+
 Nodes: TypeAlias = dict[str, Any]
 
 _BINARY = ("Mul", "AddV2", "Add", "Sub")
@@ -52,9 +54,9 @@ def add_before_reshaping(graph_def: tf.compat.v1.GraphDef) -> None:
     """
     nodes = {node.name: node for node in graph_def.node}
     for node in [node for node in graph_def.node if _adds_a_bias(nodes, node)]:
-        squeeze, bias = nodes[_node_of(node.input[0])], _bias_of(nodes, node)
-        size = bias.attr["value"].tensor.tensor_shape.dim[0].size
-        made = nodes[_node_of(squeeze.input[0])] if squeeze.op == "Squeeze" else None
+        squeeze, bias = nodes[node_of(node.input[0])], _bias_of(nodes, node)
+        size = attribute(bias, "value").tensor.tensor_shape.dim[0].size
+        made = nodes[node_of(squeeze.input[0])] if squeeze.op == "Squeeze" else None
         if made is None or made.op not in _CONVOLUTIONS or size != 1:
             continue
         if not _keeps_the_last_axis(nodes, squeeze):
@@ -74,7 +76,7 @@ def add_before_reshaping(graph_def: tf.compat.v1.GraphDef) -> None:
 def _comes_from(nodes: Mapping[str, Any], one: Any, other: Any) -> bool:
     """Return whether a reshaping is that of what was made of another one's output."""
     while one.input and one.op != "Const":
-        one = nodes[_node_of(one.input[0])]
+        one = nodes[node_of(one.input[0])]
         if one.name == other.name:
             return True
     return False
@@ -91,33 +93,33 @@ def _same_shapes(graph_def: tf.compat.v1.GraphDef, one: Any, other: Any) -> bool
 
 def _chain(nodes: Mapping[str, Any], name: str, elementwise: frozenset[str]) -> list[Any] | None:
     """Return what makes a tensor, the last first, up to a reshaping; None where it comes from none."""
-    chain = [nodes[_node_of(name)]]
+    chain = [nodes[node_of(name)]]
     while chain[-1].op not in _RESHAPES:
         if chain[-1].op not in elementwise and not _adds_a_bias(nodes, chain[-1]):
             return None
-        chain.append(nodes[_node_of(chain[-1].input[0])])
+        chain.append(nodes[node_of(chain[-1].input[0])])
     biases = any(_adds_a_bias(nodes, node) for node in chain)
     return None if biases and not _keeps_the_last_axis(nodes, chain[-1]) else chain
 
 
 def _adds_a_bias(nodes: Mapping[str, Any], node: Any) -> bool:
     """Return whether a node adds a constant of the last axis, as convolutions of one dimension do."""
-    if node.op not in ("BiasAdd", "AddV2") or node.attr["data_format"].s == b"NCHW":
+    if node.op not in ("BiasAdd", "AddV2") or attribute(node, "data_format").s == b"NCHW":
         return False
     source = _bias_of(nodes, node)
-    return source.op == "Const" and len(source.attr["value"].tensor.tensor_shape.dim) == 1
+    return source.op == "Const" and len(attribute(source, "value").tensor.tensor_shape.dim) == 1
 
 
 def _bias_of(nodes: Mapping[str, Any], node: Any) -> Any:
-    source = nodes[_node_of(node.input[1])]
+    source = nodes[node_of(node.input[1])]
     while source.op in ("Identity", *_RESHAPES):
-        source = nodes[_node_of(source.input[0])]
+        source = nodes[node_of(source.input[0])]
     return source
 
 
 def _keeps_the_last_axis(nodes: Mapping[str, Any], node: Any) -> bool:
-    axes = node.attr["squeeze_dims"].list.i if node.op == "Squeeze" else ()
-    image = nodes[_node_of(node.input[0])].op in _CONVOLUTIONS
+    axes = attribute(node, "squeeze_dims").list.i if node.op == "Squeeze" else ()
+    image = nodes[node_of(node.input[0])].op in _CONVOLUTIONS
     return bool(axes) and all(axis < -1 or (image and 0 <= axis < 3) for axis in axes)
 
 
@@ -149,7 +151,3 @@ def _put_before(graph_def: tf.compat.v1.GraphDef, nodes: Nodes, node: Any, resha
         each.attr.pop("_output_shapes", None)
         nodes[each.name] = each
     return before.name
-
-
-def _node_of(tensor: str) -> str:
-    return tensor.lstrip("^").split(":")[0]

@@ -26,6 +26,7 @@ from tfopt.graph.over_batch import ONE_BATCH, OverBatch, of_one_batch
 from tfopt.graph.program import Program
 from tfopt.graph.rebuild import Copier, copy, replay, unrolled
 from tfopt.graph.recurrence import Loop, Recurrence, current_loop
+from tfopt.graph.running import running
 from tfopt.graph.structural_copy import StructuralCopy
 from tfopt.graph.trace import as_functional, traced
 from tfopt.graph.tree import tree
@@ -45,6 +46,7 @@ from tfopt.graph.walk import (
     require_built,
     require_functional,
     set_mask,
+    tensors_in,
     unwrapped,
 )
 from tfopt.graph.whole_call import as_graph
@@ -103,9 +105,11 @@ __all__ = [
     "replay",
     "require_built",
     "require_functional",
+    "running",
     "set_mask",
     "shapes_of",
     "shared_constraint",
+    "tensors_in",
     "traced",
     "tree",
     "unread_losses",

@@ -42,7 +42,7 @@ def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
         operation = node.operation
         if isinstance(operation, AddedLosses):
             return keras.layers.Identity(name=copies.name(node))(args[0][0])
-        if not hasattr(operation, "lower"):
+        if not callable(getattr(operation, "lower", None)):  # in a `fori_loop` of Keras it is a number
             return copies(node)(*args, **kwargs)
         if id(operation) not in lowered:
             lowered[id(operation)] = operation.lower()

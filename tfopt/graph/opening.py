@@ -58,8 +58,10 @@ class Parts:
         return self._made[name][0]
 
     def set_weights(self) -> None:
-        """Give the layers their weights, once they are built."""
+        """Give the layers their weights, once they are built; what was not called is not."""
         for name, (layer, weights) in self._made.items():
+            if not layer.built:
+                continue
             arrays = [as_array(array) for array in weights]
             pairs = zip(layer.weights, arrays, strict=True) if arrays else ()
             layer.set_weights(
@@ -168,7 +170,8 @@ class Opener:
         named = {id(layer) for layer in inner}
         called = [call.operation for call in calls]
         loops = [each for each in called if isinstance(each, Recurrence)]
-        called += [each for loop in loops for each in loop.operations if not isinstance(each, keras.Layer)]
+        inside = [each for loop in loops for each in loop.operations]
+        called += [each for each in inside if not isinstance(each, keras.Layer) or each in self.constants]
         operations = list({id(operation): operation for operation in called}.values())
         kept = [each for each in operations if id(each) in named or each in parts]
         taken = {each.name for each in kept}

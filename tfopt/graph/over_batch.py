@@ -17,6 +17,13 @@ class OverBatch(keras.layers.Layer):
     is a constant where the rows are.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True  # lest Keras warns of the mask of what tells the batch
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """Return no mask: that of the other tensor is no concern of the rows."""
+
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """Return the first input, once for each sample of the second."""
         rows, reference = inputs

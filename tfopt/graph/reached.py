@@ -49,10 +49,14 @@ def _held_by(value: Any) -> Iterable[Any]:
     if isinstance(value, functools.partial):
         return [value.func, value.args, value.keywords]
     if isinstance(value, types.FunctionType):
-        cells = [cell.cell_contents for cell in value.__closure__ or () if _filled(cell)]
-        return [*cells, value.__defaults__, value.__kwdefaults__, *vars(value).values()]
+        return [*closed_over(value), value.__defaults__, value.__kwdefaults__, *vars(value).values()]
     foreign = type(value).__module__.split(".")[0] in _FOREIGN
     return [] if foreign else list(getattr(value, "__dict__", {}).values())
+
+
+def closed_over(function: types.FunctionType) -> list[Any]:
+    """Return the values of the variables around a function that it reads."""
+    return [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
 
 
 def _filled(cell: types.CellType) -> bool:

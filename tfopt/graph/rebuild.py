@@ -110,7 +110,7 @@ def _replay(
         args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
         masked = opener is not None and any(_keras.mask_of(tensor) is not None for tensor in node.inputs)
         if isinstance(node.operation, Recurrence):
-            results = _replay_loop(node, list(tensors_in(args)), emit, prefix, loops)
+            results = _replay_loop(node, list(tensors_in(args)), emit, prefix, opener, loops)
         elif _keras.functional(node.operation) is not None and not masked:
             given = [tensor(node, number, x) for number, x in enumerate(called_with(node, args, kwargs))]
             results = _replay(node.operation, given, emit, node.path + "/", opener, loops)
@@ -137,7 +137,9 @@ def _replay(
     return [new[id(x)] for x in old_outputs]
 
 
-def _replay_loop(node: Node, inputs: list[Any], emit: Emit, prefix: str, loops: _Loops) -> list[Any]:
+def _replay_loop(
+    node: Node, inputs: list[Any], emit: Emit, prefix: str, opener: Opener | None, loops: _Loops
+) -> list[Any]:
     loop: Any = node.operation
     steps, name = loops
 
@@ -149,7 +151,10 @@ def _replay_loop(node: Node, inputs: list[Any], emit: Emit, prefix: str, loops: 
 
         for node in program.nodes(prefix):
             args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
-            results = keras.tree.flatten(emit(node, args, kwargs))
+            if opened := opener and opener(node, args, kwargs, fill):
+                results = _replay(*opened, emit, node.path + "/", opener, loops)
+            else:
+                results = keras.tree.flatten(emit(node, args, kwargs))
             new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
         return [new[id(old)] for old in program.outputs]
 

@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 import traceback
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +24,7 @@ from tfopt.graph.einsum_in_code import readable_einsum
 from tfopt.graph.equal_calls import joined
 from tfopt.graph.losses_in_code import in_both, may_add_others_in_training, recorded_losses
 from tfopt.graph.not_symbolic import NotSymbolic
+from tfopt.graph.reached import closed_over
 from tfopt.graph.symbolic_tensor import make_sliceable
 from tfopt.graph.variables import Constants, symbolic
 from tfopt.graph.walk import INSIDE, require_functional, tensors_in
@@ -81,6 +83,7 @@ def _read(
                 outputs = call(arguments, training)
             except Exception as error:
                 raise NotSymbolic(_reason(error, recorded.refused)) from error
+        _require_no_captured(_keras.calls_behind(outputs, tensors_in(arguments)))
         flat = keras.tree.flatten(outputs)
         if not flat or not any(isinstance(output, keras.KerasTensor) for output in flat):
             raise NotSymbolic("it returns nothing that was computed from its input by layers and keras.ops")
@@ -103,6 +106,18 @@ def _read(
     if asks_for_batch(_keras.calls_behind(read, tensors_in(arguments))):
         return _for_any_batch(run, arguments)
     return read
+
+
+def _require_no_captured(calls: list[_keras.Call]) -> None:
+    """Raise where an operation keeps a function that read tensors of the trace, which it would for good."""
+    for call in calls:
+        for function in keras.tree.flatten((call.args, call.kwargs, list(vars(call.operation).values()))):
+            captured = closed_over(function) if isinstance(function, types.FunctionType) else ()
+            if any(isinstance(value, keras.KerasTensor) for value in captured):
+                raise NotSymbolic(
+                    f"a function that an operation ({type(call.operation).__name__}) is given reads tensors "
+                    "around it: hand them to it as arguments, or choose with keras.ops.where"
+                )
 
 
 def _for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
@@ -133,15 +148,20 @@ def _is_array(value: Any) -> bool:
 
 def _reason(error: Exception, refused: str | None) -> str:
     """Return what went wrong in users' code, with the line."""
-    text = re.sub(r"\x1b\[\d*m", "", str(error))
-    if "Exception encountered when calling" in text and "\n\n" in text:
-        text = text.split("\n\n")[1]
-    first = text.strip().splitlines()[0] if text.strip() else ""
-    reason = f"{type(error).__name__}: {first}"
+    text = plain_text(error)
+    reason = f"{type(error).__name__}: {text}"
     if refused is not None and "KerasTensor" in text:
         reason = f"{refused} does not take symbolic tensors, and has no equivalent here: use keras.ops"
     place = _place_of(error)
     return f"{reason} ({place})" if place else reason
+
+
+def plain_text(error: Exception) -> str:
+    """Return the first line of what an error says, without what Keras puts around it."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    paragraphs = re.split(r"\n\s*\n", text.rpartition("Exception encountered when calling")[2])
+    said = paragraphs[1] if "Exception encountered when calling" in text and paragraphs[1:] else text
+    return said.strip().splitlines()[0].strip() if said.strip() else ""
 
 
 _LIBRARIES = tuple(

@@ -8,7 +8,7 @@ import keras
 
 from tfopt import arguments
 from tfopt.errors import DataError, InvalidArgumentError
-from tfopt.graph import is_quantized, layers
+from tfopt.graph import is_quantized, layers, running
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.calibration_batches import CalibrationData, calibration_batches
 from tfopt.quantization.fake_quantize import NUM_BITS
@@ -65,7 +65,8 @@ def calibrate(
         quantizer.observe(own)
     try:
         for batch in calibration_batches(model, data, batch_size):
-            model(batch, training=False)
+            with running(model):
+                model(batch, training=False)
             for own in observers:
                 own.end_batch()
             batches += 1

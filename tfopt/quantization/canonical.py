@@ -24,6 +24,7 @@ from tfopt.graph import (
     output_producers,
     penalties,
     replay,
+    tensors_in,
 )
 from tfopt.quantization.masks import require_none_lost
 from tfopt.quantization.openings import opener
@@ -63,7 +64,8 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         name = copier.name(node)
-        place = Place(name, node.path, made, paths, inputs[0], wide(node.path))
+        near = next(iter(tensors_in((args, kwargs))), inputs[0])
+        place = Place(name, node.path, made, paths, near, wide(node.path))
         args, kwargs = _with_layers(place, keras.Variable, args, kwargs)
         if args and isinstance(node.operation, ONE_BATCH):
             args = of_one_batch(args[0], lambda *key: _over_batch(place, *key)), *args[1:]

@@ -47,7 +47,12 @@ class Flat:
             self._tensors[id(next(inputs))].append(tensor)
             return tensor
 
-        return replay(self._model, emit, emit_input, unroll=STEPS)
+        model = replay(self._model, emit, emit_input, unroll=STEPS)
+        read = {id(x) for node in nodes(model) for x in node.outputs}
+        for old, images in self._tensors.items():
+            # Of an output that is no state, only the last step's may be.
+            self._tensors[old] = [image for image in images if id(image) in read] or images
+        return model
 
     def tensor(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
         """Return what a tensor is in the flat model: of a loop's, that of a step that another follows."""

@@ -75,6 +75,8 @@ OPENINGS: dict[str, Opening] = {
     "GRU": recurrent_openings.recurrent,
     "SimpleRNN": recurrent_openings.recurrent,
     "RNN": recurrent_openings.recurrent,
+    "ConvLSTM1D": recurrent_openings.recurrent,
+    "ConvLSTM2D": recurrent_openings.recurrent,
     "LSTMCell": open_call,
     "GRUCell": open_call,
     "SimpleRNNCell": open_call,
@@ -83,6 +85,23 @@ OPENINGS: dict[str, Opening] = {
 
 _KERAS_HUB = frozenset({"ReversibleEmbedding"})
 """Layers of KerasHub that do the same as Keras's of that name; its others are opened like a user's."""
+
+
+_LOOPING = (keras.layers.RNN, keras.layers.Bidirectional)
+"""Layers whose `call` is a loop of the backend, which shows no operations."""
+
+
+def _computes_otherwise(layer: keras.Layer) -> bool:
+    """Return whether a subclass of a layer of Keras changes more than how it is made and described."""
+    own = [each for each in type(layer).__mro__ if not _of_keras(each)]
+    return any(name in vars(each) for each in own for name in _COMPUTE)
+
+
+_COMPUTE = ("__call__", "call", "inner_loop", "get_initial_state", "compute_mask")
+
+
+def _of_keras(kind: type) -> bool:
+    return kind.__module__.startswith("keras.") or kind is object
 
 
 def opener() -> Opener:
@@ -97,6 +116,8 @@ def _opening(operation: Any) -> Opening | None:
         if activation_openings.is_code(operation):
             return activation_openings.opened
         return OPENINGS.get(type(operation).__name__)
+    if isinstance(operation, _LOOPING) and not _computes_otherwise(operation):
+        return OPENINGS.get(next(each.__name__ for each in type(operation).__mro__ if _of_keras(each)))
     if module.startswith("keras_hub.") and type(operation).__name__ in _KERAS_HUB:
         return OPENINGS[type(operation).__name__]
     return open_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Loss, NotSymbolic
+from tfopt.graph import Loss, NotSymbolic, producer
 
 Made = dict[str, tuple[keras.Layer, Sequence[keras.Variable]]]
 """Name -> the layer and the variables whose values are its weights."""
@@ -40,7 +40,7 @@ class Place:
         made: the layers made so far in the whole model. A shared layer is rewritten in each of its calls,
             under one name, and so stays shared.
         paths: name -> path of every operation.
-        reference: an input of the model; its first axis is the batch.
+        near: a tensor that the operation is called with.
         wide: whether the activations of the operation have 16 bits.
     """
 
@@ -48,12 +48,25 @@ class Place:
     path: str
     made: Made
     paths: dict[str, str]
-    reference: keras.KerasTensor
+    near: keras.KerasTensor
     wide: bool = False
+
+    @property
+    def reference(self) -> keras.KerasTensor:
+        """An input of the model, or of the step of a loop; its first axis is the batch."""
+        tensor = self.near
+        while (made := producer(tensor)) is not None and made.inputs:
+            tensor = made.inputs[0]
+        return tensor
 
     def part(self, name: str) -> Place:
         """Return the place of a part of the operation."""
         return dataclasses.replace(self, name=f"{self.name}.{name}", path=f"{self.path}/{name}")
+
+    def sibling(self, name: str, part: str) -> Place:
+        """Return the place of a part of another operation of the model, of the name `name`."""
+        path = self.paths.get(name, name)
+        return dataclasses.replace(self, name=f"{name}.{part}", path=f"{path}/{part}")
 
     def layer(
         self,

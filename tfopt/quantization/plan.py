@@ -86,6 +86,7 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
                     scales.unite(id(tensor), id(node.outputs[0]))
     for one, other in flow.equal():
         scales.unite(id(one.outputs[0]), id(other.outputs[0]))
+    _unite_of_one_name(scales, named)
     # Where a tensor whose range is prescribed meets others in one scale, the converter rescales it.
     ranges = {scales.root(tensor) for tensor in named.keys() - fixed.keys()}
     fixed = {tensor: range_ for tensor, range_ in fixed.items() if scales.root(tensor) not in ranges}
@@ -95,6 +96,16 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
         shared.setdefault(scales.root(tensor), name + QUANTIZER_SUFFIX)
     quantizers = {tensor: shared[scales.root(tensor)] for tensor in named}
     return Plan(quantizers, fixed, standalone, _numbered(flow, kinds, quantizers), frozenset(exact))
+
+
+def _unite_of_one_name(scales: _SharedScales, named: Mapping[int, str]) -> None:
+    """Unite the sets whose first tensor has one name, as in two calls of a layer: they have one quantizer."""
+    first: dict[str, int] = {}
+    seen: set[int] = set()
+    for tensor, name in named.items():
+        if scales.root(tensor) not in seen:
+            scales.unite(first.setdefault(name, tensor), tensor)
+            seen.add(scales.root(tensor))
 
 
 def _numbered(flow: _Flow, kinds: Mapping[int, Kind], quantizers: Mapping[int, str]) -> dict[int, int | None]:
