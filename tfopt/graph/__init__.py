@@ -1,6 +1,8 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
+from tfopt.graph import signal_functions
 from tfopt.graph._keras import own_trainable, shared_constraint
+from tfopt.graph.complex_numbers import Complex
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
@@ -40,6 +42,7 @@ from tfopt.graph.whole_call import as_graph
 
 __all__ = [
     "ONE_BATCH",
+    "Complex",
     "Constant",
     "Copier",
     "InputShapes",
@@ -87,6 +90,7 @@ __all__ = [
     "set_mask",
     "shapes_of",
     "shared_constraint",
+    "signal_functions",
     "tensors_in",
     "traced",
     "tree",

@@ -151,7 +151,11 @@ class _Merge:
         if found:
             emit = _EMITTERS.get(type(operation).__name__)
             if emit is None or isinstance(operation, keras.Layer):
-                raise DependsOnBatch(f"{_name(call)} computes with the size of the batch as a number")
+                raise DependsOnBatch(
+                    f"{_name(call)} computes with the size of the batch as a number. Where the rows of the "
+                    "inputs are no samples, such as the nodes of a graph, build the model for so many: "
+                    "keras.Input(batch_shape=(10, 4))"
+                )
             shape = self._merged(call.outputs[0].shape, other.outputs[0].shape)
             new = emit(self, settings, shape, *args, **kwargs)
         else:
