@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers as L
 from keras import ops
 
 import tfopt
+from tfopt.errors import ConversionError
 from tfopt.quantization import calibrate
 from tfopt.quantization.canonical import canonical
 
@@ -82,3 +84,92 @@ def test_spectrograms_are_in_float_and_what_follows_is_not(name, rules):
     assert [spec.dtype for spec in file.inputs] == ["float32"]
     assert "FULLY_CONNECTED" in {each.name for each in file.summary().operators if "int8" in each.types}
     assert file.verify(quantized, sounds).max_lsb <= 1
+
+
+class Code(L.Layer):
+    def __init__(self, function, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+
+    def call(self, *tensors):
+        return self.function(*tensors)
+
+
+def _spectrum(x, length=32):
+    return tf.signal.stft(x, length, 16, fft_length=length)
+
+
+def _log_mel(x, length=32):
+    mel = tf.signal.linear_to_mel_weight_matrix(8, length // 2 + 1, 8000, 20.0, 4000.0)
+    return tf.math.log(tf.tensordot(tf.abs(_spectrum(x, length)), mel, 1) + 1e-5)
+
+
+def _sounds(count=32):
+    """Return noise, some of which is a thousand times quieter than other."""
+    rng = np.random.default_rng(0)
+    sounds = rng.normal(size=(count, 256)).astype("float32")
+    return sounds * 10.0 ** rng.uniform(-3, 0, (count, 1)).astype("float32")
+
+
+def _listener(length=32):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((256,))
+    x = Code(lambda x: _log_mel(x, length), name="front")(inputs)
+    return keras.Model(inputs, L.Dense(3)(L.Flatten()(L.Conv1D(4, 3, activation="relu", name="conv")(x))))
+
+
+@pytest.mark.parametrize("length", [32, 30])
+def test_a_spectrum_in_code_is_in_float_and_what_follows_is_not(length, tmp_path):
+    model, sounds = _listener(length), _sounds()
+    assert tfopt.to_tflite(model).verify(model, sounds, classification=False).passed
+    file = tfopt.to_tflite(model, "int8", sounds)
+    assert file.verify(model, sounds, classification=False).snr_db > 25
+    assert [spec.dtype for spec in file.inputs] == ["float32"]
+    assert {each.types for each in file.summary().operators if each.name == "CONV_2D"} == {("int8",)}
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, sounds)
+    assert tfopt.to_tflite(quantized).verify(quantized, sounds, classification=False).max_lsb <= 1
+    quantized.save(tmp_path / "listener.keras")
+    loaded = keras.models.load_model(tmp_path / "listener.keras")
+    np.testing.assert_array_equal(loaded.predict(sounds, verbose=0), quantized.predict(sounds, verbose=0))
+
+
+def test_why_a_spectrum_is_in_float():
+    reasons = tfopt.quantization.left_in_float(_listener())
+    assert {path.split("/")[0] for path in reasons} == {"front"}
+    assert "8 bits do not hold the quiet parts of a sound and its spectrum" in reasons.values()
+
+
+def test_a_mask_that_a_network_makes_is_laid_on_the_spectrum_in_float():
+    keras.utils.set_random_seed(0)
+    inputs, sounds = keras.Input((256,)), _sounds()
+    mask = Code(lambda x: tf.math.log(tf.abs(_spectrum(x)) + 1e-4))(inputs)
+    mask = L.Dense(17, activation="sigmoid")(L.Conv1D(8, 3, padding="same", activation="relu")(mask))
+
+    def masked(sound, mask):
+        return tf.signal.inverse_stft(_spectrum(sound) * tf.cast(mask, tf.complex64), 32, 16)
+
+    model = keras.Model(inputs, Code(masked)(inputs, mask))
+    file = tfopt.to_tflite(model, "int8", sounds, output_type="float32")
+    found, expected = file.predict(sounds), model.predict(sounds, verbose=0)
+    quiet = np.abs(sounds).max(axis=1) < 0.05
+    noise = np.abs(found - expected)[quiet].max() / np.abs(expected[quiet]).max()
+    assert quiet.any()
+    assert noise < 0.2
+    assert {each.types for each in file.summary().operators if each.name == "CONV_2D"} == {("int8",)}
+
+
+def test_a_length_that_litert_lacks_in_code_that_cannot_be_read_is_refused_and_the_advice_works():
+    def model(length):
+        def front(x):
+            return tf.abs(_spectrum(tf.cond(tf.reduce_max(x) > -1e9, lambda: x, lambda: -x), length))
+
+        return _over(lambda x: L.Dense(3)(L.Flatten()(Code(front, name="front")(x))), (256,))
+
+    with pytest.raises(ConversionError, match=r"'front' transforms 30 values.*powers of two"):
+        tfopt.to_tflite(model(30))
+    sounds = _sounds()
+    assert tfopt.to_tflite(model(32)).verify(model(32), sounds, classification=False)
+    chosen = model(32)
+    file = tfopt.to_tflite(chosen, "int8", sounds, rules={"front": None})
+    assert file.verify(chosen, sounds, classification=False).snr_db > 25

@@ -24,6 +24,7 @@ from tfopt.export.float_means import keep_means_in_float
 from tfopt.export.plain_sums import with_plain_sums
 from tfopt.export.reshaped_operands import add_before_reshaping, combine_before_reshaping
 from tfopt.export.tensor_names import TensorNames, layer_of
+from tfopt.export.transforms import require_powers_of_two
 from tfopt.export.wide_model import Wide, narrowed
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
 
@@ -82,6 +83,7 @@ def freeze(
     Raises:
         UnsupportedModel: the model is subclassed, or fails when it is called.
         UnsupportedOperation: a layer changes variables when it is called, as random generators do.
+        ConversionError: a Fourier transform has a length for which there is no operator.
         InvalidArgumentError: an input has a dimension of unknown size, `batch_size` is below 1, or the
             weights or ranges of what is written in integers have exploded.
     """
@@ -121,6 +123,7 @@ def freeze(
     if not fake_quantization:
         _drop_fake_quantization(graph_def)
     tensor_names = _tensor_names(named_after or model, lowered, graph_def)
+    require_powers_of_two(graph_def, lambda name: layer_of(tensor_names.readable(name)))
     return Frozen(
         graph_def=graph_def.SerializeToString(),
         inputs=tuple(tensor.name for tensor in frozen.inputs),

@@ -1,5 +1,6 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
+from tfopt.graph import signal_functions
 from tfopt.graph._keras import own_trainable, shared_constraint
 from tfopt.graph.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.added_losses import (
@@ -13,6 +14,7 @@ from tfopt.graph.added_losses import (
     with_losses,
     without_losses,
 )
+from tfopt.graph.complex_numbers import Complex
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
@@ -56,6 +58,7 @@ __all__ = [
     "ONE_BATCH",
     "ActivityPenalty",
     "AddedLosses",
+    "Complex",
     "Constant",
     "Copier",
     "InputShapes",
@@ -109,6 +112,7 @@ __all__ = [
     "set_mask",
     "shapes_of",
     "shared_constraint",
+    "signal_functions",
     "tensors_in",
     "traced",
     "tree",

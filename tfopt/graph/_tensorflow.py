@@ -14,13 +14,15 @@ import functools
 import inspect
 import operator
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 from tensorflow.python.util import tf_export
 
+from tfopt.graph import segment_functions, signal_functions
+from tfopt.graph.complex_numbers import Complex
 from tfopt.graph.tensorflow_functions import FUNCTIONS
 
 
@@ -52,12 +54,12 @@ def recording() -> Iterator[Recording]:
 class _Dispatcher(tf.__internal__.dispatch.GlobalOpDispatcher):
     def handle(self, op: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         recorded = _RECORDING.get()
-        if recorded is None or not any(
-            isinstance(value, keras.KerasTensor) for value in keras.tree.flatten((args, kwargs))
-        ):
+        values = keras.tree.flatten((args, kwargs))
+        if recorded is None or not any(isinstance(value, (keras.KerasTensor, Complex)) for value in values):
             return self.NOT_SUPPORTED
         name = tf_export.get_canonical_name_for_symbol(op)
-        function = _functions().get(name)
+        of_complex = any(isinstance(value, Complex) for value in values)
+        function = (_of_complex if of_complex else _functions)().get(name)
         recorded.refused = f"tf.{name or op.__name__}"
         if function is None:
             return self.NOT_SUPPORTED
@@ -92,10 +94,36 @@ def _bound(
 
 @functools.cache
 def _functions() -> dict[str, Callable[..., Any]]:
+    return _by_canonical_name({**FUNCTIONS, **segment_functions.FUNCTIONS, **signal_functions.FUNCTIONS})
+
+
+@functools.cache
+def _of_complex() -> dict[str, Callable[..., Any]]:
+    shaping = {path: _of_each_part(FUNCTIONS[path]) for path in signal_functions.SHAPING}
+    return _by_canonical_name({**shaping, **signal_functions.OF_COMPLEX})
+
+
+def _by_canonical_name(table: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
     return {
         tf_export.get_canonical_name_for_symbol(operator.attrgetter(path)(tf)): function
-        for path, function in FUNCTIONS.items()
+        for path, function in table.items()
     }
+
+
+def _of_each_part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what does to complex tensors what `function` does to real ones."""
+
+    @functools.wraps(function)
+    def entry(*args: Any, **kwargs: Any) -> Any:
+        def of(part: str) -> Any:
+            own_args, own_kwargs = keras.tree.map_structure(
+                lambda value: getattr(value, part) if isinstance(value, Complex) else value, (args, kwargs)
+            )
+            return function(*own_args, **own_kwargs)
+
+        return keras.tree.map_structure(Complex, of("real"), of("imaginary"))
+
+    return entry
 
 
 _LOCK = threading.Lock()

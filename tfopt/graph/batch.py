@@ -167,7 +167,11 @@ class _Merge:
                 args, kwargs = self._with_size(args, kwargs)
                 new = operation(*args, **kwargs)
             elif emit is None or isinstance(operation, keras.Layer):
-                raise DependsOnBatch(f"{_name(call)} computes with {_told(found[0])}")
+                raise DependsOnBatch(
+                    f"{_name(call)} computes with {_told(found[0])}. Where the rows of the inputs are no "
+                    "samples, such as the nodes of a graph, build the model for so many: "
+                    "keras.Input(batch_shape=(10, 4))"
+                )
             else:
                 shape = self._merged(call.outputs[0].shape, other.outputs[0].shape)
                 new = emit(self, settings, shape, *args, **kwargs)

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt.graph.complex_numbers import Complex
+
 
 class SymbolicTensor(keras.KerasTensor):
     """A symbolic tensor of a trace."""
@@ -25,6 +27,20 @@ class SymbolicTensor(keras.KerasTensor):
         """Return a part, by what NumPy takes between the brackets but masks and lists of indices."""
         keys = tuple(key) if isinstance(key, (tuple, list)) else (key,)
         return super().__getitem__(tuple(_as_bounds(each) for each in keys))
+
+    # A complex tensor on the right knows what to do.
+
+    def __add__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Complex) else super().__add__(other)
+
+    def __sub__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Complex) else super().__sub__(other)
+
+    def __mul__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Complex) else super().__mul__(other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Complex) else super().__truediv__(other)
 
 
 def _as_bounds(key: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from tfopt.graph import tensorflow_images
+from tfopt.graph.complex_numbers import Complex
 from tfopt.graph.einsum_in_code import einsum
 
 
@@ -146,6 +147,11 @@ def _pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: An
     return ops.pad(tensor, widths, mode=mode.lower())
 
 
+def _cast(x: Any, dtype: Any) -> Any:
+    kind = keras.backend.standardize_dtype(dtype)
+    return Complex.of(x) if kind.startswith("complex") else ops.cast(x, kind)
+
+
 def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     _require(x is not None and y is not None, "where() with a condition alone")
     return ops.where(condition, x, y)
@@ -246,6 +252,15 @@ def _band_part(input: Any, num_lower: Any, num_upper: Any) -> Any:
     return ops.where(kept, input, ops.zeros_like(input))
 
 
+def _repeat(input: Any, repeats: Any, axis: Any = None) -> Any:
+    counts = _ints(repeats)
+    if len(counts) == 1:
+        return ops.repeat(input, counts[0], axis=axis)
+    if axis is None:
+        input, axis = ops.reshape(input, (-1,)), 0
+    return ops.take(input, np.repeat(np.arange(len(counts)), counts).astype("int32"), axis=axis)
+
+
 def _dropout(x: Any, rate: Any, **_: Any) -> Any:
     raise NotImplementedError("dropout outside a layer: use keras.layers.Dropout")
 
@@ -289,12 +304,10 @@ def _unstack(value: Any, num: Any = None, axis: int = 0) -> Any:
     return ops.unstack(value, num=num, axis=axis)
 
 
-def _full_like(value: float) -> Callable[..., Any]:
+def _filled_like(function: Callable[..., Any]) -> Callable[..., Any]:
     def entry(input: Any, dtype: Any = None, layout: Any = None) -> Any:
         _require(layout is None, "layout")
-        return ops.full_like(
-            input, value, dtype=None if dtype is None else keras.backend.standardize_dtype(dtype)
-        )
+        return function(input, dtype=None if dtype is None else keras.backend.standardize_dtype(dtype))
 
     return entry
 
@@ -323,20 +336,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "slice": _slice,
     "gather": _gather,
     "tile": lambda input, multiples: ops.tile(input, _ints(multiples)),
-    "repeat": lambda input, repeats, axis=None: ops.repeat(input, int(repeats), axis=axis),
+    "repeat": _repeat,
     "broadcast_to": lambda input, shape: ops.broadcast_to(input, tuple(_ints(shape))),
     "pad": _pad,
     "reverse": lambda tensor, axis: ops.flip(tensor, axis=_axes(axis)),
     "roll": lambda input, shift, axis: ops.roll(input, _axes(shift), axis=_axes(axis)),
     "where": _where,
-    "cast": lambda x, dtype: ops.cast(x, keras.backend.standardize_dtype(dtype)),
+    "cast": _cast,
     "identity": _one(lambda x: x),
     "stop_gradient": _one(ops.stop_gradient),
     "convert_to_tensor": lambda value, dtype=None, dtype_hint=None: (  # noqa: ARG005
         value if dtype is None else ops.cast(value, keras.backend.standardize_dtype(dtype))
     ),
-    "ones_like": _full_like(1),
-    "zeros_like": _full_like(0),
+    "ones_like": _filled_like(ops.ones_like),
+    "zeros_like": _filled_like(ops.zeros_like),
     "one_hot": _one_hot,
     "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(t, clip_value_min, clip_value_max),
     "matmul": _matmul,

@@ -19,9 +19,10 @@ from tfopt.graph import _keras, _tensorflow
 from tfopt.graph.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.added_losses import Loss, with_losses
 from tfopt.graph.batch import asks_for_batch, for_any_batch
+from tfopt.graph.complex_numbers import Complex
 from tfopt.graph.constant import Constant
-from tfopt.graph.einsum_in_code import readable_einsum
 from tfopt.graph.equal_calls import joined
+from tfopt.graph.functions_in_code import readable_functions
 from tfopt.graph.losses_in_code import in_both, may_add_others_in_training, recorded_losses
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.reached import closed_over
@@ -69,13 +70,16 @@ def _read(
 ) -> tuple[Any, list[Any]]:
     """Return the outputs of code, and the losses that it adds."""
 
+    if any(x.dtype.startswith("complex") for x in tensors_in(arguments)):
+        raise NotSymbolic("it takes complex numbers: compute them and what is made of them in one layer")
+
     def run(arguments: Any) -> Any:
         reference = tensors_in(arguments)[0]
         make_sliceable(tensors_in(arguments))
         with (
             symbolic(layer, reference, constants, functools.partial(_opened, training), training),
             recorded_losses([layer, *_keras.sublayers(layer)]) as losses,
-            readable_einsum(layer),
+            readable_functions(layer),
             _tensorflow.variable_scope_kept(),
             _tensorflow.recording() as recorded,
         ):
@@ -85,6 +89,8 @@ def _read(
                 raise NotSymbolic(_reason(error, recorded.refused)) from error
         _require_no_captured(_keras.calls_behind(outputs, tensors_in(arguments)))
         flat = keras.tree.flatten(outputs)
+        if any(isinstance(output, Complex) for output in flat):
+            raise NotSymbolic("it returns complex numbers: return what is computed of them, or their parts")
         if not flat or not any(isinstance(output, keras.KerasTensor) for output in flat):
             raise NotSymbolic("it returns nothing that was computed from its input by layers and keras.ops")
         return keras.tree.map_structure(
@@ -156,7 +162,7 @@ def _reason(error: Exception, refused: str | None) -> str:
     return f"{reason} ({place})" if place else reason
 
 
-def plain_text(error: Exception) -> str:
+def plain_text(error: BaseException | None) -> str:
     """Return the first line of what an error says, without what Keras puts around it."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
     paragraphs = re.split(r"\n\s*\n", text.rpartition("Exception encountered when calling")[2])
@@ -270,19 +276,22 @@ def _make_names_distinct(operations: list[keras.Operation]) -> None:
 def _is_index(tensor: keras.KerasTensor, outputs: Any) -> bool:
     """Return whether all that reads an input looks up rows with it."""
     readers = [
-        call.operation
+        call
         for call in _keras.calls_behind(outputs, [])
         # A mask of tokens compares them with 0.
         if not isinstance(call.operation, Constant)
         and type(call.operation).__name__ != "NotEqual"
         and any(x is tensor for x in tensors_in((call.args, call.kwargs)))
     ]
-    return bool(readers) and all(_looks_up(reader, tensor) for reader in readers)
+    return bool(readers) and all(_looks_up(call, tensor) for call in readers)
 
 
-def _looks_up(reader: keras.Operation, tensor: keras.KerasTensor) -> bool:
+def _looks_up(call: _keras.Call, tensor: keras.KerasTensor) -> bool:
+    reader = call.operation
     if isinstance(reader, keras.layers.Embedding):
         return True
+    if type(reader).__name__ == "Take" and type(reader).__module__.startswith("keras."):
+        return call.args[0] is not tensor
     if not isinstance(reader, keras.Layer) or type(reader).__module__.startswith("keras."):
         return False
     inner = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)

@@ -82,8 +82,8 @@ def symbolic(
             freeze(each)
         elif training and kwargs.get("training") is True:
             kwargs = {**kwargs, "training": None}
-        if args and isinstance(args[0], (tf.Tensor, np.ndarray)) and tf.executing_eagerly():
-            args = Constant.of(args[0], "constant")(reference), *args[1:]
+        if args and tf.executing_eagerly():
+            args = _with_symbolic(args[0], reference), *args[1:]
         if args and isinstance(each, ONE_BATCH):
             args = of_one_batch(args[0]), *args[1:]
         if _is_code(each) and _has_masks(each, (args, kwargs)):
@@ -114,6 +114,28 @@ def symbolic(
             yield
     finally:
         put([slot.variable for slot in slots])
+
+
+def _with_symbolic(value: Any, reference: keras.KerasTensor) -> Any:
+    """Return what a layer is called with, symbolic where it is constant: its weights are to stay trainable.
+
+    Of several tensors that is done to floats alone: with integers beside them, such as edges, code computes.
+    """
+    if isinstance(value, (list, tuple)):
+        flat = keras.tree.flatten(value)
+        if any(isinstance(each, keras.KerasTensor) for each in flat):
+            return value
+        return keras.tree.map_structure(
+            lambda each: (
+                Constant.of(each, "constant")(reference)
+                if isinstance(each, (tf.Tensor, np.ndarray)) and "float" in str(each.dtype)
+                else each
+            ),
+            value,
+        )
+    if isinstance(value, (tf.Tensor, np.ndarray)):
+        return Constant.of(value, "constant")(reference)
+    return value
 
 
 def _is_code(layer: keras.Layer) -> bool:

@@ -17,6 +17,7 @@ from tfopt.quantization.no_operator import require_in_files
 from tfopt.quantization.operations import Kind, kind
 from tfopt.quantization.scaling import Scaling
 from tfopt.quantization.scheme import SchemeLike, scheme_of
+from tfopt.quantization.spectra import of_spectra
 from tfopt.quantization.uneven_columns import with_uneven_columns_in_float
 from tfopt.quantization.widths import is_wide
 
@@ -43,16 +44,24 @@ def left_in_float(
     flat = Flat(model)
     paths.update(flat.paths(paths))
     kinds = kinds_of(flat.model, rules_.resolve(chosen, paths.values(), default), paths)
+    spectra = of_spectra(flat.model, kinds)
+
+    def reason(node: Node) -> str:
+        if kind(node.operation) is Kind.FLOAT:
+            return f"LiteRT has no int8 kernel for {described(node)}"
+        if id(node.operation) in spectra:
+            return _SPECTRUM
+        return "a rule says so, or columns of very different size are normalized"
+
     return {
-        paths.get(node.path, node.path): (
-            f"LiteRT has no int8 kernel for {described(node)}"
-            if kind(node.operation) is Kind.FLOAT
-            else "a rule says so, or columns of very different size are normalized"
-        )
+        paths.get(node.path, node.path): reason(node)
         for node in nodes(flat.model)
         if kinds[id(node.operation)] is Kind.FLOAT
         and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
     }
+
+
+_SPECTRUM = "8 bits do not hold the quiet parts of a sound and its spectrum"
 
 
 def described(node: Node) -> str:
@@ -85,6 +94,7 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
             raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
         kinds[id(node.operation)] = found
+    kinds |= dict.fromkeys(of_spectra(model, kinds), Kind.FLOAT)
     kinds = with_uneven_columns_in_float(model, kinds, lambda path: _steps(settings.get(path)), paths)
     return _with_small_summands_in_float(model, kinds)
 

@@ -31,7 +31,7 @@ _INSTEAD: dict[str, str] = {
     **dict.fromkeys(("Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh"), _OTHERWISE),
     **dict.fromkeys(("Cosh", "Sinh", "Tan", "Nextafter"), _OTHERWISE),
     **dict.fromkeys(("Cumprod", "Cholesky", "Det", "Eig", "Eigh", "Inv", "Pinv"), _OTHERWISE),
-    **dict.fromkeys(("Logdet", "IRFFT", "ISTFT", "Qr", "Slogdet", "Solve", "SVD"), _OTHERWISE),
+    **dict.fromkeys(("Logdet", "IRFFT", "Qr", "Slogdet", "Solve", "SVD"), _OTHERWISE),
 }
 """The name of a Keras class -> what to do, as a sentence without its full stop."""
 

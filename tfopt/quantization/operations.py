@@ -73,7 +73,9 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.FLOAT, "ELU Elu Selu Celu Softplus Softsign LogSigmoid Expm1 Log Log1p Sin Cos"),
     **_all(Kind.FLOAT, "Exp2 Log2 Log10 Cbrt Hypot Sinc Trunc Arctan2 Sort Argsort Tril Triu Digitize"),
     **_all(Kind.FLOAT, "Isfinite Isinf Isnan Isneginf Isposinf BatchNorm LayerNorm RMSNorm SeparableConv"),
-    **_all(Kind.FLOAT, "Sparsemax SparseSigmoid SegmentSum MelSpectrogram STFTSpectrogram RFFT STFT"),
+    **_all(
+        Kind.FLOAT, "Sparsemax SparseSigmoid MelSpectrogram STFTSpectrogram RFFT STFT SegmentSum SegmentMax"
+    ),
     **_all(Kind.FLOAT, "Sqrt Rsqrt Power Floor Ceil Round Sign Cumsum Var Std Normalize Norm Logsumexp"),
     **_all(Kind.FLOAT, "LogSoftmax Squareplus HardShrink SoftShrink TanhShrink Threshold SparsePlus"),
     **_all(Kind.FLOAT, "LayerNormalization GroupNormalization RMSNormalization UnitNormalization"),
@@ -82,7 +84,7 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.FLOAT, "Argmax Argmin OneHot TopK Mod FloorDivide"),
     **_all(Kind.FLOAT, "CategoryEncoding Discretization BatchSize"),
     **_all(Kind.FLOAT, "Greater GreaterEqual Less LessEqual"),
-    **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv DepthwiseConv ConvTranspose"),
+    **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv DepthwiseConv ConvTranspose SegmentMin SegmentProd"),
 }
 """The name of a Keras class -> its kind. Layers and operations share names: `layers.Add`, `ops.add`."""
 

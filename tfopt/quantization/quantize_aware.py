@@ -50,6 +50,7 @@ from tfopt.quantization.preserve import checked, keep_masks, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 from tfopt.quantization.signs import nonnegative_tensors
 from tfopt.quantization.softmax_rewrites import MaskedScores
+from tfopt.quantization.spectra import of_spectra
 from tfopt.quantization.standalone_affine import StandaloneAffine
 from tfopt.quantization.standalone_relu import StandaloneReLU
 from tfopt.quantization.tied_embedding import TiedEmbedding
@@ -156,7 +157,7 @@ def _quantized(
             for node in nodes(flat.model)
             if integer.get(paths.get(node.path, node.path), default) is None
         }
-        exact = exact_tensors(flat.model, kinds, by_rule)
+        exact = exact_tensors(flat.model, kinds, by_rule | of_spectra(flat.model, kinds))
         kinds = kept_in_float(flat.model, kinds, exact)
         planned = plan(flat.model, kinds, exact.keys())
     else:  # where all activations stay in float, there is no rule that an operation must have
