@@ -110,8 +110,9 @@ def test_what_a_trained_range_makes_unrunnable_is_refused_and_the_way_out_works(
     mean, deviation = np.array([0.02, 40000.0], "float32"), np.array([0.001, 20000.0], "float32")
     x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32") * deviation + mean
     inputs = keras.Input((2,))
-    normal = L.Normalization(mean=mean, variance=deviation**2, name="norm")(inputs)
-    model = keras.Model(inputs, L.Dense(3, name="head")(normal))
+    layer = L.BatchNormalization(center=False, scale=False, epsilon=0.0, name="norm")
+    model = keras.Model(inputs, L.Dense(3, name="head")(layer(inputs)))
+    layer.set_weights([mean, deviation**2])
 
     def quantized(rules=None):
         made = tfopt.quantize_aware(model, rules=rules)

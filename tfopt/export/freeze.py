@@ -200,9 +200,9 @@ def file_shapes(
         if None in tensor.shape[1:] and name not in left_open:
             fixed_shape = tuple(OPEN_SIZE if size is None else size for size in tensor.shape[1:])
             raise InvalidArgumentError(
-                f"The input {name!r} has the shape {tensor.shape}: only the batch may be None. Say which "
-                f"sizes the file is to have, such as to_tflite(model, input_shapes={{{name!r}: "
-                f"{fixed_shape}}}), or build the model with them, such as keras.Input({fixed_shape}). Or "
+                f"The input {name!r} has the shape {tensor.shape}: only the batch may be None, for a TFLite "
+                "file has fixed shapes by default. Say which ones it is to have, such as "
+                f"to_tflite(model, input_shapes={{{name!r}: {fixed_shape}}}), or build the model with them, such as keras.Input({fixed_shape}). Or "
                 "leave them open for whoever runs the file, to resize its input, with "
                 f"input_shapes={{{name!r}: {tuple(tensor.shape[1:])}}}, where LiteRT can."
             )

@@ -43,7 +43,8 @@ def left_in_float(
     model, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
     flat = Flat(model)
     paths.update(flat.paths(paths))
-    kinds = kinds_of(flat.model, rules_.resolve(chosen, paths.values(), default), paths)
+    settings = rules_.resolve(chosen, paths.values(), default)
+    kinds = kinds_of(flat.model, settings, paths)
     spectra = of_spectra(flat.model, kinds)
 
     def reason(node: Node) -> str:
@@ -51,7 +52,8 @@ def left_in_float(
             return f"LiteRT has no int8 kernel for {described(node)}"
         if id(node.operation) in spectra:
             return _SPECTRUM
-        return "a rule says so, or columns of very different size are normalized"
+        by_rule = settings.get(paths.get(node.path, node.path), "") is None
+        return "a rule says so" if by_rule else _COLUMNS
 
     return {
         paths.get(node.path, node.path): reason(node)
@@ -61,6 +63,7 @@ def left_in_float(
     }
 
 
+_COLUMNS = "8 bits do not hold columns of so different a size"
 _SPECTRUM = "8 bits do not hold the quiet parts of a sound and its spectrum"
 
 
