@@ -202,8 +202,9 @@ def file_shapes(
             raise InvalidArgumentError(
                 f"The input {name!r} has the shape {tensor.shape}: only the batch may be None, for a TFLite "
                 "file has fixed shapes by default. Say which ones it is to have, such as "
-                f"to_tflite(model, input_shapes={{{name!r}: {fixed_shape}}}), or build the model with them, such as keras.Input({fixed_shape}). Or "
-                "leave them open for whoever runs the file, to resize its input, with "
+                f"to_tflite(model, input_shapes={{{name!r}: {fixed_shape}}}), or build the model with them, "
+                f"such as keras.Input({fixed_shape}). Or leave them open for whoever runs the "
+                "file, to resize its input, with "
                 f"input_shapes={{{name!r}: {tuple(tensor.shape[1:])}}}, where LiteRT can."
             )
     fixed = model.inputs[0].shape[0]
