@@ -25,6 +25,9 @@ class Constant(keras.layers.Layer):
         shape: of the weight.
         regularizer, constraint: of the weight.
         trainable: whether training moves it.
+
+    Attributes:
+        only_multiplied: whether code that was opened reads it for products with it alone.
     """
 
     tfopt_constraints: ClassVar[dict[str, str]] = {"value": "constraint"}
@@ -38,6 +41,7 @@ class Constant(keras.layers.Layer):
         self.regularizer = keras.regularizers.get(regularizer)
         self.constraint = keras.constraints.get(constraint)
         self.supports_masking = True  # lest Keras warns of the mask of what it is called with
+        self.only_multiplied = True
 
     @classmethod
     def of(cls, value: Any, name: str) -> Constant:

@@ -13,7 +13,7 @@ import numpy as np
 from tfopt.graph import _keras
 from tfopt.graph.activity_penalty import ActivityPenalty, ActivityRegularizers, penalties
 from tfopt.graph.added_losses import Loss, with_losses
-from tfopt.graph.constant import as_array
+from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.recurrence import Recurrence
 from tfopt.graph.trace import call_with, traced, without_default_training
@@ -142,7 +142,9 @@ class Opener:
             penalty = parts("activity_regularizer", ActivityPenalty, regularizer)
             outputs = with_losses(outputs, [Loss(each) for each in penalties(outputs, penalty)])
         flat = keras.tree.flatten(outputs)
-        self._name(node.operation, _keras.calls_behind(flat, list(inputs.values())), parts)
+        calls = _keras.calls_behind(flat, list(inputs.values()))
+        self._name(node.operation, calls, parts)
+        _note_readers(calls)
         model = keras.Model(list(inputs.values()), flat)
         parts.set_weights()
         return model, list(tensors.values())
@@ -194,6 +196,16 @@ class Opener:
             found = f"{name}_{number}" if number else name
             if found not in taken:
                 return found
+
+
+def _note_readers(calls: list[_keras.Call]) -> None:
+    """Note of each constant whether anything reads it but products with it."""
+    for call in calls:
+        multiplies = type(call.operation).__name__ == "Matmul" and len(call.args) == 2
+        for x in tensors_in((call.args, call.kwargs)):
+            made: Any = _keras.call_of(x)
+            if made is not None and isinstance(made[0], Constant):
+                made[0].only_multiplied &= multiplies and x is call.args[1]
 
 
 def open_call(parts: Parts, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:

@@ -15,12 +15,17 @@ Tensor: TypeAlias = keras.KerasTensor
 def matmul(place: Place, operation: Any, one: Any, other: Any) -> Tensor | None:
     """Return a product with a variable's matrix as that of a Dense layer; None of two tensors.
 
-    The layer has the very variable, which the code may read elsewhere. All products with it are calls of
-    the one layer, so that its weights have one grid.
+    The layer has the very variable. All products with it are calls of the one layer, so that its weights have
+    one grid. One that is read elsewhere too stays one layer, for two that share a variable are saved apart.
     """
     del operation
     constant = _matrix(other)
-    if constant is None or not isinstance(one, keras.KerasTensor) or len(one.shape) < 2:
+    if (
+        constant is None
+        or not constant.only_multiplied
+        or not isinstance(one, keras.KerasTensor)
+        or len(one.shape) < 2
+    ):
         return None
     return place.sibling(constant.name, "matrix").layer(lambda name: _dense_of(constant, name))(one)
 
