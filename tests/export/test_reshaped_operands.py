@@ -65,6 +65,26 @@ def test_the_file_does_what_the_model_does(source, combination):
     assert file.verify(quantized, x).max_lsb <= 2
 
 
+@pytest.mark.parametrize("rank", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_dilated_convolutions_of_one_tensor_are_integers_with_their_biases(rank):
+    """The gated unit of a temporal convolution."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16,) * rank + (3,))
+    layer = {1: L.Conv1D, 2: L.Conv2D}[rank]
+    config = {"padding": "same", "dilation_rate": 2, "bias_initializer": "random_normal"}
+    value, gate = layer(4, 3, activation="tanh", **config), layer(4, 3, activation="sigmoid", **config)
+    model = keras.Model(inputs, L.Multiply()([value(inputs), gate(inputs)]))
+    x = np.random.default_rng(0).normal(size=(64, *inputs.shape[1:])).astype("float32")
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, x)
+    file = tfopt.to_tflite(quantized)
+    assert not file.summary().float_operators
+    # A step of the convolution is up to five of the tanh.
+    difference = file.verify(quantized, x)
+    assert difference.max_lsb <= 5
+    assert difference.mean_lsb < 0.01
+
+
 @pytest.mark.parametrize(
     "layer",
     [

@@ -67,3 +67,26 @@ def test_a_rounded_argument_of_zero_has_the_slope_of_its_neighbourhood():
         y = with_finite_gradient(tf.sqrt, x)
     np.testing.assert_array_equal(y, tf.sqrt(x))
     np.testing.assert_allclose(tape.gradient(y, x), 0.5 / np.sqrt([0.01, 0.02, 0.5]), rtol=1e-5)
+
+
+def test_a_function_of_a_variable_alone_trains():
+    """A learned temperature that scores are divided by."""
+
+    class Divided(keras.layers.Layer):
+        def build(self, _):
+            self.temperature = keras.Variable(np.float32(2.0), trainable=True)
+
+        def call(self, x):
+            return x * (1.0 / self.temperature)
+
+    inputs = keras.Input((3,))
+    quantized = tfopt.quantize_aware(keras.Model(inputs, keras.layers.Dense(2)(Divided()(inputs))))
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+    tfopt.quantization.calibrate(quantized, x)
+    quantized.compile(keras.optimizers.SGD(0.1), "mse")
+    before = [weight.numpy() for weight in quantized.trainable_weights]
+    quantized.fit(x, np.ones((32, 2)), verbose=0)
+    assert all(
+        (old != new.numpy()).any() for old, new in zip(before, quantized.trainable_weights, strict=True)
+    )
+    assert tfopt.to_tflite(quantized).verify(quantized, x, classification=False).passed

@@ -22,7 +22,11 @@ from tfopt.export.finite import require_finite
 from tfopt.export.flatbuffer import OPEN_SIZE, unique
 from tfopt.export.float_means import keep_means_in_float
 from tfopt.export.plain_sums import with_plain_sums
-from tfopt.export.reshaped_operands import add_before_reshaping, combine_before_reshaping
+from tfopt.export.reshaped_operands import (
+    add_before_batch_to_space,
+    add_before_reshaping,
+    combine_before_reshaping,
+)
 from tfopt.export.tensor_names import TensorNames, layer_of
 from tfopt.export.transforms import require_powers_of_two
 from tfopt.export.wide_model import Wide, narrowed
@@ -118,6 +122,7 @@ def freeze(
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
     add_before_reshaping(graph_def)
+    add_before_batch_to_space(graph_def)
     combine_before_reshaping(graph_def, FAKE_QUANTIZATION)
     barrier = with_barriers(graph_def, kept=fake_quantization or graph.is_quantized(model))
     if not fake_quantization:

@@ -7,6 +7,7 @@ the same scale constraint". Moved before, there is nothing that it could move.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -71,6 +72,53 @@ def add_before_reshaping(graph_def: tf.compat.v1.GraphDef) -> None:
         for each in (node, after):
             each.attr.pop("_output_shapes", None)
             nodes[each.name] = each
+
+
+def add_before_batch_to_space(graph_def: tf.compat.v1.GraphDef) -> None:
+    """Add the biases of dilated convolutions of one tensor before its pieces are put together again.
+
+    TensorFlow cuts a tensor into pieces for a dilated convolution. Where several convolutions read the same
+    pieces, as the two of a gated unit do, the converter makes no dilated operators of them, and leaves a
+    convolution in float whose bias stands behind the pieces.
+
+    Args:
+        graph_def: to change.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    cuts = Counter(_cut(nodes, node) for node in graph_def.node if node.op == "SpaceToBatchND")
+    for node in [node for node in graph_def.node if _adds_a_bias(nodes, node)]:
+        joined = nodes[node_of(node.input[0])]
+        if joined.op != "BatchToSpaceND":
+            continue
+        first = nodes[node_of(joined.input[0])]
+        made = nodes[node_of(first.input[0])] if first.op == "Squeeze" else first
+        if made.op not in _CONVOLUTIONS or (made is not first and not _keeps_the_last_axis(nodes, first)):
+            continue
+        pieces = nodes[node_of(made.input[0])]
+        while pieces.op in ("ExpandDims", "Identity"):
+            pieces = nodes[node_of(pieces.input[0])]
+        if pieces.op != "SpaceToBatchND" or cuts[_cut(nodes, pieces)] < 2:
+            continue
+        before = graph_def.node.add(op="BiasAdd", name=f"{node.name}/before_batch_to_space")
+        before.input.extend([made.name, _bias_of(nodes, node).name])
+        before.attr["T"].CopyFrom(made.attr["T"])
+        before.attr["data_format"].s = b"NHWC"
+        reader = joined if made is first else first
+        reader.input[0] = before.name
+        kept = node.name, made.attr["T"].type
+        node.Clear()
+        node.name, node.op = kept[0], "Identity"
+        node.attr["T"].type = kept[1]
+        node.input.append(joined.name)
+
+
+def _cut(nodes: Mapping[str, Any], node: Any) -> tuple:
+    """Return what a SpaceToBatchND cuts, padding aside, and into how many pieces."""
+    source = nodes[node_of(node.input[0])]
+    while source.op in ("Pad", "PadV2", "Identity", "ExpandDims"):
+        source = nodes[node_of(source.input[0])]
+    pieces = nodes[node_of(node.input[1])]
+    return source.name, pieces.attr["value"].SerializeToString() if "value" in pieces.attr else pieces.name
 
 
 def _comes_from(nodes: Mapping[str, Any], one: Any, other: Any) -> bool:

@@ -84,7 +84,8 @@ class Constant(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:  # noqa: ARG002 (says only where the layer stands)
         """Return the weight."""
-        return keras.ops.convert_to_tensor(self.value)
+        # Keras returns the variable where that has the dtype, and a custom gradient takes tensors alone.
+        return tf.convert_to_tensor(keras.ops.convert_to_tensor(self.value))
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         """Return no mask: that of the input is no concern of the weight."""
