@@ -11,7 +11,7 @@ PROGRAM = """
 import os, signal, sys
 import keras
 import tfopt
-import tfopt.stages.export_tflite
+from tfopt.pipeline import stage_context
 from tfopt.pipeline.progress import Display
 
 OUT, MOMENT = sys.argv[1:]
@@ -47,8 +47,8 @@ def write_half(path, content):
 
 
 Display.begin = begin
-write = tfopt.stages.export_tflite.write_atomically
-tfopt.stages.export_tflite.write_atomically = write_half
+write = stage_context.write_atomically
+stage_context.write_atomically = write_half
 
 
 def model():
