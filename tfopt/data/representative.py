@@ -10,6 +10,7 @@ import numpy as np
 
 from tfopt.data.forms import Samples, batches_of, is_array
 from tfopt.data.ordered import in_order
+from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
 
 Representative: TypeAlias = Samples
@@ -56,7 +57,7 @@ def sample_arrays(
     """
     arrays = []
     for name, array, shape, dtype in zip(names, _samples(data, names), shapes, dtypes, strict=True):
-        if len(array.shape) != len(shape) or not all(map(_fits, array.shape[1:], shape[1:])):
+        if not fits(array.shape, (None, *shape[1:])):
             raise InvalidArgumentError(
                 f"The representative data for the input {name!r} has samples of shape {array.shape[1:]}, the "
                 f"model takes {shape[1:]}. Give data like that of the training, preprocessed alike."
@@ -74,10 +75,6 @@ def sample_arrays(
             stacklevel=5,
         )
     return arrays
-
-
-def _fits(size: int, expected: int | None) -> bool:
-    return expected is None or size == expected
 
 
 def _samples(data: Any, names: tuple[str, ...]) -> list[np.ndarray]:

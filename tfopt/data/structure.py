@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +26,11 @@ def map_leaves(function: Callable[[Any], Any], arrays: Any) -> Any:
     if isinstance(arrays, tuple | list):
         return tuple(function(array) for array in arrays)
     return function(arrays)
+
+
+def fits(shape: Sequence[int | None], known: Sequence[int | None]) -> bool:
+    """Return whether a shape is one of `known`, where None stands for any size."""
+    return len(shape) == len(known) and all(b is None or a == b for a, b in zip(shape, known, strict=True))
 
 
 def count(arrays: Any) -> int:

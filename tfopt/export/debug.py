@@ -10,6 +10,7 @@ import numpy as np
 
 from tfopt import graph
 from tfopt.data.ordered import in_order
+from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export.alignment import Values, aligned
 from tfopt.export.compare import File
@@ -115,10 +116,7 @@ def _checked(model: keras.Model, data: Inputs) -> list[np.ndarray]:
     labels = names(model)[0]
     arrays = in_order(data, labels, "data")
     for label, tensor, array in zip(labels, model.inputs, arrays, strict=True):
-        fits = array.ndim == len(tensor.shape) and all(
-            size in (None, given) for size, given in zip(tensor.shape[1:], array.shape[1:], strict=True)
-        )
-        if not fits or len(array) != len(arrays[0]):
+        if not fits(array.shape, (None, *tensor.shape[1:])) or len(array) != len(arrays[0]):
             wanted = ", ".join(map(str, ("samples", *tensor.shape[1:])))
             raise InvalidArgumentError(
                 f"data for the input {label!r} must have the shape ({wanted}), with as many samples as the "
@@ -148,9 +146,7 @@ def _order_of_inputs(model: keras.Model, file: TFLiteModel) -> list[int]:
     order = [labels.index(name) for name in given] if set(given) == set(labels) else [*range(len(given))]
     shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     fit = len(given) == len(labels) and all(
-        len(spec.shape[1:]) == len(shapes[position])
-        and all(size in (None, own) for size, own in zip(shapes[position], spec.shape[1:], strict=True))
-        for spec, position in zip(file.inputs, order, strict=True)
+        fits(spec.shape[1:], shapes[position]) for spec, position in zip(file.inputs, order, strict=True)
     )
     if not fit:
         taken = ", ".join(f"{spec.name} {list(spec.shape[1:])}" for spec in file.inputs)

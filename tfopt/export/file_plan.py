@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.graph import Constant, Node, OverBatch, as_array, layers, nodes, producer, unrolled
+from tfopt.graph import Constant, Node, OverBatch, as_array, layers, nodes, producer, unrolled, valued
 from tfopt.quantization.exact import indices_of
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.float_boundary import FloatBoundary
@@ -114,7 +114,7 @@ class _Reading:
                 self._known[id(tensor)] = FLOAT
         for node in self._nodes:
             self._follow(node)
-            if any(id(x) in self._computed for x in _values_of(node)):
+            if any(id(x) in self._computed for x in valued(node.operation, node.inputs)):
                 self._computed.update(map(id, node.outputs))
 
     def plan(self) -> FilePlan:
@@ -209,13 +209,6 @@ def _constant(tensor: keras.KerasTensor) -> np.ndarray | None:
         return None
     value = _constant(node.inputs[0])
     return None if value is None else np.asarray(operation(value))
-
-
-def _values_of(node: Node) -> tuple[keras.KerasTensor, ...]:
-    """Return what the values of a node depend on: others are called with tensors for their batch alone."""
-    if isinstance(node.operation, Constant):
-        return ()
-    return node.inputs[:1] if isinstance(node.operation, OverBatch) else node.inputs
 
 
 def _is_float(tensor: keras.KerasTensor) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tfopt.data.ordered import in_order
+from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export import flatbuffer
 from tfopt.export.findings import of_input
@@ -238,7 +239,7 @@ class TFLiteModel:
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
         arrays = in_order(x, [spec.name for spec in self.inputs], "The input")
         for spec, array in zip(self.inputs, arrays, strict=True):
-            if not _fits(array.shape[1:], spec.shape[1:]) or not array.ndim or len(array) != len(arrays[0]):
+            if not fits(array.shape, (None, *spec.shape[1:])) or len(array) != len(arrays[0]):
                 wanted = ", ".join(map(str, ("samples", *spec.shape[1:])))
                 raise InvalidArgumentError(
                     f"The input {spec.name!r} must have the shape ({wanted}), with as many samples as the "
@@ -278,10 +279,6 @@ class TFLiteModel:
             for spec, kept in zip(self.outputs, batches, strict=True):
                 kept.append(interpreter.get_tensor(spec.index))
         return [np.concatenate(kept)[:samples] for kept in batches]
-
-
-def _fits(shape: tuple[int, ...], known: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(known) and all(b is None or a == b for a, b in zip(shape, known, strict=True))
 
 
 def quantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:

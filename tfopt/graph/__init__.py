@@ -18,13 +18,13 @@ from tfopt.graph.complex_numbers import Complex
 from tfopt.graph.constant import Constant, as_array
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
-from tfopt.graph.input_shapes import InputShapes, left_open, shapes_of, with_input_shapes
+from tfopt.graph.input_shapes import InputShapes, has_open_sizes, left_open, shapes_of, with_input_shapes
 from tfopt.graph.losses_in_code import adds_losses
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
-from tfopt.graph.over_batch import ONE_BATCH, OverBatch, of_one_batch
+from tfopt.graph.over_batch import ONE_BATCH, OverBatch, of_one_batch, valued
 from tfopt.graph.program import Program
 from tfopt.graph.rebuild import Copier, copy, replay, unrolled
 from tfopt.graph.recurrence import Loop, Recurrence, current_loop
@@ -87,6 +87,7 @@ __all__ = [
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
+    "has_open_sizes",
     "inner_layers",
     "input_names",
     "is_functional",
@@ -120,6 +121,7 @@ __all__ = [
     "unrolled",
     "unwrapped",
     "uses",
+    "valued",
     "warn_of_unread",
     "with_class_of",
     "with_input_shapes",

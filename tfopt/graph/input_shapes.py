@@ -9,7 +9,7 @@ import keras
 
 from tfopt import arguments
 from tfopt.data import Dataset
-from tfopt.data.structure import leaves
+from tfopt.data.structure import fits, leaves
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.graph import _keras
 from tfopt.graph.rebuild import copy
@@ -53,9 +53,14 @@ def with_input_shapes(model: keras.Model, shapes: InputShapes | None) -> keras.M
     return _called(copy(model, share_variables=True), wanted)
 
 
+def has_open_sizes(model: keras.Model) -> bool:
+    """Return whether a functional model has an input with a size of None beside the batch."""
+    return _keras.functional(model) is not None and any(None in x.shape[1:] for x in model.inputs)
+
+
 def shapes_of(model: keras.Model, data: Dataset) -> dict[str, tuple[int, ...]] | None:
     """Return input name -> shape of a sample in `data`; None where the model's shapes are fixed."""
-    if _keras.functional(model) is None or not any(None in tensor.shape[1:] for tensor in model.inputs):
+    if not has_open_sizes(model):
         return None
     shapes = (array.shape[1:] for _, array in leaves(data.x_train))
     return dict(zip(input_names(model), shapes, strict=True))
@@ -89,16 +94,12 @@ def _named(model: keras.Model, shapes: InputShapes) -> dict[str, tuple[int | Non
         whole = isinstance(shape, Sequence) and all(
             n is None or (arguments.is_whole(n) and n > 0) for n in shape
         )
-        if not whole or len(shape) != len(known) or not all(map(_fits, shape, known)):
+        if not whole or not fits(shape, known):
             raise InvalidArgumentError(
                 f"input_shapes must give {name!r} the shape of one sample, whole numbers that fit "
                 f"{known}, or None where a size is to stay open, got {shape!r}."
             )
     return {name: tuple(shape) for name, shape in shapes.items()}
-
-
-def _fits(size: int | None, known: int | None) -> bool:
-    return known is None or size == known
 
 
 def _called(model: keras.Model, shapes: Sequence[tuple[int | None, ...]]) -> keras.Model:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from tfopt.graph.constant import Constant
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -65,6 +67,18 @@ class BatchSize(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         return {**super().get_config(), "times": self.times}
+
+
+def valued(operation: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+    """Return the first of an operation's inputs, whose values it reads: others tell it the batch alone.
+
+    Args:
+        operation: a layer or operation.
+        inputs: the tensors that it is called with.
+    """
+    if isinstance(operation, Constant):
+        return ()
+    return inputs[:1] if isinstance(operation, OverBatch) else inputs
 
 
 ONE_BATCH = (

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfopt import graph
 from tfopt.data.dataset import Dataset
-from tfopt.data.structure import leaves, map_leaves
+from tfopt.data.structure import fits, leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError, RunError, UnsupportedModel
 from tfopt.pipeline.compilation import Compilation, trains_itself
 from tfopt.pipeline.fingerprint import weights_digest
@@ -80,7 +80,7 @@ def _arranged(data: Dataset, model: keras.Model) -> Dataset:
 def _check_inputs(model: keras.Model, data: Dataset) -> None:
     expected = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     found = [array.shape[1:] for _, array in leaves(data.x_train)]
-    if len(expected) != len(found) or not all(map(_fits, expected, found)):
+    if len(expected) != len(found) or not all(map(fits, found, expected)):
         raise InvalidArgumentError(
             f"The model {model.name!r} takes inputs of shape {_join(expected)}, the data {data.name!r} has "
             f"{_join(found)}. Build the model with the data's input_shape."
@@ -149,10 +149,6 @@ def _not_kept(model: keras.Model, error: Exception) -> UnsupportedModel:
 
 def _flat(outputs: Any) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs)]
-
-
-def _fits(expected: tuple[int | None, ...], found: tuple[int, ...]) -> bool:
-    return len(expected) == len(found) and all(e in (None, f) for e, f in zip(expected, found, strict=True))
 
 
 def _join(shapes: list[Any]) -> str:

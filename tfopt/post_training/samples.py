@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from tfopt.data.representative import Representative, sample_arrays
-from tfopt.graph import input_names, is_functional
+from tfopt.graph import has_open_sizes, input_names
 
 
 def samples_of(model: keras.Model, data: Representative) -> list[np.ndarray]:
@@ -26,7 +26,7 @@ def shapes_of_data(model: keras.Model, data: Representative) -> dict[str, tuple[
     Raises:
         InvalidArgumentError, DataError: as `samples_of`.
     """
-    if not is_functional(model) or not any(None in tensor.shape[1:] for tensor in model.inputs):
+    if not has_open_sizes(model):
         return None
     shapes = (array.shape[1:] for array in samples_of(model, data))
     return dict(zip(input_names(model), shapes, strict=True))

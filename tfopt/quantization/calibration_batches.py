@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfopt.data.forms import FORMS, Samples, batches_of, never_ends
+from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
 
 CalibrationData: TypeAlias = Samples
@@ -71,7 +72,7 @@ def _fitting(model: keras.Model, batch: Any) -> list[np.ndarray]:
     found = []
     for name, tensor, value in zip(names, model.inputs, _in_order(batch, names), strict=True):
         array = _as_array(value, name)
-        if not _fits(array.shape, tensor.shape):
+        if not fits(array.shape, (None, *tensor.shape[1:])):
             raise InvalidArgumentError(
                 f"The calibration data for the input {name!r} has the shape {array.shape}, the model takes "
                 f"(samples, {', '.join(map(str, tensor.shape[1:]))}). Give data like that of the training."
@@ -120,12 +121,6 @@ def _as_array(value: Any, name: str) -> np.ndarray:
             f"{type(value).__name__} of dtype {array.dtype}. {_WHAT} must be {FORMS}."
         )
     return array.astype(np.float32) if array.dtype.kind == "V" else array  # bfloat16 and its like
-
-
-def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(expected) and all(
-        size is None or size == found for found, size in zip(shape[1:], expected[1:], strict=True)
-    )
 
 
 def _packed(model: keras.Model, arrays: list[np.ndarray]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Constant, Node, nodes, producer
+from tfopt.graph import Constant, Node, nodes, producer, valued
 from tfopt.quantization.operations import Kind
 from tfopt.quantization.scaling import Scaling
 from tfopt.quantization.uneven_columns import normalizes_columns_in_float
@@ -41,12 +41,6 @@ _READ_INDICES: dict[str, Callable[[Node], Sequence[Any]]] = {
 }
 """The name of a Keras class -> which of its inputs must be exact: indices, values that are compared with the
 limits of bins, sounds, whose quiet parts 8 bits do not hold, and angles, which may be many turns."""
-
-_READ_BATCH: dict[str, Callable[[Node], Sequence[Any]]] = {
-    "Constant": lambda node: node.inputs,
-    "OverBatch": lambda node: node.inputs[1:],
-}
-"""The same for inputs that are read for the size of their batch alone."""
 
 
 def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[int]) -> dict[int, bool]:
@@ -129,17 +123,14 @@ def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:
     """Return whether an operation takes a tensor as it is: in float, as indices, or for its batch alone."""
     if kinds[id(node.operation)] is Kind.FLOAT:
         return True
-    return any(id(x) == tensor for x in (*indices_of(node), *_found(_READ_BATCH, node)))
+    for_batch = node.inputs[len(valued(node.operation, node.inputs)) :]
+    return any(id(x) == tensor for x in (*indices_of(node), *for_batch))
 
 
 def indices_of(node: Node) -> Sequence[Any]:
     """Return the inputs of an operation that must be exact."""
-    return _found(_READ_INDICES, node)
-
-
-def _found(table: Mapping[str, Callable[[Node], Sequence[Any]]], node: Node) -> Sequence[Any]:
-    find = table.get(type(node.operation).__name__)
-    return [] if find is None else find(node)
+    found = _READ_INDICES.get(type(node.operation).__name__)
+    return [] if found is None else found(node)
 
 
 def _is_float(tensor: Any) -> bool:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
-from tfopt.graph import Constant, Node, OverBatch, nodes
+from tfopt.graph import Constant, Node, nodes, valued
 from tfopt.quantization.operations import Kind
 
 SOURCES = frozenset({"RFFT", "STFT", "RealTransform", "STFTSpectrogram", "MelSpectrogram"})
@@ -62,12 +61,16 @@ def _is_constant(node: Node, constants: set[int]) -> bool:
     """Return whether a node makes nothing of the inputs of the model."""
     if isinstance(node.operation, Constant):
         return True
-    values = node.inputs[:1] if isinstance(node.operation, OverBatch) else node.inputs
+    values = valued(node.operation, node.inputs)
     return bool(values) and all(id(x) in constants for x in values)
 
 
 def _is_of_spectra(node: Node, kinds: Mapping[int, Kind], spectra: set[int], constants: set[int]) -> bool:
-    read = [id(x) in spectra for x in node.inputs if _is_float(x) and id(x) not in constants]
+    read = [
+        id(x) in spectra
+        for x in node.inputs
+        if keras.backend.is_float_dtype(x.dtype) and id(x) not in constants
+    ]
     either = type(node.operation).__name__ in _OF_EITHER
     return bool(read) and (any(read) if either else all(read)) and not _is_trained(node, kinds)
 
@@ -76,7 +79,3 @@ def _is_trained(node: Node, kinds: Mapping[int, Kind]) -> bool:
     """Return whether an operation has weights that training moves."""
     by_weights = kinds[id(node.operation)] in (Kind.LINEAR, Kind.LINEAR_ALONE, Kind.NORMALIZATION)
     return by_weights and bool(getattr(node.operation, "trainable_variables", ()))
-
-
-def _is_float(tensor: Any) -> bool:
-    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
