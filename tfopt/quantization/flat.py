@@ -48,10 +48,10 @@ class Flat:
             return tensor
 
         model = replay(self._model, emit, emit_input, unroll=STEPS)
-        read = {id(x) for node in nodes(model) for x in node.outputs}
+        there = {id(x) for node in nodes(model) for x in node.outputs}
         for old, images in self._tensors.items():
-            # Of an output that is no state, only the last step's may be.
-            self._tensors[old] = [image for image in images if id(image) in read] or images
+            # Of an output that is no state, only the last step's may be in the model.
+            self._tensors[old] = [image for image in images if id(image) in there] or images
         return model
 
     def tensor(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
@@ -102,11 +102,17 @@ class Flat:
             return image
         return made.inputs[0]
 
-    def numbered(self, planned: Plan) -> tuple[dict[int, int | None], Counter[str]]:
+    def numbered(
+        self, planned: Plan, leaving: Mapping[int, keras.KerasTensor]
+    ) -> tuple[dict[int, int | None], Counter[str]]:
         """Return, by `id`, the number of each tensor of the model among those that share its quantizer.
 
         Of a tensor in a loop, that of its first step; None as in `Plan.tensors`. And quantizer -> how many
         there are.
+
+        Args:
+            planned: the plan.
+            leaving: as `leaving` returns it.
         """
         counts: Counter[str] = Counter()
         numbers: dict[int, int | None] = {}
@@ -118,7 +124,7 @@ class Flat:
                 continue
             numbers[id(tensor)] = counts[name]
             counts[name] += times
-        for tensor, image in self.leaving(planned).items():
+        for tensor, image in leaving.items():
             name = planned.quantizers[id(image)]
             numbers[tensor] = counts[name]
             counts[name] += 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfopt.graph import Constant, Node, nodes
 from tfopt.quantization.exact import reads_exactly
@@ -175,10 +175,7 @@ def _name(node: Node) -> str:
 
 
 def _signature(operation: Any) -> tuple | None:
-    """Return what an operation does, of those that the converter makes one of; None for others.
-
-    Kernels are equal where they were initialized with one seed and have not been trained.
-    """
+    """Return what an operation does, weights aside; None where the converter keeps equal ones apart."""
     if kind(operation) is Kind.RELU:
         return "relu", ceiling(operation)
     if isinstance(operation, Scaling):
@@ -186,8 +183,15 @@ def _signature(operation: Any) -> tuple | None:
     if kind(operation) not in (Kind.LINEAR, Kind.LINEAR_ALONE) or not isinstance(operation, keras.Layer):
         return None
     config = {key: value for key, value in operation.get_config().items() if key not in ("name", "dtype")}
-    values = [hashlib.sha256(weight.numpy().tobytes()).digest() for weight in operation.weights]
-    return type(operation).__name__, repr(config), *values
+    return type(operation).__name__, repr(config)
+
+
+def _have_equal_weights(one: Any, other: Any) -> bool:
+    """Return whether weights are equal, as those are of one seed that have not been trained."""
+    if one is other or not isinstance(one, keras.Layer):
+        return True
+    pairs = zip(one.weights, other.weights, strict=True)
+    return all(np.array_equal(mine.numpy(), theirs.numpy()) for mine, theirs in pairs)
 
 
 class _Flow:
@@ -207,16 +211,17 @@ class _Flow:
 
     def equal(self) -> Iterator[tuple[Node, Node]]:
         """Yield pairs of calls that do the same to the same tensors, of which the converter makes one."""
-        first: dict[tuple, Node] = {}
+        alike: dict[tuple, list[Node]] = defaultdict(list)
         same: dict[int, int] = {}  # tensor -> the equal one that came first
         for node in self.nodes:
             does = _signature(node.operation)
             if does is None:
                 continue
-
-            reads = tuple(same.get(id(tensor), id(tensor)) for tensor in node.inputs)
-            other = first.setdefault((does, reads), node)
-            if other is not node:
+            before = alike[does, tuple(same.get(id(tensor), id(tensor)) for tensor in node.inputs)]
+            other = next((x for x in before if _have_equal_weights(x.operation, node.operation)), None)
+            if other is None:
+                before.append(node)
+            else:
                 same.update(zip(map(id, node.outputs), map(id, other.outputs), strict=True))
                 yield other, node
 

@@ -173,8 +173,8 @@ def _quantized(
     }
     makers = {id(tensor): node for node in nodes(flat.model) for tensor in node.outputs}
     not_negative = nonnegative_tensors(flat.model)
-    numbers, tensors = flat.numbered(planned)
     leaving = flat.leaving(planned)
+    numbers, tensors = flat.numbered(planned, leaving)
 
     def scheme_of_node(node: Node | None) -> Scheme | None:
         return default if node is None else settings.get(paths.get(node.path, node.path), default)

@@ -113,17 +113,20 @@ def _columns(array: Any, units: int, order: tuple[int, ...]) -> np.ndarray:
     return np.concatenate([array[..., gate * units : (gate + 1) * units] for gate in order], axis=-1)
 
 
-def _after_dropout(scope: _Scope, project: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return the projection of a sequence of which training drops units, the same in all steps."""
+def _with_dropout(scope: _Scope, project: Callable[[Tensor], Tensor], step: Step, states: int) -> Cell:
+    """Return a cell, for which training drops units of the input, the same in all steps."""
     rate = scope.cell.dropout
-    if not rate:
-        return project
 
     def projected(x: Tensor) -> Tensor:
         same_in_all_steps = (None, 1, *(None for _ in x.shape[2:]))
         return project(scope("dropout", keras.layers.Dropout, rate, noise_shape=same_in_all_steps)(x))
 
-    return projected
+    return Cell(
+        project=projected if rate else project,
+        step=step,
+        states=states,
+        recurrent_dropout=scope.cell.recurrent_dropout,
+    )
 
 
 _ORDER = (0, 1, 3, 2)
@@ -191,12 +194,7 @@ def _of_gates(
         output = scope.multiply("output", exit_, scope.activated("squashed", cell.activation, carried))
         return output, [output, carried]
 
-    return Cell(
-        project=_after_dropout(scope, project),
-        step=step,
-        states=2,
-        recurrent_dropout=cell.recurrent_dropout,
-    )
+    return _with_dropout(scope, project, step, states=2)
 
 
 def _gru(scope: _Scope, cell: Any) -> Cell:
@@ -249,12 +247,7 @@ def _gru(scope: _Scope, cell: Any) -> Cell:
             output = scope.add("output", candidate, scope.multiply("kept", update, moved))
         return output, [output]
 
-    return Cell(
-        project=_after_dropout(scope, project),
-        step=step,
-        states=1,
-        recurrent_dropout=cell.recurrent_dropout,
-    )
+    return _with_dropout(scope, project, step, states=1)
 
 
 def _simple(scope: _Scope, cell: Any) -> Cell:
@@ -267,12 +260,7 @@ def _simple(scope: _Scope, cell: Any) -> Cell:
         output = scope.activated("output", cell.activation, z)
         return output, [output]
 
-    return Cell(
-        project=_after_dropout(scope, project),
-        step=step,
-        states=1,
-        recurrent_dropout=cell.recurrent_dropout,
-    )
+    return _with_dropout(scope, project, step, states=1)
 
 
 def _of_code(parts: Parts, cell: Any) -> Cell | None:
