@@ -7,11 +7,12 @@ lifts them, and 255 values in a range do not hold them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
 
-from tfopt.graph import Constant, Node, nodes, valued
+from tfopt.graph import Constant, Node, as_array, nodes, valued
 from tfopt.quantization.operations import Kind
 
 SOURCES = frozenset({"RFFT", "STFT", "RealTransform", "STFTSpectrogram", "MelSpectrogram"})
@@ -29,7 +30,7 @@ def of_spectra(model: keras.Model, kinds: Mapping[int, Kind]) -> set[int]:
         kinds: `id` of each operation -> its kind.
     """
     graph = nodes(model)
-    found = {id(node.operation) for node in graph if type(node.operation).__name__ in SOURCES}
+    found = _sources(graph, kinds)
     if not found:
         return found
     constants: set[int] = set()
@@ -55,6 +56,38 @@ def of_spectra(model: keras.Model, kinds: Mapping[int, Kind]) -> set[int]:
         elif not any(read) and kinds[id(node.operation)] is Kind.SAME_SCALE:
             found.discard(id(node.operation))  # whether before or after a rounding is all the same
     return found
+
+
+def _sources(graph: Sequence[Node], kinds: Mapping[int, Kind]) -> set[int]:
+    """Return the `id` of each operation that transforms a sound: by its class, or by its matrix.
+
+    After trained layers a product with the matrix of a Fourier transform only mixes features, as in FNet.
+    """
+    found: set[int] = set()
+    trained: set[int] = set()
+    for node in graph:
+        if _is_trained(node, kinds) or any(id(x) in trained for x in node.inputs):
+            trained.update(map(id, node.outputs))
+        if type(node.operation).__name__ in SOURCES or (
+            id(node.outputs[0]) not in trained and _transforms(node.operation)
+        ):
+            found.add(id(node.operation))
+    return found
+
+
+def _transforms(operation: keras.Operation) -> bool:
+    """Return whether a layer multiplies by the real or the imaginary part of a Fourier transform's matrix."""
+    if not isinstance(operation, keras.layers.Dense) or operation.trainable_variables:
+        return False
+    kernel = as_array(operation.kernel)
+    if kernel.shape[0] != kernel.shape[1] or kernel.shape[0] < _SHORTEST:
+        return False
+    matrix = np.fft.fft(np.eye(len(kernel)))
+    return any(np.allclose(kernel, part, atol=1e-4) for part in (matrix.real, matrix.imag))
+
+
+_SHORTEST = 8
+"""The length of a transform from which on its matrix is no coincidence."""
 
 
 def _is_constant(node: Node, constants: set[int]) -> bool:
