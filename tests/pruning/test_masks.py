@@ -7,7 +7,7 @@ from tfopt.pruning.masks import masked
 
 def test_masks_stand_on_the_variable_and_on_the_layer(small_cnn):
     entries = masked(tfopt.prune(small_cnn()))
-    assert [entry.kernel.path for entry in entries] == ["conv1", "sep", "sep", "hidden", "head"]
+    assert [entry.kernel.path for entry in entries] == ["conv1", "sep", "hidden", "head"]
     for entry in entries:
         assert isinstance(entry.mask, SparsityMask)
         assert getattr(entry.kernel.layer, entry.kernel.constraint_attribute) is entry.mask

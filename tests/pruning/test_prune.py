@@ -57,7 +57,8 @@ def test_each_kernel_gets_the_asked_sparsity_and_the_model_is_left_alone(small_c
 def test_every_kind_of_kernel_survives_training_saving_and_cloning(tmp_path, shape, layer, count):
     inputs = keras.Input(shape)
     x = layer.__class__.from_config(layer.get_config())(inputs)
-    model = tfopt.prune(keras.Model(inputs, LAYERS.Dense(1)(LAYERS.Flatten()(x))), 0.5)
+    model = keras.Model(inputs, LAYERS.Dense(1)(LAYERS.Flatten()(x)))
+    model = tfopt.prune(model, 0.5, rules=dict.fromkeys(tfopt.pruning.left_out(model), 0.5))
     assert len(masked(model)) == count + 1
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
     x = np.random.default_rng(0).normal(size=(8, *shape)).astype("float32")
@@ -170,10 +171,44 @@ def test_rules_set_sparsity_by_layer(small_cnn):
     model = tfopt.prune(small_cnn(), 0.5, rules={"head": None, "conv*": 0.25})
     assert _pruned(model) == {
         ("conv1", "kernel"): 9,
-        ("sep", "depthwise_kernel"): 18,
         ("sep", "pointwise_kernel"): 8,
         ("hidden", "kernel"): 512,
     }
+
+
+def test_depthwise_kernels_are_pruned_where_a_rule_says_so():
+    class Own(LAYERS.Layer):
+        def build(self, shape):
+            self.kernel = self.add_weight(shape=(3, 3, shape[-1], 1), name="kernel")
+
+        def call(self, x):
+            return keras.ops.depthwise_conv(x, self.kernel, padding="same")
+
+    inputs = keras.Input((8, 8, 4))
+    x = LAYERS.SeparableConv2D(4, 3, name="sep")(Own(name="own")(inputs))
+    model = keras.Model(inputs, LAYERS.DepthwiseConv2D(3, name="dw")(x))
+    assert set(tfopt.pruning.left_out(model)) == {"own/kernel", "sep/depthwise_kernel", "dw"}
+    assert all("depthwise" in reason for reason in tfopt.pruning.left_out(model).values())
+    assert _pruned(tfopt.prune(model, 0.5)) == {("sep", "pointwise_kernel"): 8}
+    pruned = tfopt.prune(model, 0.5, rules={"sep/depthwise_kernel": 0.25, "dw": 0.75, "own": 0.5})
+    assert _pruned(pruned) == {
+        ("own/kernel", "kernel"): 18,
+        ("sep/depthwise_kernel", "depthwise_kernel"): 9,
+        ("sep", "pointwise_kernel"): 8,
+        ("dw", "kernel"): 27,
+    }
+    assert set(_pruned(tfopt.prune(model, 0.5, rules={"sep": 0.5}))) == {
+        ("sep/depthwise_kernel", "depthwise_kernel"),
+        ("sep", "pointwise_kernel"),
+    }
+
+
+def test_a_model_with_nothing_that_is_pruned_unasked_is_an_error_whose_advice_works():
+    inputs = keras.Input((8, 8, 4))
+    model = keras.Model(inputs, LAYERS.DepthwiseConv2D(3, name="dw")(inputs))
+    with pytest.raises(InvalidArgumentError, match=r"rules=\{'dw': 0.5\}"):
+        tfopt.prune(model, 0.5)
+    assert _pruned(tfopt.prune(model, 0.5, rules={"dw": 0.5})) == {("dw", "kernel"): 18}
 
 
 def test_embeddings_are_pruned_where_a_rule_says_so():
@@ -214,7 +249,9 @@ def test_pruning_again_adds_to_the_zeros(small_cnn):
     once = tfopt.prune(small_cnn(), 0.5)
     twice = tfopt.prune(once, 0.8)
     less = tfopt.prune(twice, 0.3)
-    assert tfopt.measure.sparsity(twice) == pytest.approx(0.8, abs=0.01)
+    assert sum(_pruned(twice).values()) == pytest.approx(
+        0.8 * sum(x.weights.size for x in masked(twice)), rel=0.01
+    )
     assert _pruned(less) == _pruned(twice)
     for first, second in zip(masked(once), masked(twice), strict=True):
         assert not second.mask.value[~first.mask.value].any()
@@ -251,7 +288,7 @@ def test_the_same_model_gives_the_same_masks(small_cnn):
         ({"scope": "model"}, 'scope must be "layer" or "global"'),
         ({"schedule": 0.5}, "schedule must be a tfopt.pruning.Cubic"),
         ({"sparsity": 0.3, "schedule": Cubic(initial_sparsity=0.5)}, "lower initial_sparsity"),
-        ({"rules": {"nowhere": 0.5}}, "'nowhere'.*conv1, sep, hidden, head"),
+        ({"rules": {"nowhere": 0.5}}, "'nowhere'.*conv1, sep/depthwise_kernel, sep, hidden, head"),
         ({"rules": {"bn1": 0.5}}, "'bn1'"),
         ({"rules": {"conv1": 1.5}}, "'conv1' must be a share"),
     ],

@@ -46,7 +46,7 @@ class PruningSchedule(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the model and `fit` have what the schedule needs."""
         entries = masked(self.model)
-        self._kernels = [kernel for kernel in kernels(self.model) if kernel.by_default]
+        self._kernels = [kernel for kernel in kernels(self.model) if kernel.multiplied]
         self._driven = [each for layer in bridges(self.model) if (each := layer.pruning_callback())]
         for callback in self._driven:
             callback.set_params(self.params)

@@ -26,7 +26,9 @@ def with_float_weights(content: bytes, plan: FilePlan) -> bytes:
         content: what the converter wrote.
         plan: what its tensors are to be.
     """
-    if not plan.float_weights:
+    if (
+        not plan.quantizers or not plan.float_weights
+    ):  # without: one of another engine's, with ranges of its own
         return content
     model = flatbuffer.read(content, "What the converter wrote")
     changed = False

@@ -16,6 +16,7 @@ class Use(enum.Enum):
     """What becomes of a variable where it meets the data."""
 
     PRODUCT = "multiplied as a matrix or by a convolution"
+    DEPTHWISE = "a depthwise kernel, whose channels have few weights each"
     LOOKUP = "looked up row by row"
     ELEMENTWISE = "added, multiplied or put in element by element"
 
@@ -23,12 +24,14 @@ class Use(enum.Enum):
 _PRODUCTS = frozenset(
     {
         *("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "SparseMatMul"),
-        *("Conv", "Conv2D", "Conv3D", "DepthwiseConv2dNative", "SparseTensorDenseMatMul"),
+        *("Conv", "Conv2D", "Conv3D", "SparseTensorDenseMatMul"),
         *("Conv2DBackpropInput", "Conv3DBackpropInput", "Conv3DBackpropInputV2"),
         *("XlaConv", "XlaConvV2", "XlaDot", "XlaDotV2"),
     }
 )
+_DEPTHWISE = frozenset({"DepthwiseConv2dNative"})
 _LOOKUPS = frozenset({"Gather", "GatherV2", "GatherNd", "ResourceGather", "ResourceGatherNd"})
+_NAMED = {Use.PRODUCT: _PRODUCTS, Use.DEPTHWISE: _DEPTHWISE, Use.LOOKUP: _LOOKUPS}
 _CALLS = {"PartitionedCall": "f", "StatefulPartitionedCall": "f", "While": "body", "StatelessWhile": "body"}
 """Operations that run a function of the graph -> the attribute that names it."""
 _BRANCHES = {
@@ -104,7 +107,7 @@ class _Reading:
             return self._branched(node, inputs)
         together = _union(inputs)
         with_data = _DATA in together
-        use = Use.PRODUCT if node.op in _PRODUCTS else Use.LOOKUP if node.op in _LOOKUPS else Use.ELEMENTWISE
+        use = next((use for use, names in _NAMED.items() if node.op in names), Use.ELEMENTWISE)
         for position, marks in enumerate(inputs):
             if with_data and _DATA not in marks:
                 self._note(marks, use)

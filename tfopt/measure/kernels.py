@@ -16,8 +16,9 @@ class Kernel:
     """One kernel of one layer, or another variable of two dimensions or more that a rule may prune.
 
     Attributes:
-        path: the path of the layer in the model; of a recurrent layer and of variables that a layer of the
-            user's own made, with the variable's name: `lstm/recurrent_kernel`.
+        path: the path of the layer in the model; of a recurrent layer, of the first kernel of a separable
+            convolution and of variables that a layer of the user's own made, with the variable's name:
+            `lstm/recurrent_kernel`.
         layer: the layer that owns the variable, out of any wrapper that tfopt put around it.
         variable: the weights.
         constraint_attribute: the name of the layer's attribute that holds the constraint of `variable`, None
@@ -38,6 +39,11 @@ class Kernel:
     reason: str = ""
     group: keras.Layer | None = None
     saved: bool = True
+
+    @property
+    def multiplied(self) -> bool:
+        """Whether the model multiplies by it: a kernel, and no table or mask."""
+        return self.by_default or self.reason == Use.DEPTHWISE.value
 
     @property
     def layer_path(self) -> str:
@@ -83,8 +89,13 @@ What other layers make, those of the user's own, is told apart by what the model
 """
 
 # A row of an embedding is looked up, not multiplied, and rare words have small rows without being
-# needless ones: magnitude says little there.
-_ON_REQUEST = {"Embedding": "an embedding", "ReversibleEmbedding": "an embedding"}
+# needless ones: magnitude says little there. A channel of a depthwise kernel has nine weights or so.
+_ON_REQUEST: dict[str | None, str] = {
+    "embeddings_constraint": "an embedding",
+    None: "an embedding",
+    "depthwise_constraint": Use.DEPTHWISE.value,
+}
+"""The attribute that holds a kernel's constraint -> why pruning takes the kernel by rule only."""
 
 _INNER_CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell")
 _HIDDEN_CELLS = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
@@ -96,6 +107,7 @@ KINDS = "dense, einsum, convolution, attention and recurrent ones, and own ones 
 _UNTRACED = "of unknown use: the model cannot be traced, and its name does not say that it is a kernel"
 _REASONS = {
     Use.LOOKUP: "an embedding: " + Use.LOOKUP.value,
+    Use.DEPTHWISE: Use.DEPTHWISE.value,
     Use.ELEMENTWISE: Use.ELEMENTWISE.value,
     None: "not read in an inference",
 }
@@ -112,12 +124,12 @@ def kernels_of(path: str, layer: keras.Layer) -> list[Kernel]:
     kind = _kind(layer)
     return [
         Kernel(
-            f"{path}/{name}" if kind in _INNER_CELLS else path,
+            f"{path}/{name}" if kind in _INNER_CELLS or name == "depthwise_kernel" else path,
             layer,
             variable,
             attribute,
-            by_default=kind not in _ON_REQUEST,
-            reason=_ON_REQUEST.get(kind, ""),
+            by_default=attribute not in _ON_REQUEST,
+            reason=_ON_REQUEST.get(attribute, ""),
         )
         for name, attribute in _ATTRIBUTES.get(kind, ())
         if isinstance(variable := getattr(layer, name, None), keras.Variable)
@@ -181,7 +193,7 @@ def _judged(kernel: Kernel, used: dict[int, frozenset[Use]] | None) -> Kernel:
     what = used[id(kernel.variable)]
     if Use.PRODUCT in what and Use.LOOKUP not in what:
         return dataclasses.replace(kernel, by_default=True)
-    use = next((each for each in (Use.LOOKUP, Use.ELEMENTWISE) if each in what), None)
+    use = next((each for each in (Use.LOOKUP, Use.DEPTHWISE, Use.ELEMENTWISE) if each in what), None)
     return dataclasses.replace(kernel, reason=_REASONS[use])
 
 

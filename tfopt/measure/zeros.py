@@ -32,15 +32,16 @@ class KernelSparsity:
 
 
 def layer_table(model: keras.Model) -> list[KernelSparsity]:
-    """Return the zeros of every kernel that is pruned unless a rule says otherwise, in the model's order.
+    """Return the zeros of every weight that the model multiplies by, in the model's order.
 
-    Kernels in attention and recurrent layers, nested models and layers of the user's own are among them;
-    biases, normalization, embeddings and whatever is only added are not: see `tfopt.pruning.left_out`.
+    Kernels in attention and recurrent layers, nested models and layers of the user's own are among them, and
+    depthwise ones, though these are pruned by rule only; biases, normalization, embeddings and what is only
+    added are not: see `tfopt.pruning.left_out`.
 
     Args:
         model: any built model, functional or not.
     """
-    return table_of([kernel for kernel in kernels(model) if kernel.by_default])
+    return table_of([kernel for kernel in kernels(model) if kernel.multiplied])
 
 
 def table_of(kernels: Iterable[Kernel]) -> list[KernelSparsity]:

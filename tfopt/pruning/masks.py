@@ -148,7 +148,7 @@ def keep_zeros(model: keras.Model, kernels: Iterable[str] | None = None) -> list
         ```
     """
     if kernels is None:
-        found = [kernel for kernel in kernels_of_model(model) if kernel.by_default]
+        found = [kernel for kernel in kernels_of_model(model) if kernel.multiplied]
     else:
         paths = set(kernels)
         found = [kernel for kernel in prunable(model) if kernel.path in paths]

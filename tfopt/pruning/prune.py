@@ -35,9 +35,9 @@ def prune(
     Every kernel is pruned by magnitude, at whatever depth it stands: those of dense, einsum, convolution,
     recurrent and attention layers, of layers in layers and nested models, and what layers of your own made
     by `add_weight` and multiply by. Biases, normalizations and whatever has one dimension never are;
-    embeddings, and variables that are added or looked up, where a rule names them (`tfopt.pruning.left_out`
-    lists them). The copy holds the same layers and trains with `compile` and `fit`; its optimizer keeps
-    the zeros (see `tfopt.pruning.SparsityMask`). It saves and loads as a `.keras` file, with its masks where
+    depthwise kernels, embeddings, and variables that are added or looked up, where a rule names them
+    (`tfopt.pruning.left_out` lists them). The copy holds the same layers and trains with `compile` and
+    `fit`; its optimizer keeps the zeros (see `tfopt.pruning.SparsityMask`). It saves and loads as a `.keras` file, with its masks where
     Keras's own layers hold the kernels; call `tfopt.pruning.keep_zeros` after loading one with others.
     Pruning a pruned model keeps the zeros it has and adds to them.
 
@@ -165,6 +165,12 @@ def _plans(
         elif setting is not _DEFAULT and setting is not None:
             check_sparsity(setting, f"The sparsity that the rules give to {kernel.path!r}")
             plans.append((kernel, Plan(setting, default.schedule, "layer")))
+    if not plans and default.sparsity and not rules:
+        named = ", ".join(f"{kernel.path!r} ({kernel.reason})" for kernel in found[:3])
+        raise InvalidArgumentError(
+            f"The model {model.name!r} has no kernel that is pruned unasked. Name what is to be pruned in a "
+            f"rule, as rules={{{found[0].path!r}: {default.sparsity}}}; there is {named}."
+        )
     return plans
 
 
