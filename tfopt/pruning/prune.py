@@ -37,8 +37,9 @@ def prune(
     by `add_weight` and multiply by. Biases, normalizations and whatever has one dimension never are;
     depthwise kernels, embeddings, and variables that are added or looked up, where a rule names them
     (`tfopt.pruning.left_out` lists them). The copy holds the same layers and trains with `compile` and
-    `fit`; its optimizer keeps the zeros (see `tfopt.pruning.SparsityMask`). It saves and loads as a `.keras` file, with its masks where
-    Keras's own layers hold the kernels; call `tfopt.pruning.keep_zeros` after loading one with others.
+    `fit`; its optimizer keeps the zeros (see `tfopt.pruning.SparsityMask`). It saves and loads as a `.keras`
+    file, with its masks where Keras's own layers hold the kernels; call `tfopt.pruning.keep_zeros` after
+    loading one with others.
     Pruning a pruned model keeps the zeros it has and adds to them.
 
     Without a schedule all zeros are made at once; train a little to mend the accuracy. With one,
