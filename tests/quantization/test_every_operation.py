@@ -38,5 +38,6 @@ def test_the_file_does_what_the_model_does(name):
     file = tfopt.to_tflite(quantized)
     difference = file.verify(quantized, x)
     assert difference.passed
-    assert difference.max_lsb is None or difference.max_lsb <= 2
+    # A mean of four integers lies halfway between two often, which LiteRT rounds up; Dense multiplies that.
+    assert difference.max_lsb is None or difference.max_lsb <= (3 if name == "Resizing" else 2)
     assert difference.snr_db > 25

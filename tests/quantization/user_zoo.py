@@ -302,16 +302,15 @@ NORMALIZATION = {"NEG", "SQUARED_DIFFERENCE", "MEAN", "ADD", "RSQRT", "MUL"}
 AVERAGE_UNDER_A_MASK = {"SELECT_V2", "SUM", "DIV"}
 
 LEFT_IN_FLOAT = {
-    "mixer": NORMALIZATION,
+    "mixer": NORMALIZATION | {"RESHAPE", "TRANSPOSE"},
     "masked_attention_of_tokens": AVERAGE_UNDER_A_MASK,
     "masked_dot_attention": AVERAGE_UNDER_A_MASK,
     "mask_subtracted": {"RESHAPE"},
-    "volumes": {"CONV_3D", "ADD"},
-    "cosine": {"SQUARE", "SUM", "RSQRT", "MINIMUM", "MUL"},
-    "own_normalization": {"ADD", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "NEG", "POW", "SQRT", "SQUARE"},
+    "volumes": {"CONV_3D", "ADD", "RESHAPE"},
+    "cosine": {"SQUARE", "SUM", "SUB", "ADD", "RSQRT", "MUL", "RESHAPE"},
+    "own_normalization": {"ADD", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "POW", "SQRT", "SQUARED_DIFFERENCE"},
     "standardized": {"CONV_2D"},
     "functions": {"ABS", "ADD", "DIV", "EXP", "MUL", "NEG", "SIGN", "SUB"},
-    "conv_lstm": {"ADD", "CONV_2D", "LOGISTIC", "MUL", "RESHAPE", "STRIDED_SLICE", "TANH", "WHILE"},
 }
 """Model -> the operators of its file that LiteRT computes in float."""
 

@@ -205,7 +205,7 @@ LEFT_IN_FLOAT = {
     "selu": {"EXP", "SUB", "MUL", "SELECT"},
     "softplus": {"EXP", "ADD", "LOG"},
     "mish": {"EXP", "ADD", "LOG"},
-    "conv_3d": {"CONV_3D", "ADD"},
+    "conv_3d": {"CONV_3D", "ADD", "RESHAPE"},
     "layer_normalization": {"NEG", "SQUARED_DIFFERENCE", "MEAN", "ADD", "RSQRT", "MUL"},
 }
 """Model -> the operators of its file that LiteRT computes in float."""

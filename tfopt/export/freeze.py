@@ -29,6 +29,7 @@ from tfopt.export.reshaped_operands import (
 )
 from tfopt.export.tensor_names import TensorNames, layer_of
 from tfopt.export.transforms import require_powers_of_two
+from tfopt.export.transposed_operands import round_after_transposing
 from tfopt.export.wide_model import Wide, narrowed
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
 
@@ -124,6 +125,7 @@ def freeze(
     add_before_reshaping(graph_def)
     add_before_batch_to_space(graph_def)
     combine_before_reshaping(graph_def, FAKE_QUANTIZATION)
+    round_after_transposing(graph_def, FAKE_QUANTIZATION)
     barrier = with_barriers(graph_def, kept=fake_quantization or graph.is_quantized(model))
     if not fake_quantization:
         _drop_fake_quantization(graph_def)

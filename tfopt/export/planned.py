@@ -73,10 +73,11 @@ def require_planned(content: bytes, plan: FilePlan) -> None:
     found = differences(content, plan)
     if found:
         more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+        layer = found[0].layer.split(" + ")[0]
         raise ConversionError(
             "The converter wrote another model than the one that was trained: "
             f"{'; '.join(map(str, found[:3]))}{more}. Leave the layer in float with "
-            f"rules={{{found[0].layer!r}: None}} in quantize_aware, or write it in other operations."
+            f"rules={{{layer!r}: None}} in quantize_aware, or write it in other operations."
         )
 
 

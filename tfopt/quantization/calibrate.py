@@ -57,7 +57,8 @@ def calibrate(
         return  # of weights alone
     if not found:
         raise InvalidArgumentError(
-            f"The model {model.name!r} has no activation quantizers: call tfopt.quantize_aware first."
+            f"The model {model.name!r} has no activation quantizers: call tfopt.quantize_aware first, with "
+            "rules that do not leave every layer in float."
         )
     observers = [_observer_of(quantizer, observer) for _, quantizer in found]
     batches = 0
