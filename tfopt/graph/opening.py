@@ -89,6 +89,8 @@ class Opener:
         self.regularizers = ActivityRegularizers()
         self.closed: dict[str, NotSymbolic] = {}
         """The path of each layer whose code could not be read -> why."""
+        self.rewritten: list[keras.Operation] = []
+        """The layers that are made of others now, but those whose code runs in place."""
 
     def __call__(
         self, node: Node, args: tuple, kwargs: dict[str, Any], new: Callable[[Any], Any]
@@ -138,6 +140,8 @@ class Opener:
         if outputs is None:
             self.regularizers.give_back(node.operation)
             return None
+        if opening is not open_call:
+            self.rewritten.append(node.operation)
         if regularizer is not None:
             penalty = parts("activity_regularizer", ActivityPenalty, regularizer)
             outputs = with_losses(outputs, [Loss(each) for each in penalties(outputs, penalty)])

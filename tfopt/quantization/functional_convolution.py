@@ -47,9 +47,12 @@ def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | N
         "dtype": keras.dtype_policies.get(x.dtype),
     }
     if name == "DepthwiseConv":
-        return place.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)(x)
-    groups = x.shape[-1] // sizes[-2]
-    return place.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)(x)
+        made = place.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)
+    else:
+        groups = x.shape[-1] // sizes[-2]
+        made = place.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)
+    made.tfopt_of_code = True
+    return made(x)
 
 
 def _factor(node: Node | None) -> float | None:

@@ -49,4 +49,5 @@ def _dense_of(constant: Constant, name: str) -> keras.layers.Dense:
     layer.add_weight = lambda **_: constant.value  # for a kernel of its own there is no use
     layer.build((None, constant.shape[0]))
     del layer.add_weight
+    layer.tfopt_of_code = True
     return layer

@@ -27,6 +27,7 @@ from tfopt.graph import (
     nodes,
     replay,
     require_built,
+    tie_shared_variables,
     warn_of_unread,
     with_class_of,
     with_input_shapes,
@@ -137,7 +138,9 @@ def quantize_aware(
         keep_masks(plain, paths, held)
         preserve_kernels(plain, names)
         settings = rules_.resolve(chosen, paths.values(), default)
-        return with_class_of(model, _quantized(plain, settings, paths, default))
+        result = _quantized(plain, settings, paths, default)
+        tie_shared_variables(result)
+        return with_class_of(model, result)
 
 
 def _quantized(
