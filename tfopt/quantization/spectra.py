@@ -14,7 +14,7 @@ import keras
 from tfopt.graph import Constant, Node, nodes, valued
 from tfopt.quantization.operations import Kind
 
-SOURCES = frozenset({"RFFT", "STFT", "RealTransform", "STFTSpectrogram", "MelSpectrogram"})
+SOURCES = frozenset({"RFFT", "STFT", "RealTransform", "CosineTransform", "STFTSpectrogram", "MelSpectrogram"})
 """The names of the classes that transform sounds."""
 
 _OF_EITHER = frozenset({"Add", "Subtract", "Multiply", "Divide", "TrueDivide"})
