@@ -55,8 +55,8 @@ def _mapped(name: str, function: Callable[[Any], Any], tensors: Any, change: str
     if size is None or size > LONGEST:
         raise (DependsOnBatch if size is None else NotSymbolic)(
             f"{name} runs its function once for each {'sample' if size is None else f'of {size} places'}, "
-            "and a graph has no loop for that. Write the function for all of them at once, on tensors with that "
-            f"axis in front, or give a batch a size with keras.Input(batch_shape=(8, ...)){change}"
+            "and a graph has no loop for that. Write the function for all of them at once, on tensors with "
+            f"that axis in front, or give a batch a size with keras.Input(batch_shape=(8, ...)){change}"
         )
     results = [function(keras.tree.map_structure(lambda x, n=n: x[n], tensors)) for n in range(size)]
     return keras.tree.map_structure(lambda *each: ops.stack(each, axis=0), *results)
