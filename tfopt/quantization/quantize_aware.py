@@ -38,6 +38,7 @@ from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
+from tfopt.quantization.empty_segments import replacing_empty_segments
 from tfopt.quantization.exact import exact_tensors, kept_in_float, reads_exactly
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.flat import Flat
@@ -160,6 +161,7 @@ def _quantized(
             for node in nodes(flat.model)
             if integer.get(paths.get(node.path, node.path), default) is None
         }
+        kinds = kinds | dict.fromkeys(replacing_empty_segments(flat.model, kinds), Kind.FLOAT)
         exact = exact_tensors(flat.model, kinds, by_rule | of_spectra(flat.model, kinds))
         kinds = kept_in_float(flat.model, kinds, exact)
         planned = plan(flat.model, kinds, exact.keys())
