@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfopt import arguments, graph
+from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.export.barriers import with_barriers
 from tfopt.export.file_plan import FilePlan, file_plan
@@ -195,8 +196,8 @@ def file_shapes(
 
     Raises:
         UnsupportedModel: the model is subclassed.
-        InvalidArgumentError: an input has a dimension of unknown size, or `batch_size` is below 1 or not the
-            model's.
+        InvalidArgumentError: an input has a dimension of unknown size, `batch_size` is below 1 or not the
+            model's, or the inputs are built for batches of different sizes.
     """
     graph.require_functional(model)
     if not arguments.is_whole(batch_size) or batch_size < 1:
@@ -212,7 +213,7 @@ def file_shapes(
                 "file, to resize its input, with "
                 f"input_shapes={{{name!r}: {tuple(tensor.shape[1:])}}}, where LiteRT can."
             )
-    fixed = model.inputs[0].shape[0]
+    fixed = fixed_batch([tensor.shape for tensor in model.inputs])
     if fixed is not None and batch_size not in (1, fixed):
         raise InvalidArgumentError(
             f"batch_size={batch_size}, but {model.name!r} was built for batches of {fixed}: leave it out, or "
