@@ -31,6 +31,9 @@ class Constant(keras.layers.Layer):
 
     Attributes:
         only_multiplied: whether code that was opened reads it for products with it alone.
+        masks: for each reading of it in code, the array of zeros and ones that multiplies it, of its shape;
+            None where code does something else.
+        only_masked: whether the mask was laid on the weight itself.
     """
 
     tfopt_constraints: ClassVar[dict[str, str]] = {"value": "constraint"}
@@ -50,6 +53,8 @@ class Constant(keras.layers.Layer):
         self.constraint = keras.constraints.get(constraint)
         self.supports_masking = True  # lest Keras warns of the mask of what it is called with
         self.only_multiplied = True
+        self.only_masked = False
+        self.masks: list[np.ndarray | None] = []
         self.tied_to = tied_to
 
     @classmethod
@@ -79,6 +84,15 @@ class Constant(keras.layers.Layer):
             dtype=keras.backend.standardize_dtype(value.dtype),
             name=name,
         )
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """The mask under which all code reads the weight, None where it has none."""
+        first = self.masks[0] if self.masks else None
+        alike = first is not None and all(
+            each is not None and np.array_equal(each, first) for each in self.masks
+        )
+        return first if alike else None
 
     def build(self, input_shape: Any) -> None:  # noqa: ARG002 (Keras's signature)
         """Create the weight, or take the one of another layer."""

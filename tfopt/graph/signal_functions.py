@@ -111,7 +111,7 @@ def _mdct(
     norm: Any = None,
 ) -> Any:
     length = _number(frame_length)
-    window = None if window_fn is None else np.asarray(window_fn(length, dtype=tf.float32))
+    window = None if window_fn is None else np.asarray(window_fn(length, dtype=tf.float32)).tolist()
     return CosineTransform(length, window, norm)(frame(signals, length, length // 2, pad_end))
 
 

@@ -27,6 +27,7 @@ from tfopt.graph import (
     tensors_in,
     warn_of_split,
 )
+from tfopt.quantization.masked_kernels import require_masked
 from tfopt.quantization.masks import require_none_lost
 from tfopt.quantization.openings import opener
 from tfopt.quantization.place import Made, Paths, Place
@@ -108,6 +109,7 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         opening.close()
     for layer, sources in made.values():
         take_weights(layer, sources)
+    require_masked(opening.constants)
     warn_of_split(result, opening.rewritten)
     return result, paths
 
