@@ -33,7 +33,6 @@ class Constant(keras.layers.Layer):
         only_multiplied: whether code that was opened reads it for products with it alone.
         masks: for each reading of it in code, the array of zeros and ones that multiplies it, of its shape;
             None where code does something else.
-        only_masked: whether the mask was laid on the weight itself.
     """
 
     tfopt_constraints: ClassVar[dict[str, str]] = {"value": "constraint"}
@@ -53,7 +52,6 @@ class Constant(keras.layers.Layer):
         self.constraint = keras.constraints.get(constraint)
         self.supports_masking = True  # lest Keras warns of the mask of what it is called with
         self.only_multiplied = True
-        self.only_masked = False
         self.masks: list[np.ndarray | None] = []
         self.tied_to = tied_to
 

@@ -33,24 +33,30 @@ def masked_kernel(kernel: Any) -> Constant | None:
     if len(held) != 1 or len(held[0].shape) != len(kernel.shape):
         return None
     (constant,) = held
-    mask = constant.mask
-    if constant.only_masked or mask is None:
-        return constant
-    constant.only_masked = True
-    variable = constant.value
-    variable.constraint = constant.constraint = SparsityMask(mask, variable.constraint)
-    variable.assign(tf.where(mask, variable, tf.zeros_like(variable)))
+    variable, mask = constant.value, constant.mask
+    if mask is not None and not _has_its_mask(constant):
+        variable.constraint = SparsityMask(mask, variable.constraint)
+        variable.constraint.of_code = True
+        variable.assign(tf.where(mask, variable, tf.zeros_like(variable)))
+    constant.constraint = variable.constraint
     return constant
+
+
+def _has_its_mask(constant: Constant) -> bool:
+    return getattr(constant.value.constraint, "of_code", False)
 
 
 def require_masked(constants: Iterable[Constant]) -> None:
     """Raise where a kernel that was given its zeros turned out to be read without its mask too.
 
+    Args:
+        constants: of the traces, which know of all that reads them.
+
     Raises:
         UnsupportedOperation: the message names it.
     """
     for constant in constants:
-        if constant.only_masked and constant.mask is None:
+        if isinstance(constant.value, keras.Variable) and _has_its_mask(constant) and constant.mask is None:
             raise UnsupportedOperation(
                 f"The kernel {constant.name!r} is read under a mask in one place, and without it or under "
                 "another in a second. Give each of them a variable of its own."
