@@ -9,7 +9,7 @@ from keras import ops
 
 import tfopt
 from tfopt import graph
-from tfopt.errors import UnsupportedOperation
+from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.quantization.canonical import canonical
 
 NODES = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
@@ -174,3 +174,70 @@ def test_the_number_of_nodes_as_the_batch_is_refused_with_advice_that_works():
     with pytest.raises(UnsupportedOperation, match=r"keras\.Input\(batch_shape=\(10, 4\)\)"):
         tfopt.quantize_aware(model(shape=(4,)))
     assert tfopt.quantize_aware(model(batch_shape=(5, 4)))
+
+
+FEW = np.array([0, 0, 2, 2, 3])
+
+
+def _first(x):
+    return tf.transpose(x, [1, 0, 2])
+
+
+def _largest(x):
+    return _first(tf.math.unsorted_segment_max(_first(x), FEW, 5))
+
+
+def _smallest(x):
+    return _first(tf.math.unsorted_segment_min(_first(x), FEW, 5))
+
+
+def _filled(x):
+    y = _largest(x)
+    return tf.where(tf.abs(y) < 1e30, y, 0.0)
+
+
+def _filled_with_tensor(x):
+    y = _largest(x)
+    return tf.where(y > -1e30, y, tf.zeros_like(y))
+
+
+REPLACED = {
+    "where": _filled,
+    "where of tensors": _filled_with_tensor,
+    "relu": lambda x: tf.nn.relu(_largest(x)),
+    "maximum": lambda x: tf.maximum(_largest(x), -3.0),
+    "minimum": lambda x: tf.minimum(_smallest(x), 3.0),
+    "clip": lambda x: tf.clip_by_value(_largest(x), -2.0, 2.0),
+    "mask": lambda x: _largest(x) * np.array([1, 0, 1, 1, 0], "float32")[:, None],
+}
+ROWS = np.random.default_rng(0).normal(size=(16, 5, 4)).astype("float32")
+
+
+def _of_rows(function):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(ROWS.shape[1:])
+    return keras.Model(inputs, L.Dense(3)(Code(function, name="own")(L.Dense(4)(inputs))))
+
+
+def _quantized(model):
+    quantized = tfopt.quantize_aware(model)
+    tfopt.quantization.calibrate(quantized, ROWS)
+    return quantized
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_the_limit_that_empty_segments_have_is_replaced_before_anything_is_rounded(name):
+    model = _of_rows(REPLACED[name])
+    quantized = _quantized(model)
+    expected = model(ROWS).numpy()
+    assert np.abs(quantized(ROWS) - expected).max() < 0.05 * np.abs(expected).max()
+    assert tfopt.to_tflite(quantized).verify(quantized, ROWS, classification=False).max_lsb <= 1
+
+
+def test_empty_segments_whose_limit_stays_are_named_with_advice_that_works():
+    with pytest.raises(
+        InvalidArgumentError, match=r"'own.segment_max'.*tf.where\(tf.abs\(y\) < 1e30, y, 0.0\)"
+    ):
+        tfopt.to_tflite(_quantized(_of_rows(_largest)))
+    quantized = _quantized(_of_rows(_filled))
+    assert tfopt.to_tflite(quantized).verify(quantized, ROWS, classification=False).passed

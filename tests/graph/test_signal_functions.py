@@ -74,6 +74,12 @@ SOUNDS = {
     "ifft": lambda x: tf.math.real(tf.signal.ifft(tf.signal.fft(tf.cast(x, tf.complex64)) * 2.0)),
     "frame": lambda x: tf.reduce_max(tf.signal.frame(x, 30, 20, pad_end=True, pad_value=9.0), -1),
     "overlap and add": lambda x: tf.signal.overlap_and_add(tf.reshape(x, (-1, 8, 32)), 12),
+    "mdct": lambda x: tf.signal.mdct(x, 32),
+    "mdct of another form": lambda x: tf.signal.mdct(x, 40, None, pad_end=True, norm="ortho"),
+    "inverse mdct": lambda x: tf.signal.inverse_mdct(tf.signal.mdct(x, 32) * 0.5),
+    "inverse mdct of another form": lambda x: tf.signal.inverse_mdct(
+        tf.signal.mdct(x, 32), tf.signal.kaiser_bessel_derived_window, norm="ortho"
+    ),
     "dct": lambda x: tf.signal.dct(x[:, :32], type=2, norm="ortho"),
     "ops of complex": lambda x: ops.abs(ops.conjugate(_stft(x))) + ops.real(_stft(x)) * ops.imag(_stft(x)),
     "ops.stft": lambda x: ops.concatenate(ops.stft(x, 24, 16, 30, window="hamming"), -1),
@@ -89,6 +95,10 @@ IMAGES = {
     "ifft2d": lambda x: tf.math.imag(tf.signal.ifft2d(tf.complex(x, 2.0 * x))),
     "rfft2d": lambda x: tf.abs(tf.signal.rfft2d(x)),
     "irfft2d": lambda x: tf.signal.irfft2d(tf.signal.rfft2d(x) * 2.0),
+    "rfft2d of a length": lambda x: tf.abs(tf.signal.rfft2d(x, fft_length=[8, 16])),
+    "rfft2d padded and cut": lambda x: tf.abs(tf.signal.rfft2d(x, [12, 10])),
+    "irfft2d of a length": lambda x: tf.signal.irfft2d(tf.signal.rfft2d(x) * 2.0, tf.constant([8, 16])),
+    "irfft2d padded and cut": lambda x: tf.signal.irfft2d(tf.signal.rfft2d(x), fft_length=[6, 20]),
 }
 
 

@@ -58,6 +58,7 @@ FRONTS = {
     ),
     "rfft": lambda x: ops.concatenate(ops.rfft(x), axis=-1),
     "stft": lambda x: ops.concatenate(ops.stft(x, 16, 8, 16), axis=-1),
+    "mdct": lambda x: Code(lambda x: tf.math.log(tf.abs(tf.signal.mdct(x, 16)) + 1e-4), name="front")(x),
 }
 
 
@@ -71,6 +72,7 @@ FRONTS = {
         pytest.param("stft_layer", {"front": None}, marks=pytest.mark.slow),
         pytest.param("rfft", None, marks=pytest.mark.slow),
         pytest.param("stft", None, marks=pytest.mark.slow),
+        ("mdct", None),
     ],
 )
 def test_spectrograms_are_in_float_and_what_follows_is_not(name, rules):

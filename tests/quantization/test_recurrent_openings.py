@@ -137,6 +137,52 @@ def test_recurrent_dropout_is_of_training_alone_and_the_same_in_all_steps():
     assert np.any(np.asarray(model(X, training=True)) != np.asarray(model(X, training=True)))
 
 
+WITH_DROPOUT = {
+    "ConvLSTM, inputs": lambda: L.ConvLSTM1D(2, 2, dropout=0.5),
+    "ConvLSTM, states": lambda: L.ConvLSTM1D(2, 2, padding="same", recurrent_dropout=0.5),
+    "LSTM": lambda: L.LSTM(2, dropout=0.5, recurrent_dropout=0.5),
+    "LSTM, inputs": lambda: L.LSTM(2, dropout=0.5),
+    "GRU": lambda: L.GRU(2, dropout=0.5, recurrent_dropout=0.5),
+    "GRU, reset before": lambda: L.GRU(2, dropout=0.5, recurrent_dropout=0.5, reset_after=False),
+    "SimpleRNN": lambda: L.SimpleRNN(2, dropout=0.5, recurrent_dropout=0.5),
+}
+
+
+@pytest.mark.parametrize("name", WITH_DROPOUT)
+def test_dropout_has_the_distribution_that_it_has_in_keras(name):
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(1, 3, 2, 3) if "Conv" in name else (1, 3, 3)) * 2
+    inputs = keras.Input(x.shape[1:])
+    layer = WITH_DROPOUT[name]()
+    model = keras.Model(inputs, layer(inputs))
+    layer.set_weights([3 * each for each in layer.get_weights()])
+    samples = np.repeat(x.astype("float32"), 20_000, 0)  # each sample has masks of its own
+    quantized = tfopt.quantize_aware(model, "int8_weights")
+    of_keras, of_copy = (np.asarray(each(samples, training=True)) for each in (model, quantized))
+    for moment in (np.mean, np.std):
+        np.testing.assert_allclose(moment(of_copy, 0), moment(of_keras, 0), atol=0.02)
+    corner = [np.mean(np.abs(each) > 0.5, 0) for each in (of_keras, of_copy)]
+    np.testing.assert_allclose(*corner, atol=0.02)
+
+
+@pytest.mark.slow
+def test_gates_that_have_a_mask_each_train_are_saved_and_become_a_file(tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3, 4))
+    recurrent = L.GRU(3, dropout=0.3, recurrent_dropout=0.3, reset_after=False)
+    model = keras.Model(inputs, L.Dense(2)(recurrent(inputs)))
+    x = np.random.default_rng(0).normal(size=(16, 3, 4)).astype("float32")
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, x)
+    quantized.compile("adam", "mse")
+    quantized.fit(x, np.zeros((16, 2)), verbose=0)
+    quantized.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    file = tfopt.to_tflite(loaded)
+    assert file.verify(loaded, x, classification=False).max_lsb <= 1
+    assert not file.summary().float_operators
+
+
 @pytest.mark.parametrize("scheme", ["float32", "float16", "dynamic"])
 def test_dropout_of_a_recurrent_layer_is_in_no_file(scheme):
     inputs = keras.Input((6, 4))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfopt.data.forms import Samples, batches_of, is_array
 from tfopt.data.ordered import in_order
+from tfopt.data.sets import as_samples
 from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
 
@@ -89,7 +90,10 @@ def _some(arrays: list[np.ndarray]) -> list[np.ndarray]:
     if counts[0] == 0:
         raise DataError("The representative data is empty. Give 100 samples or more of the training data.")
     if len(counts) > 1:
-        raise InvalidArgumentError(f"The arrays of {WHAT} differ in length: {counts}.")
+        rows = [len(array) for array in arrays]
+        raise InvalidArgumentError(
+            f"The arrays of {WHAT} differ in length: {counts}. {as_samples([x.shape for x in arrays], rows)}"
+        )
     chosen = np.linspace(0, counts[0] - 1, min(MAX_SAMPLES, counts[0])).astype(int)
     return [array[chosen] for array in arrays]
 

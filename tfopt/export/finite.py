@@ -9,6 +9,7 @@ import numpy as np
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
+from tfopt.quantization.empty_segments import REDUCTIONS
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.plan import QUANTIZER_SUFFIX
 
@@ -28,6 +29,15 @@ def require_finite(model: keras.Model) -> None:
             message names the layers.
     """
     found = {path: wrong for path, layer in graph.layers(model) if (wrong := _wrong(layer))}
+    empty = [node.path for node in graph.nodes(model) if type(node.operation).__name__ in REDUCTIONS]
+    if found and empty:
+        path, wrong = next(iter(found.items()))
+        raise InvalidArgumentError(
+            f"The model {model.name!r} cannot be written in integers, for the numbers of "
+            f"{path.removesuffix(QUANTIZER_SUFFIX)!r} are beyond all measure ({wrong}). Of a segment without "
+            f"rows {empty[0]!r} returns the limit of its type. Replace that before other layers read it, as "
+            "y = tf.where(tf.abs(y) < 1e30, y, 0.0)."
+        )
     if found:
         listed = ", ".join(
             f"{path.removesuffix(QUANTIZER_SUFFIX)!r} ({wrong})" for path, wrong in [*found.items()][:5]

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfopt import arguments, graph
+from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.export.barriers import with_barriers
 from tfopt.export.file_plan import FilePlan, file_plan
@@ -119,7 +121,9 @@ def freeze(
         function = tf.function(call).get_concrete_function(*specs)
     frozen = convert_variables_to_constants_v2(function)
     graph_def = frozen.graph.as_graph_def()
-    _require_no_assignments(named_after or model, lowered, function.graph.as_graph_def(), graph_def, assigned)
+    _require_no_assignments(
+        named_after or model, lowered, function.graph.as_graph_def(), graph_def, assigned, shapes
+    )
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     with_plain_sums(graph_def)
     add_before_reshaping(graph_def)
@@ -151,16 +155,19 @@ def _require_no_assignments(
     graph_def: tf.compat.v1.GraphDef,
     frozen: tf.compat.v1.GraphDef,
     assigned: Sequence[keras.Variable],
+    shapes: Sequence[tuple[int | None, ...]],
 ) -> None:
-    """Raise where a variable is assigned that outputs may depend on.
+    """Raise where a variable is assigned that outputs may depend on, and a second call assigns more.
 
     Layers with dropout move their random states at inference too, and make nothing of them.
     """
     found = [node.name for node in graph_def.node if node.op.startswith("Assign")]
     layers = [layer_of(_tensor_names(model, lowered, graph_def).readable(name)) for name in found]
     random = any("Random" in node.op for node in _all_nodes(frozen))
-    for variable in assigned:
-        if random or variable.name != _RANDOM_STATE:
+    moved = [each for each in assigned if random or each.name != _RANDOM_STATE]
+    settled = moved and settling(lowered, moved, shapes)
+    for variable in moved:
+        if not settled:
             layers += [path for path, layer in graph.layers(lowered) if _holds(layer, variable)]
     if layers:
         raise UnsupportedOperation(
@@ -168,6 +175,33 @@ def _require_no_assignments(
             "numbers, and a TFLite file cannot: let the model return what goes into it, or take the random "
             "numbers, or the state, as an input."
         )
+
+
+def settling(
+    model: keras.Model, variables: Sequence[keras.Variable], shapes: Sequence[tuple[int | None, ...]]
+) -> bool:
+    """Return whether a second call, on other inputs, assigns to variables what the first one did.
+
+    So does code that lays a mask on a kernel whenever it is called.
+
+    Args:
+        model: lowered.
+        variables: of the model, to which a call assigns.
+        shapes: of the inputs.
+    """
+    given: list[tuple[keras.Variable, Any]] = []
+    seen = []
+    for seed in (0, 1):
+        random = np.random.default_rng(seed)
+        tensors = [
+            tf.cast(random.uniform(size=[size or 1 for size in shape]), x.dtype)
+            for shape, x in zip(shapes, model.inputs, strict=True)
+        ]
+        with keras.StatelessScope(given) as scope:
+            model(packed(model, tensors), training=False)
+        given = [(each, scope.get_current_value(each)) for each in variables]
+        seen.append([keras.ops.convert_to_numpy(array) for _, array in given])
+    return all(np.allclose(one, other, rtol=1e-5, atol=1e-7) for one, other in zip(*seen, strict=True))
 
 
 _RANDOM_STATE = "seed_generator_state"
@@ -197,8 +231,8 @@ def file_shapes(
 
     Raises:
         UnsupportedModel: the model is subclassed.
-        InvalidArgumentError: an input has a dimension of unknown size, or `batch_size` is below 1 or not the
-            model's.
+        InvalidArgumentError: an input has a dimension of unknown size, `batch_size` is below 1 or not the
+            model's, or the inputs are built for batches of different sizes.
     """
     graph.require_functional(model)
     if not arguments.is_whole(batch_size) or batch_size < 1:
@@ -214,7 +248,7 @@ def file_shapes(
                 "file, to resize its input, with "
                 f"input_shapes={{{name!r}: {tuple(tensor.shape[1:])}}}, where LiteRT can."
             )
-    fixed = model.inputs[0].shape[0]
+    fixed = fixed_batch([tensor.shape for tensor in model.inputs])
     if fixed is not None and batch_size not in (1, fixed):
         raise InvalidArgumentError(
             f"batch_size={batch_size}, but {model.name!r} was built for batches of {fixed}: leave it out, or "

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tfopt import graph
+from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.freeze import names, packed
 from tfopt.export.verify import TOLERANCES, Tolerance
@@ -29,13 +30,16 @@ def outputs_of(model: keras.Model, arrays: Sequence[np.ndarray]) -> dict[str, np
             "with its own model."
         )
     batches: list[list[np.ndarray]] = []
-    for start in range(0, len(arrays[0]), BATCH):
-        batch = packed(model, [array[start : start + BATCH] for array in arrays])
+    samples, fixed = len(arrays[0]), fixed_batch([tensor.shape for tensor in model.inputs])
+    for start in range(0, samples, fixed or BATCH):
+        stop = start + fixed if fixed else min(start + BATCH, samples)
+        rows = np.minimum(np.arange(start, stop), samples - 1)  # a last batch of a fixed size is filled up
+        batch = packed(model, [array[rows] for array in arrays])
         # Not predict(): it would trace anew, and spread over the devices of a strategy.
         outputs = keras.tree.flatten(model(batch, training=False))
         batches.append([keras.ops.convert_to_numpy(keras.ops.cast(x, "float32")) for x in outputs])
     columns = zip(*batches, strict=True)
-    return {name: np.concatenate(kept) for name, kept in zip(names(model)[1], columns, strict=True)}
+    return {name: np.concatenate(kept)[:samples] for name, kept in zip(names(model)[1], columns, strict=True)}
 
 
 def is_own(model: keras.Model) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tfopt.data.ordered import in_order
+from tfopt.data.sets import as_samples
 from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export import flatbuffer
@@ -239,12 +240,18 @@ class TFLiteModel:
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
         arrays = in_order(x, [spec.name for spec in self.inputs], "The input")
         for spec, array in zip(self.inputs, arrays, strict=True):
-            if not fits(array.shape, (None, *spec.shape[1:])) or len(array) != len(arrays[0]):
+            if not fits(array.shape, (None, *spec.shape[1:])):
                 wanted = ", ".join(map(str, ("samples", *spec.shape[1:])))
                 raise InvalidArgumentError(
-                    f"The input {spec.name!r} must have the shape ({wanted}), with as many samples as the "
-                    f"others, got {array.shape}."
+                    f"The input {spec.name!r} must have the shape ({wanted}), got {array.shape}."
                 )
+        counts = [len(array) for array in arrays]
+        if len(set(counts)) > 1:
+            named = ", ".join(f"{spec.name!r}: {n}" for spec, n in zip(self.inputs, counts, strict=True))
+            raise InvalidArgumentError(
+                f"The inputs must have as many samples each, got {named}. "
+                f"{as_samples([spec.shape for spec in self.inputs], counts)}"
+            )
         return arrays
 
     def _run(self, x: Inputs) -> list[np.ndarray]:

@@ -57,6 +57,9 @@ def with_codes(content: bytes, codes: Mapping[str, Codes]) -> bytes:
                     store(model, graph, operator, index, integers)
                 done.add(index)
                 missing.pop(path, None)
+    written = [codes[path] for path in codes.keys() - missing.keys()]
+    # The converter makes one tensor of equal weights of two layers, such as those that share a variable.
+    missing = {path: each for path, each in missing.items() if not any(each.equals(one) for one in written)}
     if missing:
         raise ConversionError(
             "The converter changed the weights of these layers, so that they lie on no grid of few bits: "

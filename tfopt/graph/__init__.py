@@ -1,7 +1,7 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
 from tfopt.graph import signal_functions
-from tfopt.graph._keras import own_trainable, shared_constraint
+from tfopt.graph._keras import own_trainable, replace_variable, shared_constraint
 from tfopt.graph.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.added_losses import (
     LOSSES_SUFFIX,
@@ -29,7 +29,9 @@ from tfopt.graph.program import Program
 from tfopt.graph.rebuild import Copier, copy, replay, unrolled
 from tfopt.graph.recurrence import Loop, Recurrence, current_loop
 from tfopt.graph.running import running
+from tfopt.graph.shared_variables import take_weights, tie_shared_variables, warn_of_split
 from tfopt.graph.structural_copy import StructuralCopy
+from tfopt.graph.tie import Tie, shared_config
 from tfopt.graph.trace import as_functional, traced
 from tfopt.graph.tree import tree
 from tfopt.graph.uses import Use, uses
@@ -74,6 +76,7 @@ __all__ = [
     "Recurrence",
     "Step",
     "StructuralCopy",
+    "Tie",
     "Use",
     "adding_losses",
     "adds_losses",
@@ -106,15 +109,19 @@ __all__ = [
     "own_training",
     "penalties",
     "producer",
+    "replace_variable",
     "replay",
     "require_built",
     "require_functional",
     "running",
     "set_mask",
     "shapes_of",
+    "shared_config",
     "shared_constraint",
     "signal_functions",
+    "take_weights",
     "tensors_in",
+    "tie_shared_variables",
     "traced",
     "tree",
     "unread_losses",
@@ -122,6 +129,7 @@ __all__ = [
     "unwrapped",
     "uses",
     "valued",
+    "warn_of_split",
     "warn_of_unread",
     "with_class_of",
     "with_input_shapes",

@@ -114,6 +114,20 @@ def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
     return list(layer._trainable_variables)
 
 
+def replace_variable(layer: keras.Layer, old: keras.Variable, new: keras.Variable) -> None:
+    """Let `layer`, which is built, have `new` by the names by which it has `old`."""
+    names = [name for name, value in vars(layer).items() if value is old]
+    lists = layer._trainable_variables, layer._non_trainable_variables
+    ordered = [[new if each is old else each for each in variables] for variables in lists]
+    layer._untrack_variable(old)
+    layer._tracker.unlock()
+    for name in names:
+        setattr(layer, name, new)
+    layer._tracker.lock()
+    for variables, order in zip(lists, ordered, strict=True):
+        list.__setitem__(variables, slice(None), order)
+
+
 def shared_constraint(layer: keras.Layer) -> str | None:
     """Return the attribute with the one constraint of the kernels of all layers in `layer`; None without."""
     if isinstance(layer, keras.layers.MultiHeadAttention):

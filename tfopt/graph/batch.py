@@ -67,7 +67,8 @@ def for_any_batch(run: Callable[[Any], tuple[Any, Any]], arguments: Any) -> tupl
     if [type(call.operation) for call in calls] != [type(call.operation) for call in other_calls]:
         raise DependsOnBatch(
             f"it calls other operations for a batch of {SIZES[0]} than for one of {SIZES[1]}, as a loop over "
-            "the samples does"
+            "the samples does: write that for all samples at once, or give the batch a size with "
+            "keras.Input(batch_shape=(8, ...))"
         )
     for call, other in zip(calls, other_calls, strict=True):
         merge.emit(call, other)

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt.graph.tie import Tie
+
 
 def as_array(value: Any) -> np.ndarray:
     """Return the values of a variable, tensor or array."""
@@ -25,16 +27,24 @@ class Constant(keras.layers.Layer):
         shape: of the weight.
         regularizer, constraint: of the weight.
         trainable: whether training moves it.
+        tied_to: the layer whose variable is the weight, None where it has its own.
 
     Attributes:
         only_multiplied: whether code that was opened reads it for products with it alone.
+        masks: for each reading of it in code, the array of zeros and ones that multiplies it, of its shape;
+            None where code does something else.
     """
 
     tfopt_constraints: ClassVar[dict[str, str]] = {"value": "constraint"}
     """The attribute with a variable -> the one with its constraint."""
 
     def __init__(
-        self, shape: tuple[int, ...], regularizer: Any = None, constraint: Any = None, **kwargs: Any
+        self,
+        shape: tuple[int, ...],
+        regularizer: Any = None,
+        constraint: Any = None,
+        tied_to: Tie | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.shape = tuple(shape)
@@ -42,6 +52,8 @@ class Constant(keras.layers.Layer):
         self.constraint = keras.constraints.get(constraint)
         self.supports_masking = True  # lest Keras warns of the mask of what it is called with
         self.only_multiplied = True
+        self.masks: list[np.ndarray | None] = []
+        self.tied_to = tied_to
 
     @classmethod
     def of(cls, value: Any, name: str) -> Constant:
@@ -71,8 +83,20 @@ class Constant(keras.layers.Layer):
             name=name,
         )
 
+    @property
+    def mask(self) -> np.ndarray | None:
+        """The mask under which all code reads the weight, None where it has none."""
+        first = self.masks[0] if self.masks else None
+        alike = first is not None and all(
+            each is not None and np.array_equal(each, first) for each in self.masks
+        )
+        return first if alike else None
+
     def build(self, input_shape: Any) -> None:  # noqa: ARG002 (Keras's signature)
-        """Create the weight."""
+        """Create the weight, or take the one of another layer."""
+        if self.tied_to is not None:
+            self.value = self.tied_to.variable
+            return
         self.value = self.add_weight(
             name="value",
             shape=self.shape,
@@ -101,4 +125,10 @@ class Constant(keras.layers.Layer):
             "shape": list(self.shape),
             "regularizer": keras.regularizers.serialize(self.regularizer),
             "constraint": keras.constraints.serialize(self.constraint),
+            "tied_to": self.tied_to and self.tied_to.get_config(),
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Constant:
+        """Return the layer that `get_config` described."""
+        return cls(**{**config, "tied_to": Tie.from_config(config.get("tied_to"))})

@@ -1,8 +1,8 @@
 """Functions that do not take symbolic tensors, replaced in code that is traced.
 
 TensorFlow offers most of its functions to a dispatcher where they fail, see `_tensorflow`, but not those of
-`tf.signal` that transform real numbers. The functions of a layer that is traced, which is private to the
-trace, run as copies that call others.
+`tf.signal` that transform real numbers, nor those that map a function over an axis. The functions of a layer
+that is traced, which is private to the trace, run as copies that call others.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.graph import _keras, signal_functions
+from tfopt.graph import _keras, maps_in_code, signal_functions
 from tfopt.graph.einsum_in_code import einsum
 from tfopt.graph.users_code import around_of, functions_in, methods, names_in
 
 _MODULES = (keras, keras.ops, tf, tf.signal)
 _REPLACED = (
     (keras.ops.einsum, einsum),
+    (keras.ops.map, maps_in_code.map),
+    (keras.ops.vectorized_map, maps_in_code.vectorized_map),
+    (tf.map_fn, maps_in_code.map_fn),
+    (tf.vectorized_map, maps_in_code.vectorized_map),
     (tf.signal.rfft, signal_functions.rfft),
     (tf.signal.irfft, signal_functions.irfft),
     (tf.signal.rfft2d, signal_functions.rfft2d),

@@ -89,6 +89,8 @@ class Opener:
         self.regularizers = ActivityRegularizers()
         self.closed: dict[str, NotSymbolic] = {}
         """The path of each layer whose code could not be read -> why."""
+        self.rewritten: list[keras.Operation] = []
+        """The layers that are made of others now, but those whose code runs in place."""
 
     def __call__(
         self, node: Node, args: tuple, kwargs: dict[str, Any], new: Callable[[Any], Any]
@@ -138,6 +140,8 @@ class Opener:
         if outputs is None:
             self.regularizers.give_back(node.operation)
             return None
+        if opening is not open_call:
+            self.rewritten.append(node.operation)
         if regularizer is not None:
             penalty = parts("activity_regularizer", ActivityPenalty, regularizer)
             outputs = with_losses(outputs, [Loss(each) for each in penalties(outputs, penalty)])
@@ -199,13 +203,35 @@ class Opener:
 
 
 def _note_readers(calls: list[_keras.Call]) -> None:
-    """Note of each constant whether anything reads it but products with it."""
+    """Note of each constant whether anything reads it but products with it, and under which masks."""
     for call in calls:
         multiplies = type(call.operation).__name__ == "Matmul" and len(call.args) == 2
         for x in tensors_in((call.args, call.kwargs)):
-            made: Any = _keras.call_of(x)
-            if made is not None and isinstance(made[0], Constant):
-                made[0].only_multiplied &= multiplies and x is call.args[1]
+            constant = _constant(x)
+            if constant is not None:
+                constant.only_multiplied &= multiplies and x is call.args[1]
+                constant.masks.append(_mask_of(call, x, constant.shape))
+
+
+def _constant(x: Any) -> Constant | None:
+    made: Any = _keras.call_of(x) if isinstance(x, keras.KerasTensor) else None
+    return made[0] if made is not None and isinstance(made[0], Constant) else None
+
+
+def _mask_of(call: _keras.Call, x: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the zeros and ones that a call multiplies `x` by, of a shape; None where it does not."""
+    if type(call.operation).__name__ != "Multiply" or len(call.args) != 2:
+        return None
+    other = call.args[1] if call.args[0] is x else call.args[0]
+    held = _constant(other)
+    if isinstance(other, keras.KerasTensor):
+        if held is None or held.trainable:
+            return None
+        other = held.value
+    mask = as_array(other)
+    if not np.isin(mask, (0, 1)).all() or np.broadcast_shapes(mask.shape, shape) != shape:
+        return None
+    return np.broadcast_to(mask, shape).astype(bool)
 
 
 def open_call(parts: Parts, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfopt.graph.program import Program, operations_of
+from tfopt.graph.tie import shared_config
 
 Run = Callable[[Program, list[Any]], list[Any]]
 """Runs a program on tensors and returns its outputs."""
@@ -303,11 +304,7 @@ class Recurrence(keras.layers.Layer):
         """Return the arguments."""
         return {
             **super().get_config(),
-            # By these numbers Keras finds a layer that stands outside of the loop too.
-            "operations": [
-                keras.saving.serialize_keras_object(each) | {"shared_object_id": id(each)}
-                for each in self.operations
-            ],
+            "operations": [shared_config(each) for each in self.operations],
             **{
                 name: None if program is None else program.get_config(self.operations)
                 for name, program in (("body", self.body), ("first", self.first))

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfopt.graph.complex_numbers import Complex
+from tfopt.graph.cosine_transform import CosineTransform
 
 
 def _size(x: Any, axis: int) -> int:
@@ -102,6 +103,25 @@ def inverse_stft(
     return _overlap_and_add(_windowed(whole[..., :length], window_fn), frame_step)
 
 
+def _mdct(
+    signals: Any,
+    frame_length: Any,
+    window_fn: Any = tf.signal.vorbis_window,
+    pad_end: bool = False,
+    norm: Any = None,
+) -> Any:
+    length = _number(frame_length)
+    window = None if window_fn is None else np.asarray(window_fn(length, dtype=tf.float32)).tolist()
+    return CosineTransform(length, window, norm)(frame(signals, length, length // 2, pad_end))
+
+
+def _inverse_mdct(mdcts: Any, window_fn: Any = tf.signal.vorbis_window, norm: Any = None) -> Any:
+    half = _size(mdcts, -1)
+    unit = np.eye(half, dtype="float32")[:, None]
+    matrix = np.asarray(tf.signal.inverse_mdct(unit, window_fn, norm))
+    return _overlap_and_add(ops.matmul(mdcts, matrix), half)
+
+
 def _power_of_two(length: int) -> list[int]:
     return [2 ** int(np.ceil(np.log2(length)))]
 
@@ -125,21 +145,36 @@ def rfft2d(input_tensor: Any, fft_length: Any = None, name: Any = None) -> Any:
     """Return what `tf.signal.rfft2d` does, of symbolic tensors too."""
     if not isinstance(input_tensor, keras.KerasTensor):
         return tf.signal.rfft2d(input_tensor, fft_length, name)
-    _require_whole(fft_length)
-    return _along_columns(_fft, rfft(input_tensor))
+    rows, columns = _both(fft_length)
+    x = input_tensor if rows is None else _fitted(input_tensor, -2, rows)
+    return _along_columns(_fft, rfft(x, columns))
 
 
 def irfft2d(input_tensor: Any, fft_length: Any = None, name: Any = None) -> Any:
     """Return what `tf.signal.irfft2d` does, of symbolic tensors too."""
     if not isinstance(input_tensor, (Complex, keras.KerasTensor)):
         return tf.signal.irfft2d(input_tensor, fft_length, name)
-    _require_whole(fft_length)
-    return irfft(_along_columns(_ifft, Complex.of(input_tensor)))
+    rows, columns = _both(fft_length)
+    x = Complex.of(input_tensor)
+    if rows is not None:
+        x = x.each(lambda part: _fitted(part, -2, rows))
+    return irfft(_along_columns(_ifft, x), columns)
 
 
-def _require_whole(fft_length: Any) -> None:
-    if fft_length is not None:
-        raise NotImplementedError("fft_length of two axes: pad the image instead")
+def _both(fft_length: Any) -> tuple[int | None, int | None]:
+    """Return the lengths of a transform along the rows' axis and the columns'."""
+    if fft_length is None:
+        return None, None
+    rows, columns = np.asarray(fft_length).tolist()
+    return rows, columns
+
+
+def _fitted(x: Any, axis: int, length: int) -> Any:
+    """Return a tensor cut along an axis to a length, or with zeros behind."""
+    axis, missing = axis % len(x.shape), length - _size(x, axis)
+    if missing > 0:
+        return ops.pad(x, [(0, missing if each == axis else 0) for each in range(len(x.shape))])
+    return ops.take(x, np.arange(length, dtype="int32"), axis=axis) if missing else x
 
 
 def _along_columns(transform: Callable[[Complex], Complex], x: Complex) -> Complex:
@@ -204,6 +239,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "signal.frame": frame,
     "signal.overlap_and_add": _overlap_and_add,
     "signal.stft": _stft,
+    "signal.mdct": _mdct,
+    "signal.inverse_mdct": _inverse_mdct,
     "signal.fft": _fft,
     "signal.fft2d": _fft2d,
     "signal.dct": _product(tf.signal.dct),

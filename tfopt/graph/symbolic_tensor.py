@@ -23,6 +23,23 @@ class SymbolicTensor(keras.KerasTensor):
     __array_ufunc__ = None
     """`array * tensor` is left to the tensor: NumPy would ask it for its values."""
 
+    variable: Any = None
+    """Of what stands for a variable: what takes assignments to it, see `tfopt.graph.assignments`."""
+
+    def assign(self, value: Any) -> Any:
+        """Let code that reads the variable from now on read `value`; only for variables."""
+        if self.variable is None:
+            raise AttributeError("A symbolic tensor has no 'assign'.")
+        return self.variable.assign(value)
+
+    def assign_add(self, value: Any) -> Any:
+        """Assign the sum."""
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Any:
+        """Assign the difference."""
+        return self.assign(self - value)
+
     def __getitem__(self, key: Any) -> Any:
         """Return a part, by what NumPy takes between the brackets but masks and lists of indices."""
         keys = tuple(key) if isinstance(key, (tuple, list)) else (key,)

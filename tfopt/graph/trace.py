@@ -18,7 +18,7 @@ from tfopt.errors import UnsupportedModel
 from tfopt.graph import _keras, _tensorflow
 from tfopt.graph.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.added_losses import Loss, with_losses
-from tfopt.graph.batch import asks_for_batch, for_any_batch
+from tfopt.graph.batch import DependsOnBatch, asks_for_batch, for_any_batch
 from tfopt.graph.complex_numbers import Complex
 from tfopt.graph.constant import Constant
 from tfopt.graph.equal_calls import joined
@@ -86,7 +86,8 @@ def _read(
             try:
                 outputs = call(arguments, training)
             except Exception as error:
-                raise NotSymbolic(_reason(error, recorded.refused)) from error
+                kind = DependsOnBatch if isinstance(error, DependsOnBatch) else NotSymbolic
+                raise kind(_reason(error, recorded.refused)) from error
         _require_no_captured(_keras.calls_behind(outputs, tensors_in(arguments)))
         flat = keras.tree.flatten(outputs)
         if any(isinstance(output, Complex) for output in flat):
@@ -104,6 +105,8 @@ def _read(
 
     try:
         read = run(arguments)
+    except DependsOnBatch:
+        raise
     except NotSymbolic as error:
         _require_known_sizes(arguments, error)
         if not any(x.shape and x.shape[0] is None for x in tensors_in(arguments)):
@@ -155,7 +158,7 @@ def _is_array(value: Any) -> bool:
 def _reason(error: Exception, refused: str | None) -> str:
     """Return what went wrong in users' code, with the line."""
     text = plain_text(error)
-    reason = f"{type(error).__name__}: {text}"
+    reason = text if isinstance(error, NotSymbolic) else f"{type(error).__name__}: {text}"
     if refused is not None and "KerasTensor" in text:
         reason = f"{refused} does not take symbolic tensors, and has no equivalent here: use keras.ops"
     place = _place_of(error)

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.graph import _keras
+from tfopt.graph.assignments import Assignable
 from tfopt.graph.constant import Constant
 from tfopt.graph.known_sizes import note_sizes
 from tfopt.graph.over_batch import ONE_BATCH, of_one_batch
@@ -34,6 +35,10 @@ class Constants:
             hold = Constant.holding if isinstance(variable, keras.Variable) else Constant.of
             self._layers[id(variable)] = variable, hold(variable, name)
         return self._layers[id(variable)][1]
+
+    def __iter__(self) -> Iterator[Constant]:
+        """Yield the layers."""
+        return (layer for _, layer in self._layers.values())
 
     def __contains__(self, operation: Any) -> bool:
         """Return whether an operation is one of the layers."""
@@ -70,6 +75,17 @@ def symbolic(
         slots += _slots_of(owner, prefix, seen)
     tensors = [constants(slot.variable, slot.name)(reference) for slot in slots]
     reading = [True]
+    changed: set[int] = set()
+
+    def change(variable: Any, value: Any) -> None:
+        changed.add(id(variable))
+        for number, slot in enumerate(slots):
+            if slot.variable is variable:
+                tensors[number] = value
+                slot.set(value)
+
+    for slot, tensor in zip(slots, tensors, strict=True):
+        tensor.variable = Assignable(slot.variable, slot.name, reference, change, training)
 
     def put(values: list[Any]) -> None:
         for slot, value in zip(slots, values, strict=True):
@@ -86,7 +102,8 @@ def symbolic(
             args = _with_symbolic(args[0], reference), *args[1:]
         if args and isinstance(each, ONE_BATCH):
             args = of_one_batch(args[0]), *args[1:]
-        if _is_code(each) and _has_masks(each, (args, kwargs)):
+        reads_changed = any(id(variable) in changed for variable in each.variables)
+        if reads_changed or (_is_code(each) and _has_masks(each, (args, kwargs))):
             return opened(each, args, kwargs)
         attention = isinstance(each, keras.layers.MultiHeadAttention) and not _is_code(each)
         if attention:

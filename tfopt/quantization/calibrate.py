@@ -33,7 +33,8 @@ def calibrate(
             arrays for several inputs. Or a `tfopt.data.Dataset`; a `tf.data.Dataset`, `keras.utils.PyDataset`
             or generator of batches, where a tuple is `(inputs, labels)` as `fit` has it and a list one array
             an input; or a function that returns a generator, such as a representative dataset of TFLite's.
-        batch_size: samples a step; a moving average is taken over steps.
+        batch_size: samples a step; a moving average is taken over steps. A model of a smaller fixed batch
+            takes several of its batches for one.
         observer: what finds the ranges: a name in `tfopt.quantization.observers.OBSERVERS`, or an observer
             such as `Percentile(99.9)`. None takes the one of the scheme.
 
@@ -61,16 +62,25 @@ def calibrate(
             "rules that do not leave every layer in float."
         )
     observers = [_observer_of(quantizer, observer) for _, quantizer in found]
-    batches = 0
+    batches = samples = 0
+
+    def end_step() -> None:
+        nonlocal batches, samples
+        for own in observers:
+            own.end_batch()
+        batches, samples = batches + 1, 0
+
     for (_, quantizer), own in zip(found, observers, strict=True):
         quantizer.observe(own)
     try:
         for batch in calibration_batches(model, data, batch_size):
             with running(model):
                 model(batch, training=False)
-            for own in observers:
-                own.end_batch()
-            batches += 1
+            samples += len(keras.tree.flatten(batch)[0])
+            if samples >= batch_size:
+                end_step()
+        if samples:
+            end_step()
     finally:
         for _, quantizer in found:
             quantizer.observe(None)

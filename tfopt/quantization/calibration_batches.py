@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfopt.data.forms import FORMS, Samples, batches_of, never_ends
+from tfopt.data.sets import as_samples, fixed_batch
 from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
 
@@ -35,7 +36,7 @@ def calibration_batches(model: keras.Model, data: Any, batch_size: int) -> Itera
         InvalidArgumentError: data of another kind, or that does not fit the model's inputs.
         DataError: no samples, or values that are not finite.
     """
-    fixed = model.inputs[0].shape[0]
+    fixed = fixed_batch([tensor.shape for tensor in model.inputs])
     batch_size = fixed or batch_size
     waiting: list[list[np.ndarray]] = []
     count = total = 0
@@ -87,7 +88,8 @@ def _fitting(model: keras.Model, batch: Any) -> list[np.ndarray]:
         raise InvalidArgumentError(
             "The calibration data has different numbers of samples for its inputs: "
             + ", ".join(f"{name!r}: {len(array)}" for name, array in zip(names, found, strict=True))
-            + "."
+            + ". "
+            + as_samples([tensor.shape for tensor in model.inputs], [len(array) for array in found])
         )
     return found
 

@@ -19,13 +19,15 @@ from tfopt.graph import (
     Loss,
     Node,
     OverBatch,
-    as_array,
     of_one_batch,
     output_producers,
     penalties,
     replay,
+    take_weights,
     tensors_in,
+    warn_of_split,
 )
+from tfopt.quantization.masked_kernels import require_masked
 from tfopt.quantization.masks import require_none_lost
 from tfopt.quantization.openings import opener
 from tfopt.quantization.place import Made, Paths, Place
@@ -84,6 +86,8 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
                 args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
             paths[name] = node.path
             result = copier(node)(*args, **kwargs)
+        else:
+            opening.rewritten.append(node.operation)
         if regularizer is not None:
             penalty = place.part("activity_regularizer").layer(ActivityPenalty, regularizer)
             paths.losses += [Loss(each) for each in penalties(result, penalty)]
@@ -104,8 +108,9 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
     finally:
         opening.close()
     for layer, sources in made.values():
-        if sources:
-            layer.set_weights([as_array(variable) for variable in sources])
+        take_weights(layer, sources)
+    require_masked(opening.constants)
+    warn_of_split(result, opening.rewritten)
     return result, paths
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Constant, Node, nodes, producer, valued
+from tfopt.graph import Constant, Node, OverBatch, nodes, producer, valued
 from tfopt.quantization.operations import Kind
 from tfopt.quantization.scaling import Scaling
 from tfopt.quantization.uneven_columns import normalizes_columns_in_float
@@ -93,13 +93,26 @@ def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[in
 def kept_in_float(
     model: keras.Model, kinds: Mapping[int, Kind], exact: Mapping[int, bool]
 ) -> dict[int, Kind]:
-    """Return the kinds with those operations in float that pass indices on."""
-    changed = {
+    """Return the kinds with those operations in float that pass indices on, or rows to others in float.
+
+    The converter would carry the scale of rows that are constant over to the operation that reads them.
+    """
+    graph = nodes(model)
+    passing = {
         id(node.operation): Kind.FLOAT
-        for node in nodes(model)
+        for node in graph
         if any(exact.get(id(x)) for x in node.inputs) and _passes_on(node, kinds)
     }
-    return {**kinds, **changed}
+    kinds = {**kinds, **passing}
+    final = {id(x) for x in model.outputs}
+    read_in_float = {id(x): id(x) not in final for node in graph for x in node.inputs}
+    for node in graph:
+        if kinds[id(node.operation)] is not Kind.FLOAT:
+            read_in_float.update({id(x): False for x in node.inputs})
+    calls = [node for node in graph if isinstance(node.operation, OverBatch)]
+    others = {id(node.operation) for node in calls if not read_in_float.get(id(node.outputs[0]))}
+    rows = {id(node.operation) for node in calls} - others
+    return kinds | dict.fromkeys(rows, Kind.FLOAT)
 
 
 def _passes_on(node: Node, kinds: Mapping[int, Kind]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import keras
 
 from tfopt.graph import Constant, Node, producer
+from tfopt.quantization.masked_kernels import masked_kernel
 from tfopt.quantization.place import Place
 from tfopt.quantization.scaling import Scaling
 
@@ -25,6 +26,7 @@ def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | N
     """Rewrite a convolution whose kernel is a variable or an array as a layer; None for computed kernels.
 
     A number that the kernel is multiplied by, as an equalized learning rate has it, stands behind the layer.
+    A mask of zeros and ones is held by the kernel itself.
     """
     node = producer(kernel) if isinstance(kernel, keras.KerasTensor) else None
     factor = _factor(node)
@@ -34,10 +36,13 @@ def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | N
     name = type(operation).__name__
     sizes = kernel.shape
     layer = _LAYERS.get((name, len(sizes) - 2))
-    held = _held(place, kernel)
+    held = masked_kernel(kernel) or _held(place, kernel)
     if layer is None or held is None or operation.data_format == "channels_first":
         return None
+    prefix = "depthwise" if name == "DepthwiseConv" else "kernel"
     shared = {
+        f"{prefix}_regularizer": held.regularizer,
+        f"{prefix}_constraint": held.constraint,
         "strides": operation.strides,
         "padding": operation.padding,
         "dilation_rate": operation.dilation_rate,
@@ -47,9 +52,12 @@ def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | N
         "dtype": keras.dtype_policies.get(x.dtype),
     }
     if name == "DepthwiseConv":
-        return place.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)(x)
-    groups = x.shape[-1] // sizes[-2]
-    return place.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)(x)
+        made = place.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)
+    else:
+        groups = x.shape[-1] // sizes[-2]
+        made = place.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)
+    made.tfopt_of_code = True
+    return made(x)
 
 
 def _factor(node: Node | None) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import keras
 
 from tfopt.graph import Constant, producer
+from tfopt.quantization.masked_kernels import masked_kernel
 from tfopt.quantization.place import Place
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -19,10 +20,12 @@ def matmul(place: Place, operation: Any, one: Any, other: Any) -> Tensor | None:
     one grid. One that is read elsewhere too stays one layer, for two that share a variable are saved apart.
     """
     del operation
-    constant = _matrix(other)
+    masked = masked_kernel(other)
+    constant = masked or _matrix(other)
     if (
         constant is None
-        or not constant.only_multiplied
+        or not (constant.only_multiplied or masked)
+        or len(constant.shape) != 2
         or not isinstance(one, keras.KerasTensor)
         or len(one.shape) < 2
     ):
@@ -49,4 +52,5 @@ def _dense_of(constant: Constant, name: str) -> keras.layers.Dense:
     layer.add_weight = lambda **_: constant.value  # for a kernel of its own there is no use
     layer.build((None, constant.shape[0]))
     del layer.add_weight
+    layer.tfopt_of_code = True
     return layer

@@ -82,7 +82,7 @@ KINDS: dict[str, Kind] = {
     **_all(Kind.FLOAT, "LSTM GRU SimpleRNN Bidirectional RNN ConvLSTM1D ConvLSTM2D ConvLSTM3D"),
     **_all(Kind.FLOAT, "Cast LogicalAnd LogicalOr LogicalXor LogicalNot Equal NotEqual Any All"),
     **_all(Kind.FLOAT, "Argmax Argmin OneHot TopK Mod FloorDivide"),
-    **_all(Kind.FLOAT, "CategoryEncoding Discretization BatchSize"),
+    **_all(Kind.FLOAT, "CategoryEncoding Discretization BatchSize CosineTransform"),
     **_all(Kind.FLOAT, "Greater GreaterEqual Less LessEqual"),
     **_all(Kind.FLOAT, "Conv3D Conv3DTranspose Conv DepthwiseConv ConvTranspose SegmentMin SegmentProd"),
 }

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.graph import Constant, Node, nodes
+from tfopt.graph import Constant, Node, nodes, valued
 from tfopt.quantization.exact import reads_exactly
 from tfopt.quantization.operations import FIXED_RANGES, Kind, ceiling, kind
 from tfopt.quantization.scaling import Scaling
@@ -157,7 +157,9 @@ def _quantized_tensors(
             readers = flow.readers[id(output)]
             in_float = kind is Kind.FLOAT or (isinstance(node.operation, Constant) and bool(readers))
             only_floats_read = in_float and all(
-                kinds[id(reader.operation)] is Kind.FLOAT for reader in readers
+                kinds[id(reader.operation)] is Kind.FLOAT
+                or all(x is not output for x in valued(reader.operation, reader.inputs))
+                for reader in readers
             )
             taken_in = any(reader in fused for reader in readers)
             if only_floats_read or taken_in or not keras.backend.is_float_dtype(output.dtype):

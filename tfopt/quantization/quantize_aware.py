@@ -27,6 +27,7 @@ from tfopt.graph import (
     nodes,
     replay,
     require_built,
+    tie_shared_variables,
     warn_of_unread,
     with_class_of,
     with_input_shapes,
@@ -37,6 +38,7 @@ from tfopt.quantization import windows
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.clusters import kept_clusters
+from tfopt.quantization.empty_segments import replacing_empty_segments
 from tfopt.quantization.exact import exact_tensors, kept_in_float, reads_exactly
 from tfopt.quantization.fixed_quantizer import FixedQuantizer
 from tfopt.quantization.flat import Flat
@@ -137,7 +139,9 @@ def quantize_aware(
         keep_masks(plain, paths, held)
         preserve_kernels(plain, names)
         settings = rules_.resolve(chosen, paths.values(), default)
-        return with_class_of(model, _quantized(plain, settings, paths, default))
+        result = _quantized(plain, settings, paths, default)
+        tie_shared_variables(result)
+        return with_class_of(model, result)
 
 
 def _quantized(
@@ -157,6 +161,7 @@ def _quantized(
             for node in nodes(flat.model)
             if integer.get(paths.get(node.path, node.path), default) is None
         }
+        kinds = kinds | dict.fromkeys(replacing_empty_segments(flat.model, kinds), Kind.FLOAT)
         exact = exact_tensors(flat.model, kinds, by_rule | of_spectra(flat.model, kinds))
         kinds = kept_in_float(flat.model, kinds, exact)
         planned = plan(flat.model, kinds, exact.keys())

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from tfopt.graph import Constant, NotSymbolic, Parts, as_array, inner_layers, open_call
+from tfopt.quantization.recurrent_dropout import InputDropout, OwnGates
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -81,6 +82,7 @@ class Cell:
             takes None for them.
         output_is_state: whether the output is the first state.
         recurrent_dropout: the share of the first state that is dropped in training.
+        recurrent_gates: for how many gates that is done anew.
     """
 
     project: Callable[[Tensor], Tensor]
@@ -89,6 +91,7 @@ class Cell:
     initial: Sequence[np.ndarray] | None = None
     output_is_state: bool = True
     recurrent_dropout: float = 0.0
+    recurrent_gates: int = 1
 
 
 def cell_of(parts: Parts, prefix: str, cell: Any) -> Cell | None:
@@ -113,20 +116,45 @@ def _columns(array: Any, units: int, order: tuple[int, ...]) -> np.ndarray:
     return np.concatenate([array[..., gate * units : (gate + 1) * units] for gate in order], axis=-1)
 
 
-def _with_dropout(scope: _Scope, project: Callable[[Tensor], Tensor], step: Step, states: int) -> Cell:
-    """Return a cell, for which training drops units of the input, the same in all steps."""
+def _with_dropout(
+    scope: _Scope, project: Callable[[Tensor], Tensor], step: Step, states: int, gates: int = 1
+) -> Cell:
+    """Return a cell, for which training drops units of the input, the same in all steps.
+
+    Args:
+        scope, project, step, states: of the cell.
+        gates: for how many gates it draws a mask each, in the order of what the input is projected to.
+    """
     rate = scope.cell.dropout
 
     def projected(x: Tensor) -> Tensor:
         same_in_all_steps = (None, 1, *(None for _ in x.shape[2:]))
-        return project(scope("dropout", keras.layers.Dropout, rate, noise_shape=same_in_all_steps)(x))
+        y = project(scope("dropout", InputDropout, rate, gates, noise_shape=same_in_all_steps)(x))
+        return y if gates == 1 else scope("own_gates", OwnGates, gates)(y)
 
     return Cell(
         project=projected if rate else project,
         step=step,
         states=states,
         recurrent_dropout=scope.cell.recurrent_dropout,
+        recurrent_gates=gates,
     )
+
+
+def _masks(cell: Any, gates: int) -> int:
+    """Return how many masks of dropout a cell draws: one a gate, or one for them together."""
+    return 1 if getattr(cell, "implementation", 1) == 2 else gates
+
+
+def _own_gates(scope: _Scope, masks: int) -> Callable[..., Tensor]:
+    """Return what keeps of a state's gates those that the masks of dropout were for; see `OwnGates`."""
+
+    def kept(name: str, x: Tensor, *which: int) -> Tensor:
+        if masks == 1 or not scope.cell.recurrent_dropout:
+            return x
+        return scope(name, OwnGates, masks, *which)(x)
+
+    return kept
 
 
 _ORDER = (0, 1, 3, 2)
@@ -176,10 +204,14 @@ def _of_gates(
 ) -> Cell:
     """Return a cell with the gates of an LSTM, whatever makes them of the input and the state."""
     cell = scope.cell
+    masks = _masks(cell, 4)
+    own = _own_gates(scope, masks)
 
     def step(x: Tensor, states: list[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
         held, _, carried = states
-        z = x if held is None else scope.add("sum", x, recur(held))
+        z = x
+        if held is not None:
+            z = scope.add("sum", x, own("own_recurrent_gates", recur(held)))
         gates, candidate = ops.split(z, [3 * units], axis=-1)
         gates = scope.activated("gates", cell.recurrent_activation, gates)
         candidate = scope.activated("candidate", cell.activation, candidate)
@@ -194,7 +226,7 @@ def _of_gates(
         output = scope.multiply("output", exit_, scope.activated("squashed", cell.activation, carried))
         return output, [output, carried]
 
-    return _with_dropout(scope, project, step, states=2)
+    return _with_dropout(scope, project, step, 2, masks)
 
 
 def _gru(scope: _Scope, cell: Any) -> Cell:
@@ -210,16 +242,18 @@ def _gru(scope: _Scope, cell: Any) -> Cell:
     else:
         recur = scope.linear("recurrent", "recurrent", kernel[:, :gates], None)
         recur_reset = scope.linear("recurrent_reset", "recurrent", kernel[:, gates:], None)
+    masks = _masks(cell, 3)
+    own = _own_gates(scope, masks)
 
     def step(x: Tensor, states: list[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
         held, before = states
         x_gates, x = ops.split(x, [gates], axis=-1)
         past = None
         if held is not None and cell.reset_after:
-            held_gates, past = ops.split(recur(held), [gates], axis=-1)
+            held_gates, past = ops.split(own("own_recurrent_gates", recur(held)), [gates], axis=-1)
             x_gates = scope.add("gate_sum", x_gates, held_gates)
         elif held is not None:
-            x_gates = scope.add("gate_sum", x_gates, recur(held))
+            x_gates = scope.add("gate_sum", x_gates, own("own_recurrent_gates", recur(held), 0, 2))
         elif held_bias is not None:
             # Of no state, the layer on the state leaves its bias, here as constants.
             first, past = (
@@ -236,7 +270,7 @@ def _gru(scope: _Scope, cell: Any) -> Cell:
         if past is not None:
             past = scope.multiply("reset", reset, past)
         elif held is not None:
-            past = recur_reset(scope.multiply("reset", reset, held))
+            past = recur_reset(scope.multiply("reset", reset, own("own_state", held, 2, 1)))
         x = x if past is None else scope.add("sum", x, past)
         candidate = scope.activated("candidate", cell.activation, x)
         if before is None:
@@ -247,7 +281,7 @@ def _gru(scope: _Scope, cell: Any) -> Cell:
             output = scope.add("output", candidate, scope.multiply("kept", update, moved))
         return output, [output]
 
-    return _with_dropout(scope, project, step, states=1)
+    return _with_dropout(scope, project, step, 1, masks)
 
 
 def _simple(scope: _Scope, cell: Any) -> Cell:

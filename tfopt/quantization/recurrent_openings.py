@@ -229,7 +229,8 @@ class _Loop:
         held = before[0] if before else None
         if dropped and held is not None:
             name = f"{self._prefix}recurrent_dropout"
-            held = self._parts(name, RecurrentDropout, dropped, dtype=self._dtype)(held)
+            gates = self._cell.recurrent_gates
+            held = self._parts(name, RecurrentDropout, dropped, gates, dtype=self._dtype)(held)
         output, after = self._cell.step(slices[0], [held, *before])
         if len(slices) > 1:
             after = [_chosen(slices[1], *pair) for pair in zip(after, before, strict=True)]

@@ -15,7 +15,7 @@ import numpy as np
 from tfopt.graph import Constant, Node, as_array, nodes, valued
 from tfopt.quantization.operations import Kind
 
-SOURCES = frozenset({"RFFT", "STFT", "RealTransform", "STFTSpectrogram", "MelSpectrogram"})
+SOURCES = frozenset({"RFFT", "STFT", "RealTransform", "CosineTransform", "STFTSpectrogram", "MelSpectrogram"})
 """The names of the classes that transform sounds."""
 
 _OF_EITHER = frozenset({"Add", "Subtract", "Multiply", "Divide", "TrueDivide"})

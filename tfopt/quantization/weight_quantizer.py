@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.graph import current_loop
+from tfopt.graph import Tie, current_loop, replace_variable, shared_config
 from tfopt.quantization import dynamic_inputs, fake_quantize, weight_grids
 from tfopt.quantization.clusters import kept_clusters
 from tfopt.quantization.gate import Gate, gated
@@ -36,6 +36,11 @@ class Codes:
     steps: np.ndarray | None = None
     dynamic: bool = False
 
+    def equals(self, other: Codes) -> bool:
+        """Return whether a file holds the same for the weights of another layer."""
+        settings = [(each.bits, each.block_size, each.dynamic) for each in (self, other)]
+        return settings[0] == settings[1] and np.array_equal(self.values, other.values)
+
 
 @keras.saving.register_keras_serializable(package="tfopt")
 class WeightQuantizer(keras.layers.Wrapper):
@@ -48,6 +53,7 @@ class WeightQuantizer(keras.layers.Wrapper):
         layer: a layer with a kernel, or an Embedding.
         scheme: a name, a `Scheme` or its config. Its activations are of no concern here.
         seed: of stochastic rounding; None takes one from Keras's global seed.
+        tied_to: the layer whose variable the weights are, None where they are the inner layer's own.
 
     Raises:
         InvalidArgumentError: there is no such scheme.
@@ -60,9 +66,15 @@ class WeightQuantizer(keras.layers.Wrapper):
     step: keras.Variable | None = None
 
     def __init__(
-        self, layer: keras.Layer, scheme: SchemeLike = "int8", seed: int | None = None, **kwargs: Any
+        self,
+        layer: keras.Layer,
+        scheme: SchemeLike = "int8",
+        seed: int | None = None,
+        tied_to: Tie | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(layer, **kwargs)
+        self.tied_to = tied_to
         self.scheme: Scheme = scheme_of(scheme)
         self.seed_generator = (
             keras.random.SeedGenerator(seed) if self.scheme.rounding == "stochastic" else None
@@ -71,6 +83,8 @@ class WeightQuantizer(keras.layers.Wrapper):
     def build(self, input_shape: Any) -> None:
         """Build the layer, and the steps where they are trained."""
         super().build(input_shape)
+        if self.tied_to is not None:
+            replace_variable(self.layer, self._variable()[0], self.tied_to.variable)
         if self.scheme.weight_range == "lsq" and self.scheme.weight_bits is not None:
             channels = self._columns()[0].shape[1]
             self.step = self.add_weight(
@@ -196,7 +210,17 @@ class WeightQuantizer(keras.layers.Wrapper):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "scheme": self.scheme.get_config()}
+        return {
+            **super().get_config(),
+            "layer": shared_config(self.layer),
+            "scheme": self.scheme.get_config(),
+            "tied_to": self.tied_to and self.tied_to.get_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WeightQuantizer:
+        """Return the layer that `get_config` described."""
+        return super().from_config({**config, "tied_to": Tie.from_config(config.get("tied_to"))})
 
     def _looks_up_for_integers(self, inputs: tf.Tensor) -> bool:
         """Return whether a call is a look-up, whose table has the scale of the output in a file."""
