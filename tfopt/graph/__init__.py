@@ -22,7 +22,7 @@ from tfopt.graph.input_shapes import InputShapes, has_open_sizes, left_open, sha
 from tfopt.graph.losses_in_code import adds_losses
 from tfopt.graph.lower import is_quantized, lower
 from tfopt.graph.model_class import own_training, with_class_of
-from tfopt.graph.not_symbolic import NotSymbolic
+from tfopt.graph.not_symbolic import KeepsState, NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.over_batch import ONE_BATCH, OverBatch, of_one_batch, valued
 from tfopt.graph.program import Program
@@ -64,6 +64,7 @@ __all__ = [
     "Constant",
     "Copier",
     "InputShapes",
+    "KeepsState",
     "Loop",
     "Loss",
     "Node",

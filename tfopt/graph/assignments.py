@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfopt.graph import _keras
 from tfopt.graph.constant import Constant, as_array
-from tfopt.graph.not_symbolic import NotSymbolic
+from tfopt.graph.not_symbolic import KeepsState
 
 
 class Assignable:
@@ -44,13 +44,13 @@ class Assignable:
         """Take what code assigns, and return it.
 
         Raises:
-            NotSymbolic: assigning again would change more, or the value depends on the input.
+            KeepsState: assigning again would change more, or the value depends on the input.
         """
         if not isinstance(value, keras.KerasTensor):
             value = Constant.of(np.asarray(value), self._name)(self._reference)
         if self._training or not self._settles(value):
-            raise NotSymbolic(
-                f"it assigns to {self._name!r} whenever it is called, and a file keeps no state, by no rule. "
+            raise KeepsState(
+                f"it assigns to {self._name!r} whenever it is called, and a file keeps no state. "
                 "Compute with the value and leave the variable as it is, as in kernel = self.kernel * "
                 "self.mask; or let the model take the state as an input and return the new one"
             )

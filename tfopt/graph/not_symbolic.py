@@ -7,3 +7,7 @@ from tfopt.errors import UnsupportedModel
 
 class NotSymbolic(UnsupportedModel):
     """Python code cannot be read as a graph of operations; the message says why, without its subject."""
+
+
+class KeepsState(NotSymbolic):
+    """What a call computes depends on the calls before it, which a file does not know, in float neither."""

@@ -10,7 +10,7 @@ import keras
 
 from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import Node, NotSymbolic, as_functional, copy, nodes
+from tfopt.graph import KeepsState, Node, NotSymbolic, as_functional, copy, nodes
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.flat import Flat
 from tfopt.quantization.no_operator import require_in_files
@@ -147,6 +147,10 @@ def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOp
         error = UnsupportedOperation(
             f"int8 has no rule for {path!r} ({name}). Leave it in float with rules={{{path!r}: None}}, or "
             "replace it by a supported layer or operation."
+        )
+    elif isinstance(closed, KeepsState):
+        error = UnsupportedOperation(
+            f"The code of {path!r} ({name}) could not be read as operations: {closed}."
         )
     else:
         error = UnsupportedOperation(
