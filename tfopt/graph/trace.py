@@ -109,7 +109,8 @@ def _read(
         raise
     except NotSymbolic as error:
         _require_known_sizes(arguments, error)
-        if not any(x.shape and x.shape[0] is None for x in tensors_in(arguments)):
+        of_any_batch = any(x.shape and x.shape[0] is None for x in tensors_in(arguments))
+        if not of_any_batch or isinstance(error, KeepsState):
             raise
         return _for_any_batch(run, arguments)
     if asks_for_batch(_keras.calls_behind(read, tensors_in(arguments))):
