@@ -24,7 +24,7 @@ from tfopt.graph.constant import Constant
 from tfopt.graph.equal_calls import joined
 from tfopt.graph.functions_in_code import readable_functions
 from tfopt.graph.losses_in_code import in_both, may_add_others_in_training, recorded_losses
-from tfopt.graph.not_symbolic import NotSymbolic
+from tfopt.graph.not_symbolic import KeepsState, NotSymbolic
 from tfopt.graph.reached import closed_over
 from tfopt.graph.symbolic_tensor import make_sliceable
 from tfopt.graph.variables import Constants, symbolic
@@ -86,7 +86,7 @@ def _read(
             try:
                 outputs = call(arguments, training)
             except Exception as error:
-                kind = DependsOnBatch if isinstance(error, DependsOnBatch) else NotSymbolic
+                kind = type(error) if isinstance(error, NotSymbolic) else NotSymbolic
                 raise kind(_reason(error, recorded.refused)) from error
         _require_no_captured(_keras.calls_behind(outputs, tensors_in(arguments)))
         flat = keras.tree.flatten(outputs)

@@ -149,9 +149,7 @@ def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOp
             "replace it by a supported layer or operation."
         )
     elif isinstance(closed, KeepsState):
-        error = UnsupportedOperation(
-            f"The code of {path!r} ({name}) could not be read as operations: {closed}."
-        )
+        error = UnsupportedOperation(f"The code of {path!r} ({name}) cannot be read as operations: {closed}.")
     else:
         error = UnsupportedOperation(
             f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
