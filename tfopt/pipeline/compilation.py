@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +64,21 @@ class Compilation:
             arguments["optimizer"] = optimizer
         return cls(keras.saving.serialize_keras_object(arguments), make_optimizer)
 
+    def for_outputs(self, model: keras.Model) -> Compilation:
+        """Return the compilation with what is given by the name of a single output given without it.
+
+        Stages may put an operation behind that output, and Keras calls it by the last one's name.
+        """
+        if len(model.outputs) != 1 or isinstance(_output(model), dict):
+            return self
+        name = output_names(model)[0]
+        kept = ("loss", "loss_weights", "metrics", "weighted_metrics")
+        config = {
+            key: value[name] if key in kept and isinstance(value, dict) and list(value) == [name] else value
+            for key, value in self.config.items()
+        }
+        return dataclasses.replace(self, config=config)
+
     def compile(self, model: keras.Model, steps: int) -> None:
         """Compile `model` for a training of `steps` steps; its optimizer is built and at its start."""
         arguments = self._arguments()
@@ -99,6 +115,19 @@ class Compilation:
 
     def _arguments(self) -> dict[str, Any]:
         return keras.saving.deserialize_keras_object(self.config)
+
+
+def output_names(model: keras.Model) -> list[str]:
+    """Return what Keras calls the outputs of a model in losses and metrics; a Sequential has one."""
+    output = _output(model)
+    if isinstance(output, dict):
+        return sorted(output)
+    return list(getattr(model, "output_names", None) or [model.layers[-1].name])
+
+
+def _output(model: keras.Model) -> Any:
+    # A Sequential that was never called has no `output`.
+    return getattr(model, "output", None)
 
 
 def trains_itself(model: keras.Model) -> bool:
