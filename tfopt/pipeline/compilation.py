@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from collections.abc import Callable
@@ -12,6 +13,9 @@ import keras
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
+from tfopt.pipeline.learning_rate import StageRate
+
+AS_COMPILED = StageRate()
 
 
 @dataclass(frozen=True)
@@ -79,17 +83,61 @@ class Compilation:
         }
         return dataclasses.replace(self, config=config)
 
-    def compile(self, model: keras.Model, steps: int) -> None:
-        """Compile `model` for a training of `steps` steps; its optimizer is built and at its start."""
+    def compile(
+        self, model: keras.Model, steps: int, rate: StageRate = AS_COMPILED
+    ) -> dict[str, float] | None:
+        """Compile `model` for a training of `steps` steps; its optimizer is built and at its start.
+
+        Returns:
+            The learning rate, see `StageRate.apply`.
+        """
         arguments = self._arguments()
-        arguments["optimizer"] = self.optimizer(steps)
+        optimizer = self.optimizer(steps)
+        rates = rate.apply(optimizer, steps)
+        arguments["optimizer"] = optimizer
         model.compile(**arguments)
         model.optimizer.build(model.trainable_variables)
+        return rates
 
     def judges(self, model: keras.Model) -> bool:
         """Return whether `model` can be evaluated: it has a loss, compiled or of its own."""
         own = graph.own_training(model)
         return self.config.get("loss") is not None or "test_step" in own or "compute_loss" in own
+
+    def takes_rows(self) -> bool:
+        """Return whether the loss is one of Keras's that compares rows with rows, not with integer labels."""
+        name = self._loss_of_keras()
+        return name is not None and "sparse" not in name
+
+    def is_regression(self) -> bool:
+        """Return whether the loss is one of Keras's that measures how far numbers are from others."""
+        name = self._loss_of_keras() or ""
+        return any(word in name for word in ("squared", "absolute", "huber", "logcosh"))
+
+    def from_logits(self) -> bool:
+        """Return whether the loss takes the model's outputs for logits, not for probabilities."""
+        return bool(getattr(self._loss(), "from_logits", False)) or bool(
+            (getattr(self._loss(), "get_config", dict)() or {}).get("from_logits", False)
+        )
+
+    def _loss(self) -> Any:
+        loss = self._arguments().get("loss")
+        if loss is None or isinstance(loss, dict | list | tuple):
+            return None
+        try:
+            return keras.losses.get(loss)
+        except ValueError:
+            return None
+
+    def _loss_of_keras(self) -> str | None:
+        """Return the name of the loss as lower-case letters, if it is one of Keras's."""
+        loss = self._loss()
+        if loss is None:
+            return None
+        modules = (type(loss).__module__, getattr(loss, "__module__", ""))
+        if not any(module.startswith("keras.") for module in modules):
+            return None
+        return str(getattr(loss, "__name__", type(loss).__name__)).lower().replace("_", "")
 
     def compile_for_evaluation(self, model: keras.Model) -> None:
         """Compile `model` with loss and metrics only."""
@@ -114,7 +162,9 @@ class Compilation:
         return optimizer
 
     def _arguments(self) -> dict[str, Any]:
-        return keras.saving.deserialize_keras_object(self.config)
+        # Keras puts objects into the config of an optimizer that it reads; in ours they would have a new
+        # address, and so a run another fingerprint, each time.
+        return keras.saving.deserialize_keras_object(copy.deepcopy(self.config))
 
 
 def output_names(model: keras.Model) -> list[str]:
