@@ -22,7 +22,8 @@ from tfopt.pipeline.plan import Plan
 def checked(plan: Plan) -> Plan:
     """Return the plan, checked: the model can be trained on the data, saved and loaded.
 
-    Inputs that came by name are put in the model's order. A subclassed model is read into a functional one
+    Inputs that came by name are put in the model's order, and unscaled where the model scales them by itself;
+    labels become one-hot rows where its loss wants these. A subclassed model is read into a functional one
     of its layers, which a `.keras` file can hold.
 
     Raises:
@@ -37,8 +38,30 @@ def checked(plan: Plan) -> Plan:
     data = _arranged_targets(_arranged(plan.data, model), model)
     _check_inputs(model, data)
     _check_outputs(model, data, plan.compilation)
+    data = graph.as_taken(model, data)
+    warned = [*plan.warnings, *map(_scaled_twice, graph.scaled_twice(model, data))]
+    compilation = plan.compilation.for_outputs(model)
+    if _takes_one_hot(model, data, compilation):
+        data = data.one_hot()
     _check_round_trip(model, data)
-    return dataclasses.replace(plan, model=model, data=data, compilation=plan.compilation.for_outputs(model))
+    return dataclasses.replace(
+        plan, model=model, data=data, compilation=compilation, warnings=tuple(dict.fromkeys(warned))
+    )
+
+
+def _scaled_twice(name: str) -> str:
+    return (
+        f"The input {name!r} is scaled twice: the data holds numbers of about unit size, and the model "
+        'scales it again before its first weights. Load the data with scale="none", or take the scaling '
+        "(such as Rescaling) out of the model."
+    )
+
+
+def _takes_one_hot(model: keras.Model, data: Dataset, compilation: Compilation) -> bool:
+    """Return whether the loss of a model compares its outputs with one-hot rows, one number a class."""
+    if data.num_classes is None or len(model.outputs) != 1:
+        return False
+    return tuple(model.outputs[0].shape[1:]) == (data.num_classes,) and compilation.takes_rows()
 
 
 def _functional(model: keras.Model, data: Dataset) -> keras.Model:

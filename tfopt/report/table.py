@@ -92,6 +92,23 @@ def stages(record: Mapping[str, Any]) -> list[Stage]:
     return list(record.get("stages") or [])
 
 
+def number_of(stage: Stage) -> int | None:
+    """Return a stage's number, the same as in the name of its folder; 0 for the model as given.
+
+    `None` in records that do not say.
+    """
+    if "number" in stage:
+        return int(stage["number"])
+    return 0 if stage.get("name") == "start" else None
+
+
+def numbered(record: Mapping[str, Any]) -> list[tuple[int, Stage]]:
+    """Return (number, stage) of the stages of a run, in order."""
+    found = stages(record)
+    first = 0 if found and number_of(found[0]) == 0 else 1
+    return list(enumerate(found, first))
+
+
 def measured(record: Mapping[str, Any]) -> list[Stage]:
     """Return the stages that are complete."""
     return [stage for stage in stages(record) if stage.get("status", "complete") == "complete"]
