@@ -81,18 +81,19 @@ class Dataset:
                 lambda array: np.round(array * BYTES) if chosen[str(next(names))].default else array, x
             )
 
-        arrays = {f"x_{part}": as_they_came(getattr(self, f"x_{part}")) for part in SPLITS.values()}
+        arrays: dict[str, Any] = {
+            f"x_{part}": as_they_came(getattr(self, f"x_{part}")) for part in SPLITS.values()
+        }
         scale = map_leaves(lambda each: BY_MODEL if each.default else each, self.scale)
         return dataclasses.replace(self, **arrays, scale=scale)
 
     def one_hot(self) -> Dataset:
         """Return the data with labels as one-hot rows, float32, shape (samples, num_classes)."""
-        if self.num_classes is None or np.ndim(self.y_train) != 1:
+        if self.num_classes is None or not isinstance(self.y_train, np.ndarray) or self.y_train.ndim != 1:
             return self
         eye = np.eye(self.num_classes, dtype=np.float32)
-        return dataclasses.replace(
-            self, **{f"y_{part}": eye[getattr(self, f"y_{part}")] for part in SPLITS.values()}
-        )
+        rows: dict[str, Any] = {f"y_{part}": eye[getattr(self, f"y_{part}")] for part in SPLITS.values()}
+        return dataclasses.replace(self, **rows)
 
     def labels(self, split: str) -> np.ndarray | None:
         """Return the class of each sample of a split as integers; `None` where targets are no classes."""

@@ -32,8 +32,8 @@ def unlisted(x: Any, y: Any) -> tuple[Any, Any]:
     """
     if _is_sequence(x) and _is_sequence(y) and len(x) == len(y):
         # Samples; or one array an input and one a target, all of one length, of which there are few.
-        lengths = {len(each) for each in (*x, *y)}
-        samples = len(x) if len(lengths) > 1 or len(x) > max(lengths) else -1
+        sizes = {len(each) for each in (*x, *y)}
+        samples = len(x) if len(sizes) > 1 or len(x) > max(sizes) else -1
     else:
         known = y if not _is_sequence(y) else x
         lengths = (

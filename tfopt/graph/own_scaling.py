@@ -15,12 +15,13 @@ import numpy as np
 
 from tfopt.data import Dataset
 from tfopt.data.scale import BYTES, Scale
+from tfopt.data.structure import count as count_of
 from tfopt.data.structure import fits, leaves
 from tfopt.graph.evaluate import Step, evaluate
 from tfopt.graph.running import running
 from tfopt.graph.walk import input_names, is_functional
 
-_SAMPLES = 32
+_SAMPLES = 8
 _CLEARLY = 2.0
 """By so much one way of scaling must be better than another before anything is said."""
 _INDICES = ("Embedding", "ReversibleEmbedding", "CategoryEncoding", "Hashing", "IntegerLookup", "OneHot")
@@ -34,15 +35,14 @@ def as_taken(model: keras.Model, data: Dataset) -> Dataset:
         model: functional; of others nothing is known, and the data is returned as it is.
         data: its inputs in the model's order.
     """
-    unscaled = data.unscaled()
-    fitting = is_functional(model) and len(model.inputs) == len(leaves(data.x_train))
-    if unscaled is data or not fitting:
-        return data
-    if not all(fits(x.shape[1:], y.shape[1:]) for x, y in zip(_inputs(data), model.inputs, strict=True)):
-        return data
     default = [scale.default for _, scale in leaves(data.scale)]
-    raw = first_seen(model, _inputs(unscaled))
-    scaled = first_seen(model, _inputs(data))
+    if not any(default) or not _fitting(model, data):
+        return data
+    inputs = _inputs(model, data)
+    raw = first_seen(
+        model, [np.round(x * BYTES) if chosen else x for x, chosen in zip(inputs, default, strict=True)]
+    )
+    scaled = first_seen(model, inputs)
     wants = [
         index in raw
         and (raw[index] is None or _distance(raw[index]) + _CLEARLY / 4 < _distance(scaled[index]))
@@ -50,18 +50,20 @@ def as_taken(model: keras.Model, data: Dataset) -> Dataset:
         if chosen
     ]
     # Images of one model are scaled alike.
-    return unscaled if wants and all(wants) else data
+    return data.unscaled() if all(wants) else data
 
 
 def scaled_twice(model: keras.Model, data: Dataset) -> list[str]:
     """Return the names of the inputs that come scaled to a model that scales them by itself."""
-    if not is_functional(model):
+    if not _fitting(model, data):
         return []
-    inputs = _inputs(data)
+    inputs = _inputs(model, data)
+    bytes_ = [_undone(x, scale) for x, (_, scale) in zip(inputs, leaves(data.scale), strict=True)]
+    if all(each is None for each in bytes_):
+        return []
     seen = first_seen(model, inputs)
     found = []
-    for index, (name, (_, scale)) in enumerate(zip(input_names(model), leaves(data.scale), strict=True)):
-        undone = _undone(inputs[index], scale)
+    for index, (name, undone) in enumerate(zip(input_names(model), bytes_, strict=True)):
         if undone is None or seen.get(index) is None or not _changed(inputs[index], seen[index]):
             continue
         other = first_seen(model, [*inputs[:index], undone, *inputs[index + 1 :]])[index]
@@ -108,8 +110,21 @@ def _has_weights(operation: Any) -> bool:
     return not isinstance(operation, keras.layers.Normalization) and bool(getattr(operation, "weights", ()))
 
 
-def _inputs(data: Dataset) -> list[np.ndarray]:
-    return [array[:_SAMPLES] for _, array in leaves(data.x_train)]
+def _fitting(model: keras.Model, data: Dataset) -> bool:
+    """Return whether a model can be run operation by operation on the data."""
+    shapes = [array.shape[1:] for _, array in leaves(data.x_train)]
+    return (
+        is_functional(model)
+        and len(model.inputs) == len(shapes)
+        and all(fits(shape, x.shape[1:]) for shape, x in zip(shapes, model.inputs, strict=True))
+    )
+
+
+def _inputs(model: keras.Model, data: Dataset) -> list[np.ndarray]:
+    """Return a few samples, as many as the model takes at once where it says so."""
+    count = model.inputs[0].shape[0] or _SAMPLES
+    chosen = np.linspace(0, count_of(data.x_train) - 1, count).astype(int)
+    return [x[chosen] for _, x in leaves(data.x_train)]
 
 
 def _distance(seen: list[np.ndarray] | None) -> float:

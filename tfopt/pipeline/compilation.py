@@ -116,9 +116,8 @@ class Compilation:
 
     def from_logits(self) -> bool:
         """Return whether the loss takes the model's outputs for logits, not for probabilities."""
-        return bool(getattr(self._loss(), "from_logits", False)) or bool(
-            (getattr(self._loss(), "get_config", dict)() or {}).get("from_logits", False)
-        )
+        loss = self._loss()
+        return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits", False))
 
     def _loss(self) -> Any:
         loss = self._arguments().get("loss")
