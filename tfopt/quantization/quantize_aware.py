@@ -141,6 +141,7 @@ def quantize_aware(
         settings = rules_.resolve(chosen, paths.values(), default)
         result = _quantized(plain, settings, paths, default)
         tie_shared_variables(result)
+        result.output_names = list(getattr(functional, "output_names", result.output_names))
         return with_class_of(model, result)
 
 
