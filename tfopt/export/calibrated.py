@@ -13,6 +13,7 @@ from tfopt.export.finite import require_finite
 from tfopt.export.freeze import packed
 from tfopt.export.options import Options
 from tfopt.graph import layers
+from tfopt.post_training.norms_in_kernels import with_norms_in_kernels
 from tfopt.post_training.samples import samples_of
 from tfopt.quantization import calibrate, quantize_aware, round_biases
 from tfopt.quantization.activation_quantizer import ActivationQuantizer
@@ -37,6 +38,8 @@ def calibrated(model: keras.Model, options: Options, data: Representative | None
         for pattern, name in options.named_rules.items()
     }
     default = _scheme(options, options.scheme)
+    if not options.weights.per_channel:
+        model = with_norms_in_kernels(model)
     with warnings.catch_warnings():
         # How a model trains has no part in a file.
         warnings.filterwarnings("ignore", message="The class of .* cannot be kept", category=UserWarning)

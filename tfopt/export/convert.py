@@ -101,8 +101,7 @@ def to_tflite(
             `"gptq"`, `"oscar"`, of fully connected layers, so that their outputs on the representative data
             change least; `"hadamard"`, of fully connected layers, rotated. With integer activations
             `"min_max"` or `"octav"`.
-        per_channel: whether each output channel of a kernel has a scale of its own, or the kernel one; for
-            which `engine="litert-quantizer"` is the default.
+        per_channel: whether each output channel of a kernel has a scale of its own, or the kernel one.
         block_size: how many weights share a scale in `"int4_weights"`: 32, 64, 128, 256, or `None` for one
             scale a channel.
         corrections: what is done to the weights before, any of `"cross_layer_equalization"`, `"adaround"` and

@@ -115,9 +115,7 @@ class Options:
         """Who writes the file."""
         if self.engine is not None:
             return ENGINES[ENGINES.index(self.engine)]
-        # Of a kernel with one scale the own graph makes one with a scale a channel where a BatchNormalization
-        # follows.
-        if self.scheme in BY_OWN_GRAPH and not self._beyond_keras and self.weights.per_channel:
+        if self.scheme in BY_OWN_GRAPH and not self._beyond_keras:
             return "keras"
         return "litert-quantizer" if self._beyond_converter else "converter"
 

@@ -30,8 +30,8 @@ class Scheme:
         weight_bits: bits of a kernel's weights, 1 to 8; None leaves them in float.
         activation_bits: bits of the activations, 8 or 16; None leaves them in float. With 16 the zero point
             is 0, and weights have 8 bits.
-        per_channel: whether each output channel of a kernel has a scale of its own, or the kernel one. In a
-            file each channel has one all the same where a BatchNormalization follows, which goes into it.
+        per_channel: whether each output channel of a kernel has a scale of its own, or the kernel one. In the
+            file of a trained copy each channel has one all the same where a BatchNormalization follows.
         block_size: how many inputs of an output channel share a scale, 32, 64, 128 or 256; None for one scale
             a channel. For weights of 2 to 4 bits and activations in float, in Dense layers (EinsumDense too)
             whose number of inputs it divides; other layers have one scale a channel. LiteRT multiplies blocks
