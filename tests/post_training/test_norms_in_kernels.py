@@ -20,4 +20,4 @@ def test_a_file_with_one_scale_a_kernel_has_one(many_kinds, images):
     kernels = [each for each in weights if len(each.shape) > 1 and each.layer != "uncentred"]
     assert len(kernels) > 8
     assert {each.scales for each in kernels} == {1}
-    assert file.verify(many_kinds, images, classification=False).passed
+    assert file.verify(many_kinds, images, classification=False).snr_db > 30
