@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tfopt.data import from_arrays
+from tfopt.data.structure import map_leaves
 from tfopt.errors import DataError, InvalidArgumentError
 
 
@@ -78,8 +79,11 @@ NAN[7, 0, 0] = np.nan
         ({"y_train": np.arange(40) - 1}, "holds the label -1; labels count from 0"),
         ({"y_train": np.arange(40) + 0.5}, "must hold integer labels, got 0.5 at index 0"),
         ({"y_train": np.full(40, np.nan)}, "must hold integer labels"),
-        ({"y_train": np.array(["a"] * 40)}, "must hold integer labels, got dtype"),
-        ({"y_train": np.eye(4)[np.arange(40) % 4]}, r"one-hot labels take `y.argmax\(axis=1\)`"),
+        ({"y_train": np.array([object()] * 40)}, "must hold integer labels or text, got dtype object"),
+        ({"y_train": np.array(["a"] * 40), "num_classes": None}, "Leave num_classes out"),
+        ({"y_train": np.full((40, 4), 0.25)}, "one-hot rows of a single 1.*pass `num_classes=None`"),
+        ({"y_train": ["a", "b"] * 20, "y_test": ["c"] * 4, "x_test": NAN[:4]}, "y_test holds the label 'c'"),
+        ({"x_train": [[1, 2]] * 39 + [[1]]}, "samples of a list differ in shape"),
         ({"y_train": np.arange(39)}, r"differ in their number of samples \(x_train: 40, y_train: 39\)"),
         ({"x_train": np.zeros((0, 3)), "y_train": np.zeros(0, int)}, "train split is empty"),
         ({"x_test": np.zeros((0, 3)), "y_test": np.zeros(0, int)}, "test split is empty"),
@@ -98,6 +102,135 @@ def test_what_training_cannot_use_is_refused(change, message):
     x, y = arrays()
     with pytest.raises(DataError, match=message):
         from_arrays(**({"x_train": x, "y_train": y} | change))
+
+
+LABELS = np.arange(40) % 4
+WORDS = np.array(["dog", "cat", "eel", "bat"])[LABELS]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (LABELS.tolist(), None),
+        (LABELS[:, None], None),
+        (np.eye(4)[LABELS], None),
+        (np.eye(4, dtype=int)[LABELS].tolist(), None),
+        ([np.eye(4)[label] for label in LABELS], None),
+        (WORDS, ("bat", "cat", "dog", "eel")),
+        (WORDS.tolist(), ("bat", "cat", "dog", "eel")),
+        (WORDS.astype(object)[:, None], ("bat", "cat", "dog", "eel")),
+        (WORDS.astype(bytes), ("bat", "cat", "dog", "eel")),
+    ],
+)
+def test_labels_in_every_form(labels, names):
+    data = from_arrays(arrays()[0], labels, test=0.25)
+    assert data.num_classes == 4
+    assert data.class_names == names
+    expected = LABELS if names is None else np.array([names.index(word) for word in WORDS])
+    assert data.y_train.dtype == np.int32
+    assert np.bincount(np.concatenate([data.y_train, data.y_val, data.y_test])).tolist() == [10] * 4
+    same = from_arrays(arrays()[0], expected, test=0.25)
+    np.testing.assert_array_equal(data.y_test, same.y_test)
+    rows = data.one_hot()
+    assert rows.y_train.shape == (len(data.y_train), 4)
+    np.testing.assert_array_equal(rows.labels("train"), data.labels("train"))
+
+
+def test_names_of_ones_own_decide_the_order_of_text():
+    data = from_arrays(arrays()[0], WORDS, class_names=["eel", "dog", "cat", "bat", "ant"])
+    assert data.num_classes == 5
+    assert data.describe()["class_names"] == ["eel", "dog", "cat", "bat", "ant"]
+    assert set(data.y_train) == {0, 1, 2, 3}
+
+
+def test_weights_of_classes_hold_for_rows_too():
+    data = from_arrays(*arrays(), class_weight={1: 3.0}).one_hot()
+    _, y, weights = next(iter(data.training_batches(64, seed=0)))
+    np.testing.assert_array_equal(weights, np.where(np.argmax(y, axis=1) == 1, 3.0, 1.0))
+
+
+X, Y = arrays()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "inputs", "targets"),
+    [
+        (X.tolist(), Y.tolist(), (3, 3, 1), ()),
+        (list(X), list(Y), (3, 3, 1), ()),
+        (list(X), list(X[:, 0]), (3, 3, 1), (3, 1)),
+        ([X, X[:, 0]], Y, ((3, 3, 1), (3, 1)), ()),
+        ([X, X[:, 0]], [Y, Y], ((3, 3, 1), (3, 1)), ((), ())),
+        ((X.tolist(), list(X[:, 0])), (Y, Y), ((3, 3, 1), (3, 1)), ((), ())),
+        ({"a": X.tolist(), "b": list(X)}, {"c": Y.tolist()}, {"a": (3, 3, 1), "b": (3, 3, 1)}, {"c": ()}),
+    ],
+)
+def test_lists_are_samples_or_several_inputs(x, y, inputs, targets):
+    num_classes = "infer" if targets in ((), ((), ())) or isinstance(targets, dict) else None
+    data = from_arrays(x, y, num_classes=num_classes)
+    assert data.input_shape == inputs
+    assert map_leaves(lambda array: array.shape[1:], data.y_train) == targets
+
+
+BYTES = np.arange(40 * 9, dtype=np.uint8).reshape(40, 3, 3, 1)
+
+
+def half(x):
+    x /= 2  # in place, as the functions of keras.applications
+    return x
+
+
+@pytest.mark.parametrize(
+    ("scale", "text", "expected"),
+    [
+        ("auto", "x / 255", BYTES / np.float32(255)),
+        ("none", "as given", BYTES),
+        ("1/255", "x / 255", BYTES / np.float32(255)),
+        ("1/16", "x / 16", BYTES / np.float32(16)),
+        ("-1..1", "x / 127.5 - 1", BYTES / np.float32(127.5) - 1),
+        (half, "half(x)", BYTES / np.float32(2)),
+        (lambda x: x + 1, "a function(x)", BYTES + np.float32(1)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_what_the_data_says_was_done_was_done(scale, text, expected, dtype):
+    given = BYTES.astype(dtype)
+    data = from_arrays(given, Y, x_test=given[:4], y_test=Y[:4], scale=scale)
+    if scale == "auto" and dtype is np.float32:
+        text, expected = "as given", BYTES
+    np.testing.assert_allclose(data.x_test, expected[:4].astype(np.float32), rtol=1e-6)
+    assert data.normalization == data.describe()["normalization"] == text
+    np.testing.assert_array_equal(given, BYTES)
+    chosen_by_default = scale == "auto" and dtype is np.uint8
+    np.testing.assert_array_equal(data.unscaled().x_test, BYTES[:4] if chosen_by_default else data.x_test)
+
+
+def test_each_input_has_a_scale_of_its_own():
+    data = from_arrays({"image": BYTES, "table": X[:, 0], "mask": BYTES}, Y, scale={"mask": "none"})
+    assert data.normalization == "image: x / 255, mask: as given, table: as given"
+    assert data.x_train["mask"].max() > 1 >= data.x_train["image"].max()
+    assert data.unscaled().x_train["image"].max() > 1
+    np.testing.assert_array_equal(data.unscaled().x_train["table"], data.x_train["table"])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"scale": "255"}, InvalidArgumentError, 'must be "auto", "none", "1/255"'),
+        ({"scale": 255}, InvalidArgumentError, "or a function of an array, got 255"),
+        ({"scale": "1/0"}, InvalidArgumentError, "got '1/0'"),
+        ({"scale": {"image": "none"}}, InvalidArgumentError, "scale has image, and the inputs are not named"),
+        ({"scale": "1/255"}, DataError, "it is scaled already"),
+        ({"scale": "-1..1"}, DataError, 'pass scale="none"'),
+        ({"scale": lambda x: x.mean()}, DataError, "one row a sample"),
+        ({"scale": lambda x: x.nothing}, DataError, "a function fails on x_train: AttributeError"),
+        ({"scale": lambda x: x / 0}, DataError, r"x_train \(scaled\) holds NaN"),
+        ({"normalization": "x / 127.5 - 1"}, InvalidArgumentError, 'Pass scale="1/255", scale="-1..1"'),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:(divide|invalid)")
+def test_a_scale_that_cannot_be_done_is_refused(change, error, message):
+    with pytest.raises(error, match=message):
+        from_arrays(X, Y, **change)
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5, 1.5])

@@ -85,6 +85,19 @@ def test_a_folder_of_class_folders(tmp_path):
     assert data.input_shape == (6, 8, 1)
     assert [len(data.split(name)[1]) for name in ("train", "validation", "test")] == [12, 4, 4]
     assert load(tmp_path / "pets", image_size=(4, 5)).input_shape == (4, 5, 1)
+    assert load(tmp_path / "pets", image_size=[4, 5]).input_shape == (4, 5, 1)
+    assert load(tmp_path / "pets", image_size=4).input_shape == (4, 4, 1)
+    assert load(tmp_path / "pets").x_train.max() <= 1
+    assert load(tmp_path / "pets", scale="none").x_train.max() == 90
+    assert load(tmp_path / "pets", scale="-1..1").x_train.min() == -1
+
+
+@pytest.mark.parametrize("size", [0, -4, 2.5, "32", (4,), (4, 5, 3), (0, 4), True])
+def test_an_image_size_that_is_none(tmp_path, size):
+    write_images(tmp_path / "a", 3)
+    write_images(tmp_path / "b", 3)
+    with pytest.raises(InvalidArgumentError, match=r"\(height, width\) or one number for both"):
+        load(tmp_path, image_size=size)
 
 
 def test_a_folder_with_its_own_splits_and_one_colour_image(tmp_path):

@@ -205,6 +205,50 @@ def test_several_outputs_keep_the_names_that_losses_are_given_by(images):
     quantized.fit(images, {"digit": np.zeros(32), "size": np.zeros((32, 1))}, verbose=0)
 
 
+@pytest.mark.parametrize("keys", [("digit", "size"), ("z", "a")])
+def test_outputs_in_a_dict_keep_their_keys_and_names_also_in_a_file(images, tmp_path, keys):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(inputs)
+    digit = keras.layers.Dense(10, activation="softmax", name="digit")(x)
+    size = keras.layers.Dense(1, name="size")(x)
+    model = keras.Model(inputs, dict(zip(keys, (digit, size), strict=True)))
+    quantized = tfopt.quantize_aware(model)
+    calibrate(quantized, images)
+    quantized.save(tmp_path / "model.keras")
+    for each in (quantized, keras.saving.load_model(tmp_path / "model.keras", compile=False)):
+        assert each.output_names == model.output_names
+        assert set(each.output) == set(keys)
+        each.compile(
+            "adam",
+            dict(zip(keys, ("sparse_categorical_crossentropy", "mse"), strict=True)),
+            metrics=dict(zip(keys, (["accuracy"], ["mae"]), strict=True)),
+        )
+        targets = dict(zip(keys, (np.zeros(32), np.zeros((32, 1))), strict=True))
+        logs = each.fit(images, targets, verbose=0).history
+        assert {f"{keys[0]}_accuracy", f"{keys[1]}_mae"} <= set(logs)
+
+
+def test_nested_outputs_keep_their_structure(images):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(inputs)
+    parts = [keras.layers.Dense(2, name=name)(x) for name in "abc"]
+    model = keras.Model(inputs, [parts[0], {"in": parts[1], "out": (parts[2],)}])
+    quantized = tfopt.quantize_aware(model)
+    assert quantized.output_names == model.output_names
+    found = keras.tree.map_structure(lambda x: x.shape, quantized.output)
+    assert found == keras.tree.map_structure(lambda x: x.shape, model.output)
+    assert quantized(images)[1]["out"][0].shape == (32, 2)
+
+
+def test_a_single_output_may_be_named_too(images):
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(1, name="size")(keras.layers.Flatten()(inputs))
+    quantized = tfopt.quantize_aware(keras.Model(inputs, outputs))
+    assert quantized.output_names == ["size"]
+    quantized.compile("adam", {"size": "mse"})
+    quantized.fit(images, np.zeros((32, 1)), verbose=0)
+
+
 def test_training_on_two_devices_equals_one(small_cnn, images, two_devices):
     def trained():
         model = tfopt.quantize_aware(small_cnn())

@@ -47,7 +47,8 @@ for command in (run, search, compare_engines, report, convert, inspect, compare,
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 done, 1 an error of the data, the recipe or the file, 2 wrong arguments, 130 interrupted.
+    Exit codes: 0 done, 1 an error of the data, the recipe or the file, 2 wrong arguments, 3 a run whose
+    file lost more than its `max_drop`, 130 interrupted.
 
     Args:
         arguments: instead of those of the process.

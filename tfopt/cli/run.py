@@ -9,6 +9,9 @@ import click
 from tfopt.cli.options import READABLE_FILE, data_option, debug, resumable, strategy_option, values_option
 from tfopt.cli.show import show_run
 
+LOST_TOO_MUCH = 3
+"""The exit code of a run that is complete and whose file is worse than the recipe's `max_drop` allows."""
+
 
 @click.command(short_help="Run a recipe and show what came out.")
 @click.argument("recipe", type=READABLE_FILE)
@@ -35,7 +38,7 @@ def run(
     """Run RECIPE: train, optimize and export its model; show what came out.
 
     A run that was cut off goes on from its last epoch when the same command is given again; one that is
-    complete is only shown.
+    complete is only shown. Exits with 3 where the file is worse than its max_drop allows.
     """
     from tfopt.recipe import Recipe
 
@@ -44,3 +47,5 @@ def run(
             out, seed=seed, fresh=fresh, strategy=strategy
         )
     show_run(done)
+    if not done.passed:
+        click.get_current_context().exit(LOST_TOO_MUCH)

@@ -1,4 +1,4 @@
-"""How arrays become a `Dataset`: checked, normalized, and with the splits that were missing."""
+"""How arrays become a `Dataset`: checked, scaled, and with the splits that were missing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfopt.data import checks
+from tfopt.data import checks, labels
 from tfopt.data.dataset import SPLITS, Dataset
+from tfopt.data.scale import scales_of
 from tfopt.data.splits import hold_out
-from tfopt.data.structure import Arrays, count, leaves, map_leaves
-from tfopt.errors import DataError
+from tfopt.data.structure import Arrays, count, leaves, map_leaves, unlisted
+from tfopt.errors import DataError, InvalidArgumentError
 
 _TEST_SEED = 0
 """Which samples are for testing never depends on a run's seed, so that all runs meet the same test."""
@@ -32,6 +33,7 @@ def from_arrays(
     name: str = "arrays",
     num_classes: int | Literal["infer"] | None = "infer",
     class_names: Sequence[str] | None = None,
+    scale: Any = "auto",
     normalization: str | None = None,
     validation: float = 0.1,
     test: float = 0.2,
@@ -41,10 +43,11 @@ def from_arrays(
     """Make a `Dataset` of arrays, holding out the splits that are not given.
 
     Args:
-        x_train: inputs of shape (samples, ...); `uint8` is divided by 255, all else kept, as float32.
-            A tuple or dict of arrays for a model with several inputs.
-        y_train: class labels, integers from 0, shape (samples,) or (samples, 1); with
-            `num_classes=None` targets of any shape, or a tuple or dict of them.
+        x_train: inputs of shape (samples, ...), or a list of samples; a tuple or dict of them, or a list of
+            arrays, for a model with several inputs.
+        y_train: class labels of shape (samples,) or (samples, 1), integers from 0 or text; or one-hot rows.
+            A run gives them to the model as its loss wants them. With `num_classes=None` targets of any
+            shape, or a tuple or dict of them.
         x_val, y_val, x_test, y_test: the held-out splits, or `None`.
         sample_weight: how much each training sample counts, shape (samples,); with several targets one such
             array for all, or one a target in the structure of `y_train`. Splits that are held out take theirs
@@ -55,9 +58,14 @@ def from_arrays(
             with `sample_weight`, and not in evaluation.
         name: what reports call the data.
         num_classes: the number of classes; `"infer"` takes it from the labels, `None` means that the
-            targets are not classes.
-        class_names: one name a class.
-        normalization: what you did to the inputs before, such as `"x / 16"`, for the report.
+            targets are not classes, as several targets never are.
+        class_names: one name a class; by default, of labels that are text, these in alphabetical order.
+        scale: what is done to the inputs. `"none"`; `"1/255"`, or another divisor; `"-1..1"`, which is
+            x / 127.5 - 1; a function of a float32 array, samples first, such as
+            `keras.applications.resnet.preprocess_input`; or input name -> one of these. `"auto"` divides
+            those of dtype `uint8` by 255 and keeps all else; a run gives such images unscaled, 0 to 255, to a
+            model that scales its inputs by itself.
+        normalization: refused: it was printed and never done.
         validation: the share of the training samples held out when there is no validation split.
         test: the share of all samples held out when there is no test split. Which ones does not
             depend on `seed`: all runs are tested on the same samples.
@@ -68,6 +76,15 @@ def from_arrays(
         DataError: the arrays are empty, differ in length or shape, hold NaN or infinity, or the labels
             are not integers from 0 to `num_classes - 1`; weights do not fit, or are of both kinds.
     """
+    if normalization is not None:
+        raise InvalidArgumentError(
+            f"normalization={normalization!r} would be printed in the report and not be done to the inputs. "
+            'Pass scale="1/255", scale="-1..1" or a function to have it done; where you have done it '
+            "already, leave it out."
+        )
+    x_train, y_train = unlisted(x_train, y_train)
+    x_val, y_val = unlisted(x_val, y_val)
+    x_test, y_test = unlisted(x_test, y_test)
     given = {"train": (x_train, y_train), "validation": (x_val, y_val), "test": (x_test, y_test)}
     for split, (x, y) in given.items():
         if (x is None) != (y is None):
@@ -76,17 +93,27 @@ def from_arrays(
     if "train" not in given:
         raise DataError("Training samples are missing: give x_train and y_train.")
 
-    if normalization is None:
-        scaled = any(np.asarray(array).dtype == np.uint8 for _, array in leaves(x_train))
-        normalization = "x / 255" if scaled else "as given"
     given_weights = {"train": sample_weight, "validation": sample_weight_val, "test": sample_weight_test}
     splits: dict[str, tuple[Arrays, ...]] = {}
+    checks.check_split(x_train, y_train, "train")
+    if num_classes == "infer" and isinstance(y_train, tuple | dict):
+        num_classes = None
     classes = None if num_classes == "infer" else num_classes
+    text = num_classes is not None and labels.is_text(y_train)
+    if text and class_names is None:
+        class_names = labels.text_names(y_train)
+    elif num_classes == "infer" and labels.is_one_hot(y_train):
+        classes = np.shape(y_train)[1]
+    scales = scales_of(scale, x_train)
     for split, (x, y) in given.items():
         checks.check_split(x, y, split)
-        x = _named_map(checks.normalized, x, f"x_{SPLITS[split]}")
+        x = _scaled(scales, _named_map(checks.as_float, x, f"x_{SPLITS[split]}"), split)
         if num_classes is None:
             y = _named_map(checks.as_float, y, f"y_{SPLITS[split]}")
+        elif text:
+            y = labels.from_text(y, class_names or (), f"y_{SPLITS[split]}")
+            classes = classes or len(class_names or ())
+            checks.check_range(y, classes, f"y_{SPLITS[split]}")
         else:
             y = checks.integer_labels(y, f"y_{SPLITS[split]}")
             classes = classes or max(len(class_names or ()), int(y.max()) + 1)
@@ -121,7 +148,7 @@ def from_arrays(
     return Dataset(
         name=name,
         num_classes=classes,
-        normalization=normalization,
+        scale=scales,
         class_names=None if class_names is None else tuple(class_names),
         **arrays,
     )
@@ -135,12 +162,28 @@ def _named_map(check: Callable[[Any, str], np.ndarray], arrays: Any, name: str) 
     return tuple(checked.values()) if isinstance(arrays, tuple | list) else checked[""]
 
 
+def _scaled(scales: Any, x: Arrays, split: str) -> Arrays:
+    """Return the inputs of a split, scaled."""
+    each = dict(leaves(scales))
+    if sorted(each) != sorted(name for name, _ in leaves(x)):
+        raise DataError(
+            f"The inputs of the {split} split are not those of the train split: {', '.join(each)}."
+        )
+
+    def scaled(array: Any, name: str) -> np.ndarray:
+        key = name.partition("/")[2]
+        done = each[key](array, name)
+        return array if done is array else checks.as_float(done, f"{name} (scaled)")
+
+    return _named_map(scaled, x, f"x_{SPLITS[split]}")
+
+
 def _part(
     parts: tuple[Arrays, ...], share: float, seed: int, stratify: bool
 ) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...]]:
     """Return (kept, held out) of inputs, labels and perhaps weights."""
-    labels = parts[1] if stratify and isinstance(parts[1], np.ndarray) else None
-    held = hold_out(count(parts[0]), share, seed=seed, labels=labels)
+    classes = parts[1] if stratify and isinstance(parts[1], np.ndarray) else None
+    held = hold_out(count(parts[0]), share, seed=seed, labels=classes)
     return tuple(_rows(part, ~held) for part in parts), tuple(_rows(part, held) for part in parts)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfopt.data.labels import is_one_hot, is_text
 from tfopt.data.structure import Arrays, count, leaves, map_leaves
 from tfopt.errors import DataError
 
@@ -18,6 +19,11 @@ def as_float(array: Any, name: str) -> np.ndarray:
         DataError: it is not numeric, or holds NaN or infinity.
     """
     array = np.asarray(array)
+    if is_text(array) and name.startswith("y_"):
+        raise DataError(
+            f"{name} is text, which names classes, and num_classes=None says that the targets are none. "
+            "Leave num_classes out, or give numbers."
+        )
     if array.dtype.kind not in "fiub":
         raise DataError(
             f"{name} must hold numbers, got dtype {array.dtype}. Object arrays are never unpickled: "
@@ -34,15 +40,8 @@ def as_float(array: Any, name: str) -> np.ndarray:
     return array
 
 
-def normalized(array: Any, name: str) -> np.ndarray:
-    """Return inputs as float32, those of dtype `uint8` divided by 255. Raises as `as_float`."""
-    divisor = 255 if np.asarray(array).dtype == np.uint8 else None
-    array = as_float(array, name)
-    return array if divisor is None else array / np.float32(divisor)
-
-
 def integer_labels(labels: Any, name: str) -> np.ndarray:
-    """Return class labels as int32 of shape (samples,).
+    """Return class labels, integers or one-hot rows, as int32 of shape (samples,).
 
     Raises:
         DataError: they are not integers from 0, one a sample.
@@ -50,13 +49,19 @@ def integer_labels(labels: Any, name: str) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if is_one_hot(labels):
+        labels = labels.argmax(axis=1)
     if labels.ndim != 1:
         raise DataError(
-            f"{name} must hold one integer label a sample, got shape {labels.shape}. For one-hot labels take "
-            "`y.argmax(axis=1)`; for targets that are not classes pass `num_classes=None`."
+            f"{name} must hold one label a sample (integers, text, or one-hot rows of a single 1), got shape "
+            f"{labels.shape}. For several labels a sample, shares of classes and other targets pass "
+            "`num_classes=None`."
         )
     if labels.dtype.kind not in "fiub":
-        raise DataError(f"{name} must hold integer labels, got dtype {labels.dtype}.")
+        raise DataError(
+            f"{name} must hold integer labels or text, got dtype {labels.dtype}. Make them one of "
+            "these: numpy.array(labels, str)."
+        )
     with np.errstate(invalid="ignore"):
         whole = labels.astype(np.int32)
     wrong = np.flatnonzero(whole != labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfopt.data.scale import BY_MODEL, BYTES, text_of
 from tfopt.data.structure import Arrays, count, leaves, map_leaves
 from tfopt.errors import InvalidArgumentError
 
@@ -29,10 +31,12 @@ class Dataset:
 
     Attributes:
         name: such as `"digits"`.
-        x_train, x_val, x_test: inputs, float32, normalized, samples first.
-        y_train, y_val, y_test: class labels from 0, int32, shape (samples,); else targets, float32.
+        x_train, x_val, x_test: inputs, float32, scaled, samples first.
+        y_train, y_val, y_test: class labels from 0, int32, shape (samples,), or one-hot rows in what
+            `one_hot` returns; else targets, float32.
         num_classes: the number of classes; `None` where the targets are not classes.
-        normalization: what was done to the inputs, such as `"x / 255"`.
+        scale: what was done to the inputs: a `tfopt.data.scale.Scale`, or one an input in the structure of
+            `x`.
         class_names: one name a class, or `None`.
         sample_weight_train, sample_weight_val, sample_weight_test: how much each sample counts in training,
             validation and evaluation, float32, shape (samples,), or one such array a target in the structure
@@ -48,7 +52,7 @@ class Dataset:
     x_test: Arrays
     y_test: Arrays
     num_classes: int | None
-    normalization: str
+    scale: Any
     class_names: tuple[str, ...] | None = None
     sample_weight_train: Arrays | None = None
     sample_weight_val: Arrays | None = None
@@ -59,6 +63,44 @@ class Dataset:
     def input_shape(self) -> Any:
         """The shape of one sample; with several inputs a tuple or dict of shapes."""
         return map_leaves(lambda array: array.shape[1:], self.x_train)
+
+    @property
+    def normalization(self) -> str:
+        """What was done to the inputs, in words, such as `"x / 255"`."""
+        return text_of(self.scale)
+
+    def unscaled(self) -> Dataset:
+        """Return the data with images as they came, 0 to 255, where they were divided by 255 by default."""
+        if not any(scale.default for _, scale in leaves(self.scale)):
+            return self
+        chosen = dict(leaves(self.scale))
+
+        def as_they_came(x: Arrays) -> Arrays:
+            names = iter(x) if isinstance(x, dict) else iter(chosen)
+            return map_leaves(
+                lambda array: np.round(array * BYTES) if chosen[str(next(names))].default else array, x
+            )
+
+        arrays: dict[str, Any] = {
+            f"x_{part}": as_they_came(getattr(self, f"x_{part}")) for part in SPLITS.values()
+        }
+        scale = map_leaves(lambda each: BY_MODEL if each.default else each, self.scale)
+        return dataclasses.replace(self, **arrays, scale=scale)
+
+    def one_hot(self) -> Dataset:
+        """Return the data with labels as one-hot rows, float32, shape (samples, num_classes)."""
+        if self.num_classes is None or not isinstance(self.y_train, np.ndarray) or self.y_train.ndim != 1:
+            return self
+        eye = np.eye(self.num_classes, dtype=np.float32)
+        rows: dict[str, Any] = {f"y_{part}": eye[getattr(self, f"y_{part}")] for part in SPLITS.values()}
+        return dataclasses.replace(self, **rows)
+
+    def labels(self, split: str) -> np.ndarray | None:
+        """Return the class of each sample of a split as integers; `None` where targets are no classes."""
+        _, y = self.split(split)
+        if self.num_classes is None or not isinstance(y, np.ndarray):
+            return None
+        return y if y.ndim == 1 else y.argmax(axis=-1)
 
     def split(self, name: str) -> tuple[Arrays, Arrays]:
         """Return (x, y) of `"train"`, `"validation"` or `"test"`."""
@@ -89,7 +131,7 @@ class Dataset:
         if self.class_weight is not None:
             weights = np.ones(len(self.y_train), np.float32)
             for label, weight in self.class_weight.items():
-                weights[self.y_train == label] = weight
+                weights[self.labels("train") == label] = weight
             parts = (*parts, weights)
         return training_batches(parts, batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs)
 
@@ -137,6 +179,7 @@ class Dataset:
             "num_classes": self.num_classes,
             **{name: count(self.split(name)[0]) for name in SPLITS},
             "normalization": self.normalization,
+            **({} if self.class_names is None else {"class_names": list(self.class_names)}),
             **({} if self.class_weight is None else {"class_weight": self.class_weight}),
             **({} if self.sample_weight_train is None else {"sample_weight": True}),
             "fingerprint": self.fingerprint(),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tfopt.arguments import is_whole
 from tfopt.data.arrays import from_arrays
 from tfopt.data.dataset import Dataset
 from tfopt.data.folders import read_folder
@@ -30,10 +31,10 @@ def _digits() -> dict[str, Any]:
 
     bunch = load_digits()
     return {
-        "x_train": (bunch.images / 16)[..., np.newaxis],
+        "x_train": bunch.images[..., np.newaxis],
         "y_train": bunch.target,
         "class_names": [str(name) for name in bunch.target_names],
-        "normalization": "x / 16",
+        "scale": "1/16",
     }
 
 
@@ -84,6 +85,22 @@ def _images(x: np.ndarray) -> np.ndarray:
     return x[..., np.newaxis] if x.ndim == 3 and x.dtype == np.uint8 else x
 
 
+def _size(image_size: Any) -> tuple[int, int] | None:
+    """Return (height, width) of what is given as `image_size`."""
+    if image_size is None:
+        return None
+    sizes = (image_size, image_size) if is_whole(image_size) else image_size
+    if (
+        not isinstance(sizes, tuple | list)
+        or len(sizes) != 2
+        or not all(is_whole(n) and n > 0 for n in sizes)
+    ):
+        raise InvalidArgumentError(
+            f"image_size must be (height, width) or one number for both, in pixels, got {image_size!r}."
+        )
+    return int(sizes[0]), int(sizes[1])
+
+
 _NAMES: dict[str, Callable[[], dict[str, Any]]] = {
     "digits": _digits,
     **{name: partial(_keras_dataset, name) for name in _CACHED},
@@ -94,7 +111,7 @@ def load(
     source: str | os.PathLike[str],
     *,
     seed: int = 0,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     **options: Any,
 ) -> Dataset:
     """Load a dataset by name, from an .npz file, or from a folder with one folder of images a class.
@@ -105,13 +122,13 @@ def load(
             a path to an `.npz` file with x_train, y_train, x_test, y_test, optionally x_val, y_val, or
             with x, y alone; a path to a folder `<class>/<image>`, or `train/<class>/<image>`
             beside `test/...` and optionally `validation/...`.
-            Arrays of dtype `uint8` are divided by 255; those of shape (samples, height, width) become
-            images of one channel.
+            Bytes (`uint8`) of shape (samples, height, width) become images of one channel.
         seed: decides which training samples are held out for validation.
-        image_size: (height, width) to which the images of a folder are resized; without it they
-            must all be of one size.
-        **options: `validation`, `test`, `stratify`, `num_classes`, `class_names`, `name` of
-            `from_arrays`.
+        image_size: (height, width) to which the images of a folder are resized, or one number for both;
+            without it they must all be of one size.
+        **options: `scale`, `validation`, `test`, `stratify`, `num_classes`, `class_names`, `name` of
+            `from_arrays`. Images are divided by 255 unless `scale` says otherwise, or a run finds that the
+            model does so by itself.
 
     Raises:
         DataError: there is no such dataset, it cannot be read or downloaded, or training cannot use it.
@@ -127,7 +144,7 @@ def load(
     if str(source) in _NAMES:
         found = {"name": str(source), **_NAMES[str(source)]()}
     elif path.is_dir():
-        found = {"name": path.resolve().name, **read_folder(path, image_size)}
+        found = {"name": path.resolve().name, **read_folder(path, _size(image_size))}
     elif path.suffix == ".npz":
         if not path.exists():
             raise DataError(f"No such file: {path}.")

@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tfopt.errors import DataError
+
 Arrays: TypeAlias = np.ndarray | tuple[np.ndarray, ...] | dict[str, np.ndarray]
 
 
@@ -17,6 +19,60 @@ def leaves(arrays: Any) -> list[tuple[str, Any]]:
     if isinstance(arrays, tuple | list):
         return [(str(position), array) for position, array in enumerate(arrays)]
     return [("", arrays)]
+
+
+def unlisted(x: Any, y: Any) -> tuple[Any, Any]:
+    """Return inputs and targets in which a list of samples is one array; a list of arrays stays several.
+
+    Args:
+        x, y: arrays, Python lists, or a tuple, list or dict of arrays or lists for several inputs (targets).
+
+    Raises:
+        DataError: the samples of a list differ in shape.
+    """
+    if _is_sequence(x) and _is_sequence(y) and len(x) == len(y):
+        # Samples; or one array an input and one a target, all of one length, of which there are few.
+        sizes = {len(each) for each in (*x, *y)}
+        samples = len(x) if len(sizes) > 1 or len(x) > max(sizes) else -1
+    else:
+        known = y if not _is_sequence(y) else x
+        lengths = (
+            [len(each) for _, each in leaves(_nested(known)) if np.ndim(each)] if known is not None else []
+        )
+        samples = lengths[0] if lengths else -1
+    return _array(x, samples), _array(y, samples)
+
+
+def _is_sequence(value: Any) -> bool:
+    """Return whether a value is a list of arrays, which Keras takes for several inputs."""
+    return (
+        isinstance(value, list) and bool(value) and all(np.ndim(each) and _is_array(each) for each in value)
+    )
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _nested(value: Any) -> Any:
+    """Return a list of plain numbers, or of lists of them, as what `leaves` takes for one array."""
+    return np.empty(len(value)) if isinstance(value, list) and not _is_sequence(value) else value
+
+
+def _array(value: Any, samples: int) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _array(each, samples) for key, each in value.items()}
+    if isinstance(value, tuple) or (_is_sequence(value) and len(value) != samples):
+        return tuple(_array(each, samples) for each in value)
+    if not isinstance(value, list):
+        return value
+    try:
+        return np.stack([np.asarray(each) for each in value]) if _is_sequence(value) else np.asarray(value)
+    except ValueError as error:
+        raise DataError(
+            "The samples of a list differ in shape. Bring them to one shape, as numpy.stack takes them; for "
+            "several inputs give a tuple or dict of arrays."
+        ) from error
 
 
 def map_leaves(function: Callable[[Any], Any], arrays: Any) -> Any:

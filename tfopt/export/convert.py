@@ -13,6 +13,7 @@ import numpy as np
 
 from tfopt import graph
 from tfopt import rules as rules_
+from tfopt.data import Dataset
 from tfopt.data.forms import repeatable
 from tfopt.data.representative import MAX_SAMPLES, Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError, UnsupportedModel, UnsupportedOperation
@@ -138,6 +139,8 @@ def to_tflite(
         input_shapes = shapes_of_data(model, representative_dataset)
     left_open = graph.left_open(model, input_shapes)
     model = graph.with_input_shapes(model, input_shapes)
+    if isinstance(representative_dataset, Dataset):
+        representative_dataset = graph.as_taken(model, representative_dataset)
     quantized = graph.is_quantized(model)
     given = {
         "rules": rules,

@@ -20,6 +20,8 @@ SPLIT = (
     "give the part an output of its own, and so a scale of its own, leave the layer that joins it in float "
     "with rules={layer: None}, or take int16x8"
 )
+CUT_OFF_KIND = "cut off"
+"""The kind of a finding about values beyond the range of the integers."""
 CALIBRATE = "calibrate on data like this, or with another observer"
 
 
@@ -33,6 +35,7 @@ class Finding:
         way_out: what to do.
         channels: which of the last axis; empty for all.
         fails: whether the file fails for it.
+        kind: what sort of finding it is, for programs; `""` for most.
     """
 
     tensor: str
@@ -40,6 +43,7 @@ class Finding:
     way_out: str
     channels: tuple[int, ...] = ()
     fails: bool = True
+    kind: str = ""
 
     def __str__(self) -> str:
         where = (
@@ -175,6 +179,7 @@ def _cut_off(name: str, outside: np.ndarray, fails: float) -> Iterator[Finding]:
             reason=f"{share:.1%} of its values are beyond the range of its integers and are cut off",
             way_out=CALIBRATE,
             fails=share > fails,
+            kind=CUT_OFF_KIND,
         )
 
 

@@ -127,8 +127,7 @@ class Verification:
         lsb = "" if self.max_lsb is None else f"at most {self.max_lsb} LSB (mean {self.mean_lsb:.3f}), "
         verdict = "passed" if self.passed else "failed: " + "; ".join(self.failures)
         return (
-            f"{agreement}{lsb}SNR {self.snr_db:.1f} dB, largest difference {self.max_error:.3g} "
-            f"on {self.samples} samples: {verdict}"
+            f"{agreement}{lsb}{_apart(self.snr_db, self.max_error)} on {self.samples} samples: {verdict}"
             f"{''.join(f'; note: {each}' for each in self.findings if not each.fails)}"
         )
 
@@ -262,6 +261,10 @@ def _failures(output: OutputDifference, tolerance: Tolerance) -> list[str]:
         and not excused
         and (value < limit if at_least else value > limit)
     ]
+
+
+def _apart(snr: float, error: float) -> str:
+    return "equal" if error == 0 else f"SNR {snr:.1f} dB, largest difference {error:.3g}"
 
 
 def _over(choose: Any, values: list[Any]) -> Any:

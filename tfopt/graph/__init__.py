@@ -25,6 +25,7 @@ from tfopt.graph.model_class import own_training, with_class_of
 from tfopt.graph.not_symbolic import NotSymbolic
 from tfopt.graph.opening import Opener, Opening, Parts, open_call
 from tfopt.graph.over_batch import ONE_BATCH, OverBatch, of_one_batch, valued
+from tfopt.graph.own_scaling import as_taken, scaled_twice
 from tfopt.graph.program import Program
 from tfopt.graph.rebuild import Copier, copy, replay, unrolled
 from tfopt.graph.recurrence import Loop, Recurrence, current_loop
@@ -80,6 +81,7 @@ __all__ = [
     "as_array",
     "as_functional",
     "as_graph",
+    "as_taken",
     "beside_losses",
     "calls",
     "copy",
@@ -110,6 +112,7 @@ __all__ = [
     "require_built",
     "require_functional",
     "running",
+    "scaled_twice",
     "set_mask",
     "shapes_of",
     "shared_constraint",

@@ -272,6 +272,14 @@ class Optimizer(keras.optimizers.Optimizer):
         return optimizer
 
 
+def configured_learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
+    """Return the rate that an optimizer was made with: a variable, a schedule or a function.
+
+    Keras's public `learning_rate` is the number of the moment where there is a schedule.
+    """
+    return optimizer._learning_rate
+
+
 def current_learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
     """Return the rate of the next update, as Keras's private method of the class does, by updates."""
     # Keras hands a schedule `_iterations`, which counts batches also where several make one update.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,9 @@ import keras
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
+from tfopt.pipeline.learning_rate import StageRate
+
+AS_COMPILED = StageRate()
 
 
 @dataclass(frozen=True)
@@ -63,17 +68,75 @@ class Compilation:
             arguments["optimizer"] = optimizer
         return cls(keras.saving.serialize_keras_object(arguments), make_optimizer)
 
-    def compile(self, model: keras.Model, steps: int) -> None:
-        """Compile `model` for a training of `steps` steps; its optimizer is built and at its start."""
+    def for_outputs(self, model: keras.Model) -> Compilation:
+        """Return the compilation with what is given by the name of a single output given without it.
+
+        Stages may put an operation behind that output, and Keras calls it by the last one's name.
+        """
+        if len(model.outputs) != 1 or isinstance(_output(model), dict):
+            return self
+        name = output_names(model)[0]
+        kept = ("loss", "loss_weights", "metrics", "weighted_metrics")
+        config = {
+            key: value[name] if key in kept and isinstance(value, dict) and list(value) == [name] else value
+            for key, value in self.config.items()
+        }
+        return dataclasses.replace(self, config=config)
+
+    def compile(
+        self, model: keras.Model, steps: int, rate: StageRate = AS_COMPILED
+    ) -> dict[str, float] | None:
+        """Compile `model` for a training of `steps` steps; its optimizer is built and at its start.
+
+        Returns:
+            The learning rate, see `StageRate.apply`.
+        """
         arguments = self._arguments()
-        arguments["optimizer"] = self.optimizer(steps)
+        optimizer = self.optimizer(steps)
+        rates = rate.apply(optimizer, steps)
+        arguments["optimizer"] = optimizer
         model.compile(**arguments)
         model.optimizer.build(model.trainable_variables)
+        return rates
 
     def judges(self, model: keras.Model) -> bool:
         """Return whether `model` can be evaluated: it has a loss, compiled or of its own."""
         own = graph.own_training(model)
         return self.config.get("loss") is not None or "test_step" in own or "compute_loss" in own
+
+    def takes_rows(self) -> bool:
+        """Return whether the loss is one of Keras's that compares rows with rows, not with integer labels."""
+        name = self._loss_of_keras()
+        return name is not None and "sparse" not in name
+
+    def is_regression(self) -> bool:
+        """Return whether the loss is one of Keras's that measures how far numbers are from others."""
+        name = self._loss_of_keras() or ""
+        return any(word in name for word in ("squared", "absolute", "huber", "logcosh"))
+
+    def from_logits(self) -> bool:
+        """Return whether the loss takes the model's outputs for logits, not for probabilities."""
+        loss = self._loss()
+        return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits", False))
+
+    def _loss(self) -> Any:
+        loss = self._arguments().get("loss")
+        if loss is None or isinstance(loss, dict | list | tuple):
+            return None
+        try:
+            return keras.losses.get(loss)
+        except ValueError:
+            return None
+
+    def _loss_of_keras(self) -> str | None:
+        """Return the name of the loss as lower-case letters, if it is one of Keras's."""
+        loss = self._loss()
+        if loss is None:
+            return None
+        modules = (type(loss).__module__, getattr(loss, "__module__", ""))
+        if not any(module.startswith("keras.") for module in modules):
+            return None
+        return str(getattr(loss, "__name__", type(loss).__name__)).lower().replace("_", "")
 
     def compile_for_evaluation(self, model: keras.Model) -> None:
         """Compile `model` with loss and metrics only."""
@@ -98,7 +161,22 @@ class Compilation:
         return optimizer
 
     def _arguments(self) -> dict[str, Any]:
-        return keras.saving.deserialize_keras_object(self.config)
+        # Keras puts objects into the config of an optimizer that it reads; in ours they would have a new
+        # address, and so a run another fingerprint, each time.
+        return keras.saving.deserialize_keras_object(copy.deepcopy(self.config))
+
+
+def output_names(model: keras.Model) -> list[str]:
+    """Return what Keras calls the outputs of a model in losses and metrics; a Sequential has one."""
+    output = _output(model)
+    if isinstance(output, dict):
+        return sorted(output)
+    return list(getattr(model, "output_names", None) or [model.layers[-1].name])
+
+
+def _output(model: keras.Model) -> Any:
+    # A Sequential that was never called has no `output`.
+    return getattr(model, "output", None)
 
 
 def trains_itself(model: keras.Model) -> bool:

@@ -11,18 +11,28 @@ import keras
 from rich.console import Console
 
 from tfopt import graph, measure
+from tfopt.data.scale import BY_MODEL
+from tfopt.data.structure import leaves
 from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.export import TFLiteModel, to_tflite
+from tfopt.export.findings import CUT_OFF_KIND
+from tfopt.export.flatbuffer import TensorSpec
 from tfopt.files import replacing, write_atomically
 from tfopt.pipeline import model_file, results, run_folder
 from tfopt.pipeline.fingerprint import fingerprint
+from tfopt.pipeline.judging import chance_warning
+from tfopt.pipeline.learning_rate import StageRate
 from tfopt.pipeline.plan import Plan, Step
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.record import new_record, now, one_line
 from tfopt.pipeline.run import Run
 from tfopt.pipeline.stage_context import FILE, StageContext
 from tfopt.pruning.masks import put_masks, unsaved_masks
+from tfopt.report.table import number_of
+from tfopt.stages.train import Train
 
+LABELS = "labels.txt"
+"""The names of the classes beside the file, one a line, as apps for TFLite files read them."""
 _MODEL = "model.keras"
 _MEASURED = "measured.tflite"
 
@@ -45,13 +55,22 @@ def execute(plan: Plan, out: Path, *, fresh: bool, console: Console | None) -> R
             if record["status"] == "complete":
                 display.say(f"The run {path} is complete: nothing is trained again (--fresh starts anew).")
                 return _reported(Run(path, record))
-            done = sum(entry["status"] == "complete" for entry in record["stages"])
-            display.say(f"The run {path} goes on: {done} of {len(record['stages'])} stages are done.")
+            done = [
+                entry for entry in record["stages"] if entry["status"] == "complete" and number_of(entry) != 0
+            ]
+            display.say(f"The run {path} goes on: {len(done)} of {len(plan.stages)} stages are done.")
         else:
             record = new_record(plan, path, digest, parts)
             display.say(f"The run {path} begins.{_difference(out, parts)}")
         record |= {"status": "running", "error": None}
         run_folder.write_record(path, record)
+        for warning in record.setdefault("warnings", []):
+            display.warn(warning)
+        if any(scale is BY_MODEL for _, scale in leaves(plan.data.scale)):
+            display.say(
+                "The model scales its inputs by itself: it gets the images as bytes, 0 to 255. Give them to "
+                'the file alike: data.unscaled(), or load(..., scale="none").'
+            )
         try:
             _Execution(plan, path, record, display).run()
         except Exception as error:
@@ -115,6 +134,7 @@ class _Execution:
             strategy=self.plan.strategy,
             display=self.display,
             fused=graph.is_fused(self.plan.model),
+            rate=self._rate(step),
         )
         # From the file and this seed on, a stage depends on nothing that the process did before, so
         # that one which is resumed cannot differ.
@@ -147,11 +167,34 @@ class _Execution:
         shapes = graph.shapes_of(model, self.plan.data)
         found["macs"] = measure.macs(graph.with_input_shapes(model, shapes))
         entry |= {"verification": None, **context.record, **found, "history": context.history}
+        self._warn(step, entry)
         entry |= {"status": "complete", "seconds": time.monotonic() - began + context.earlier_seconds}
         self.record["seconds"] = sum(each["seconds"] for each in self.record["stages"])
         run_folder.write_record(self.path, self.record)
         context.forget_checkpoints()
         self.display.end(step.number, entry["title"], entry["metrics"], entry["seconds"])
+
+    def _rate(self, step: Step) -> StageRate:
+        """Return what the stage does to the learning rate: it is lower where the model is trained already."""
+        trained = any(isinstance(each.stage, Train) for each in self.plan.steps if each.number < step.number)
+        trained = trained or self.record["stages"][0].get("at_chance") is False
+        return StageRate(getattr(step.stage, "learning_rate", None), step.stage.fine_tunes and trained)
+
+    def _warn(self, step: Step, entry: dict[str, Any]) -> None:
+        """Warn, once, of a model as given that has learned nothing, and of inputs that saturate."""
+        found = []
+        if step.number == 0 and entry["at_chance"]:
+            found.append(chance_warning(self.plan.data))
+        inputs = {each["name"] for each in (entry.get("contract") or {}).get("inputs", ())}
+        found += [
+            f"The input {each['tensor']!r} of the file saturates: {each['reason']}; {each['way_out']}."
+            for each in (entry["verification"] or {}).get("findings", ())
+            if each["tensor"] in inputs and each.get("kind") == CUT_OFF_KIND
+        ]
+        for warning in found:
+            if warning not in self.record["warnings"]:
+                self.record["warnings"].append(warning)
+                self.display.warn(warning)
 
     def _measure_model(self, model: keras.Model, directory: Path) -> dict[str, Any]:
         plan = self.plan
@@ -174,16 +217,39 @@ class _Execution:
             "model": None,
             "file": f"stages/{path.parent.name}/{path.name}",
             "sparsity": file.summary().sparsity,
+            "contract": self._contract(file),
             **results.of_file(file, model, plan.data, plan.compilation, plan.batch_size),
             **results.of_bytes(bytes(file), self.first_file or bytes(file)),
+        }
+
+    def _contract(self, file: TFLiteModel) -> dict[str, Any]:
+        """Return what whoever runs the file has to give it, and gets."""
+        data = self.plan.data
+        return {
+            **{end: [_spec(each) for each in getattr(file, end)] for end in ("inputs", "outputs")},
+            "preprocessing": data.normalization,
+            "class_names": None if data.class_names is None else list(data.class_names),
         }
 
     def _finish(self) -> None:
         last = self.record["stages"][-1]
         if last["model"] is None:
             write_atomically(self.path / FILE, (self.path / last["file"]).read_bytes())
+            if self.plan.data.class_names is not None:
+                write_atomically(self.path / LABELS, "\n".join(self.plan.data.class_names) + "\n")
         self.record |= {"status": "complete", "finished": now()}
         run_folder.write_record(self.path, self.record)
+
+
+def _spec(spec: TensorSpec) -> dict[str, Any]:
+    """Return an input or output of a file: real = scale * (integer - zero_point)."""
+    return {
+        "name": spec.name,
+        "shape": list(spec.shape),
+        "dtype": spec.dtype,
+        "scale": spec.scale,
+        "zero_point": spec.zero_point,
+    }
 
 
 def _reported(run: Run) -> Run:

@@ -72,6 +72,7 @@ class Plan:
         strategy: under which to train.
         name: of the run.
         recipe: the recipe's file and values, for the record.
+        warnings: what the preflight has to say.
     """
 
     model: keras.Model
@@ -84,6 +85,7 @@ class Plan:
     strategy: tf.distribute.Strategy
     name: str
     recipe: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("seed", 0)):

@@ -14,7 +14,7 @@ from tfopt import graph
 from tfopt.data.dataset import Dataset
 from tfopt.data.structure import fits, leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError, RunError, UnsupportedModel
-from tfopt.pipeline.compilation import Compilation, trains_itself
+from tfopt.pipeline.compilation import Compilation, output_names, trains_itself
 from tfopt.pipeline.fingerprint import weights_digest
 from tfopt.pipeline.plan import Plan
 
@@ -22,7 +22,8 @@ from tfopt.pipeline.plan import Plan
 def checked(plan: Plan) -> Plan:
     """Return the plan, checked: the model can be trained on the data, saved and loaded.
 
-    Inputs that came by name are put in the model's order. A subclassed model is read into a functional one
+    Inputs that came by name are put in the model's order, and unscaled where the model scales them by itself;
+    labels become one-hot rows where its loss wants these. A subclassed model is read into a functional one
     of its layers, which a `.keras` file can hold.
 
     Raises:
@@ -34,11 +35,33 @@ def checked(plan: Plan) -> Plan:
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(f"Expected a keras.Model, got {model!r}.")
     model = _functional(model, plan.data)
-    data = _arranged(plan.data, model)
+    data = _arranged_targets(_arranged(plan.data, model), model)
     _check_inputs(model, data)
     _check_outputs(model, data, plan.compilation)
+    data = graph.as_taken(model, data)
+    warned = [*plan.warnings, *map(_scaled_twice, graph.scaled_twice(model, data))]
+    compilation = plan.compilation.for_outputs(model)
+    if _takes_one_hot(model, data, compilation):
+        data = data.one_hot()
     _check_round_trip(model, data)
-    return dataclasses.replace(plan, model=model, data=data)
+    return dataclasses.replace(
+        plan, model=model, data=data, compilation=compilation, warnings=tuple(dict.fromkeys(warned))
+    )
+
+
+def _scaled_twice(name: str) -> str:
+    return (
+        f"The input {name!r} is scaled twice: the data holds numbers of about unit size, and the model "
+        'scales it again before its first weights. Load the data with scale="none", or take the scaling '
+        "(such as Rescaling) out of the model."
+    )
+
+
+def _takes_one_hot(model: keras.Model, data: Dataset, compilation: Compilation) -> bool:
+    """Return whether the loss of a model compares its outputs with one-hot rows, one number a class."""
+    if data.num_classes is None or len(model.outputs) != 1:
+        return False
+    return tuple(model.outputs[0].shape[1:]) == (data.num_classes,) and compilation.takes_rows()
 
 
 def _functional(model: keras.Model, data: Dataset) -> keras.Model:
@@ -74,6 +97,30 @@ def _arranged(data: Dataset, model: keras.Model) -> Dataset:
     ordered: dict[str, Any] = {
         split: tuple(getattr(data, split)[name] for name in names) for split in ("x_train", "x_val", "x_test")
     }
+    return dataclasses.replace(data, **ordered)
+
+
+def _arranged_targets(data: Dataset, model: keras.Model) -> Dataset:
+    """Return the data with targets in the structure of the model's outputs, where they came by name."""
+    several = isinstance(data.y_train, dict | tuple)
+    keyed = isinstance(getattr(model, "output", None), dict)
+    if not several or trains_itself(model) or (not keyed and not isinstance(data.y_train, dict)):
+        return data
+    names = output_names(model)
+    if not isinstance(data.y_train, dict) or set(names) != set(data.y_train):
+        found = ", ".join(sorted(data.y_train)) if isinstance(data.y_train, dict) else "in a tuple"
+        raise DataError(
+            f"The model's outputs are {', '.join(names)}, the data's targets {found}. Give the targets as a "
+            f"dict with the names of the outputs: y={{{', '.join(f'{name!r}: ...' for name in names)}}}."
+        )
+    if keyed:
+        return data
+    ordered: dict[str, Any] = {}
+    for part in ("y", "sample_weight"):
+        for split in ("train", "val", "test"):
+            values = getattr(data, f"{part}_{split}")
+            if isinstance(values, dict):
+                ordered[f"{part}_{split}"] = tuple(values[name] for name in names)
     return dataclasses.replace(data, **ordered)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from types import TracebackType
 from typing import Any
 
 import keras
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
@@ -20,6 +22,7 @@ class Display:
 
     def __init__(self, stages: int, console: Console | None) -> None:
         self._stages = stages
+        self._silent = console is None
         self._console = console or Console(quiet=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -44,6 +47,13 @@ class Display:
     def say(self, text: str) -> None:
         """Print a line."""
         self._console.print(text, highlight=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Print a warning; without a console, give it as Python's."""
+        if self._silent:
+            warnings.warn(text, UserWarning, stacklevel=2)
+        else:
+            self._console.print(f"[yellow]Warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def begin(self, number: int, name: str) -> None:
         """Show that a stage begins."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from tfopt import distribute
 from tfopt.errors import TfoptError
+from tfopt.pipeline.compilation import output_names
 from tfopt.pipeline.environment import command, environment
 from tfopt.pipeline.plan import Plan
 from tfopt.pipeline.run_folder import SCHEMA
@@ -32,10 +33,16 @@ def new_record(plan: Plan, path: Path, fingerprint: str, parts: dict[str, str]) 
         "batch_size": plan.batch_size,
         "strategy": distribute.describe(plan.strategy),
         "data": plan.data.describe(),
-        "model": {"name": plan.model.name, "parameters": plan.model.count_params()},
+        "model": {
+            "name": plan.model.name,
+            "parameters": plan.model.count_params(),
+            "outputs": output_names(plan.model),
+        },
+        "warnings": list(plan.warnings),
         "environment": environment(),
         "stages": [
             {
+                "number": step.number,
                 "name": step.name,
                 "title": step.stage.title,
                 "config": step.stage.get_config(),

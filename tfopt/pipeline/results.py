@@ -11,39 +11,56 @@ import keras
 from tfopt import graph, measure
 from tfopt.data.dataset import Dataset
 from tfopt.export import TFLiteModel
+from tfopt.pipeline import judging
 from tfopt.pipeline.compilation import Compilation
 
 _SPLITS = {"metrics": "test", "validation": "validation"}
 
 
-def of_model(
-    model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int
-) -> dict[str, dict[str, float]]:
+def of_model(model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int) -> dict[str, Any]:
     """Return the metrics of a Keras model on the test and validation splits; none of one without a loss.
 
     The loss is that of the outputs, as that of a file is: what layers add to it in training is left out.
+    With them come the accuracy of each class, and whether the model is `at_chance`, `None` where nobody can
+    say.
     """
     if not compilation.judges(model):
-        return {name: {} for name in _SPLITS}
+        return {name: {} for name in _SPLITS} | _judged(None, data, compilation)
     compilation.compile_for_evaluation(model)
     found = {name: _evaluate(model, data.evaluated(split), batch_size) for name, split in _SPLITS.items()}
-    if not model.losses or graph.own_training(model):
-        return found
+    if graph.own_training(model):
+        return found | _judged(None, data, compilation)
     predict = functools.partial(model.predict, batch_size=batch_size, verbose=0)
-    return _of_outputs(predict, model, data, compilation, batch_size)
+    if model.losses:
+        found = _of_outputs(predict, model, data, compilation, batch_size)
+    return found | _judged(predict(data.x_test), data, compilation)
 
 
 def of_file(
     file: TFLiteModel, model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int
-) -> dict[str, dict[str, float]]:
-    """Return the metrics of a TFLite file on the test and validation splits, from its own predictions.
+) -> dict[str, Any]:
+    """Return the same of a TFLite file, from its own predictions.
 
     Args:
         model: the model that the file was made from, for the names of its outputs.
     """
     if compilation.config.get("loss") is None:  # only its own class knows how to judge the model
-        return {name: {} for name in _SPLITS}
-    return _of_outputs(functools.partial(_predictions, file), model, data, compilation, batch_size)
+        return {name: {} for name in _SPLITS} | _judged(None, data, compilation)
+    predicted: dict[int, Any] = {}
+
+    def predict(x: Any) -> Any:
+        predicted[id(x)] = _predictions(file, x)
+        return predicted[id(x)]
+
+    found = _of_outputs(predict, model, data, compilation, batch_size)
+    return found | _judged(predicted[id(data.x_test)], data, compilation)
+
+
+def _judged(predicted: Any, data: Dataset, compilation: Compilation) -> dict[str, Any]:
+    return {
+        "classes": judging.by_class(predicted, data, compilation),
+        "at_chance": judging.at_chance(predicted, data, compilation),
+    }
 
 
 def _of_outputs(
@@ -57,7 +74,7 @@ def _of_outputs(
     inputs = [keras.Input(tensor.shape[1:]) for tensor in model.outputs]
     names = getattr(model, "output_names", ["output"])  # a Sequential has one output and no name for it
     outputs = [keras.layers.Identity(name=name)(x) for name, x in zip(names, inputs, strict=True)]
-    judge = keras.Model(inputs, outputs)
+    judge = keras.Model(inputs, keras.tree.pack_sequence_as(model.output, outputs))
     compilation.compile_for_evaluation(judge)
     results = {}
     for name, split in _SPLITS.items():

@@ -52,6 +52,13 @@ class Run:
         return self.record["status"] == "complete"
 
     @property
+    def passed(self) -> bool:
+        """Whether all stages are done and the file lost no more than `ExportTFLite(max_drop=)` allows."""
+        from tfopt.report.change import lost_too_much
+
+        return self.complete and not lost_too_much(self.record)
+
+    @property
     def metrics(self) -> dict[str, float]:
         """Metrics of the last stage that is complete, on the test split."""
         done = [stage for stage in self.record["stages"] if stage["status"] == "complete"]

@@ -17,7 +17,8 @@ from tfopt.data.dataset import Dataset
 from tfopt.export import TFLiteModel
 from tfopt.files import write_atomically
 from tfopt.pipeline import checkpoint
-from tfopt.pipeline.compilation import Compilation
+from tfopt.pipeline.compilation import AS_COMPILED, Compilation
+from tfopt.pipeline.learning_rate import StageRate
 from tfopt.pipeline.progress import Display
 
 FILE = "model.tflite"
@@ -44,6 +45,7 @@ class StageContext:
         strategy: under which to train.
         display: shows the progress.
         fused: whether to train with fused batch normalization, which a model loses in its file.
+        rate: what the stage does to the compiled learning rate.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class StageContext:
         strategy: tf.distribute.Strategy,
         display: Display,
         fused: bool = False,
+        rate: StageRate = AS_COMPILED,
     ) -> None:
         self.data = data
         self.seed = seed
@@ -76,6 +79,7 @@ class StageContext:
         self._strategy = strategy
         self._display = display
         self._fused = fused
+        self._rate = rate
         self._checkpoints: list[Path] = []
 
     def fit(
@@ -100,7 +104,9 @@ class StageContext:
         if self._fused:
             graph.fuse_in_place(model)
         with self._strategy.scope():
-            self._compilation.compile(model, steps * epochs)
+            rates = self._compilation.compile(model, steps * epochs, self._rate)
+        if rates is not None:
+            self.record["learning_rate"] = rates
 
         own = [*new_callbacks(self._callbacks), *callbacks]
         recorder = _Recorder(path, own, found)

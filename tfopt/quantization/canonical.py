@@ -142,9 +142,10 @@ def _with_layers(
 def _output_names(model: keras.Model) -> list[str]:
     """Return the names that losses and metrics are given by, which are those of the last layers.
 
-    A single output is not addressed by name and outputs in a dictionary are by their key.
+    Also of outputs in a dictionary, for Keras lets these be named in both ways. A single one's name is kept
+    by `quantize_aware`, for its layer is the one that people look for.
     """
-    if len(model.outputs) == 1 or isinstance(model.output, dict):
+    if len(model.outputs) == 1:
         return []
     names = output_producers(model)
     return names if len(set(names)) == len(names) and all(names) else []

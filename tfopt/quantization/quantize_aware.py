@@ -137,7 +137,9 @@ def quantize_aware(
         keep_masks(plain, paths, held)
         preserve_kernels(plain, names)
         settings = rules_.resolve(chosen, paths.values(), default)
-        return with_class_of(model, _quantized(plain, settings, paths, default))
+        quantized = _quantized(plain, settings, paths, default)
+        quantized.output_names = list(getattr(functional, "output_names", quantized.output_names))
+        return with_class_of(model, quantized)
 
 
 def _quantized(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfopt.report import formats
-from tfopt.report.table import main_metric, metric_title, stages
+from tfopt.report.table import main_metric, metric_title, numbered, stages
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def charts(record: Mapping[str, Any]) -> list[Chart]:
         series = {key: [_values(history.get(key)) for history in histories] for key, _ in plan.keys}
         series = {key: parts for key, parts in series.items() if any(map(_has_number, parts))}
         if series:
-            drawn.append(_chart(plan, series, [_epochs(history) for history in histories]))
+            numbers = [number for number, _ in numbered(record)]
+            drawn.append(_chart(plan, series, [_epochs(history) for history in histories], numbers))
     return drawn
 
 
@@ -111,7 +112,7 @@ def _epochs(history: Mapping[str, Any]) -> int:
     return max((len(values or []) for values in history.values()), default=0)
 
 
-def _chart(plan: _Plan, series: dict[str, list[list[float]]], epochs: list[int]) -> Chart:
+def _chart(plan: _Plan, series: dict[str, list[list[float]]], epochs: list[int], numbers: list[int]) -> Chart:
     # `Figure` without pyplot: no global figure, no choice of backend for the host program.
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
@@ -144,15 +145,15 @@ def _chart(plan: _Plan, series: dict[str, list[list[float]]], epochs: list[int])
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.set_xlim(0.5, max(sum(epochs), 1) + 0.5)
-    _mark_stages(axes, epochs)
+    _mark_stages(axes, epochs, numbers)
     _style(axes)
     return Chart(plan.title, tuple(lines), _svg(figure, plan.title))
 
 
-def _mark_stages(axes: Any, epochs: list[int]) -> None:
+def _mark_stages(axes: Any, epochs: list[int], numbers: list[int]) -> None:
     """Number each stage that trained at its first epoch, with a line where it begins."""
     start = 0
-    for number, length in enumerate(epochs, 1):
+    for number, length in zip(numbers, epochs, strict=True):
         if not length:
             continue
         if start:

@@ -7,10 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from tfopt.files import write_atomically
-from tfopt.report import formats
+from tfopt.report import details, formats
 from tfopt.report.curves import charts
-from tfopt.report.table import COLUMNS, heading, main_metric, measured, rows, stages, title
-from tfopt.report.verdict import compare, verdict
+from tfopt.report.table import (
+    COLUMNS,
+    columns,
+    heading,
+    main_metric,
+    measured,
+    numbered,
+    rows,
+    stages,
+    title,
+)
+from tfopt.report.verdict import compare, outcome, verdict
 
 
 def write_html(folder: Path, record: Mapping[str, Any]) -> Path:
@@ -46,15 +56,21 @@ def page(record: Mapping[str, Any]) -> str:
         record=record,
         verdict=verdict(record).replace(" %", "\N{NO-BREAK SPACE}%"),
         key_figures=_key_figures(record),
-        columns=[(heading(column, record), column) for column in COLUMNS],
-        rows=rows(record),
+        outcome=outcome(record),
+        columns=[(heading(column, record), column) for column in columns(record)],
+        rows=rows(record, columns(record)),
         durations=[formats.seconds(stage.get("seconds")) for stage in stages(record)],
-        trained=[(i, title(stage)) for i, stage in enumerate(stages(record), 1) if stage.get("history")],
+        trained=[(i, title(stage)) for i, stage in numbered(record) if stage.get("history")],
         charts=charts(record),
         verifications=[
             (title(stage), stage["verification"]) for stage in stages(record) if stage.get("verification")
         ],
-        settings=[(title(stage), stage.get("config") or {}) for stage in stages(record)],
+        settings=[(title(stage), details.settings(stage)) for stage in stages(record)],
+        facts=[("Data", _data(record)), ("Environment", record.get("environment"))],
+        classes=details.class_rows(record),
+        class_titles=details.class_titles(record),
+        outputs=details.output_rows(record),
+        contract=details.contract_lines(record),
         missing=formats.MISSING,
     )
 
@@ -84,13 +100,21 @@ def _key_figures(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("Latency", formats.ratio(latency.get("ratio")), _latency(latency)),
         ("Sparsity", formats.percent(last.get("sparsity"), 1), "of prunable weights"),
     ]
-    if checked:
+    if formats.is_number(checked.get("top1_agreement")):
         agreement = formats.percent(checked.get("top1_agreement"))
         figures.append(("Agreement", agreement, "same class chosen"))
     return figures if last is not first else [(name, value, "") for name, value, _ in figures]
 
 
 _SIZES = ("smaller", "larger", "the same size")
+
+
+def _data(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of the data, names of classes in one line."""
+    data = dict(record.get("data") or {})
+    if data.get("class_names"):
+        data["class_names"] = details.names_of(data["class_names"])
+    return data
 
 
 def _latency(latency: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfopt.report.formats import count, metric, percent, ratio, size
+from tfopt.report.formats import count, is_number, metric, percent, ratio, size
 
 Stage = Mapping[str, Any]
 
@@ -92,6 +92,23 @@ def stages(record: Mapping[str, Any]) -> list[Stage]:
     return list(record.get("stages") or [])
 
 
+def number_of(stage: Stage) -> int | None:
+    """Return a stage's number, the same as in the name of its folder; 0 for the model as given.
+
+    `None` in records that do not say.
+    """
+    if "number" in stage:
+        return int(stage["number"])
+    return 0 if stage.get("name") == "start" else None
+
+
+def numbered(record: Mapping[str, Any]) -> list[tuple[int, Stage]]:
+    """Return (number, stage) of the stages of a run, in order."""
+    found = stages(record)
+    first = 0 if found and number_of(found[0]) == 0 else 1
+    return list(enumerate(found, first))
+
+
 def measured(record: Mapping[str, Any]) -> list[Stage]:
     """Return the stages that are complete."""
     return [stage for stage in stages(record) if stage.get("status", "complete") == "complete"]
@@ -118,6 +135,20 @@ def rows(record: Mapping[str, Any], columns: tuple[Column, ...] = COLUMNS) -> li
     """Return the cells of the table, one list a stage."""
     name = main_metric(record)
     return [[column.cell(stage, name) for column in columns] for stage in stages(record)]
+
+
+def columns(record: Mapping[str, Any]) -> tuple[Column, ...]:
+    """Return the columns for a run: where no class is chosen, none is agreed on."""
+    return tuple(column for column in COLUMNS if column.cell is not _agreement or chooses_classes(record))
+
+
+def chooses_classes(record: Mapping[str, Any]) -> bool:
+    """Return whether the model of a run chooses classes, so that files can agree on them."""
+    known = (record.get("data") or {}).get("num_classes", 0)
+    if known is not None:
+        return True
+    checks = (stage.get("verification") or {} for stage in stages(record))
+    return any(is_number(check.get("top1_agreement")) for check in checks)
 
 
 def heading(column: Column, record: Mapping[str, Any]) -> str:

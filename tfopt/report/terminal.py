@@ -11,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tfopt.report import formats
-from tfopt.report.table import COLUMNS, Column, heading, measured, rows
-from tfopt.report.verdict import verdict
+from tfopt.report.details import class_rows, class_titles, contract_lines, output_rows, rate
+from tfopt.report.table import Column, heading, main_metric, measured, rows, stages, title
+from tfopt.report.table import columns as columns_of
+from tfopt.report.verdict import outcome, verdict
 
 _STATUS_STYLE = {"complete": "green", "running": "yellow", "failed": "red"}
 
@@ -35,8 +37,10 @@ def terminal_table(record: Mapping[str, Any]) -> RenderableType:
         Text(),
         _StageTable(record),
         Text(),
-        Text(verdict(record), style="bold"),
+        Text(verdict(record), style="bold red" if outcome(record) == "bad" else "bold"),
+        *(Text(f"Warning: {each}", style="yellow") for each in record.get("warnings") or []),
         Text(_conditions(record), style="dim"),
+        *_details(record),
     )
 
 
@@ -60,7 +64,7 @@ class _StageTable:
         self.record = record
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        columns, hidden, gap = list(COLUMNS), list[Column](), 2
+        columns, hidden, gap = list(columns_of(self.record)), list[Column](), 2
         while self._width(console, options, columns, gap) > options.max_width:
             last = max(columns, key=lambda column: column.priority)
             if gap > 1:
@@ -94,14 +98,47 @@ class _StageTable:
         return Measurement.get(console, unlimited, self._table(columns, gap)).maximum
 
 
+_CLASSES = 12
+"""How many classes are listed, the worst of them where there are more; the page lists all."""
+
+
+def _details(record: Mapping[str, Any]) -> list[RenderableType]:
+    """Return tables of outputs and classes, and what the file takes, where the record has them."""
+    first, last = class_titles(record)
+    done = [title(stage) for stage in measured(record) if stage.get("metrics")]
+    found = output_rows(record)
+    parts: list[RenderableType] = []
+    if found:
+        parts += [Text(), _small(("Output", "Metric", done[0], done[-1]), found)]
+    if found := class_rows(record, _CLASSES):
+        parts += [Text(), _small(("Class", "Samples", first, last), found)]
+    if lines := contract_lines(record):
+        parts += [Text(), *(Text(f"{name}: {text}", style="dim") for name, text in lines)]
+    return parts
+
+
+def _small(headings: tuple[str, ...], lines: list[tuple[str, str, str, str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, heading_ in enumerate(headings):
+        table.add_column(heading_, justify="right" if number > 1 else "left")
+    for cells in lines:
+        table.add_row(*map(Text, cells))
+    return table
+
+
 def _conditions(record: Mapping[str, Any]) -> str:
     """Return on what the figures were measured: figures without their conditions are not honest."""
     parts = []
     test = (record.get("data") or {}).get("test")
     if test:
-        parts.append(f"accuracy on {test} held-out samples")
+        name = main_metric(record)
+        what = "accuracy" if name.endswith("accuracy") else name.replace("_", " ")
+        parts.append(f"{what} on {test} held-out samples")
     if any(stage.get("latency") for stage in measured(record)):
         cpu = (record.get("environment") or {}).get("cpu") or "this machine"
         parts.append(f"latency as a ratio to the first file, one thread, {cpu}")
+    rates = [f"{title(stage)} {rate(stage)}" for stage in stages(record) if rate(stage)]
+    if rates:
+        parts.append(f"learning rate: {', '.join(rates)}")
     said = "; ".join(parts)
     return said[:1].upper() + said[1:]

@@ -24,6 +24,8 @@ class Cluster(Stage):
         clusters: different weights a kernel, 2 or more.
         epochs: how long to train, 1 or more.
         rules: layer path pattern -> clusters, or None to leave a layer alone.
+        learning_rate: the highest of the stage; a schedule keeps its shape. `None` is a tenth of the compiled
+            one after `Train`, or where the model as given is better than a guess; else the compiled one.
         engine: `"tfmot"`.
         engine_options: as `tfopt.cluster` takes them: JSON values.
 
@@ -32,17 +34,21 @@ class Cluster(Stage):
     """
 
     title: ClassVar[str] = "clustered"
+    fine_tunes: ClassVar[bool] = True
 
     clusters: int = 16
     _: dataclasses.KW_ONLY
     epochs: int = 3
     rules: Mapping[str, int | None] | None = None
+    learning_rate: float | None = None
     engine: Literal["tfmot"] = "tfmot"
     engine_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         arguments.whole("Cluster", "clusters", self.clusters, at_least=2)
         arguments.whole("Cluster", "epochs", self.epochs, at_least=1)
+        if self.learning_rate is not None:
+            arguments.number("Cluster", "learning_rate", self.learning_rate, above=0)
         engines.checked("Cluster", self.engine, self.engine_options)
         if self.engine == engines.KERAS:
             raise InvalidArgumentError('Cluster: engine="keras" does not cluster yet. Use engine="tfmot".')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError, VerificationError
 from tfopt.export.options import Options, WeightOptions
 from tfopt.export.schemes import end_type
@@ -40,6 +41,11 @@ class ExportTFLite(Stage):
             `None` is that of `tfopt.export.TOLERANCES`.
         max_lsb: the largest difference of an integer output in steps of its grid, 0 or more; `None` sets no
             limit.
+        max_drop: how much worse than the run's first model the file may be, by the run's main metric on the
+            test split, 0 or more; `None` sets no limit. Of a metric where lower is better (a loss, an error)
+            it is relative: 0.05 is 5 % more error. Of others it is in their own unit: 0.05 is five points of
+            accuracy. A file that loses more is kept; the verdict of the run is red, `Run.passed` is false,
+            and `tfopt run` exits with code 3.
         samples: how many test samples to verify on, at most, spread evenly; 1 or more.
 
     Raises:
@@ -59,6 +65,7 @@ class ExportTFLite(Stage):
     float_where_faster: bool = False
     min_agreement: float | None = None
     max_lsb: int | None = None
+    max_drop: float | None = 0.05
     samples: int = 1000
 
     def __post_init__(self) -> None:
@@ -83,6 +90,8 @@ class ExportTFLite(Stage):
             )
         if self.max_lsb is not None and self.max_lsb < 0:
             raise InvalidArgumentError(f"ExportTFLite needs max_lsb of 0 or more, got {self.max_lsb!r}.")
+        if self.max_drop is not None:
+            arguments.number("ExportTFLite", "max_drop", self.max_drop, at_least=0)
         if self.samples < 1:
             raise InvalidArgumentError(f"ExportTFLite needs samples of 1 or more, got {self.samples!r}.")
 
@@ -131,11 +140,16 @@ class ExportTFLite(Stage):
                 f"The TFLite file of {model.name!r} does not do what the model does, on "
                 f"{verification.samples} test samples: {'; '.join(verification.failures)}. It is kept as "
                 f"{failed}. Train quantization-aware (tfopt.QuantizeAware), choose a scheme that rounds "
-                "less, or allow more with ExportTFLite(min_agreement=..., max_lsb=...)."
+                f"less, or allow more with ExportTFLite({self._limits(context)})."
             )
         failed.unlink(missing_ok=True)  # what an earlier attempt left
         context.export(file)
         return model
+
+    def _limits(self, context: Context) -> str:
+        """Return the arguments that allow a file more: only classes can be agreed on."""
+        agreed = ["min_agreement=..."] if context.data.num_classes is not None else []
+        return ", ".join([*agreed, "max_lsb=..."])
 
     def _tolerance(self, model: keras.Model, file: TFLiteModel) -> Tolerance:
         from tfopt.export.reference import default_tolerance

@@ -34,6 +34,8 @@ class Prune(Stage):
         begin: the share of the stage's steps after which the sparsity rises, in [0, 1).
         end: the share after which it has reached `sparsity`; the rest trains what is left.
         frequency: steps from one rise to the next; None for 50 rises.
+        learning_rate: the highest of the stage; a schedule keeps its shape. `None` is a tenth of the compiled
+            one after `Train`, or where the model as given is better than a guess; else the compiled one.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, trained by Keras 3; the model that
             comes out is the same kind.
         engine_options: as `tfopt.prune` takes them: JSON values.
@@ -43,6 +45,7 @@ class Prune(Stage):
     """
 
     title: ClassVar[str] = "pruned"
+    fine_tunes: ClassVar[bool] = True
 
     sparsity: float = 0.8
     _: dataclasses.KW_ONLY
@@ -52,12 +55,15 @@ class Prune(Stage):
     begin: float = 0.0
     end: float = 0.7
     frequency: int | None = None
+    learning_rate: float | None = None
     engine: Literal["keras", "tfmot"] = "keras"
     engine_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         arguments.whole("Prune", "epochs", self.epochs, at_least=1)
         Plan(self.sparsity, self._schedule(), self.scope)
+        if self.learning_rate is not None:
+            arguments.number("Prune", "learning_rate", self.learning_rate, above=0)
         engines.checked("Prune", self.engine, self.engine_options)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:

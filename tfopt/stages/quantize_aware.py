@@ -26,6 +26,8 @@ class QuantizeAware(Stage):
         rules: layer path -> scheme, or None to leave what it matches in float. First match wins.
         preserve: `"sparsity"`, `"clusters"` or both: what `tfopt.quantize_aware` is to keep of the kernels.
         calibration_samples: training samples to calibrate on, at least 1.
+        learning_rate: the highest of the stage; a schedule keeps its shape. `None` is a tenth of the compiled
+            one after `Train`, or where the model as given is better than a guess; else the compiled one.
         start_at, freeze_ranges_at, freeze_batch_norm_at: when quantization begins, ranges stop moving and
             batch normalizations train with their moving statistics: a step of the stage (an int) or a share
             of its steps (a float in [0, 1]); see `tfopt.callbacks.QuantizationSchedule`. For the engine
@@ -38,6 +40,7 @@ class QuantizeAware(Stage):
     """
 
     title: ClassVar[str] = "quantization-aware"
+    fine_tunes: ClassVar[bool] = True
 
     scheme: SchemeLike = "int8"
     _: dataclasses.KW_ONLY
@@ -48,6 +51,7 @@ class QuantizeAware(Stage):
     start_at: int | float = 0
     freeze_ranges_at: int | float | None = None
     freeze_batch_norm_at: int | float | None = None
+    learning_rate: float | None = None
     engine: Literal["keras", "tfmot"] = "keras"
     engine_options: Mapping[str, Any] | None = None
 
@@ -57,6 +61,8 @@ class QuantizeAware(Stage):
 
         arguments.whole("QuantizeAware", "epochs", self.epochs, at_least=0)
         arguments.whole("QuantizeAware", "calibration_samples", self.calibration_samples, at_least=1)
+        if self.learning_rate is not None:
+            arguments.number("QuantizeAware", "learning_rate", self.learning_rate, above=0)
         engines.checked("QuantizeAware", self.engine, self.engine_options)
         check_moments("QuantizeAware", **self._moments)
         if self.engine != "keras" and self._scheduled:

@@ -1,0 +1,103 @@
+"""The learning rate of a stage: as compiled, or lower where a stage only mends what training has found.
+
+A rate that was right for a model with random weights throws a trained one off: quantization-aware training
+at it can cost more than rounding without any training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfopt.optimizers.base import configured_learning_rate
+from tfopt.optimizers.learning_rate_free import LearningRateFree
+from tfopt.schedules import _nested
+from tfopt.schedules._schedule import Schedule
+
+FINE_TUNING = 0.1
+"""What stages that fine-tune multiply the compiled rate by, unless they are given one."""
+_POINTS = 200
+
+
+@keras.saving.register_keras_serializable(package="tfopt")
+class Scaled(Schedule):
+    """A schedule times a number.
+
+    Args:
+        schedule: a `LearningRateSchedule`.
+        factor: the number.
+        name: a name for the graph.
+    """
+
+    def __init__(self, schedule: Any, factor: float, name: str = "Scaled") -> None:
+        super().__init__(name)
+        self.schedule = schedule
+        self.factor = factor
+
+    def _rate(self, step: Any) -> Any:
+        return _nested.rates(self.schedule, step) * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, the schedule serialized."""
+        return super().get_config() | {"schedule": _nested.serialized(self.schedule)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Scaled:
+        """Return the schedule that `get_config` described."""
+        return cls(**config | {"schedule": _nested.deserialized(config["schedule"])})
+
+
+@dataclass(frozen=True)
+class StageRate:
+    """What a stage does to the compiled learning rate.
+
+    Attributes:
+        highest: the highest rate of the stage; a schedule keeps its shape. `None` leaves it to `fine_tunes`.
+        fine_tunes: whether the compiled rate is divided by ten.
+    """
+
+    highest: float | None = None
+    fine_tunes: bool = False
+
+    def apply(self, optimizer: keras.optimizers.Optimizer, steps: int) -> dict[str, float] | None:
+        """Change the rate of an optimizer that is not built yet, and return what a report says of it.
+
+        Args:
+            optimizer: any; of one that finds its rate by itself, the rate is a factor and stays.
+            steps: how many the stage trains.
+
+        Returns:
+            The highest rate `used` and `compiled`; `None` where it cannot be told.
+        """
+        while hasattr(optimizer, "inner_optimizer"):
+            optimizer = optimizer.inner_optimizer
+        rate = configured_learning_rate(optimizer)
+        compiled = _highest(rate, steps)
+        if compiled is None:
+            return None
+        factor = 1.0
+        if self.highest is not None:
+            factor = self.highest / compiled if compiled > 0 else 1.0
+        elif self.fine_tunes and not isinstance(optimizer, LearningRateFree):
+            factor = FINE_TUNING
+        if factor != 1:
+            if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+                optimizer.learning_rate = Scaled(rate, factor)
+            elif isinstance(rate, keras.Variable):
+                optimizer.learning_rate = compiled * factor
+            else:
+                optimizer.learning_rate = lambda: rate() * factor
+        return {"used": compiled * factor, "compiled": compiled}
+
+
+def _highest(rate: Any, steps: int) -> float | None:
+    """Return the highest rate that an optimizer has in so many steps."""
+    if isinstance(rate, keras.Variable):
+        return float(rate.numpy())
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        points = np.unique(np.linspace(0, max(steps - 1, 0), _POINTS).astype(int))
+        return max(float(rate(int(step))) for step in points)
+    return float(rate()) if callable(rate) else None
