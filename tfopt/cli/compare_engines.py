@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from tfopt.cli.options import READABLE_FILE, data_option, debug, resumable, values_option
+from tfopt.cli.options import RECIPE, data_option, debug, resumable, values_option
 from tfopt.cli.show import print_rich, table
 from tfopt.report import formats
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compare-engines", short_help="Run a recipe with each engine, side by side.")
-@click.argument("recipe", type=READABLE_FILE)
+@click.argument("recipe", type=RECIPE)
 @data_option
 @values_option
 @click.option(

@@ -14,6 +14,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 READABLE_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
+RECIPE = click.Path(exists=True, readable=True, path_type=Path)
+"""A folder is let through: it may be a SavedModel, of which reading the recipe says what to do."""
+
+
 class NameValue(click.ParamType):
     """`NAME=VALUE`: a name and the text of a value."""
 

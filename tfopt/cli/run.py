@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.options import READABLE_FILE, data_option, debug, resumable, strategy_option, values_option
+from tfopt.cli.options import RECIPE, data_option, debug, resumable, strategy_option, values_option
 from tfopt.cli.show import show_run
 
 LOST_TOO_MUCH = 3
@@ -14,7 +14,7 @@ LOST_TOO_MUCH = 3
 
 
 @click.command(short_help="Run a recipe and show what came out.")
-@click.argument("recipe", type=READABLE_FILE)
+@click.argument("recipe", type=RECIPE)
 @data_option
 @values_option
 @click.option("--seed", type=click.IntRange(min=0), help="Of everything random.  [default: the recipe's]")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tfopt.cli.options import (
-    READABLE_FILE,
+    RECIPE,
     NameValue,
     data_option,
     debug,
@@ -22,7 +22,7 @@ from tfopt.cli.show import show_search
 
 
 @click.command(short_help="Search over a recipe's hyperparameters.")
-@click.argument("recipe", type=READABLE_FILE)
+@click.argument("recipe", type=RECIPE)
 @click.option(
     "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs in all."
 )

@@ -16,9 +16,9 @@ from tfopt.data.structure import leaves
 from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.export import TFLiteModel, to_tflite
 from tfopt.export.findings import CUT_OFF_KIND
-from tfopt.export.flatbuffer import TensorSpec
 from tfopt.files import replacing, write_atomically
 from tfopt.pipeline import model_file, results, run_folder
+from tfopt.pipeline.contract import contract
 from tfopt.pipeline.fingerprint import fingerprint
 from tfopt.pipeline.judging import chance_warning
 from tfopt.pipeline.learning_rate import StageRate
@@ -218,18 +218,9 @@ class _Execution:
             "model": None,
             "file": f"stages/{path.parent.name}/{path.name}",
             "sparsity": file.summary().sparsity,
-            "contract": self._contract(file),
+            "contract": contract(file, plan.data),
             **results.of_file(file, model, plan.data, plan.compilation, plan.batch_size),
             **results.of_bytes(bytes(file), self.first_file or bytes(file)),
-        }
-
-    def _contract(self, file: TFLiteModel) -> dict[str, Any]:
-        """Return what whoever runs the file has to give it, and gets."""
-        data = self.plan.data
-        return {
-            **{end: [_spec(each) for each in getattr(file, end)] for end in ("inputs", "outputs")},
-            "preprocessing": data.normalization,
-            "class_names": None if data.class_names is None else list(data.class_names),
         }
 
     def _finish(self) -> None:
@@ -240,17 +231,6 @@ class _Execution:
                 write_atomically(self.path / LABELS, "\n".join(self.plan.data.class_names) + "\n")
         self.record |= {"status": "complete", "finished": now()}
         run_folder.write_record(self.path, self.record)
-
-
-def _spec(spec: TensorSpec) -> dict[str, Any]:
-    """Return an input or output of a file: real = scale * (integer - zero_point)."""
-    return {
-        "name": spec.name,
-        "shape": list(spec.shape),
-        "dtype": spec.dtype,
-        "scale": spec.scale,
-        "zero_point": spec.zero_point,
-    }
 
 
 def _reported(run: Run) -> Run:

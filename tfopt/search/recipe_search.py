@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfopt.errors import InvalidArgumentError, RecipeError, TfoptError
+from tfopt.errors import InvalidArgumentError, TfoptError
 from tfopt.files import write_atomically
+from tfopt.recipe_file import source_of
 from tfopt.search.figures import exported_file, figures, float_figures
 from tfopt.search.goal import Goal
 from tfopt.search.journal import Journal, read
@@ -121,10 +122,7 @@ def search(
         if value < lowest:
             raise InvalidArgumentError(f"Expected {name} >= {lowest}, got {value}.")
     recipe = Path(recipe)
-    try:
-        source = recipe.read_bytes()
-    except OSError as error:
-        raise RecipeError(f"Cannot read the recipe {recipe}: {error.strerror}.") from error
+    source = source_of(recipe).encode()
     run_trial, name = _recipe_runner(recipe, data, seed, strategy)
     folder = Path(out) if out is not None else Path("saved_models") / name
     where = None if data is None else str(Path(data).resolve())
