@@ -74,7 +74,9 @@ def _of_outputs(
     inputs = [keras.Input(tensor.shape[1:]) for tensor in model.outputs]
     names = getattr(model, "output_names", ["output"])  # a Sequential has one output and no name for it
     outputs = [keras.layers.Identity(name=name)(x) for name, x in zip(names, inputs, strict=True)]
-    judge = keras.Model(inputs, keras.tree.pack_sequence_as(model.output, outputs))
+    # A Sequential that was never called has no `output`.
+    structure = getattr(model, "output", model.outputs[0])
+    judge = keras.Model(inputs, keras.tree.pack_sequence_as(structure, outputs))
     compilation.compile_for_evaluation(judge)
     results = {}
     for name, split in _SPLITS.items():
