@@ -177,5 +177,5 @@ def test_an_interrupted_run_goes_on_with_the_same_command(tmp_path):
     assert json.loads(record.read_text())["status"] != "complete"
     again = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, env={**os.environ})
     assert again.returncode == 0, again.stderr
-    assert "goes on" in again.stderr
+    assert "continues" in again.stderr
     assert json.loads(record.read_text())["status"] == "complete"

@@ -234,7 +234,7 @@ def test_arguments_are_checked_before_anything_runs(tmp_path):
         search(recipe, seed=-1)
     with pytest.raises(InvalidArgumentError, match="Cannot minimize 'accuracy'"):
         search(recipe, minimize="accuracy")
-    with pytest.raises(RecipeError, match="Cannot read the recipe"):
+    with pytest.raises(RecipeError, match="No such recipe"):
         search(tmp_path / "none.py")
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tfopt.cli.options import RECIPE, data_option, debug, resumable, values_option
 from tfopt.cli.show import print_rich, table
+from tfopt.files import as_seen_from
 from tfopt.report import formats
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def compare_engines(
     from tfopt.engine_comparison import compare_engines as compare
     from tfopt.recipe import Recipe
 
+    start = Path.cwd()
     with resumable():
-        found = compare(
-            Recipe.from_file(recipe, values=dict(values), data=data),
-            out or Path("saved_models", f"{recipe.stem}-engines"),
-        )
+        read = Recipe.from_file(recipe, values=dict(values), data=data)
+        folder = as_seen_from(start, out or Path("saved_models", f"{recipe.stem}-engines"))
+        found = compare(read, folder)
     print_rich(comparison_table(found))
     for each in found:
         if each.refusal:

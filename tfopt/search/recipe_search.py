@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfopt.errors import InvalidArgumentError, TfoptError
-from tfopt.files import write_atomically
+from tfopt.files import as_seen_from, write_atomically
+from tfopt.pipeline import run_folder
 from tfopt.recipe_file import source_of
 from tfopt.search.figures import exported_file, figures, float_figures
 from tfopt.search.goal import Goal
@@ -121,11 +122,12 @@ def search(
     for name, value, lowest in (("trials", trials, 1), ("seed", seed, 0)):
         if value < lowest:
             raise InvalidArgumentError(f"Expected {name} >= {lowest}, got {value}.")
-    recipe = Path(recipe)
+    recipe, start = Path(recipe), Path.cwd()  # a recipe may change the current folder
     source = source_of(recipe).encode()
-    run_trial, name = _recipe_runner(recipe, data, seed, strategy)
-    folder = Path(out) if out is not None else Path("saved_models") / name
     where = None if data is None else str(Path(data).resolve())
+    given = start / data if data is not None and Path(data).exists() else data
+    run_trial, name = _recipe_runner(start / recipe, given, seed, strategy)
+    folder = as_seen_from(start, Path(out) if out is not None else Path("saved_models") / name)
     identity = json.dumps([hashlib.sha256(source).hexdigest(), goal.metric, dict(goal.keep), seed, where])
     path = folder / f"search-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     about = {
@@ -189,9 +191,10 @@ def conduct(
                     on_trial(entry, journal.record)
         return score
 
-    journal.write()
-    Tuner(trial, trials=trials, seed=seed, directory=journal.path).search()
-    journal.close()
+    with run_folder.locked(journal.path):
+        journal.write()
+        Tuner(trial, trials=trials, seed=seed, directory=journal.path).search()
+        journal.close()
     return SearchResult(journal.path, journal.record)
 
 
