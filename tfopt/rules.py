@@ -25,6 +25,11 @@ def resolve(rules: Mapping[str, T] | None, paths: Iterable[str], default: T) -> 
     Raises:
         InvalidArgumentError: a rule was no path's first match. The message lists the paths.
     """
+    if rules is not None and not isinstance(rules, Mapping):
+        raise InvalidArgumentError(
+            "rules must be a dict, pattern of layer paths -> setting, such as {'head': None}, got "
+            f"{rules!r}."
+        )
     rules = dict(rules or {})
     paths = list(paths)
     settings, used = {}, set()

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt import rules as layer_rules
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers import _arguments
@@ -56,10 +57,11 @@ class LayerwiseLearningRate(Wrapper):
         name: str = "layerwise_learning_rate",
     ) -> None:
         _arguments.check_share("LayerwiseLearningRate", decay=decay)
-        for pattern, multiplier in (rules or {}).items():
+        rules = arguments.mapping("LayerwiseLearningRate", "rules", rules, '{"head": 10.0}')
+        for pattern, multiplier in rules.items():
             _arguments.check_not_negative(f"LayerwiseLearningRate, rule {pattern!r}", multiplier=multiplier)
         super().__init__(inner_optimizer, name=name)
-        self.rules = dict(rules or {})
+        self.rules = rules
         self.decay = decay
         self.blocks = None if blocks is None else tuple(blocks)
 

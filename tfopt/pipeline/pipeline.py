@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 from rich.console import Console
 
-from tfopt import distribute
+from tfopt import arguments, distribute
 from tfopt.data.dataset import Dataset
 from tfopt.pipeline.compilation import Compilation
 from tfopt.pipeline.execution import execute
@@ -81,6 +80,7 @@ class Pipeline:
             VerificationError: the exported file does not do what the model does.
             RunError: the folder cannot be written, or another process writes it.
         """
+        out = arguments.path("Pipeline.run", "out", out)
         plan = Plan(
             model=model,
             data=data,
@@ -90,9 +90,9 @@ class Pipeline:
             batch_size=batch_size,
             seed=seed,
             strategy=distribute.resolve(strategy),
-            name=name or Path(out).resolve().name,
+            name=name or out.resolve().name,
         )
-        return execute(checked(plan), Path(out), fresh=fresh, console=None if quiet else Console(stderr=True))
+        return execute(checked(plan), out, fresh=fresh, console=None if quiet else Console(stderr=True))
 
     def __repr__(self) -> str:
         return f"Pipeline([{', '.join(map(repr, self.stages))}])"

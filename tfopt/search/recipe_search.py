@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfopt.errors import InvalidArgumentError, TfoptError
+from tfopt import arguments
+from tfopt.errors import TfoptError
 from tfopt.files import as_seen_from, write_atomically
 from tfopt.pipeline import run_folder
 from tfopt.recipe_file import source_of
@@ -120,8 +121,7 @@ def search(
     """
     goal = Goal.of(minimize=minimize, maximize=maximize, keep=keep)
     for name, value, lowest in (("trials", trials, 1), ("seed", seed, 0)):
-        if value < lowest:
-            raise InvalidArgumentError(f"Expected {name} >= {lowest}, got {value}.")
+        arguments.whole("search", name, value, at_least=lowest)
     recipe, start = Path(recipe), Path.cwd()  # a recipe may change the current folder
     source = source_of(recipe).encode()
     where = None if data is None else str(Path(data).resolve())
