@@ -40,24 +40,27 @@ def run(made, data, out, stages):
     return tfopt.Pipeline(stages).run(made, data, out=out, quiet=True, batch_size=16)
 
 
-def test_stages_after_train_use_a_tenth_unless_told_otherwise(data, tmp_path):
-    stages = [
-        tfopt.Train(epochs=1),
-        tfopt.Prune(0.5, epochs=1),
-        tfopt.QuantizeAware(epochs=1, learning_rate=2e-4),
-    ]
+def test_quantization_after_train_uses_a_tenth_and_pruning_the_compiled_rate(data, tmp_path):
+    stages = [tfopt.Train(epochs=1), tfopt.Prune(0.5, epochs=1), tfopt.QuantizeAware(epochs=1)]
     done = run(model(keras.optimizers.Adam(0.01)), data, tmp_path, stages)
-    expected = [("train", 0.01), ("prune", 0.001), ("quantize_aware", 2e-4)]
+    expected = [("train", 0.01), ("prune", 0.01), ("quantize_aware", 0.001)]
     for (name, used, seen), (stage, rate) in zip(rates(done), expected, strict=True):
         assert name == stage
         assert used == pytest.approx(rate)
         assert seen == pytest.approx(rate)
-    assert done.record["stages"][1]["learning_rate"]["compiled"] == pytest.approx(0.01)
+    assert done.record["stages"][2]["learning_rate"] == {"used": 0.001, "compiled": 0.01}
+
+
+@pytest.mark.parametrize("kind", [tfopt.Prune, tfopt.QuantizeAware])
+def test_a_stage_may_be_told(data, tmp_path, kind):
+    stages = [tfopt.Train(epochs=1), kind(epochs=1, learning_rate=2e-4)]
+    done = run(model(keras.optimizers.Adam(0.01)), data, tmp_path, stages)
+    assert rates(done)[1][1:] == (2e-4, pytest.approx(2e-4))
 
 
 def test_a_trained_model_as_given_is_fine_tuned_and_one_without_training_is_trained(data, tmp_path):
     made = model(keras.optimizers.Adam(0.02))
-    stages = [tfopt.Prune(0.3, epochs=1)]
+    stages = [tfopt.QuantizeAware(epochs=1)]
     with pytest.warns(UserWarning, match="no better than a guess"):
         raw = run(made, data, tmp_path / "raw", stages)
     made.fit(*data.split("train"), epochs=10, verbose=0)
@@ -66,9 +69,9 @@ def test_a_trained_model_as_given_is_fine_tuned_and_one_without_training_is_trai
     assert [used for _, used, _ in rates(trained)] == pytest.approx([0.002])
 
 
-def test_it_resumes_and_reads_back(data, tmp_path):
+def test_a_run_with_a_schedule_is_found_again_and_the_schedule_keeps_its_shape(data, tmp_path):
     schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=100)
-    stages = [tfopt.Train(epochs=1), tfopt.Prune(0.5, epochs=2)]
+    stages = [tfopt.Train(epochs=1), tfopt.QuantizeAware(epochs=2)]
     done = run(model(keras.optimizers.SGD(schedule)), data, tmp_path, stages)
     again = run(model(keras.optimizers.SGD(schedule)), data, tmp_path, stages)
     assert again.path == done.path
@@ -98,8 +101,8 @@ def test_every_kind_of_optimizer(name):
     make, factor = OPTIMIZERS[name]
     for rate, expected in (
         (StageRate(), 0.02),
-        (StageRate(fine_tunes=True), 0.02 * factor),
-        (StageRate(highest=0.005, fine_tunes=True), 0.005),
+        (StageRate(factor=0.1), 0.02 * factor),
+        (StageRate(highest=0.005, factor=0.1), 0.005),
     ):
         optimizer = make()
         said = rate.apply(optimizer, STEPS)

@@ -84,3 +84,13 @@ def test_targets_that_do_not_name_the_outputs_are_refused_and_the_advice_works(t
         tfopt.Pipeline(STAGES).run(model, data, out=tmp_path, quiet=True)
     data = tfopt.data.from_arrays(X, right, num_classes=None)
     assert tfopt.Pipeline(STAGES[:1]).run(model, data, out=tmp_path, quiet=True).complete
+
+
+@pytest.mark.parametrize("stages", [STAGES, [tfopt.ExportTFLite("int8", min_agreement=0.0)]])
+def test_a_sequential_model(stages, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2, activation="softmax", name="head")])
+    model.compile(keras.optimizers.Adam(0.01), LOSSES[0], metrics=["accuracy"])
+    run = tfopt.Pipeline(stages).run(model, tfopt.data.from_arrays(X, KIND), out=tmp_path, quiet=True)
+    assert run.record["model"]["outputs"] == ["head"]
+    assert "accuracy" in run.metrics

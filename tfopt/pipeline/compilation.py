@@ -79,7 +79,7 @@ class Compilation:
 
         Stages may put an operation behind that output, and Keras calls it by the last one's name.
         """
-        if len(model.outputs) != 1 or isinstance(_output(model), dict):
+        if len(model.outputs) != 1 or isinstance(output_of(model), dict):
             return self
         name = output_names(model)[0]
         kept = ("loss", "loss_weights", "metrics", "weighted_metrics")
@@ -190,15 +190,15 @@ def _check_names(given: Any, get: Callable[[str], Any], what: str, known: tuple[
 
 def output_names(model: keras.Model) -> list[str]:
     """Return what Keras calls the outputs of a model in losses and metrics; a Sequential has one."""
-    output = _output(model)
+    output = output_of(model)
     if isinstance(output, dict):
         return sorted(output)
     return list(getattr(model, "output_names", None) or [model.layers[-1].name])
 
 
-def _output(model: keras.Model) -> Any:
-    # A Sequential that was never called has no `output`.
-    return getattr(model, "output", None)
+def output_of(model: keras.Model) -> Any:
+    """Return the symbolic outputs in their structure, also of a Sequential that was never called."""
+    return model.outputs[0] if isinstance(model, keras.Sequential) else model.output
 
 
 def trains_itself(model: keras.Model) -> bool:

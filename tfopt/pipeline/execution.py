@@ -264,7 +264,8 @@ class _Execution:
         """Return what the stage does to the learning rate: it is lower where the model is trained already."""
         trained = any(isinstance(each.stage, Train) for each in self.plan.steps if each.number < step.number)
         trained = trained or self.record["stages"][0].get("at_chance") is False
-        return StageRate(getattr(step.stage, "learning_rate", None), step.stage.fine_tunes and trained)
+        factor = step.stage.fine_tuning if trained else 1.0
+        return StageRate(getattr(step.stage, "learning_rate", None), factor)
 
     def _warn(self, step: Step, entry: dict[str, Any]) -> None:
         """Warn, once, of a model as given that has learned nothing, and of inputs that saturate."""

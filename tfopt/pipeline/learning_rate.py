@@ -17,8 +17,6 @@ from tfopt.optimizers.learning_rate_free import LearningRateFree
 from tfopt.schedules import _nested
 from tfopt.schedules._schedule import Schedule
 
-FINE_TUNING = 0.1
-"""What stages that fine-tune multiply the compiled rate by, unless they are given one."""
 _POINTS = 200
 
 
@@ -55,12 +53,12 @@ class StageRate:
     """What a stage does to the compiled learning rate.
 
     Attributes:
-        highest: the highest rate of the stage; a schedule keeps its shape. `None` leaves it to `fine_tunes`.
-        fine_tunes: whether the compiled rate is divided by ten.
+        highest: the highest rate of the stage; a schedule keeps its shape. `None` leaves it to `factor`.
+        factor: what the compiled rate is multiplied by.
     """
 
     highest: float | None = None
-    fine_tunes: bool = False
+    factor: float = 1.0
 
     def apply(self, optimizer: keras.optimizers.Optimizer, steps: int) -> dict[str, float] | None:
         """Change the rate of an optimizer that is not built yet, and return what a report says of it.
@@ -78,11 +76,11 @@ class StageRate:
         compiled = _highest(rate, steps)
         if compiled is None:
             return None
-        factor = 1.0
+        factor = self.factor
         if self.highest is not None:
             factor = self.highest / compiled if compiled > 0 else 1.0
-        elif self.fine_tunes and not isinstance(optimizer, LearningRateFree):
-            factor = FINE_TUNING
+        elif isinstance(optimizer, LearningRateFree):
+            factor = 1.0
         if factor != 1:
             if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
                 optimizer.learning_rate = Scaled(rate, factor)
@@ -90,7 +88,12 @@ class StageRate:
                 optimizer.learning_rate = compiled * factor
             else:
                 optimizer.learning_rate = lambda: rate() * factor
-        return {"used": compiled * factor, "compiled": compiled}
+        return {"used": _short(compiled * factor), "compiled": _short(compiled)}
+
+
+def _short(rate: float) -> float:
+    """Return a rate without the digits that float32 adds."""
+    return float(f"{rate:.6g}")
 
 
 def _highest(rate: Any, steps: int) -> float | None:

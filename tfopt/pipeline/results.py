@@ -12,7 +12,7 @@ from tfopt import graph, measure
 from tfopt.data.dataset import Dataset
 from tfopt.export import TFLiteModel
 from tfopt.pipeline import judging
-from tfopt.pipeline.compilation import Compilation
+from tfopt.pipeline.compilation import Compilation, output_of
 
 _SPLITS = {"metrics": "test", "validation": "validation"}
 
@@ -74,9 +74,7 @@ def _of_outputs(
     inputs = [keras.Input(tensor.shape[1:]) for tensor in model.outputs]
     names = getattr(model, "output_names", ["output"])  # a Sequential has one output and no name for it
     outputs = [keras.layers.Identity(name=name)(x) for name, x in zip(names, inputs, strict=True)]
-    # A Sequential that was never called has no `output`.
-    structure = getattr(model, "output", model.outputs[0])
-    judge = keras.Model(inputs, keras.tree.pack_sequence_as(structure, outputs))
+    judge = keras.Model(inputs, keras.tree.pack_sequence_as(output_of(model), outputs))
     compilation.compile_for_evaluation(judge)
     results = {}
     for name, split in _SPLITS.items():

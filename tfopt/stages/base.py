@@ -57,10 +57,9 @@ class Stage:
 
     title: ClassVar[str]
     """What the report calls a model that has been through the stage, such as `"pruned"`."""
-    fine_tunes: ClassVar[bool] = False
-    """Whether the stage mends a trained model, so that a run gives it a tenth of the compiled learning rate
-    where the model is trained already. A field `learning_rate` that is not `None` is the stage's
-    highest rate."""
+    fine_tuning: ClassVar[float] = 1.0
+    """What a run multiplies the compiled learning rate by where the model is trained already, above 0. A
+    field `learning_rate` that is not `None` is the stage's highest rate."""
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the better model. `model` may be used up."""

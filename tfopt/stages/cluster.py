@@ -34,7 +34,7 @@ class Cluster(Stage):
     """
 
     title: ClassVar[str] = "clustered"
-    fine_tunes: ClassVar[bool] = True
+    fine_tuning: ClassVar[float] = 0.1
 
     clusters: int = 16
     _: dataclasses.KW_ONLY

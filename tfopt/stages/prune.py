@@ -34,8 +34,9 @@ class Prune(Stage):
         begin: the share of the stage's steps after which the sparsity rises, in [0, 1).
         end: the share after which it has reached `sparsity`; the rest trains what is left.
         frequency: steps from one rise to the next; None for 50 rises.
-        learning_rate: the highest of the stage; a schedule keeps its shape. `None` is a tenth of the compiled
-            one after `Train`, or where the model as given is better than a guess; else the compiled one.
+        learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one: what
+            pruning takes away is trained anew, and a lower rate wins less of it back (Renda et al., 2020,
+            arXiv 2003.02389; docs/pruning.md has figures of ours).
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, trained by Keras 3; the model that
             comes out is the same kind.
         engine_options: as `tfopt.prune` takes them: JSON values.
@@ -45,7 +46,6 @@ class Prune(Stage):
     """
 
     title: ClassVar[str] = "pruned"
-    fine_tunes: ClassVar[bool] = True
 
     sparsity: float = 0.8
     _: dataclasses.KW_ONLY

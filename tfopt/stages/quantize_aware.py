@@ -40,7 +40,7 @@ class QuantizeAware(Stage):
     """
 
     title: ClassVar[str] = "quantization-aware"
-    fine_tunes: ClassVar[bool] = True
+    fine_tuning: ClassVar[float] = 0.1
 
     scheme: SchemeLike = "int8"
     _: dataclasses.KW_ONLY
