@@ -45,7 +45,7 @@ class Recipe:
             where the model ends in a softmax and of logits where it does not.
         metrics: as for `compile`; by default `["accuracy"]`, for classes.
         batch_size: samples a step, over all replicas.
-        seed: of everything random, from 0.
+        seed: random seed, from 0.
         strategy: see `tfopt.distribute.resolve`.
         name: of the run; by default the recipe file's, else the data's.
         file: where the recipe was read from.

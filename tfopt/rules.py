@@ -6,6 +6,7 @@ in: `"block"` matches the layers of the nested model `block` too, and `"*"` cros
 """
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -39,9 +40,13 @@ def resolve(rules: Mapping[str, T] | None, paths: Iterable[str], default: T) -> 
         used.add(pattern)
     unused = [pattern for pattern in rules if pattern not in used]
     if unused:
+        named = ", ".join(map(repr, unused))
+        they = f"The rule {named} matches" if len(unused) == 1 else f"The rules {named} match"
+        close = [name for pattern in unused for name in get_close_matches(pattern, paths, n=1)]
+        meant = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise InvalidArgumentError(
-            f"These rules are no layer's first match: {', '.join(map(repr, unused))}. The first rule that "
-            f"matches wins, so put the specific ones first. Layers: {', '.join(paths) or 'none'}."
+            f"{they} no layer, or an earlier rule matches first.{meant} Put specific rules first. Layers: "
+            f"{', '.join(paths) or 'none'}."
         )
     return settings
 

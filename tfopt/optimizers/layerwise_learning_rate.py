@@ -33,7 +33,7 @@ class LayerwiseLearningRate(Wrapper):
     Args:
         inner_optimizer: the optimizer whose steps are multiplied.
         rules: layer-path pattern (`"backbone/*"`, a layer's name, ...) -> multiplier >= 0; the first match
-            wins. 0 keeps a layer as it is, though the optimizer's state of it goes on.
+            wins. 0 keeps a layer as it is, though the optimizer's state of it is still updated.
         decay: multiplier from each layer to the one before it, in (0, 1]; 1 for none.
         blocks: layer-path patterns from input to output, each one step of the decay: `("embedding",
             "block1/*", "block2/*", "head")`. By default each layer with trainable weights is one.

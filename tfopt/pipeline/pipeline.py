@@ -57,7 +57,7 @@ class Pipeline:
 
         The folder's name is derived from what will be done: the model with its weights, how it is
         compiled, the stages, the data, seed and batch size. Called again with the same, a run that is
-        complete is returned and one that was cut off goes on, with the same result; set the seed
+        complete is returned and one that was interrupted resumes, with the same result; set the seed
         (`keras.utils.set_random_seed`) before you make the model, or its weights are new every time.
         The model itself is left as it is: every stage works on a copy, with a new optimizer of the
         same config.
@@ -67,7 +67,7 @@ class Pipeline:
             data: what to train, validate and test on.
             out: the folder of runs.
             strategy: see `tfopt.distribute.resolve`.
-            seed: of everything random in the stages, from 0.
+            seed: random seed of the stages, from 0.
             fresh: start anew although the same run exists.
             name: of the run in reports; by default that of `out`.
             batch_size: samples a step, over all replicas.

@@ -1,4 +1,4 @@
-"""What a pipeline lends to a stage: above all a `fit` that goes on where it was cut off."""
+"""What a pipeline lends to a stage: above all a `fit` that resumes where it was interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage that writes the TFLite file and proves that it does what the model does."""
+"""The stage that writes the TFLite file and checks that it gives the model's results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAILED_FILE = "model.failed.tflite"
 class ExportTFLite(Stage):
     """Writes the model as a TFLite file and verifies it in LiteRT on the test split.
 
-    A file that fails is kept as `model.failed.tflite` and raises. The model goes on as it is.
+    A file that fails is kept as `model.failed.tflite` and raises. The model is left as it is.
 
     Args:
         scheme: as `tfopt.to_tflite` takes it; `None` is `"int8"` for a quantization-aware model and
