@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError, RecipeError
 from tfopt.files import as_seen_from
 from tfopt.recipe_file import calling, load_recipe, with_values
@@ -44,7 +45,7 @@ class Recipe:
             where the model ends in a softmax and of logits where it does not.
         metrics: as for `compile`; by default `["accuracy"]`, for classes.
         batch_size: samples a step, over all replicas.
-        seed: of everything random, from 0.
+        seed: random seed, from 0.
         strategy: see `tfopt.distribute.resolve`.
         name: of the run; by default the recipe file's, else the data's.
         file: where the recipe was read from.
@@ -81,6 +82,17 @@ class Recipe:
             raise InvalidArgumentError(
                 f"Recipe: data must be a tfopt.data.Dataset, got {type(self.data).__name__}. Make one with "
                 "tfopt.data.load(...) or tfopt.data.from_arrays(...)."
+            )
+        if not callable(self.model):  # as a keras.Model is
+            raise InvalidArgumentError(
+                f"Recipe: model must be a function that returns a keras.Model, or one, got {self.model!r}."
+            )
+        if not (
+            isinstance(self.optimizer, str) or callable(self.optimizer) or hasattr(self.optimizer, "apply")
+        ):
+            raise InvalidArgumentError(
+                "Recipe: optimizer must be a Keras optimizer, the name of one, or a function of the number "
+                f"of steps that returns one, got {self.optimizer!r}."
             )
 
     @classmethod
@@ -167,6 +179,7 @@ class Recipe:
         from tfopt.pipeline.plan import Plan
         from tfopt.pipeline.preflight import checked
 
+        out = None if out is None else arguments.path("Recipe.run", "out", out)
         folder = self.folder or Path.cwd()  # a model's function may change the current one
         seed = self.seed if seed is None else seed
         resolved = distribute.resolve(self.strategy if strategy is None else strategy)
@@ -186,7 +199,7 @@ class Recipe:
             name=name,
             recipe=None if self.file is None else {"file": self.file, "values": self._values()},
         )
-        out = Path("saved_models", name) if out is None else Path(out)
+        out = Path("saved_models", name) if out is None else out
         out = as_seen_from(folder, out)
         return execute(checked(plan), out, fresh=fresh, console=None if quiet else Console(stderr=True))
 

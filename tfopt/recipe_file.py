@@ -70,15 +70,19 @@ def calling(path: str | Path, what: str, function: Callable[[], Any]) -> Any:
         return function()
     except TfoptError:
         raise
+    except SystemExit as error:
+        raise RecipeError(
+            f"{path}: {what} ended the program with exit({error.code!r}). Raise an error, or return."
+        ) from error
     except Exception as error:
         frame, line = error.__traceback__, None
         while frame is not None:
-            if frame.tb_frame.f_code.co_filename == str(path):
+            if Path(frame.tb_frame.f_code.co_filename) in (Path(path), Path(path).resolve()):
                 line = frame.tb_lineno
             frame = frame.tb_next
         where = f"{path}, line {line}" if line else str(path)
         reason = " ".join(str(error).split())
-        raise RecipeError(f"{where}: {what} raised {type(error).__name__}: {reason}") from error
+        raise RecipeError(f"{where}: {what} raised {type(error).__name__}: {reason.rstrip('.')}.") from error
 
 
 def source_of(path: Path) -> str:

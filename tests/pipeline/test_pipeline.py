@@ -220,7 +220,7 @@ def test_a_run_that_does_not_go_on_says_why(blobs, tmp_path, capsys):
     run = pipeline.run(model(), blobs, out=tmp_path, quiet=True)
     run_folder.write_record(run.path, run.record | {"status": "running"})
     pipeline.run(model(seed=1), blobs, out=tmp_path)
-    assert "which was cut off: the weights differ." in " ".join(capsys.readouterr().err.split())
+    assert "which was interrupted: the weights differ." in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_stage_that_undoes_an_earlier_one_is_refused(blobs, tmp_path):

@@ -64,7 +64,7 @@ def comparison_table(results: Sequence[EngineResult]) -> Table:
         "Latency >",
         "Step >",
         "LSB >",
-        "Agree >",
+        "Same class >",
     )
     for each in results:
         if each.run is None:

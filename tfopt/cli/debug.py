@@ -1,4 +1,4 @@
-"""`tfopt debug`: where a .tflite file and its Keras model part."""
+"""`tfopt debug`: where a .tflite file and its Keras model differ."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
 
 
-@click.command(short_help="Find the layers in which a .tflite file and its Keras model part.")
+@click.command(short_help="Find the layers in which a .tflite file and its Keras model differ.")
 @click.argument("model", type=READABLE_FILE)
 @click.argument("tflite", type=READABLE_FILE)
 @click.argument("data")

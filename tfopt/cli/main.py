@@ -38,7 +38,7 @@ class _InOrder(click.Group):
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tfopt", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Make Keras 3 models small and fast, and prove that the file does what the model did."""
+    """Make Keras 3 models small and fast, and check that the file gives the model's results."""
 
 
 for command in (run, export, search, compare_engines, report, convert, inspect, compare, debug, bench):

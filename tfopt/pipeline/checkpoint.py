@@ -1,4 +1,4 @@
-"""A checkpoint at the end of every epoch, from which training goes on exactly.
+"""A checkpoint at the end of every epoch, from which training resumes exactly.
 
 `keras.callbacks.BackupAndRestore` leaves out the states of seed generators, so that dropout draws other
 masks after a restart, and the states of callbacks (keras-team/keras#19796).

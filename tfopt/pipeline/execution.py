@@ -326,7 +326,7 @@ def _write_page(path: Path, record: dict[str, Any]) -> None:
 
 
 def _difference(out: Path, parts: dict[str, str]) -> str:
-    """Say why the newest run of `out` that was cut off is not the one that goes on, if there is one."""
+    """Say why the newest interrupted run of `out` is not the one that is resumed, if there is one."""
     try:
         newest = Run.load(out)
     except RunError:
@@ -335,7 +335,7 @@ def _difference(out: Path, parts: dict[str, str]) -> str:
     changed = [name for name, digest in parts.items() if before.get(name) != digest[:8]]
     if newest.complete or not changed:
         return ""
-    return f" It is not {newest.path.name}, which was cut off: the {', '.join(changed)} differ."
+    return f" It is not {newest.path.name}, which was interrupted: the {', '.join(changed)} differ."
 
 
 def _check(earlier: list[Step], source: Path, after: keras.Model) -> None:

@@ -1,4 +1,4 @@
-"""What a pipeline lends to a stage: above all a `fit` that goes on where it was cut off."""
+"""What a pipeline lends to a stage: above all a `fit` that resumes where it was interrupted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfopt import graph
 from tfopt.callbacks import GradientMonitor
 from tfopt.data.dataset import Dataset
-from tfopt.errors import RunError
+from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.export import TFLiteModel
 from tfopt.files import write_atomically
 from tfopt.pipeline import checkpoint
@@ -28,7 +28,15 @@ Callbacks = Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.cal
 
 def new_callbacks(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
     """Return callbacks for one training: what a callable makes, else deep copies."""
-    return list(callbacks()) if callable(callbacks) else [copy.deepcopy(each) for each in callbacks]
+    made = callbacks() if callable(callbacks) else callbacks
+    if not isinstance(made, list | tuple) or not all(
+        isinstance(each, keras.callbacks.Callback) for each in made
+    ):
+        raise InvalidArgumentError(
+            f"callbacks must be a list of Keras callbacks, or a function that returns one, got "
+            f"{type(made).__name__ if isinstance(made, keras.callbacks.Callback) else repr(made)}."
+        )
+    return list(made) if callable(callbacks) else [copy.deepcopy(each) for each in made]
 
 
 class StageContext:

@@ -72,7 +72,7 @@ COLUMNS = (
         priority=2,
     ),
     Column(
-        title="Agrees",
+        title="Same class",
         meaning="How often the file and its model choose the same class.",
         cell=_agreement,
         priority=3,
