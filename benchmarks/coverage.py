@@ -1,8 +1,8 @@
 """Which architectures quantization-aware training takes, and how close their int8 files are.
 
 Quantizes each model with random weights, trains two steps, rounds its biases, saves and loads it, exports it,
-runs the file in LiteRT, and prints one row a model. `unrest` is how many LSB the model's own output moves, on
-the mean, when its input changes by a millionth: a file cannot be closer to a model than that is to itself.
+runs the file in LiteRT, and prints one row a model. `sensitivity` is the mean change of the model's own
+output, in LSB, when its input changes by 1e-6: a file cannot be closer to a model than that is to itself.
 With `--tfmot` it says too whether tensorflow-model-optimization quantizes the same architecture of
 `tf_keras.applications` (needs both packages). With `--zoo` it goes over the small models of the tests
 instead, on white noise; TFMOT is then asked through `engine="tfmot"`.
@@ -49,7 +49,7 @@ SAMPLES, BATCH = 32, 8
 
 HEAD = (
     f"{'model':<24}{'passes':>7}{'operators':>11}{'integer':>9}{'max LSB':>9}{'mean LSB':>10}"
-    f"{'unrest':>9}{'agree':>7}{'seconds':>9}  left in float"
+    f"{'sensitivity':>12}{'agree':>7}{'seconds':>9}  left in float"
 )
 
 
@@ -123,14 +123,16 @@ def row(name, make):
     before, after = (
         np.asarray(keras.tree.flatten(loaded.predict(packed(each), verbose=0))[0]) for each in (arrays, close)
     )
-    unrest = np.abs(after - before).mean() / summary.outputs[0].scale if summary.outputs[0].scale else np.nan
+    sensitivity = (
+        np.abs(after - before).mean() / summary.outputs[0].scale if summary.outputs[0].scale else np.nan
+    )
     operators = sum(operator.count for operator in summary.operators)
     floats = Counter(operator.operator for operator in summary.float_operators)
     figures = (difference.max_lsb, difference.mean_lsb, difference.top1_agreement)
     max_lsb, mean_lsb, agreement = (np.nan if figure is None else figure for figure in figures)
     return (
         f"{name:<24}{'yes':>7}{operators:>11}{1 - floats.total() / operators:>9.1%}"
-        f"{max_lsb:>9.0f}{mean_lsb:>10.3f}{unrest:>9.3f}{agreement:>7.2f}"
+        f"{max_lsb:>9.0f}{mean_lsb:>10.3f}{sensitivity:>12.3f}{agreement:>7.2f}"
         f"{time.perf_counter() - start:>9.0f}  "
         + (", ".join(f"{count} {operator}" for operator, count in floats.items()) or "none")
     )

@@ -424,26 +424,26 @@ def counts(rows):
     kernels = [row for row in rows if zeros(row) != "no kernel"]
     reloads = [row for row in rows if cells(row)[8] != "-"]
     return {
-        "float32 to a verified file": (sum(mark(row, "float32") == "yes" for row in rows), len(rows)),
-        "the same, of what TensorFlow's converter takes": (
+        "verified float32 file": (sum(mark(row, "float32") == "yes" for row in rows), len(rows)),
+        "the same, of the models that TensorFlow's converter converts": (
             sum(mark(row, "float32") == "yes" for row in taken),
             len(taken),
         ),
-        "quantization-aware to a verified file": (
+        "verified file after quantization-aware training": (
             sum(mark(row, "training") == "yes" for row in rows),
             len(rows),
         ),
-        "int8 after training to a verified file": (
+        "verified int8 file without further training": (
             sum(mark(row, "int8") == "yes" for row in rows),
             len(rows),
         ),
         "`prune(model, 0.5)` runs": (sum(mark(row, "prune") == "yes" for row in rows), len(rows)),
-        "at least 45 % of all kernel weights zero": (
+        "at least 45 % of all kernel weights are zero": (
             sum(bool(row.get("prune", {}).get("ok")) and row["prune"]["zeros"] >= 0.45 for row in kernels),
             len(kernels),
         ),
         "equal after saving and loading": (sum(cells(row)[8] == "equal" for row in reloads), len(reloads)),
-        "no error but tfopt's own": (
+        "no errors except tfopt's own": (
             sum(all(answer["refused"] for _, answer in errors(row)) for row in rows),
             len(rows),
         ),
@@ -458,15 +458,18 @@ def text(parts):
 
 
 LEGEND = """\
-- float32: `to_tflite(model)` verifies. TensorFlow: its `TFLiteConverter.from_keras_model` takes the model.
+- float32: the file of `to_tflite(model)` passes its verification. TensorFlow:
+  `TFLiteConverter.from_keras_model` converts the model.
 - training: `quantize_aware`, `calibrate`, a training step, `to_tflite` and `verify`. LSB: the largest
-  difference of the file and the quantization-aware model.
-- int8: `to_tflite(model, "int8", samples)` verifies. dB: signal to noise against the float model.
-- prune: zeros among the weights of all kernels after `prune(model, 0.5)`, counted over the variables that are
-  multiplied, without embeddings and depthwise kernels.
-- reload: the quantization-aware model equals itself after saving and loading; `-` where Keras cannot save and
-  load the original.
-- refused: an error of tfopt's that says what to do; its text is at the end. NO: any other error.
+  difference between the file and the quantization-aware model, in steps of the output's integer scale.
+- int8: the file of `to_tflite(model, "int8", samples)` passes its verification. dB: signal-to-noise ratio
+  relative to the float model.
+- prune: share of zeros in all kernels after `prune(model, 0.5)`; embeddings and depthwise kernels are not
+  counted.
+- reload: the quantization-aware model is equal after saving and loading; `-` means that Keras cannot save
+  and load the original.
+- refused: an error of tfopt that says what to do; its text is at the end of the page. NO: any other
+  failure.
 """.splitlines()
 
 
@@ -476,9 +479,9 @@ def page(rows):
     lines = [
         "# The zoo",
         "",
-        f"The rows of {len(rows)} of {len(table)} models in the style of public collections, with tiny",
-        "sizes, random weights and the idioms of the originals: `benchmarks/zoo_models`. Written by",
-        "`python benchmarks/zoo.py --json rows.json --markdown`.",
+        f"Results for {len(rows)} of {len(table)} models in the style of public collections. They have tiny",
+        "sizes, random weights and the idioms of the originals (`benchmarks/zoo_models`).",
+        "`python benchmarks/zoo.py --json rows.json --markdown` wrote the rows.",
         "",
         "| | models | of |",
         "|---|---|---|",
@@ -498,7 +501,7 @@ def page(rows):
         for stage, answer in errors(row)
     ]
     if told:
-        lines += ["", "## What did not go through", "", *(each.replace("|", "\\|") for each in told)]
+        lines += ["", "## Failures", "", *(each.replace("|", "\\|") for each in told)]
     return "\n".join(lines) + "\n"
 
 

@@ -192,3 +192,32 @@ def test_what_is_wrong_with_a_file_is_said_without_tensorflow(tmp_path):
     )
     paths = [str(tmp_path / name) for name in ("no_build.py", "syntax.py", "missing.py")]
     subprocess.run([sys.executable, "-c", code, *paths], check=True)
+
+
+MOVES = """
+import os, pathlib
+import keras, tfopt
+os.chdir(pathlib.Path(__file__).parent)
+
+def build(hp):
+    return tfopt.Recipe(
+        data=tfopt.data.load("mine.npz"),
+        model=lambda data: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, "softmax")]),
+        optimizer="adam",
+        stages=[tfopt.Train(epochs=1)],
+    )
+"""
+
+
+@pytest.mark.parametrize("out", [None, "runs"])
+def test_a_recipe_that_changes_the_folder_does_not_move_its_runs(tmp_path, monkeypatch, out):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "mover.py").write_text(MOVES)
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    for folder in (tmp_path / "recipes", tmp_path):
+        np.savez(folder / "mine.npz", x=x, y=np.arange(40) % 2)
+    monkeypatch.chdir(tmp_path)
+    run = tfopt.Recipe.from_file("recipes/mover.py", data="mine.npz").run(out, quiet=True)
+    assert run.path.parent == tmp_path / (out or "saved_models/mover")
+    assert run.complete
+    assert not list((tmp_path / "recipes").glob("*/"))

@@ -30,5 +30,14 @@ def test_the_first_match_wins():
 
 @pytest.mark.parametrize("rules", [{"cnv1": 1}, {"*": 1, "head": 2}])
 def test_a_rule_that_decides_nothing_raises_and_lists_the_layers(rules):
-    with pytest.raises(InvalidArgumentError, match=r"no layer's first match.*block/dense"):
+    with pytest.raises(InvalidArgumentError, match=r"matches no layer, or an earlier.*block/dense"):
         resolve(rules, PATHS, 0)
+
+
+def test_a_rule_with_a_misprint_names_the_closest_layer():
+    with pytest.raises(
+        InvalidArgumentError, match=r"The rule 'haed' matches no layer.* Did you mean 'head'\?"
+    ):
+        resolve({"haed": 1}, PATHS, 0)
+    with pytest.raises(InvalidArgumentError, match=r"The rules 'x1', 'x2' match no layer"):
+        resolve({"x1": 1, "x2": 1}, PATHS, 0)

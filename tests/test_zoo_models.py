@@ -108,6 +108,6 @@ def test_the_page_has_a_row_a_model_the_counts_and_the_errors():
     ]
     page = zoo.page(rows)
     assert "| convnet_from_scratch | yes | yes | yes | 1 | yes | 40 | 50% | equal | 3 |" in page
-    assert "| int8 after training to a verified file | 1 | 2 |" in page
+    assert "| verified int8 file without further training | 1 | 2 |" in page
     assert "| conv_mixer | yes | yes | yes | 1 | refused |" in page
     assert "`conv_mixer`, int8: UnsupportedModel: use a \\| b" in page

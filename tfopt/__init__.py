@@ -1,4 +1,4 @@
-"""tfopt makes Keras 3 models small and fast, and proves that the file does what the model did.
+"""tfopt makes Keras 3 models small and fast, and checks that the file gives the model's results.
 
 Names are imported when they are first used, so that `import tfopt` costs nothing and the command line
 answers at once. One thing cannot wait for a first use: `keras.models.load_model` must find the classes

@@ -2,7 +2,9 @@
 
 import math
 import numbers
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tfopt.errors import InvalidArgumentError
@@ -72,6 +74,33 @@ def choice(owner: str, name: str, value: T, choices: Iterable[T]) -> T:
             f"{owner}: expected {name} to be one of {', '.join(map(repr, choices))}, got {value!r}."
         )
     return value
+
+
+def path(owner: str, name: str, value: Any) -> Path:
+    """Return `value` as a `Path` if it is text or a path.
+
+    Raises:
+        InvalidArgumentError: it is not.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InvalidArgumentError(f"{owner}: expected {name} to be a path, got {value!r}.")
+    return Path(value)
+
+
+def mapping(owner: str, name: str, value: Any, example: str) -> dict[str, Any]:
+    """Return `value` as a dict if it is a mapping with text as its keys; `{}` for `None`.
+
+    Args:
+        owner, name, value: see `number`.
+        example: what the message shows.
+
+    Raises:
+        InvalidArgumentError: it is not.
+    """
+    value = {} if value is None else value
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidArgumentError(f"{owner}: expected {name} to be a dict such as {example}, got {value!r}.")
+    return dict(value)
 
 
 def flag(owner: str, name: str, value: Any) -> bool:

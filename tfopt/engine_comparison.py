@@ -52,7 +52,7 @@ def compare_engines(
     """Run a recipe once for each engine: same model, data, schedule and seeds.
 
     Every stage that has an engine is done by the one in turn; the others stay what they are. The runs go into
-    folders named as the engines, and one that was cut off goes on there.
+    folders named as the engines, and one that was interrupted resumes there.
 
     Args:
         recipe: with at least one stage that has an engine.

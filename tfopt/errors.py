@@ -38,7 +38,7 @@ class InvariantError(TfoptError, RuntimeError):
 
 
 class TrainingError(TfoptError, RuntimeError):
-    """Training cannot go on, as when no gradient is finite any more."""
+    """Training cannot continue, as when no gradient is finite any more."""
 
 
 class ConversionError(TfoptError, RuntimeError):

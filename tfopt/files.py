@@ -14,6 +14,11 @@ TEMPORARY_PREFIX = ".unfinished-"
 """What a process that was killed while writing leaves behind begins so, and may be deleted."""
 
 
+def as_seen_from(folder: Path, path: Path) -> Path:
+    """Return a path that was relative to `folder`: as it is, or absolute where the current folder changed."""
+    return path if Path.cwd() == folder else folder / path
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what is written there becomes `path` when the block ends.
@@ -33,9 +38,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
-        ) from error
+        blocked = isinstance(error, FileExistsError | NotADirectoryError)
+        advice = (
+            "A file stands where a folder is needed: delete it and run the same command again."
+            if blocked
+            else "Free some space or choose another folder."
+        )
+        raise RunError(f"Cannot write {path}: {error.strerror or error}. {advice}") from error
     finally:
         # A full or vanished disk may refuse this too; the error that brought us here is the one to show.
         with contextlib.suppress(OSError):

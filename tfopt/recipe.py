@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfopt import arguments
 from tfopt.errors import InvalidArgumentError, RecipeError
+from tfopt.files import as_seen_from
 from tfopt.recipe_file import calling, load_recipe, with_values
 
 if TYPE_CHECKING:
@@ -43,11 +45,13 @@ class Recipe:
             where the model ends in a softmax and of logits where it does not.
         metrics: as for `compile`; by default `["accuracy"]`, for classes.
         batch_size: samples a step, over all replicas.
-        seed: of everything random, from 0.
+        seed: random seed, from 0.
         strategy: see `tfopt.distribute.resolve`.
         name: of the run; by default the recipe file's, else the data's.
         file: where the recipe was read from.
         hyperparameters: what `build` was called with.
+        folder: where relative names of folders of runs begin; by default the current folder of the moment
+            when `run` is called, and with `from_file` that of before the file was executed.
 
     Raises:
         StageOrderError: one stage would undo another.
@@ -67,6 +71,7 @@ class Recipe:
     name: str | None = None
     file: str | None = None
     hyperparameters: keras_tuner.HyperParameters | None = dataclasses.field(default=None, repr=False)
+    folder: Path | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         from tfopt.data import Dataset
@@ -77,6 +82,17 @@ class Recipe:
             raise InvalidArgumentError(
                 f"Recipe: data must be a tfopt.data.Dataset, got {type(self.data).__name__}. Make one with "
                 "tfopt.data.load(...) or tfopt.data.from_arrays(...)."
+            )
+        if not callable(self.model):  # as a keras.Model is
+            raise InvalidArgumentError(
+                f"Recipe: model must be a function that returns a keras.Model, or one, got {self.model!r}."
+            )
+        if not (
+            isinstance(self.optimizer, str) or callable(self.optimizer) or hasattr(self.optimizer, "apply")
+        ):
+            raise InvalidArgumentError(
+                "Recipe: optimizer must be a Keras optimizer, the name of one, or a function of the number "
+                f"of steps that returns one, got {self.optimizer!r}."
             )
 
     @classmethod
@@ -101,6 +117,9 @@ class Recipe:
                 is for no hyperparameter of the recipe or out of its range.
             TfoptError: whatever the parts of the recipe say about their arguments.
         """
+        folder = Path.cwd()
+        if isinstance(data, str | os.PathLike) and Path(data).exists():
+            data = folder / data
         build = load_recipe(path)
         if isinstance(data, str | os.PathLike):
             from tfopt.data import load
@@ -114,7 +133,7 @@ class Recipe:
                 raise RecipeError(
                     f"{path}: build(hp) must return a tfopt.Recipe, got {type(recipe).__name__}."
                 )
-            changes: dict[str, Any] = {"file": os.fspath(path), "hyperparameters": hp}
+            changes: dict[str, Any] = {"file": os.fspath(path), "hyperparameters": hp, "folder": folder}
             changes |= {} if data is None else {"data": data}
             return dataclasses.replace(recipe, **changes)
 
@@ -160,6 +179,8 @@ class Recipe:
         from tfopt.pipeline.plan import Plan
         from tfopt.pipeline.preflight import checked
 
+        out = None if out is None else arguments.path("Recipe.run", "out", out)
+        folder = self.folder or Path.cwd()  # a model's function may change the current one
         seed = self.seed if seed is None else seed
         resolved = distribute.resolve(self.strategy if strategy is None else strategy)
         keras.utils.set_random_seed(seed)
@@ -178,7 +199,8 @@ class Recipe:
             name=name,
             recipe=None if self.file is None else {"file": self.file, "values": self._values()},
         )
-        out = Path("saved_models", name) if out is None else Path(out)
+        out = Path("saved_models", name) if out is None else out
+        out = as_seen_from(folder, out)
         return execute(checked(plan), out, fresh=fresh, console=None if quiet else Console(stderr=True))
 
     def new_model(self) -> keras.Model:

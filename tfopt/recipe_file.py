@@ -34,12 +34,7 @@ def load_recipe(path: str | os.PathLike[str]) -> Callable[[keras_tuner.HyperPara
         RecipeError: there is no such file, it is no Python, it lacks `build`, or it fails when executed.
     """
     path = Path(path)
-    try:
-        source = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RecipeError(f"No such recipe: {path}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"Cannot read the recipe {path}: {error}.") from error
+    source = source_of(path)
     try:
         tree = ast.parse(source, filename=str(path))
     except (SyntaxError, ValueError) as error:
@@ -75,15 +70,53 @@ def calling(path: str | Path, what: str, function: Callable[[], Any]) -> Any:
         return function()
     except TfoptError:
         raise
+    except SystemExit as error:
+        raise RecipeError(
+            f"{path}: {what} ended the program with exit({error.code!r}). Raise an error, or return."
+        ) from error
     except Exception as error:
         frame, line = error.__traceback__, None
         while frame is not None:
-            if frame.tb_frame.f_code.co_filename == str(path):
+            if Path(frame.tb_frame.f_code.co_filename) in (Path(path), Path(path).resolve()):
                 line = frame.tb_lineno
             frame = frame.tb_next
         where = f"{path}, line {line}" if line else str(path)
         reason = " ".join(str(error).split())
-        raise RecipeError(f"{where}: {what} raised {type(error).__name__}: {reason}") from error
+        raise RecipeError(f"{where}: {what} raised {type(error).__name__}: {reason.rstrip('.')}.") from error
+
+
+def source_of(path: Path) -> str:
+    """Return the text of a recipe file.
+
+    Raises:
+        RecipeError: there is none, or it is something else, such as a model.
+    """
+    _require_no_model(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError(f"No such recipe: {path}.") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is no text, so it is no recipe: give the Python file.") from error
+    except OSError as error:
+        raise RecipeError(f"Cannot read the recipe {path}: {error.strerror or error}.") from error
+
+
+def _require_no_model(path: Path) -> None:
+    """Raise where somebody gives a model in the place of a recipe."""
+    if path.suffix == ".tflite":
+        raise RecipeError(
+            f"{path} is a TFLite file, not a recipe: see what it holds with tfopt inspect {path}, measure it "
+            f"with tfopt bench {path}."
+        )
+    if path.suffix in (".keras", ".h5", ".hdf5") or (path / "saved_model.pb").exists():
+        raise RecipeError(
+            f"{path} is a model, not a recipe. To quantize a trained model without training: "
+            f"tfopt export {path} --data FOLDER. To prune it or train it quantization-aware, write a recipe: "
+            f"a Python file with build(hp) whose model is keras.models.load_model({str(path)!r})."
+        )
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder, not a recipe: give the Python file with build(hp).")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ in: `"block"` matches the layers of the nested model `block` too, and `"*"` cros
 """
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -25,6 +26,11 @@ def resolve(rules: Mapping[str, T] | None, paths: Iterable[str], default: T) -> 
     Raises:
         InvalidArgumentError: a rule was no path's first match. The message lists the paths.
     """
+    if rules is not None and not isinstance(rules, Mapping):
+        raise InvalidArgumentError(
+            "rules must be a dict, pattern of layer paths -> setting, such as {'head': None}, got "
+            f"{rules!r}."
+        )
     rules = dict(rules or {})
     paths = list(paths)
     settings, used = {}, set()
@@ -34,9 +40,13 @@ def resolve(rules: Mapping[str, T] | None, paths: Iterable[str], default: T) -> 
         used.add(pattern)
     unused = [pattern for pattern in rules if pattern not in used]
     if unused:
+        named = ", ".join(map(repr, unused))
+        they = f"The rule {named} matches" if len(unused) == 1 else f"The rules {named} match"
+        close = [name for pattern in unused for name in get_close_matches(pattern, paths, n=1)]
+        meant = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise InvalidArgumentError(
-            f"These rules are no layer's first match: {', '.join(map(repr, unused))}. The first rule that "
-            f"matches wins, so put the specific ones first. Layers: {', '.join(paths) or 'none'}."
+            f"{they} no layer, or an earlier rule matches first.{meant} Put specific rules first. Layers: "
+            f"{', '.join(paths) or 'none'}."
         )
     return settings
 

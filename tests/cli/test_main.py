@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("run", "search", "report", "convert", "inspect", "compare", "debug", "bench")
+COMMANDS = ("run", "export", "search", "report", "convert", "inspect", "compare", "debug", "bench")
 HEAVY = ("tensorflow", "keras", "keras_tuner", "matplotlib", "ai_edge_litert", "sklearn", "numpy")
 
 
@@ -45,6 +45,11 @@ def test_help_is_quick_and_complete(arguments):
         (("run", __file__, "--seed", "-3"), "-3 is not in the range"),
         (("run", __file__, "--set", "width"), "expected NAME=VALUE, such as width=16, got 'width'"),
         (("run", __file__, "--strategy", "two"), "'two' is not one of"),
+        (("export", __file__), "Missing option '--data'"),
+        (("export", __file__, "--data", "digits", "--scheme", "int7"), "'int7' is not one of"),
+        (("export", __file__, "--data", "digits", "--image-size", "96,96"), "such as 96x96"),
+        (("export", __file__, "--data", "digits", "--rules", "head=int7"), "with one of float32"),
+        (("export", __file__, "--data", "digits", "--out", "small.bin"), "ends in .tflite"),
         (("search", __file__, "--trials", "0"), "0 is not in the range"),
         (("search", __file__, "--minimize", "accuracy"), "'accuracy' is not one of"),
         (("search", __file__, "--keep", "accuracy=much"), "expected a number"),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tfopt.pipeline.run_folder import locked
+
 RECORD = json.loads((Path(__file__).parents[1] / "report" / "run.json").read_text())
 
 
@@ -54,6 +56,52 @@ def test_of_several_runs_the_latest_comes_first(make_run):
     assert output.index("8f3a2c91") < output.index("1111bbbb") < output.index("0000aaaa")
     assert "Failed: No space left." in output
     assert "Not finished" in output
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"schema": 2}', '{"schema": 1}'])
+def test_a_damaged_record_does_not_hide_the_others(make_run, content):
+    folder = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00")
+    (make_run("0000aaaa", "2026-11-20T05:14:03+00:00") / "run.json").write_text(content)
+    code, output, errors = report(folder.parent)
+    assert (code, errors) == (0, "")
+    assert "8f3a2c91  complete" in output
+    assert "0000aaaa" in output
+    assert "Unreadable" in output
+
+
+def test_a_killed_run_is_not_running(make_run):
+    folder = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00", status="running")
+    output = report(folder)[1]
+    assert "8f3a2c91  interrupted" in output
+    assert "Run the same command again to resume." in output
+    with locked(folder):
+        output = report(folder)[1]
+        assert "8f3a2c91  running" in output
+        assert "again" not in output
+
+
+def test_a_run_without_its_file_is_not_complete(make_run):
+    stages = [dict(stage) for stage in RECORD["stages"]]
+    name = stages[-1]["file"] = "stages/4-export/model.tflite"
+    stages[-1] |= {"model": None, "files": {name: {"bytes": 3, "sha256": ""}}}
+    folder = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00", stages=stages)
+    code, output, _ = report(folder)
+    assert code == 0
+    assert "8f3a2c91  damaged" in output
+    assert "Run the same command again to repair it." in output
+    assert str(folder / "model.tflite") not in output
+
+
+def test_a_folder_that_can_only_be_read_is_shown(make_run, tfopt_cli, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    folder = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00")
+    monkeypatch.setattr(os, "replace", refuse)
+    code, output, errors = tfopt_cli("report", folder)
+    assert code == 0
+    assert "8f3a2c91  complete" in output
+    assert "note: Cannot write" in errors
 
 
 def test_a_run_that_was_cut_off_gets_its_page(make_run):

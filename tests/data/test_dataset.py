@@ -94,7 +94,7 @@ NAN[7, 0, 0] = np.nan
         ({"x_test": np.zeros((4, 5, 5, 1)), "y_test": np.arange(4)}, "differ in shape"),
         ({"x_test": np.zeros((4, 3, 3, 1))}, "test split needs both"),
         ({"num_classes": 3}, "y_train holds the label 3, but there are 3 classes"),
-        ({"class_names": "abcde", "num_classes": 4}, "5 class names for 4 classes"),
+        ({"class_names": list("abcde"), "num_classes": 4}, "5 class names for 4 classes"),
         ({"x_train": 3.0}, "single number"),
     ],
 )

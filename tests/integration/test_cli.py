@@ -171,11 +171,11 @@ def test_an_interrupted_run_goes_on_with_the_same_command(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130
-    assert "The same command goes on from here." in errors
+    assert "Run the same command again to resume." in errors
     assert "Traceback" not in errors
     (record,) = tmp_path.glob("saved_models/long/*/run.json")
     assert json.loads(record.read_text())["status"] != "complete"
     again = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, env={**os.environ})
     assert again.returncode == 0, again.stderr
-    assert "goes on" in again.stderr
+    assert "continues" in again.stderr
     assert json.loads(record.read_text())["status"] == "complete"

@@ -18,10 +18,15 @@ def _twice(x):
     return x * 2.0
 
 
-@pytest.fixture(scope="module", params=["model.h5", "model.keras"])
+_FILES = ["model.h5", "model.keras", "functional.h5", "functional.keras", "saved"]
+
+
+@pytest.fixture(scope="module", params=_FILES)
 def with_lambda(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("lambda") / request.param
     model = tf_keras.Sequential([tf_keras.Input((3,)), layers.Lambda(lambda x: x + x, name="double")])
+    if path.stem != "model":
+        model = tf_keras.Model(model.inputs, model.outputs)
     model.save(path)
     return path
 

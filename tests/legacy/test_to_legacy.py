@@ -102,6 +102,19 @@ def test_every_layer():
     _assert_same_outputs(new, old)
 
 
+def test_a_lambda_keeps_its_function_and_is_saved(tmp_path):
+    inputs = keras.Input((6, 4))
+    twice = layers.Lambda(
+        lambda x, factor: x[:, :3] * factor, (3, 4), arguments={"factor": 2.0}, name="twice"
+    )
+    new = keras.Model(inputs, layers.Dense(2)(twice(inputs)))
+    old = tfopt.to_legacy(new)
+    assert _kinds(old) == {"InputLayer", "Lambda", "Dense"}
+    _assert_same_outputs(new, old)
+    old.save(tmp_path / "old.h5")
+    _assert_same_outputs(tfopt.from_legacy(tmp_path / "old.h5", safe_mode=False), old)
+
+
 def test_every_operation_becomes_a_function_of_tensorflow(tmp_path):
     inputs = keras.Input(IMAGE)
     new = keras.Model(inputs, [function(inputs) for function in OPERATIONS])

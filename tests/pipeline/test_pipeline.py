@@ -157,7 +157,7 @@ def test_a_run_that_was_cut_off_has_the_same_result(complete, blobs, tmp_path, w
     Stop.armed = when == "in an epoch"
     with pytest.raises(Killed):
         run()
-    assert Run.load(tmp_path).record["status"] == "running"
+    assert Run.load(tmp_path).record["status"] == "interrupted"
     monkeypatch.undo()
     assert results(run()) == results(complete)
     assert files(Run.load(tmp_path)) == files(complete)
@@ -220,7 +220,7 @@ def test_a_run_that_does_not_go_on_says_why(blobs, tmp_path, capsys):
     run = pipeline.run(model(), blobs, out=tmp_path, quiet=True)
     run_folder.write_record(run.path, run.record | {"status": "running"})
     pipeline.run(model(seed=1), blobs, out=tmp_path)
-    assert "which was cut off: the weights differ." in " ".join(capsys.readouterr().err.split())
+    assert "which was interrupted: the weights differ." in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_stage_that_undoes_an_earlier_one_is_refused(blobs, tmp_path):
@@ -296,6 +296,7 @@ def test_two_devices_train_as_one(blobs, tmp_path, two_devices):
 def test_a_run_that_another_process_writes(blobs, tmp_path):
     pipeline = Pipeline([Double()])
     run = pipeline.run(model(), blobs, out=tmp_path, quiet=True)
+    run_folder.write_record(run.path, run.record | {"status": "running"})
     with run_folder.locked(run.path), pytest.raises(RunError, match="Another process"):
         pipeline.run(model(), blobs, out=tmp_path, quiet=True)
 

@@ -40,7 +40,7 @@ def test_a_run_that_was_cut_off_tells_what_it_has(tmp_path):
     run = Run.load(write(tmp_path, stages=stages, status="running"))
     assert not run.complete
     assert run.metrics == {"loss": 1.0}
-    with pytest.raises(RunError, match=r"has no model\.tflite \(it is running\)"):
+    with pytest.raises(RunError, match=r"has no model\.tflite \(it is interrupted\)"):
         _ = run.tflite
     with pytest.raises(RunError, match="has no Keras model of stage 'prune'; it has those of none"):
         run.model("prune")

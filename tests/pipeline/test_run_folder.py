@@ -12,7 +12,8 @@ FINGERPRINT = "abcdef0123456789"
 
 def make(path, **record):
     path.mkdir(parents=True)
-    run_folder.write_record(path, {"schema": 1, "fingerprint": FINGERPRINT, **record})
+    whole = {"schema": 1, "fingerprint": FINGERPRINT, "status": "complete", "stages": []}
+    run_folder.write_record(path, whole | record)
 
 
 def test_the_name_is_the_start_of_the_fingerprint(tmp_path):
@@ -55,9 +56,11 @@ def test_what_json_lacks_becomes_null(tmp_path):
     ("content", "message"),
     [
         (None, "is not a run"),
-        ("{", "Cannot read"),
+        ("", "is damaged"),
+        ("{", "is damaged"),
         ("[]", "has schema None"),
         ('{"schema": 7}', "has schema 7"),
+        ('{"schema": 1}', "its status or its stages are missing"),
     ],
 )
 def test_records_that_cannot_be_read(tmp_path, content, message):

@@ -69,6 +69,13 @@ def test_it_says_what_matters(record):
         assert said in text
 
 
+def test_tables_scroll_by_themselves_and_settings_are_whole(record):
+    record["stages"][0]["config"] = {"rules": {"conv1": None, "head": 0.5}}
+    content = page(record)
+    assert content.count("<table") == len(re.findall(r'<div class="scroll"[^>]*>\s*<table', content))
+    assert "rules conv1 none, head 0.5" in words(record)
+
+
 def test_a_chart_for_each_curve_in_the_colours_of_the_page(record):
     content = page(record)
     labels = re.findall(r'role="img" aria-label="([^"]*)"', content)

@@ -60,7 +60,7 @@ def test_it_says_what_was_found(search):
 
 def test_it_says_when_nothing_was_found(search):
     search |= {"best": None, "front": []}
-    assert "No trial kept what it had to keep." in show(search)
+    assert "No trial met --keep accuracy=" in show(search)
     assert "No trial completed." in show({"trials": []})
     assert "No trial completed." in show({})
 

@@ -228,13 +228,13 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path):
 def test_arguments_are_checked_before_anything_runs(tmp_path):
     recipe = tmp_path / "recipe.py"
     recipe.write_text("raise SystemExit('was run')")
-    with pytest.raises(InvalidArgumentError, match="trials >= 1"):
+    with pytest.raises(InvalidArgumentError, match="trials to be a whole number >= 1"):
         search(recipe, trials=0)
-    with pytest.raises(InvalidArgumentError, match="seed >= 0"):
+    with pytest.raises(InvalidArgumentError, match="seed to be a whole number >= 0"):
         search(recipe, seed=-1)
     with pytest.raises(InvalidArgumentError, match="Cannot minimize 'accuracy'"):
         search(recipe, minimize="accuracy")
-    with pytest.raises(RecipeError, match="Cannot read the recipe"):
+    with pytest.raises(RecipeError, match="No such recipe"):
         search(tmp_path / "none.py")
 
 

@@ -136,9 +136,9 @@ def test_it_is_data():
         ({"corrections": ["magic"]}, "corrections to be one of"),
         ({"scheme": "float16", "input_type": "int8"}, "input_type must be"),
         ({"output_type": "uint16"}, "output_type must be"),
-        ({"min_agreement": 1.5}, "min_agreement in"),
-        ({"max_lsb": -1}, "max_lsb of 0 or more"),
-        ({"samples": 0}, "samples of 1 or more"),
+        ({"min_agreement": 1.5}, "min_agreement to be a finite number in"),
+        ({"max_lsb": -1}, "max_lsb to be a finite number >= 0"),
+        ({"samples": 0}, "samples to be a whole number >= 1"),
         ({"float_where_faster": 1}, "float_where_faster to be True or False"),
     ],
 )

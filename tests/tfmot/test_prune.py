@@ -143,7 +143,7 @@ def test_two_devices_train_as_one(cnn, some_digits, logits_loss, two_devices, me
             "leave schedule out",
         ),
         ({"engine": "tfmot", "rules": {"*": None}}, "no kernel left"),
-        ({"engine": "tfmot", "rules": {"nothing": 0.5}}, "no layer's first match"),
+        ({"engine": "tfmot", "rules": {"nothing": 0.5}}, "matches no layer"),
     ],
 )
 def test_bad_arguments(cnn, arguments, message):

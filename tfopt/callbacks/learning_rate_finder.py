@@ -32,7 +32,7 @@ class LearningRateFinder(keras.callbacks.Callback):
     start; the test stops when that is worse than `divergence` times its best, or not finite. Then everything
     is as before: weights, other variables of the model (statistics of batch norm, seeds of dropout), metrics
     and the optimizer's state with its rate. A training that follows equals one without the test, bit for bit,
-    but that data which shuffle themselves (a `tf.data` pipeline, a `PyDataset`) go on to their next order.
+    but that data which shuffle themselves (a `tf.data` pipeline, a `PyDataset`) take their next order.
 
     `find(model, ...)` restores also after an error or Ctrl-C. The finder is a callback besides: in
     `model.fit(..., callbacks=[finder])` it stops `fit` and restores when that ends, and `fit` must have

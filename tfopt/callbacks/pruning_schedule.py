@@ -26,7 +26,7 @@ class PruningSchedule(keras.callbacks.Callback):
     Each epoch's `logs` get `sparsity`, the share of zeros (see `tfopt.measure.sparsity`).
 
     Steps are counted from epoch 0, so that a `fit` that is resumed with `initial_epoch`, on weights from
-    then, goes on as if it had not been interrupted.
+    then, continues as if it had not been interrupted.
 
     Raises:
         InvalidArgumentError: when `fit` begins: the model has not been pruned, or the schedule needs
@@ -106,7 +106,7 @@ class PruningSchedule(keras.callbacks.Callback):
         for entry, _ in self._pending:
             entry.mask.driven = False
         if any(entry.mask.plan is not None for entry, _ in self._pending):
-            # A later fit without this callback shall notice, hence trace its step anew.
+            # A later fit without this callback is to notice, hence trace its step anew.
             self.model.train_function = None
 
     @property

@@ -25,7 +25,7 @@ class QuantizationSchedule(keras.callbacks.Callback):
 
     Each moment is a number of steps (an int) or a share of all steps of the `fit` (a float in [0, 1]).
     Steps are counted from epoch 0, so that a `fit` that is resumed with `initial_epoch`, on weights from
-    then, goes on as if it had not been interrupted.
+    then, continues as if it had not been interrupted.
 
     Args:
         start_at: when quantization begins. Before it, weights and activations pass in float while the ranges

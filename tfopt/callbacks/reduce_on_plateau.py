@@ -147,7 +147,13 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Reduce the rate if it is time, and put it into `logs`."""
         if self._counts:
-            super().on_epoch_end(epoch, logs)
+            try:
+                super().on_epoch_end(epoch, logs)
+            except ValueError as error:
+                raise InvalidArgumentError(
+                    f"ReduceOnPlateau: the name {self.monitor!r} does not tell whether more of it is better. "
+                    f'Give mode="min" or mode="max"; the epoch logged {", ".join(logs or {}) or "nothing"}.'
+                ) from error
         else:
             _rates.log(logs, self._optimizers)
 

@@ -35,8 +35,8 @@ class ScheduleLearningRate(keras.callbacks.Callback):
             update or epoch (0, 1, ...) to the rate (>= 0). With a `MultiOptimizer`, it applies to every
             optimizer; a mapping from the names of optimizers to their schedules leaves the others alone.
         by: `"step"`: by `optimizer.iterations`, the updates that the optimizer has made. Batches whose
-            gradients are accumulated are one update, and a resumed training goes on. `"epoch"`: by the epoch
-            of `fit`, which `initial_epoch` moves.
+            gradients are accumulated are one update, and a resumed training continues the count.
+            `"epoch"`: by the epoch of `fit`, which `initial_epoch` moves.
 
     Raises:
         InvalidArgumentError: at once, for a schedule that cannot be called or an unknown `by`; when training

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from tfopt.cli.options import READABLE_FILE, data_option, debug, resumable, values_option
+from tfopt.cli.options import RECIPE, data_option, debug, resumable, values_option
 from tfopt.cli.show import print_rich, table
+from tfopt.files import as_seen_from
 from tfopt.report import formats
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compare-engines", short_help="Run a recipe with each engine, side by side.")
-@click.argument("recipe", type=READABLE_FILE)
+@click.argument("recipe", type=RECIPE)
 @data_option
 @values_option
 @click.option(
@@ -37,11 +38,11 @@ def compare_engines(
     from tfopt.engine_comparison import compare_engines as compare
     from tfopt.recipe import Recipe
 
+    start = Path.cwd()
     with resumable():
-        found = compare(
-            Recipe.from_file(recipe, values=dict(values), data=data),
-            out or Path("saved_models", f"{recipe.stem}-engines"),
-        )
+        read = Recipe.from_file(recipe, values=dict(values), data=data)
+        folder = as_seen_from(start, out or Path("saved_models", f"{recipe.stem}-engines"))
+        found = compare(read, folder)
     print_rich(comparison_table(found))
     for each in found:
         if each.refusal:
@@ -63,7 +64,7 @@ def comparison_table(results: Sequence[EngineResult]) -> Table:
         "Latency >",
         "Step >",
         "LSB >",
-        "Agree >",
+        "Same class >",
     )
     for each in results:
         if each.run is None:

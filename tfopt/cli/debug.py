@@ -1,4 +1,4 @@
-"""`tfopt debug`: where a .tflite file and its Keras model part."""
+"""`tfopt debug`: where a .tflite file and its Keras model differ."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfopt.cli.keras_files import model_options
 from tfopt.cli.options import READABLE_FILE
 from tfopt.cli.options import debug as traceback_option
 from tfopt.cli.show import print_rich
-from tfopt.errors import DataError, InvalidArgumentError
+from tfopt.errors import DataError
 
 if TYPE_CHECKING:
     import keras
 
 
-@click.command(short_help="Find the layers in which a .tflite file and its Keras model part.")
+@click.command(short_help="Find the layers in which a .tflite file and its Keras model differ.")
 @click.argument("model", type=READABLE_FILE)
 @click.argument("tflite", type=READABLE_FILE)
 @click.argument("data")
@@ -30,9 +31,19 @@ if TYPE_CHECKING:
     show_default=True,
     help="What computes the file: XNNPACK, as by default in LiteRT; LiteRT without it; plain kernels.",
 )
+@model_options
 @traceback_option
-def debug(model: Path, tflite: Path, data: str, samples: int, worst: int | None, kernels: str) -> None:
-    """Run the file TFLITE beside the Keras model MODEL (.keras) and show how far each layer is off.
+def debug(
+    model: Path,
+    tflite: Path,
+    data: str,
+    samples: int,
+    worst: int | None,
+    kernels: str,
+    custom: Path | None,
+    trust: bool,
+) -> None:
+    """Run the file TFLITE beside the Keras model MODEL (.keras or .h5) and show how far each layer is off.
 
     DATA is the name of a dataset (digits), of which the test split is taken, or an .npz file: with one array,
     with one for each input by its name, or with x_test and y_test beside the training data.
@@ -40,13 +51,11 @@ def debug(model: Path, tflite: Path, data: str, samples: int, worst: int | None,
     import keras
 
     import tfopt
+    from tfopt.cli import keras_files
     from tfopt.export import TFLiteModel
 
     file = TFLiteModel(tflite)
-    try:
-        loaded = keras.models.load_model(model, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise InvalidArgumentError(f"Cannot read {model} as a Keras 3 model: {error}.") from error
+    loaded = keras_files.load(model, custom=custom, trust=trust)
     x = keras.tree.map_structure(lambda array: array[:samples], _inputs(data, loaded))
     report = tfopt.debug_quantization(loaded, file, x, kernels=kernels)
     print_rich(report.table(worst))

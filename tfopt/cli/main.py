@@ -12,6 +12,7 @@ from tfopt._version import __version__
 from tfopt.cli.compare_engines import compare_engines
 from tfopt.cli.convert import convert
 from tfopt.cli.debug import debug
+from tfopt.cli.export import export
 from tfopt.cli.files import bench, compare, inspect
 from tfopt.cli.quiet import quiet_tensorflow
 from tfopt.cli.report import report
@@ -37,10 +38,10 @@ class _InOrder(click.Group):
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tfopt", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Make Keras 3 models small and fast, and prove that the file does what the model did."""
+    """Make Keras 3 models small and fast, and check that the file gives the model's results."""
 
 
-for command in (run, search, compare_engines, report, convert, inspect, compare, debug, bench):
+for command in (run, export, search, compare_engines, report, convert, inspect, compare, debug, bench):
     cli.add_command(command)
 
 

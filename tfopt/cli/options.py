@@ -14,6 +14,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 READABLE_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
+RECIPE = click.Path(exists=True, readable=True, path_type=Path)
+"""A folder is let through: it may be a SavedModel, of which reading the recipe says what to do."""
+
+
 class NameValue(click.ParamType):
     """`NAME=VALUE`: a name and the text of a value."""
 
@@ -57,12 +61,12 @@ def debug(command: Command) -> Command:
 
 
 class Interrupted(click.ClickException):
-    """The user stopped a command that the same command continues."""
+    """The user stopped a command that the same command resumes."""
 
     exit_code = 130
 
     def __init__(self) -> None:
-        super().__init__("Interrupted. The same command goes on from here.")
+        super().__init__("Interrupted. Run the same command again to resume.")
 
     def show(self, file: Any = None) -> None:
         """Print the message, which is no error."""
@@ -71,7 +75,7 @@ class Interrupted(click.ClickException):
 
 @contextlib.contextmanager
 def resumable() -> Iterator[None]:
-    """Say, where the user interrupts what runs inside, how to go on."""
+    """Say how to resume where the user interrupts what runs inside."""
     try:
         yield
     except KeyboardInterrupt:

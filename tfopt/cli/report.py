@@ -26,9 +26,11 @@ def report(path: Path, open_page: bool) -> None:
     if (folder / "search.json").is_file():
         show_search(folder, read(folder))
         return
-    runs = _runs(folder)
+    runs, unreadable = _runs(folder)
     searches = sorted(folder.glob("*/search.json"), key=lambda record: record.stat().st_mtime, reverse=True)
     if not runs and not searches:
+        if unreadable:
+            raise next(iter(unreadable.values()))
         raise RunError(
             f"There is no run in {folder}: expected run.json there or in its folders. "
             "Make one with: tfopt run recipes/digits.py"
@@ -39,36 +41,46 @@ def report(path: Path, open_page: bool) -> None:
     latest, *others = runs
     page = _up_to_date_page(latest)
     show_run(latest)
-    if others:
-        _show_others(others, folder)
+    if others or unreadable:
+        _show_others(others, unreadable, folder)
     if searches:
         click.echo("\nSearches:")
         show_files(folder, tuple(str(search.parent.relative_to(folder)) for search in searches))
     if open_page:
+        if not page.exists():
+            raise RunError(f"There is no {page} to open.")
         click.launch(str(page))
 
 
-def _runs(folder: Path) -> list[Run]:
-    """Return the runs at or in `folder`, latest first."""
+def _runs(folder: Path) -> tuple[list[Run], dict[Path, RunError]]:
+    """Return the runs at or in `folder`, latest first, and folder -> error of those that are unreadable."""
     from tfopt.pipeline import Run
+    from tfopt.pipeline.run import runs_in
 
     if (folder / "run.json").is_file():
-        return [Run.load(folder)]
-    runs = [Run.load(record.parent) for record in folder.glob("*/run.json")]
-    return sorted(runs, key=lambda run: run.record.get("created") or "", reverse=True)
+        return [Run.load(folder)], {}
+    runs, unreadable = runs_in(folder)
+    return sorted(runs, key=lambda run: run.record.get("created") or "", reverse=True), unreadable
 
 
 def _up_to_date_page(run: Run) -> Path:
-    """Return `report.html`, written now where a run that was cut off has none or an older one."""
+    """Return `report.html`, written now where a run that was cut off has none or an older one.
+
+    In a folder that cannot be written it stays as it is, which is said.
+    """
     page, record = Path(run.path) / "report.html", Path(run.path) / "run.json"
-    if page.exists() and page.stat().st_mtime >= record.stat().st_mtime:
+    if page.exists() and page.stat().st_size and page.stat().st_mtime >= record.stat().st_mtime:
         return page
     from tfopt.report import write_html
 
-    return write_html(Path(run.path), run.record)
+    try:
+        return write_html(Path(run.path), run.record)
+    except RunError as error:
+        click.echo(f"note: {error}", err=True)
+        return page
 
 
-def _show_others(runs: list[Run], folder: Path) -> None:
+def _show_others(runs: list[Run], unreadable: dict[Path, RunError], folder: Path) -> None:
     from tfopt.report.formats import moment
     from tfopt.report.verdict import verdict
 
@@ -77,5 +89,7 @@ def _show_others(runs: list[Run], folder: Path) -> None:
         rows.add_row(
             str(Path(run.path).relative_to(folder)), moment(run.record.get("created")), verdict(run.record)
         )
-    click.echo("\nEarlier runs:")
+    for path, error in unreadable.items():
+        rows.add_row(str(path.relative_to(folder)), "", f"Unreadable: {error}")
+    click.echo("\nEarlier runs:" if runs else "\nOther runs:")
     print_rich(rows)

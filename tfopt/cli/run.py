@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.options import READABLE_FILE, data_option, debug, resumable, strategy_option, values_option
+from tfopt.cli.options import RECIPE, data_option, debug, resumable, strategy_option, values_option
 from tfopt.cli.show import show_run
 
 LOST_TOO_MUCH = 3
@@ -14,16 +14,16 @@ LOST_TOO_MUCH = 3
 
 
 @click.command(short_help="Run a recipe and show what came out.")
-@click.argument("recipe", type=READABLE_FILE)
+@click.argument("recipe", type=RECIPE)
 @data_option
 @values_option
-@click.option("--seed", type=click.IntRange(min=0), help="Of everything random.  [default: the recipe's]")
+@click.option("--seed", type=click.IntRange(min=0), help="Random seed.  [default: the recipe's]")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of runs.  [default: saved_models/RECIPE]",
 )
-@click.option("--fresh", is_flag=True, help="Start anew even where the same run exists.")
+@click.option("--fresh", is_flag=True, help="Start a new run even if the same run exists.")
 @strategy_option
 @debug
 def run(
@@ -37,8 +37,8 @@ def run(
 ) -> None:
     """Run RECIPE: train, optimize and export its model; show what came out.
 
-    A run that was cut off goes on from its last epoch when the same command is given again; one that is
-    complete is only shown. Exits with 3 where the file is worse than its max_drop allows.
+    Run the same command again to resume an interrupted run from its last epoch, or to show a complete one.
+    Exits with 3 if the file is worse than its max_drop allows.
     """
     from tfopt.recipe import Recipe
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tfopt.cli.options import (
-    READABLE_FILE,
+    RECIPE,
     NameValue,
     data_option,
     debug,
@@ -22,25 +22,23 @@ from tfopt.cli.show import show_search
 
 
 @click.command(short_help="Search over a recipe's hyperparameters.")
-@click.argument("recipe", type=READABLE_FILE)
+@click.argument("recipe", type=RECIPE)
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs in all."
+    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Number of trials in all."
 )
 @click.option(
     "--minimize",
     type=click.Choice(["bytes", "compressed_bytes", "latency"]),
-    help="The figure to make small.",
+    help="Figure to minimise.",
 )
-@click.option(
-    "--maximize", type=click.Choice(["accuracy"]), help="What a search is after unless told otherwise."
-)
+@click.option("--maximize", type=click.Choice(["accuracy"]), help="Figure to maximise.  [default: accuracy]")
 @click.option(
     "--keep",
     type=NameValue(),
     multiple=True,
     callback=named_numbers,
     metavar="accuracy=CHANGE",
-    help="How far the file may fall below the float model, such as accuracy=-0.01.",
+    help="Largest loss against the float model, such as accuracy=-0.01.",
 )
 @data_option
 @click.option(
@@ -48,9 +46,7 @@ from tfopt.cli.show import show_search
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of searches.  [default: saved_models/RECIPE]",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @strategy_option
 @debug
 def search(
@@ -66,8 +62,8 @@ def search(
 ) -> None:
     """Search over the hyperparameters of RECIPE; every trial is a run, judged by its exported file.
 
-    The figures are those of the validation split. A search that was cut off goes on when the same command
-    is given again, and so does one that shall have more trials.
+    The figures are those of the validation split. Run the same command again to resume; a larger --trials
+    adds trials.
     """
     from tfopt.search import search as search_recipe
 

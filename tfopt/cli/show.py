@@ -42,7 +42,8 @@ def show_run(run: Run) -> None:
     """Print the table of a run and where its files are."""
     print_rich(terminal_table(run.record))
     click.echo()
-    show_files(Path(run.path), ("model.tflite", "report.html"))
+    ships = ("model.tflite",) if run.record.get("status") == "complete" else ()
+    show_files(Path(run.path), (*ships, "report.html"))
 
 
 def show_search(folder: Path, record: Mapping[str, Any]) -> None:

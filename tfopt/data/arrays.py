@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from tfopt import arguments
 from tfopt.data import checks, labels
 from tfopt.data.dataset import SPLITS, Dataset
 from tfopt.data.scale import scales_of
@@ -82,6 +83,7 @@ def from_arrays(
             'Pass scale="1/255", scale="-1..1" or a function to have it done; where you have done it '
             "already, leave it out."
         )
+    _check_options(num_classes, class_names, validation, test, seed)
     x_train, y_train = unlisted(x_train, y_train)
     x_val, y_val = unlisted(x_val, y_val)
     x_test, y_test = unlisted(x_test, y_test)
@@ -152,6 +154,23 @@ def from_arrays(
         class_names=None if class_names is None else tuple(class_names),
         **arrays,
     )
+
+
+def _check_options(num_classes: Any, class_names: Any, validation: Any, test: Any, seed: Any) -> None:
+    """Raise unless what does not depend on the arrays is of its kind and in its range."""
+    if num_classes not in ("infer", None):
+        arguments.whole("from_arrays", "num_classes", num_classes, at_least=1)
+    if class_names is not None and (
+        isinstance(class_names, str)
+        or not isinstance(class_names, Iterable)
+        or not all(isinstance(name, str) for name in class_names)
+    ):
+        raise InvalidArgumentError(
+            f"class_names must be a list of text, one name a class, got {class_names!r}."
+        )
+    for name, share in (("validation", validation), ("test", test)):
+        arguments.number("from_arrays", name, share)
+    arguments.whole("from_arrays", "seed", seed, at_least=0)
 
 
 def _named_map(check: Callable[[Any, str], np.ndarray], arrays: Any, name: str) -> Arrays:

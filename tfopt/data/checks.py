@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfopt import arguments
 from tfopt.data.labels import is_one_hot, is_text
 from tfopt.data.structure import Arrays, count, leaves, map_leaves
 from tfopt.errors import DataError
@@ -120,6 +121,8 @@ def sample_weights(weights: Any, y: Any, split: str) -> Arrays:
             raise DataError(
                 f"The {name} must be one number a sample, of shape ({samples},), got {found.shape}."
             )
+        if found.size and found.min() < 0:
+            raise DataError(f"The {name} must not be negative, got {found.min():g}.")
         return found.reshape(samples)
 
     return map_leaves(checked, weights)
@@ -139,7 +142,7 @@ def class_weights(weights: Any, labels: Any, num_classes: int | None) -> dict[in
     if not isinstance(weights, Mapping):
         raise DataError(f'class_weight must be a dict, class -> weight, or "balanced", got {weights!r}.')
     for label, weight in weights.items():
-        if label not in range(num_classes) or not np.isfinite(weight):
+        if label not in range(num_classes) or not arguments.is_number(weight) or weight < 0:
             raise DataError(
                 f"class_weight must hold finite numbers for the classes 0 to {num_classes - 1}, got "
                 f"{label!r}: {weight!r}."

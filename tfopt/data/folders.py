@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,16 @@ def read_folder(root: Path, image_size: tuple[int, int] | None) -> dict[str, Any
             raise DataError(f"{folder} holds classes that {splits['train']} does not: {', '.join(unknown)}.")
         files[split] = [(file, label) for label, name in enumerate(names) for file in _images(folder / name)]
     images = {file: _open(file, image_size) for entries in files.values() for file, _ in entries}
-    modes = {image.mode for image in images.values()}
+    mode = _require_one_size(images)
+    found: dict[str, Any] = {"class_names": names}
+    for split, entries in files.items():
+        found[f"x_{split}"] = _stacked([images[file].convert(mode) for file, _ in entries], mode)
+        found[f"y_{split}"] = np.array([label for _, label in entries], np.int32)
+    return found
+
+
+def _require_one_size(images: Mapping[Path, Any]) -> str:
+    """Return the mode of all images, of which all must have one size."""
     sizes = {image.size: file for file, image in images.items()}
     if len(sizes) > 1:
         (size, file), (other_size, other) = list(sizes.items())[:2]
@@ -44,14 +54,29 @@ def read_folder(root: Path, image_size: tuple[int, int] | None) -> dict[str, Any
             f"The images differ in size: {file.name} is {size[1]}x{size[0]}, {other.name} is "
             f"{other_size[1]}x{other_size[0]}. Pass image_size=(height, width)."
         )
-    mode = "L" if modes == {"L"} else "RGB"
-    found: dict[str, Any] = {"class_names": names}
-    for split, entries in files.items():
-        pixels = [np.asarray(images[file].convert(mode), np.uint8) for file, _ in entries]
-        stacked = np.stack(pixels) if pixels else np.zeros((0, 1, 1), np.uint8)
-        found[f"x_{split}"] = stacked[..., np.newaxis] if mode == "L" else stacked
-        found[f"y_{split}"] = np.array([label for _, label in entries], np.int32)
-    return found
+    return "L" if {image.mode for image in images.values()} == {"L"} else "RGB"
+
+
+def _stacked(images: Sequence[Any], mode: str) -> np.ndarray:
+    pixels = [np.asarray(image, np.uint8) for image in images]
+    stacked = np.stack(pixels) if pixels else np.zeros((0, 1, 1), np.uint8)
+    return stacked[..., np.newaxis] if mode == "L" else stacked
+
+
+def has_classes(root: Path) -> bool:
+    """Return whether a folder holds folders of images, one a class, rather than images without labels."""
+    return bool(_folders(root)) or not _images(root)
+
+
+def read_images(root: Path, image_size: tuple[int, int] | None) -> np.ndarray:
+    """Return the images in a folder, without labels, as `read_folder` does.
+
+    Raises:
+        DataError: one cannot be read, or their sizes differ without `image_size`.
+    """
+    images = {file: _open(file, image_size) for file in _images(root)}
+    mode = _require_one_size(images)
+    return _stacked([image.convert(mode) for image in images.values()], mode)
 
 
 def _folders(root: Path) -> list[Path]:

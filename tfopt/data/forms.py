@@ -10,7 +10,7 @@ import numpy as np
 from tfopt.data.dataset import Dataset
 from tfopt.data.structure import count as count_of
 from tfopt.data.structure import map_leaves
-from tfopt.errors import InvalidArgumentError
+from tfopt.errors import DataError, InvalidArgumentError, TfoptError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -50,8 +50,21 @@ def batches_of(data: Any, inputs: int, what: str, samples: int) -> Iterator[Any]
     elif is_array(data) or isinstance(data, list | tuple | Mapping):
         yield data
     else:
-        for batch in _stream(data() if _is_function(data) else data, what):
+        for batch in _drawn(data, what):
             yield _inputs_alone(batch, inputs)
+
+
+def _drawn(data: Any, what: str) -> Iterator[Any]:
+    """Yield the batches of what is not an array; name the data where code of the user's fails."""
+    try:
+        yield from _stream(data() if _is_function(data) else data, what)
+    except TfoptError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{what} raised {type(error).__name__} while it gave its samples: {reason}. Expected {FORMS}."
+        ) from error
 
 
 def repeatable(data: Any, samples: int) -> Any:

@@ -71,8 +71,8 @@ def sample_arrays(
         arrays.append(array.astype(dtype))
     if len(arrays[0]) < FEW_SAMPLES:
         warnings.warn(
-            f"The representative data has {len(arrays[0])} samples: what these do not show is cut off in the "
-            "file. Give 100 or more.",
+            f"Only {len(arrays[0])} calibration sample{'s' if len(arrays[0]) > 1 else ''}: larger values "
+            "will be clipped. Give 100 or more.",
             stacklevel=5,
         )
     return arrays

@@ -50,7 +50,9 @@ class Scale:
         try:
             scaled = np.asarray(self.function(array.copy()))
         except Exception as error:
-            raise DataError(f"scale: {self.name} fails on {what}: {type(error).__name__}: {error}") from error
+            raise DataError(
+                f"scale: {self.name} fails on {what}: {type(error).__name__}: {error}."
+            ) from error
         if scaled.ndim == 0 or len(scaled) != len(array) or scaled.dtype.kind not in "fiub":
             raise DataError(
                 f"scale: {self.name} must return numbers, one row a sample ({len(array)} rows), got "

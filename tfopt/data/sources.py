@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tfopt import arguments
 from tfopt.arguments import is_whole
 from tfopt.data.arrays import from_arrays
 from tfopt.data.dataset import Dataset
@@ -101,6 +102,9 @@ def _size(image_size: Any) -> tuple[int, int] | None:
     return int(sizes[0]), int(sizes[1])
 
 
+_OPTIONS = ("scale", "validation", "test", "stratify", "num_classes", "class_names", "name")
+"""What `load` hands on to `from_arrays`."""
+
 _NAMES: dict[str, Callable[[], dict[str, Any]]] = {
     "digits": _digits,
     **{name: partial(_keras_dataset, name) for name in _CACHED},
@@ -138,7 +142,12 @@ def load(
         >>> data.input_shape, data.num_classes
         ((8, 8, 1), 10)
     """
-    path = Path(source).expanduser()
+    unknown = sorted(set(options) - set(_OPTIONS))
+    if unknown:
+        raise InvalidArgumentError(
+            f"load has no option {', '.join(unknown)}; expected seed, image_size, {', '.join(_OPTIONS)}."
+        )
+    path = arguments.path("load", "source", source).expanduser()
     if image_size is not None and not path.is_dir():
         raise InvalidArgumentError(f"image_size is for folders of images; {str(source)!r} is none.")
     if str(source) in _NAMES:

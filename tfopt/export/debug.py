@@ -1,4 +1,4 @@
-"""Where a file and its Keras model part: both run beside each other, tensor by tensor."""
+"""Where a file and its Keras model differ: both run beside each other, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SIGNATURE_END = re.compile(r"^serving_default_|:\d+$")
 def debug_quantization(
     model: keras.Model, tflite: File, data: Inputs, *, kernels: Kernels = "delegate"
 ) -> DebugReport:
-    """Find the layers in which a TFLite file and the Keras model that it was made from part.
+    """Find the layers in which a TFLite file and the Keras model that it was made from differ.
 
     Each tensor of the file is matched with one of the model, by its name and by its values. Of each pair
     two differences are counted: that of the file's tensor to the model's own, which grows from layer to

@@ -146,7 +146,7 @@ class UnmatchedTensor:
 
 @dataclass(frozen=True)
 class DebugReport:
-    """Where a file and its model part.
+    """Where a file and its model differ.
 
     Attributes:
         layers: one entry a tensor of the file that the model has too; first those whose layer adds most, by

@@ -176,7 +176,7 @@ def _cut_off(name: str, outside: np.ndarray, fails: float) -> Iterator[Finding]:
     if share > CUT_OFF:
         yield Finding(
             tensor=name,
-            reason=f"{share:.1%} of its values are beyond the range of its integers and are cut off",
+            reason=f"{share:.1%} of its values are beyond the range of its integers and are clipped",
             way_out=CALIBRATE,
             fails=share > fails,
             kind=CUT_OFF_KIND,

@@ -191,7 +191,7 @@ def as_functional(model: keras.Model) -> keras.Model:
     """Return `model`, as a functional model of the same layers if it is subclassed.
 
     The code of `call` runs once, on symbolic tensors, as at inference: `if training:` is not followed,
-    while layers in it that know training, such as Dropout, go on knowing it. Where it asks for the size of
+    while layers in it that know training, such as Dropout, still know it. Where it asks for the size of
     the batch, it runs twice more.
 
     Raises:

@@ -8,6 +8,7 @@ but under a name that cannot be chosen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 
@@ -59,6 +60,13 @@ def is_ragged(tensor: Any) -> bool:
 def built_shape(model: Any) -> Any | None:
     """Return the input shape of a Sequential model that was built without being told its input."""
     return model._build_input_shape
+
+
+def reading_code() -> AbstractContextManager[None]:
+    """Return a context in which this thread's tf_keras reads the bytecode of `Lambda` layers."""
+    from tf_keras.src.saving.serialization_lib import SafeModeScope
+
+    return SafeModeScope(safe_mode=False)
 
 
 def holds_operation(layer: Any) -> bool:

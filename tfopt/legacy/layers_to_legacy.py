@@ -42,6 +42,16 @@ _PARTS: Mapping[str, Callable[[Any], dict[str, keras.Layer]]] = {
 }
 """Layers that hold others -> these, under the names of the arguments."""
 
+_GIVEN = {
+    "Lambda": {
+        "function": "function",
+        "output_shape": "_output_shape",
+        "mask": "mask",
+        "arguments": "arguments",
+    }
+}
+"""Class -> settings that its config holds as bytecode or text -> the attributes that hold what was given."""
+
 _BROKEN = {"SpectralNormalization"}
 """What tf_keras has and cannot build beside Keras 3: it asks `tf.keras`, then Keras 3, for a part of it."""
 
@@ -73,6 +83,7 @@ def counterpart(layer: keras.Layer, held: Mapping[str, Any]) -> Any | None:
             settings[key] = value
         elif not means_nothing(_OMITTED, key, value):
             return None
+    settings |= {key: getattr(layer, held_as) for key, held_as in _GIVEN.get(name, {}).items()}
     settings["dtype"] = layer.dtype_policy.name
     for key, value in settings.items():
         if key in FUNCTIONS and not (value is None or (isinstance(value, str) and value in SAME)):

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
+from tfopt.legacy._tf_keras import reading_code
 from tfopt.legacy.extra_layers import EXTRA
 from tfopt.legacy.safety import refuse_code
 
@@ -36,14 +37,15 @@ def read(path: str, custom_objects: Mapping[str, Any], safe_mode: bool) -> Any:
     known = {**_known(), **{name: _as_legacy(name, each) for name, each in custom_objects.items()}}
     known.setdefault("Lambda", lambda_layers(custom_objects))
     try:
-        if Path(path).is_dir():
-            return tf_keras.models.load_model(path, custom_objects=known, compile=False)
-        config = _readable(configs[0], custom_objects)
-        if zipfile.is_zipfile(path):
-            return _load_archive(path, config, known)
-        model = tf_keras.models.model_from_config(_decoded(config), custom_objects=known)
-        model.load_weights(path)
-        return model
+        with reading_code():  # what is code has been refused, or is wanted
+            if Path(path).is_dir():
+                return tf_keras.models.load_model(path, custom_objects=known, compile=False)
+            config = _readable(configs[0], custom_objects)
+            if zipfile.is_zipfile(path):
+                return _load_archive(path, config, known)
+            model = tf_keras.models.model_from_config(_decoded(config), custom_objects=known)
+            model.load_weights(path)
+            return model
     except Exception as error:
         raise UnsupportedModel(
             f"tf_keras cannot read {path}: {error} If that names a class or a function that is not Keras's "
@@ -107,7 +109,6 @@ def _load_archive(path: str, config: Any, known: Mapping[str, Any]) -> Any:
         with zipfile.ZipFile(Path(folder) / "model.keras", "w") as new:
             for name in old.namelist():
                 new.writestr(name, json.dumps(config) if name == "config.json" else old.read(name))
-        # What is code has been refused, or is wanted.
         return tf_keras.models.load_model(new.filename, custom_objects=known, compile=False, safe_mode=False)
 
 

@@ -26,7 +26,7 @@ def to_legacy(model: keras.Model) -> Any:
 
     Layers, nested and shared ones too, keep their names, settings, weights and trainable flags, and
     operations become the layers that tf_keras makes of TensorFlow's functions. What tf_keras lacks, such as
-    `RMSNormalization` or a layer of your own, goes on running in Keras 3 inside a tf_keras layer
+    `RMSNormalization` or a layer of your own, still runs in Keras 3 inside a tf_keras layer
     (`tfopt.legacy.hosted.KerasThree`), which trains and is saved with the model. Outputs are the same up to
     float32 rounding. The result shares nothing with `model` and is not compiled.
 

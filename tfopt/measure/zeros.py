@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
+from tfopt.graph import require_built
 from tfopt.measure.kernels import Kernel, kernels
 
 
@@ -41,6 +42,7 @@ def layer_table(model: keras.Model) -> list[KernelSparsity]:
     Args:
         model: any built model, functional or not.
     """
+    require_built(model)
     return table_of([kernel for kernel in kernels(model) if kernel.multiplied])
 
 

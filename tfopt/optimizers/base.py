@@ -1,4 +1,4 @@
-"""What tfopt's optimizers share: how an update reaches variables, and where they mend Keras's base class.
+"""What tfopt's optimizers share: how an update reaches variables, and where they fix Keras's base class.
 
 This module is the only one of the package that overrides private methods of `keras.optimizers.Optimizer`.
 """

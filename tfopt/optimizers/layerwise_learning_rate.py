@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt import arguments
 from tfopt import rules as layer_rules
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers import _arguments
@@ -32,7 +33,7 @@ class LayerwiseLearningRate(Wrapper):
     Args:
         inner_optimizer: the optimizer whose steps are multiplied.
         rules: layer-path pattern (`"backbone/*"`, a layer's name, ...) -> multiplier >= 0; the first match
-            wins. 0 keeps a layer as it is, though the optimizer's state of it goes on.
+            wins. 0 keeps a layer as it is, though the optimizer's state of it is still updated.
         decay: multiplier from each layer to the one before it, in (0, 1]; 1 for none.
         blocks: layer-path patterns from input to output, each one step of the decay: `("embedding",
             "block1/*", "block2/*", "head")`. By default each layer with trainable weights is one.
@@ -56,10 +57,11 @@ class LayerwiseLearningRate(Wrapper):
         name: str = "layerwise_learning_rate",
     ) -> None:
         _arguments.check_share("LayerwiseLearningRate", decay=decay)
-        for pattern, multiplier in (rules or {}).items():
+        rules = arguments.mapping("LayerwiseLearningRate", "rules", rules, '{"head": 10.0}')
+        for pattern, multiplier in rules.items():
             _arguments.check_not_negative(f"LayerwiseLearningRate, rule {pattern!r}", multiplier=multiplier)
         super().__init__(inner_optimizer, name=name)
-        self.rules = dict(rules or {})
+        self.rules = rules
         self.decay = decay
         self.blocks = None if blocks is None else tuple(blocks)
 

@@ -32,7 +32,7 @@ class Wrapper(keras.optimizers.Optimizer):
     """Base of optimizers that change what another one does; a subclass overrides `update_variables`.
 
     Learning rate, weight decay, accumulation, clipping, moving average of weights and loss scale are those of
-    the inner optimizer, which may be Keras's, tfopt's or another wrapper. What tfopt's base class mends holds
+    the inner optimizer, which may be Keras's, tfopt's or another wrapper. What tfopt's base class fixes holds
     for an optimizer of Keras's as soon as it is wrapped: an update with inf or NaN in any gradient is
     skipped, not counted and decays no weight; duplicate rows of sparse gradients are summed first; a schedule
     counts updates; the sum over replicas is clipped; and gradients accumulate over several replicas.

@@ -1,4 +1,4 @@
-"""A checkpoint at the end of every epoch, from which training goes on exactly.
+"""A checkpoint at the end of every epoch, from which training resumes exactly.
 
 `keras.callbacks.BackupAndRestore` leaves out the states of seed generators, so that dropout draws other
 masks after a restart, and the states of callbacks (keras-team/keras#19796).
@@ -56,9 +56,7 @@ class Checkpoint:
                 arrays = {name: file[name] for name in file.files}
             return cls(**json.loads(arrays.pop(_STATE).tobytes()), arrays=arrays)
         except Exception as error:
-            raise RunError(
-                f"The checkpoint {path} is damaged ({error}). Delete it to train the stage anew."
-            ) from error
+            raise RunError(f"The checkpoint {path} is damaged ({error}).") from error
 
     def restore(self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Give a compiled model and its callbacks the state of the checkpoint.

@@ -38,6 +38,10 @@ class Compilation:
             InvalidArgumentError: it is not, or without a loss though its class has no training step of its
                 own, or with something that Keras cannot save or that its own `compile` does not take.
         """
+        if not isinstance(model, keras.Model):
+            raise InvalidArgumentError(
+                f"model must be a keras.Model, got {model!r}. Load a file with keras.models.load_model(path)."
+            )
         if not getattr(model, "compiled", False) or (model.loss is None and not trains_itself(model)):
             raise InvalidArgumentError(
                 f"The model {model.name!r} has no loss, so the stages do not know how to train it. "
@@ -63,6 +67,8 @@ class Compilation:
         make_optimizer: Callable[[int], keras.optimizers.Optimizer] | None = None,
     ) -> Compilation:
         """Return the compilation with these arguments, with one of the two for the optimizer."""
+        _check_names(loss, keras.losses.get, "loss", ())
+        _check_names(metrics, keras.metrics.get, "metric", _OWN_METRICS)
         arguments = {"loss": loss, "metrics": metrics}
         if optimizer is not None:
             arguments["optimizer"] = optimizer
@@ -164,6 +170,22 @@ class Compilation:
         # Keras puts objects into the config of an optimizer that it reads; in ours they would have a new
         # address, and so a run another fingerprint, each time.
         return keras.saving.deserialize_keras_object(copy.deepcopy(self.config))
+
+
+_OWN_METRICS = ("accuracy", "acc", "crossentropy", "ce")
+"""Names that Keras resolves by the model's output and loss."""
+
+
+def _check_names(given: Any, get: Callable[[str], Any], what: str, known: tuple[str, ...]) -> None:
+    """Raise where a loss or metric is given by a name that Keras does not know."""
+    for name in keras.tree.flatten(given):
+        if isinstance(name, str) and name not in known:
+            try:
+                get(name)
+            except ValueError as error:
+                raise InvalidArgumentError(
+                    f"Keras knows no {what} {name!r}: give another name, an object or a function."
+                ) from error
 
 
 def output_names(model: keras.Model) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,25 @@ from tfopt.data.structure import leaves
 from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.export import TFLiteModel, to_tflite
 from tfopt.export.findings import CUT_OFF_KIND
-from tfopt.export.flatbuffer import TensorSpec
 from tfopt.files import replacing, write_atomically
-from tfopt.pipeline import model_file, results, run_folder
+from tfopt.pipeline import model_file, results, run_folder, stage_files
+from tfopt.pipeline.contract import contract
 from tfopt.pipeline.fingerprint import fingerprint
 from tfopt.pipeline.judging import chance_warning
 from tfopt.pipeline.learning_rate import StageRate
 from tfopt.pipeline.plan import Plan, Step
 from tfopt.pipeline.progress import Display
-from tfopt.pipeline.record import new_record, now, one_line
+from tfopt.pipeline.record import new_record, now, one_line, pending
 from tfopt.pipeline.run import Run
-from tfopt.pipeline.stage_context import FILE, StageContext
+from tfopt.pipeline.stage_context import StageContext
+from tfopt.pipeline.stage_files import FILE, LABELS
 from tfopt.pruning.masks import put_masks, unsaved_masks
 from tfopt.report.table import number_of
 from tfopt.stages.train import Train
 
-LABELS = "labels.txt"
-"""The names of the classes beside the file, one a line, as apps for TFLite files read them."""
 _MODEL = "model.keras"
 _MEASURED = "measured.tflite"
+PAGE = "report.html"
 
 
 def execute(plan: Plan, out: Path, *, fresh: bool, console: Console | None) -> Run:
@@ -48,37 +49,81 @@ def execute(plan: Plan, out: Path, *, fresh: bool, console: Console | None) -> R
     """
     parts = plan.parts()
     digest = fingerprint(parts)
-    path = run_folder.choose(out, digest, fresh=fresh)
-    with run_folder.locked(path), Display(len(plan.stages), console) as display:
-        if (path / run_folder.RECORD).exists():
-            record = run_folder.read_record(path)
-            if record["status"] == "complete":
-                display.say(f"The run {path} is complete: nothing is trained again (--fresh starts anew).")
-                return _reported(Run(path, record))
-            done = [
-                entry for entry in record["stages"] if entry["status"] == "complete" and number_of(entry) != 0
-            ]
-            display.say(f"The run {path} goes on: {len(done)} of {len(plan.stages)} stages are done.")
-        else:
-            record = new_record(plan, path, digest, parts)
-            display.say(f"The run {path} begins.{_difference(out, parts)}")
-        record |= {"status": "running", "error": None}
-        run_folder.write_record(path, record)
-        for warning in record.setdefault("warnings", []):
-            display.warn(warning)
-        if any(scale is BY_MODEL for _, scale in leaves(plan.data.scale)):
-            display.say(
-                "The model scales its inputs by itself: it gets the images as bytes, 0 to 255. Give them to "
-                'the file alike: data.unscaled(), or load(..., scale="none").'
-            )
+    given, out = out, Path(os.path.abspath(out))  # a callback may change the current folder
+    with Display(len(plan.stages), console) as display:
+        path = run_folder.choose(out, digest, fresh=fresh, tell=display.say)
+        record = _complete(path, display)  # which needs no lock, nor a folder to write in
+        if record is None:
+            record = _locked(plan, path, digest, parts, display)
+    return Run(given / path.name if os.path.abspath(given) == str(out) else path, record)
+
+
+def _locked(plan: Plan, path: Path, digest: str, parts: dict[str, str], display: Display) -> dict[str, Any]:
+    """Run a plan in `path` and return the record, while no other process does."""
+    with run_folder.locked(path):
         try:
-            _Execution(plan, path, record, display).run()
-        except Exception as error:
-            record |= {"status": "failed", "error": one_line(error)}
-            with contextlib.suppress(RunError):  # a full disk; the error at hand says so already
-                run_folder.write_record(path, record)
-            raise
-        return _reported(Run(path, record))
+            return _execute(plan, path, digest, parts, display)
+        except OSError as error:
+            raise RunError(
+                f"Cannot read or write {error.filename or path}: {error.strerror or error}. Correct that "
+                "and run the same command again."
+            ) from error
+
+
+def _complete(path: Path, display: Display) -> dict[str, Any] | None:
+    """Return the record of the run in `path` if it is complete and all of its files are there."""
+    if not (path / run_folder.RECORD).exists():
+        return None
+    record = run_folder.read_record(path)
+    if record["status"] != "complete":
+        return None
+    if names := stage_files.damage(path, record, thorough=True):
+        display.say(f"The run {path} is damaged and is repaired: missing or changed are {', '.join(names)}.")
+        return None
+    display.say(f"The run {path} is complete: nothing is trained again (--fresh starts anew).")
+    page = path / PAGE
+    if not page.exists() or not page.stat().st_size:
+        try:
+            _write_page(path, record)
+        except RunError as error:
+            display.say(str(error))
+    return record
+
+
+def _execute(plan: Plan, path: Path, digest: str, parts: dict[str, str], display: Display) -> dict[str, Any]:
+    """Run a plan in `path`, which is locked."""
+    if (path / run_folder.RECORD).exists():
+        record = run_folder.read_record(path)
+        if [entry["name"] for entry in record["stages"]] != [step.name for step in plan.steps]:
+            raise RunError(
+                f"{path / run_folder.RECORD} lists other stages than the run has: it was changed. Delete "
+                f"{path}, or run with --fresh (fresh=True)."
+            )
+        done = [
+            entry for entry in record["stages"] if entry["status"] == "complete" and number_of(entry) != 0
+        ]
+        display.say(f"The run {path} continues: {len(done)} of {len(plan.stages)} stages are complete.")
+    else:
+        record = new_record(plan, path, digest, parts)
+        display.say(f"The run {path} begins.{_difference(path.parent, parts)}")
+    record |= {"status": "running", "error": None}
+    run_folder.write_record(path, record)
+    for warning in record.setdefault("warnings", []):
+        display.warn(warning)
+    if any(scale is BY_MODEL for _, scale in leaves(plan.data.scale)):
+        display.say(
+            "The model scales its inputs by itself: it gets the images as bytes, 0 to 255. Give them to "
+            'the file alike: data.unscaled(), or load(..., scale="none").'
+        )
+    try:
+        _Execution(plan, path, record, display).run()
+    except Exception as error:
+        record |= {"status": "failed", "error": one_line(error)}
+        with contextlib.suppress(RunError):  # a full disk; the error at hand says so already
+            run_folder.write_record(path, record)
+        raise
+    _write_page(path, record)
+    return record
 
 
 class _Execution:
@@ -98,8 +143,10 @@ class _Execution:
         model_file.save(self.plan.model, start)
         source, earlier, redo = start, list[Step](), False
         for step, entry in zip(self.plan.steps, self.record["stages"], strict=True):
-            # What comes after a stage that is made again rests on it, and is made again too.
-            redo = redo or not self._is_done(entry)
+            if not redo and not self._is_done(entry):
+                # What comes after a stage that is made again rests on it, and is made again too.
+                self._reset_from(step)
+                redo = True
             if redo:
                 self._run_stage(step, entry, source, earlier)
             if entry["model"]:
@@ -110,15 +157,50 @@ class _Execution:
         model_file.delete(start)
 
     def _is_done(self, entry: dict[str, Any]) -> bool:
-        files = [entry.get("model"), entry.get("file")]
-        return entry["status"] == "complete" and all((self.path / name).exists() for name in files if name)
+        """Return whether a stage is complete, with a file restored that can be had without training."""
+        if entry["status"] != "complete":
+            return False
+        names = stage_files.damaged(self.path, entry, thorough=True)
+        if not names:
+            return True
+        if names == [entry["file"]] and self._restored(entry):
+            self.display.say(f"{names[0]} was missing or changed and is restored.")
+            return True
+        self.display.say(
+            f"Missing or changed: {', '.join(names)}. The stage {entry['name']} and those after it are "
+            "repeated."
+        )
+        return False
+
+    def _restored(self, entry: dict[str, Any]) -> bool:
+        """Write the TFLite file of a stage again: from its model, or from what the run ships."""
+        if entry["model"]:
+            write_atomically(self.path / entry["file"], self._converted(self.path / entry["model"]))
+            entry["files"] = stage_files.described(self.path, [*entry.get("files", ()), entry["file"]])
+            return True
+        if stage_files.shipped_is_damaged(self.path, entry, thorough=True):
+            return False
+        write_atomically(self.path / entry["file"], (self.path / FILE).read_bytes())
+        return True
+
+    def _converted(self, path: Path) -> bytes:
+        model = model_file.load(path)
+        return bytes(to_tflite(model, scheme="float32", input_shapes=graph.shapes_of(model, self.plan.data)))
+
+    def _reset_from(self, first: Step) -> None:
+        """Forget what is known of a stage and of those after it."""
+        for step, entry in zip(self.plan.steps, self.record["stages"], strict=True):
+            if step.number >= first.number:
+                entry.clear()
+                entry.update(pending(step))
 
     def _run_stage(self, step: Step, entry: dict[str, Any], source: Path, earlier: list[Step]) -> None:
         began = time.monotonic()
         directory = self.path / step.folder
         directory.mkdir(parents=True, exist_ok=True)
         (directory / FILE).unlink(missing_ok=True)
-        entry["status"] = "running"
+        entry.clear()
+        entry.update(pending(step) | {"status": "running"})
         run_folder.write_record(self.path, self.record)
         self.display.begin(step.number, step.name)
 
@@ -168,6 +250,10 @@ class _Execution:
         found["macs"] = measure.macs(graph.with_input_shapes(model, shapes))
         entry |= {"verification": None, **context.record, **found, "history": context.history}
         self._warn(step, entry)
+        names = [entry["model"], entry["file"]]
+        if entry["model"]:
+            names.append(os.fspath(model_file.masks_of(Path(entry["model"]))))
+        entry["files"] = stage_files.described(self.path, [name for name in names if name])
         entry |= {"status": "complete", "seconds": time.monotonic() - began + context.earlier_seconds}
         self.record["seconds"] = sum(each["seconds"] for each in self.record["stages"])
         run_folder.write_record(self.path, self.record)
@@ -218,18 +304,9 @@ class _Execution:
             "model": None,
             "file": f"stages/{path.parent.name}/{path.name}",
             "sparsity": file.summary().sparsity,
-            "contract": self._contract(file),
+            "contract": contract(file, plan.data),
             **results.of_file(file, model, plan.data, plan.compilation, plan.batch_size),
             **results.of_bytes(bytes(file), self.first_file or bytes(file)),
-        }
-
-    def _contract(self, file: TFLiteModel) -> dict[str, Any]:
-        """Return what whoever runs the file has to give it, and gets."""
-        data = self.plan.data
-        return {
-            **{end: [_spec(each) for each in getattr(file, end)] for end in ("inputs", "outputs")},
-            "preprocessing": data.normalization,
-            "class_names": None if data.class_names is None else list(data.class_names),
         }
 
     def _finish(self) -> None:
@@ -237,33 +314,19 @@ class _Execution:
         if last["model"] is None:
             write_atomically(self.path / FILE, (self.path / last["file"]).read_bytes())
             if self.plan.data.class_names is not None:
-                write_atomically(self.path / LABELS, "\n".join(self.plan.data.class_names) + "\n")
+                write_atomically(self.path / LABELS, stage_files.labels(self.plan.data.class_names))
         self.record |= {"status": "complete", "finished": now()}
         run_folder.write_record(self.path, self.record)
 
 
-def _spec(spec: TensorSpec) -> dict[str, Any]:
-    """Return an input or output of a file: real = scale * (integer - zero_point)."""
-    return {
-        "name": spec.name,
-        "shape": list(spec.shape),
-        "dtype": spec.dtype,
-        "scale": spec.scale,
-        "zero_point": spec.zero_point,
-    }
-
-
-def _reported(run: Run) -> Run:
-    """Return the run, with its page written where it has none."""
+def _write_page(path: Path, record: dict[str, Any]) -> None:
     from tfopt.report import write_html
 
-    if not (run.path / "report.html").exists():
-        write_html(run.path, run.record)
-    return run
+    write_html(path, record)
 
 
 def _difference(out: Path, parts: dict[str, str]) -> str:
-    """Say why the newest run of `out` that was cut off is not the one that goes on, if there is one."""
+    """Say why the newest interrupted run of `out` is not the one that is resumed, if there is one."""
     try:
         newest = Run.load(out)
     except RunError:
@@ -272,7 +335,7 @@ def _difference(out: Path, parts: dict[str, str]) -> str:
     changed = [name for name, digest in parts.items() if before.get(name) != digest[:8]]
     if newest.complete or not changed:
         return ""
-    return f" It is not {newest.path.name}, which was cut off: the {', '.join(changed)} differ."
+    return f" It is not {newest.path.name}, which was interrupted: the {', '.join(changed)} differ."
 
 
 def _check(earlier: list[Step], source: Path, after: keras.Model) -> None:

@@ -1,4 +1,4 @@
-"""The learning rate of a stage: as compiled, or lower where a stage only mends what training has found.
+"""The learning rate of a stage: as compiled, or lower where a stage only fine-tunes what training has found.
 
 A rate that was right for a model with random weights throws a trained one off: quantization-aware training
 at it can cost more than rounding without any training.

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from tfopt import graph
+from tfopt.errors import RunError
 from tfopt.files import replacing, write_atomically
 from tfopt.pruning.masks import put_masks, unsaved_masks
 
@@ -23,24 +24,36 @@ def save(model: keras.Model, path: Path) -> None:
 def write_masks(path: Path, masks: list[Any]) -> None:
     """Write the masks of kernels in layers of the user's own beside the model `path`; no file without any."""
     if masks:
-        write_atomically(_masks(path), json.dumps(masks))
+        write_atomically(masks_of(path), json.dumps(masks))
     else:
-        _masks(path).unlink(missing_ok=True)
+        masks_of(path).unlink(missing_ok=True)
 
 
 def load(path: Path, *, compile: bool = False) -> keras.Model:
-    """Return the model of a run, with all of its masks."""
-    model = keras.saving.load_model(path, compile=compile)
-    if _masks(path).exists():
-        put_masks(model, json.loads(_masks(path).read_text(encoding="utf-8")))
+    """Return the model of a run, with all of its masks.
+
+    Raises:
+        RunError: a file is missing or damaged, or names a class that Keras does not know.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=compile)
+        if masks_of(path).exists():
+            put_masks(model, json.loads(masks_of(path).read_text(encoding="utf-8")))
+    except Exception as error:  # whatever Keras and a class of the user's raise
+        reason = " ".join(str(error).split("Exception encountered:")[-1].split())[:300]
+        raise RunError(
+            f"Cannot load {path}: {reason}. If that names a class or a function of yours, import or register "
+            "it first; if the file is damaged, run the same command again, which makes it again."
+        ) from error
     return model
 
 
 def delete(path: Path) -> None:
     """Delete a model and its masks."""
-    for each in (path, _masks(path)):
+    for each in (path, masks_of(path)):
         each.unlink(missing_ok=True)
 
 
-def _masks(path: Path) -> Path:
+def masks_of(path: Path) -> Path:
+    """Return where the masks of the model `path` are, if it has any beside it."""
     return path.with_suffix(".masks.json")

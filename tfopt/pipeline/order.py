@@ -59,6 +59,8 @@ def check_order(stages: Sequence[Stage]) -> None:
         InvalidArgumentError: there are none, or something else is among them.
         StageOrderError: one would undo another; the message says which and why.
     """
+    if not isinstance(stages, list | tuple | None.__class__):
+        raise InvalidArgumentError(f"The stages must be a list, such as [tfopt.Train()], got {stages!r}.")
     if not stages:
         raise InvalidArgumentError("A pipeline needs at least one stage, such as tfopt.Train(epochs=20).")
     for position, stage in enumerate(stages, 1):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 from rich.console import Console
 
-from tfopt import distribute
+from tfopt import arguments, distribute
 from tfopt.data.dataset import Dataset
 from tfopt.pipeline.compilation import Compilation
 from tfopt.pipeline.execution import execute
@@ -58,7 +57,7 @@ class Pipeline:
 
         The folder's name is derived from what will be done: the model with its weights, how it is
         compiled, the stages, the data, seed and batch size. Called again with the same, a run that is
-        complete is returned and one that was cut off goes on, with the same result; set the seed
+        complete is returned and one that was interrupted resumes, with the same result; set the seed
         (`keras.utils.set_random_seed`) before you make the model, or its weights are new every time.
         The model itself is left as it is: every stage works on a copy, with a new optimizer of the
         same config.
@@ -68,7 +67,7 @@ class Pipeline:
             data: what to train, validate and test on.
             out: the folder of runs.
             strategy: see `tfopt.distribute.resolve`.
-            seed: of everything random in the stages, from 0.
+            seed: random seed of the stages, from 0.
             fresh: start anew although the same run exists.
             name: of the run in reports; by default that of `out`.
             batch_size: samples a step, over all replicas.
@@ -81,6 +80,7 @@ class Pipeline:
             VerificationError: the exported file does not do what the model does.
             RunError: the folder cannot be written, or another process writes it.
         """
+        out = arguments.path("Pipeline.run", "out", out)
         plan = Plan(
             model=model,
             data=data,
@@ -90,9 +90,9 @@ class Pipeline:
             batch_size=batch_size,
             seed=seed,
             strategy=distribute.resolve(strategy),
-            name=name or Path(out).resolve().name,
+            name=name or out.resolve().name,
         )
-        return execute(checked(plan), Path(out), fresh=fresh, console=None if quiet else Console(stderr=True))
+        return execute(checked(plan), out, fresh=fresh, console=None if quiet else Console(stderr=True))
 
     def __repr__(self) -> str:
         return f"Pipeline([{', '.join(map(repr, self.stages))}])"

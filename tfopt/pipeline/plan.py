@@ -68,7 +68,7 @@ class Plan:
         model: the model to start from.
         data, compilation, callbacks, stages: see `Recipe`.
         batch_size: samples a step, over all replicas.
-        seed: of everything random.
+        seed: random seed.
         strategy: under which to train.
         name: of the run.
         recipe: the recipe's file and values, for the record.

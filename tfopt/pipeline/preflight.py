@@ -39,7 +39,7 @@ def checked(plan: Plan) -> Plan:
     _check_inputs(model, data)
     _check_outputs(model, data, plan.compilation)
     data = graph.as_taken(model, data)
-    warned = [*plan.warnings, *map(_scaled_twice, graph.scaled_twice(model, data))]
+    warned = [*plan.warnings, *map(scaled_twice_warning, graph.scaled_twice(model, data))]
     compilation = plan.compilation.for_outputs(model)
     if _takes_one_hot(model, data, compilation):
         data = data.one_hot()
@@ -49,7 +49,8 @@ def checked(plan: Plan) -> Plan:
     )
 
 
-def _scaled_twice(name: str) -> str:
+def scaled_twice_warning(name: str) -> str:
+    """Return what is said of an input that is scaled twice."""
     return (
         f"The input {name!r} is scaled twice: the data holds numbers of about unit size, and the model "
         'scales it again before its first weights. Load the data with scale="none", or take the scaling '

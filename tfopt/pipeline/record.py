@@ -10,7 +10,7 @@ from tfopt import distribute
 from tfopt.errors import TfoptError
 from tfopt.pipeline.compilation import output_names
 from tfopt.pipeline.environment import command, environment
-from tfopt.pipeline.plan import Plan
+from tfopt.pipeline.plan import Plan, Step
 from tfopt.pipeline.run_folder import SCHEMA
 
 
@@ -40,17 +40,19 @@ def new_record(plan: Plan, path: Path, fingerprint: str, parts: dict[str, str]) 
         },
         "warnings": list(plan.warnings),
         "environment": environment(),
-        "stages": [
-            {
-                "number": step.number,
-                "name": step.name,
-                "title": step.stage.title,
-                "config": step.stage.get_config(),
-                "status": "pending",
-                "seconds": 0.0,
-            }
-            for step in plan.steps
-        ],
+        "stages": [pending(step) for step in plan.steps],
+    }
+
+
+def pending(step: Step) -> dict[str, Any]:
+    """Return what `run.json` says of a stage before it begins."""
+    return {
+        "number": step.number,
+        "name": step.name,
+        "title": step.stage.title,
+        "config": step.stage.get_config(),
+        "status": "pending",
+        "seconds": 0.0,
     }
 
 

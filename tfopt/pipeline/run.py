@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfopt.errors import RunError
-from tfopt.pipeline.run_folder import RECORD, read_record
+from tfopt.pipeline.run_folder import RECORD, is_being_written, read_record
+from tfopt.pipeline.stage_files import FILE, damage
 
 if TYPE_CHECKING:
     import keras
@@ -20,7 +21,9 @@ class Run:
 
     Attributes:
         path: the folder.
-        record: the content of `run.json`.
+        record: the content of `run.json`. Its status is `"running"`, `"complete"`, `"failed"`; or, as
+            `Run.load` finds, `"interrupted"`, where no process writes the run any more, or `"damaged"`, where
+            files of a complete run are missing or cut.
     """
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
@@ -40,9 +43,11 @@ class Run:
         if not path.is_dir():
             raise RunError(f"No such folder: {path}.")
         if (path / RECORD).exists():
-            return cls(path, read_record(path))
-        runs = [cls(folder.parent, read_record(folder.parent)) for folder in path.glob(f"*/{RECORD}")]
+            return cls(path, _as_it_is(path, read_record(path)))
+        runs, unreadable = runs_in(path)
         if not runs:
+            if unreadable:
+                raise next(iter(unreadable.values()))
             raise RunError(f"{path} holds no run: there is no {RECORD} in it or in a folder in it.")
         return max(runs, key=lambda run: run.record.get("created") or "")
 
@@ -80,7 +85,12 @@ class Run:
         """
         from tfopt.export import TFLiteModel
 
-        return TFLiteModel(self._file("model.tflite", "end the pipeline with tfopt.ExportTFLite()"))
+        last = self.record["stages"][-1] if self.record["stages"] else {}
+        exports = last.get("model", "") is None
+        again = "run the same command again to restore it"
+        return TFLiteModel(
+            self._file(FILE, again if exports else "end the pipeline with tfopt.ExportTFLite()")
+        )
 
     def model(self, stage: str | int | None = None) -> keras.Model:
         """Load the Keras model that a stage made.
@@ -107,9 +117,33 @@ class Run:
 
     def _file(self, name: str, advice: str) -> Path:
         path = self.path / name
-        if not path.is_file():
+        if not path.is_file() or not path.stat().st_size:
             raise RunError(f"The run {self.path} has no {name} (it is {self.record['status']}): {advice}.")
         return path
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.record['status']})"
+
+
+def runs_in(path: Path) -> tuple[list[Run], dict[Path, RunError]]:
+    """Return the runs in the folders of `path`, and folder -> error of those whose record is unreadable."""
+    runs, unreadable = [], {}
+    for record in path.glob(f"*/{RECORD}"):
+        try:
+            runs.append(Run.load(record.parent))
+        except RunError as error:
+            unreadable[record.parent] = error
+    return runs, unreadable
+
+
+def _as_it_is(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with the status that its run has now."""
+    if record["status"] == "running" and is_being_written(path) is False:
+        stages = [
+            entry | ({"status": "interrupted"} if entry["status"] == "running" else {})
+            for entry in record["stages"]
+        ]
+        return record | {"status": "interrupted", "stages": stages}
+    if record["status"] == "complete" and (names := damage(path, record, thorough=False)):
+        return record | {"status": "damaged", "error": f"missing or cut: {', '.join(names)}"}
+    return record

@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from tfopt._version import __version__
 from tfopt.errors import RunError
 from tfopt.files import TEMPORARY_PREFIX, write_atomically
 
@@ -20,15 +22,25 @@ except ImportError:  # Windows has no such locks; there, two processes are not k
 
 RECORD = "run.json"
 SCHEMA = 1
+STATUSES = ("running", "complete", "failed")
+"""What a record says of its run. What `Run.load` finds out beyond that: `"interrupted"`, `"damaged"`."""
 _LOCK = ".lock"
+_LOCK_ATTEMPTS = 5
 _ID_LENGTH = 8
 
 
-def choose(out: Path, fingerprint: str, *, fresh: bool) -> Path:
+def choose(out: Path, fingerprint: str, *, fresh: bool, tell: Callable[[str], object] = str) -> Path:
     """Return the folder for the run with this fingerprint below `out`; it need not exist.
 
     It is the newest with the same fingerprint, whether complete or cut off; with `fresh`, or where
-    there is none, a name that is free: the first 8 digits, then with "-2", "-3".
+    there is none, a name that is free: the first 8 digits, then with "-2", "-3". A folder whose record
+    cannot be read, or that another tfopt did not finish, is left as it is.
+
+    Args:
+        out: the folder of runs.
+        fingerprint: of the run.
+        fresh: whether to take a new folder anyway.
+        tell: is told of each folder that is passed over, and why.
     """
     name = fingerprint[:_ID_LENGTH]
     taken = {}
@@ -39,9 +51,24 @@ def choose(out: Path, fingerprint: str, *, fresh: bool) -> Path:
                 taken[int(match[1] or 1)] = path
     if not fresh:
         for _, path in sorted(taken.items(), reverse=True):
-            # A folder without a record is of a process that was killed before it began.
-            if not (path / RECORD).exists() or read_record(path).get("fingerprint") == fingerprint:
+            if not path.is_dir():
+                continue
+            if not (path / RECORD).exists():  # of a process that was killed before it began
                 return path
+            try:
+                record = read_record(path)
+            except RunError as error:
+                tell(f"{error} This run is stored in a new folder.")
+                continue
+            if record.get("fingerprint") != fingerprint:
+                continue
+            version = (record.get("environment") or {}).get("tfopt") or __version__
+            if record["status"] == "complete" or version == __version__:
+                return path
+            tell(
+                f"The run {path} was not finished by tfopt {version}, and this is tfopt {__version__}: this "
+                "run is stored in a new folder."
+            )
     number = max(taken, default=0) + 1
     return out / (name if number == 1 else f"{name}-{number}")
 
@@ -57,13 +84,43 @@ def read_record(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunError(f"{path} is not a run: it holds no {RECORD}.") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"Cannot read {path / RECORD}: {error}.") from error
+        raise RunError(
+            f"The record {path / RECORD} is damaged ({error}). Run the same command again, or delete {path}."
+        ) from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
         raise RunError(
             f"{path / RECORD} has schema {found!r}, this tfopt reads {SCHEMA}. Use the tfopt that wrote it."
         )
+    stages = record.get("stages")
+    if (
+        record.get("status") not in STATUSES
+        or not isinstance(stages, list)
+        or not all(map(_is_entry, stages))
+    ):
+        raise RunError(
+            f"The record {path / RECORD} is damaged (its status or its stages are missing). Run the same "
+            f"command again, or delete {path}."
+        )
     return record
+
+
+def _is_entry(stage: Any) -> bool:
+    return isinstance(stage, dict) and "name" in stage and "status" in stage
+
+
+def is_being_written(path: Path) -> bool | None:
+    """Return whether a process is writing the run in the folder `path`; `None` where nobody can tell."""
+    if fcntl is None:
+        return None
+    try:
+        with open(path / _LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock: nobody has begun to write, or the folder came without it from elsewhere
+        return False
+    return False
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
@@ -89,14 +146,7 @@ def locked(path: Path) -> Iterator[None]:
         ) from error
     with lock:
         if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise RunError(
-                    f"Another process ({lock.read().strip() or 'unknown'}) is writing the run {path}. "
-                    "Wait for it, or start a run of its own with --fresh (fresh=True)."
-                ) from None
+            _take(lock, path)
         with contextlib.suppress(OSError):  # who holds the lock is a courtesy to the next process
             lock.truncate(0)
             lock.write(f"process {os.getpid()}")
@@ -104,6 +154,21 @@ def locked(path: Path) -> Iterator[None]:
         for unfinished in path.rglob(f"{TEMPORARY_PREFIX}*"):
             unfinished.unlink(missing_ok=True)
         yield
+
+
+def _take(lock: IO[str], path: Path) -> None:
+    for attempt in range(_LOCK_ATTEMPTS):  # a report holds it for an instant, to see whether a run runs
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if attempt + 1 < _LOCK_ATTEMPTS:
+                time.sleep(0.02)
+    lock.seek(0)
+    raise RunError(
+        f"Another process ({lock.read().strip() or 'unknown'}) is writing the run {path}. "
+        "Wait for it, or start a run of its own with --fresh (fresh=True)."
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a pipeline lends to a stage: above all a `fit` that goes on where it was cut off."""
+"""What a pipeline lends to a stage: above all a `fit` that resumes where it was interrupted."""
 
 from __future__ import annotations
 
@@ -14,21 +14,29 @@ import tensorflow as tf
 from tfopt import graph
 from tfopt.callbacks import GradientMonitor
 from tfopt.data.dataset import Dataset
+from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.export import TFLiteModel
 from tfopt.files import write_atomically
 from tfopt.pipeline import checkpoint
 from tfopt.pipeline.compilation import AS_COMPILED, Compilation
 from tfopt.pipeline.learning_rate import StageRate
 from tfopt.pipeline.progress import Display
-
-FILE = "model.tflite"
+from tfopt.pipeline.stage_files import FILE
 
 Callbacks = Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]]
 
 
 def new_callbacks(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
     """Return callbacks for one training: what a callable makes, else deep copies."""
-    return list(callbacks()) if callable(callbacks) else [copy.deepcopy(each) for each in callbacks]
+    made = callbacks() if callable(callbacks) else callbacks
+    if not isinstance(made, list | tuple) or not all(
+        isinstance(each, keras.callbacks.Callback) for each in made
+    ):
+        raise InvalidArgumentError(
+            f"callbacks must be a list of Keras callbacks, or a function that returns one, got "
+            f"{type(made).__name__ if isinstance(made, keras.callbacks.Callback) else repr(made)}."
+        )
+    return list(made) if callable(callbacks) else [copy.deepcopy(each) for each in made]
 
 
 class StageContext:
@@ -99,7 +107,7 @@ class StageContext:
         steps = self.data.steps_per_epoch(self._batch_size)
         path = self.directory / f"checkpoint-{len(self._checkpoints) + 1}.npz"
         self._checkpoints.append(path)
-        found = checkpoint.Checkpoint.read(path)
+        found = self._checkpoint(path)
         first = 0 if found is None else epochs if found.stopped else found.epoch
         if self._fused:
             graph.fuse_in_place(model)
@@ -131,6 +139,15 @@ class StageContext:
         self.earlier_seconds += 0.0 if found is None else found.seconds
         for name, values in recorder.history.items():
             self.history.setdefault(name, []).extend(values)
+
+    def _checkpoint(self, path: Path) -> checkpoint.Checkpoint | None:
+        """Return the checkpoint at `path`; `None`, with a warning, where it is damaged."""
+        try:
+            return checkpoint.Checkpoint.read(path)
+        except RunError as error:
+            self._display.warn(f"{error} It is deleted, and this training begins at its first epoch.")
+            path.unlink(missing_ok=True)
+            return None
 
     def export(self, file: TFLiteModel | bytes) -> Path:
         """Write a TFLite file as what the stage makes; see `tfopt.stages.Context`."""

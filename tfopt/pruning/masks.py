@@ -81,7 +81,7 @@ def bridges(model: keras.Model) -> list[Any]:
 def attach(kernel: Kernel, plan: Plan | None = None, alive: np.ndarray | None = None) -> Masked:
     """Give a kernel a mask with what `plan` leaves to do while training; keep the zeros of one it has.
 
-    The variable's own constraint goes on working, inside the mask.
+    The variable's own constraint still works, inside the mask.
 
     Args:
         kernel: what to mask.

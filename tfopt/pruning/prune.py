@@ -42,7 +42,7 @@ def prune(
     loading one with others.
     Pruning a pruned model keeps the zeros it has and adds to them.
 
-    Without a schedule all zeros are made at once; train a little to mend the accuracy. With one,
+    Without a schedule all zeros are made at once; train a little to recover the accuracy. With one,
     `fit` needs the callback that follows the schedule, and says so if it is missing:
 
         model = tfopt.prune(model, 0.8, schedule=tfopt.pruning.Cubic(end=0.7))

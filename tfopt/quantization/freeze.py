@@ -32,8 +32,8 @@ def freeze_ranges(model: keras.Model, frozen: bool = True) -> None:
 def freeze_batch_norm(model: keras.Model, frozen: bool = True) -> bool:
     """Let batch normalizations train with their moving statistics, or with those of the batch again.
 
-    The moving statistics then stay as they are; scale and offset go on training. A file has these statistics,
-    and that those of a batch differ from them is noise that few bits cannot bear. It is not saved with the
+    The moving statistics then stay as they are; scale and offset are still trained. A file has these
+    statistics, and that those of a batch differ from them is noise that few bits cannot bear. It is not saved with the
     model. A training step that is traced already must be traced anew; `tfopt.callbacks.QuantizationSchedule`
     sees to it in `fit`.
 

@@ -72,6 +72,8 @@ class LossOnData:
 
 def _batches(x: Any, y: Any, batch_size: int) -> list[tuple[Any, Any]]:
     arrays = keras.tree.flatten(x)
+    if not all(np.ndim(array) for array in arrays):
+        raise DataError(f"Expected samples, (x, y) or a tfopt.data.Dataset, got {x!r}.")
     lengths = (
         {len(array) for array in (*arrays, *keras.tree.flatten(y))}
         if y is not None

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfopt import arguments
 from tfopt.data import Dataset
 from tfopt.errors import InvalidArgumentError
-from tfopt.graph import as_functional, copy, is_quantized, layers
+from tfopt.graph import as_functional, copy, is_quantized, layers, require_built
 from tfopt.pruning.magnitude import magnitude_masks
 from tfopt.quantization.canonical import canonical
 from tfopt.quantization.layer_loss import Loss, LossOnData
@@ -111,6 +111,7 @@ def sensitivity(
     named = {_name(setting): _setting(setting) for setting in settings}
     if not named:
         raise InvalidArgumentError("sensitivity: expected at least one setting, got none.")
+    require_built(model)
     if is_quantized(model):
         raise InvalidArgumentError(
             f"The model {model.name!r} is quantization-aware already: give the float model it was made of."

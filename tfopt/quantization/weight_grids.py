@@ -63,7 +63,7 @@ def step_of_block(step: tf.Tensor) -> tf.Tensor:
     """Return the next larger steps that a file can hold for blocks; gradients pass straight through.
 
     TFLite keeps them as float16, of which XNNPACK reads what bfloat16 has: eight binary digits. Upwards, for
-    the largest weight of a block shall stay on the grid.
+    the largest weight of a block is to stay on the grid.
     """
     kept = tf.clip_by_value(step, *STEPS_OF_BLOCKS)
     # Not by a cast and back, which XLA takes out.

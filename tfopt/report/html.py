@@ -131,7 +131,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_value(entry)}" for key, entry in value.items() if entry is not None)
+        return ", ".join(f"{key} {_value(entry)}" for key, entry in value.items())
     if isinstance(value, (list, tuple)):
         numbers = all(isinstance(entry, (int, float)) for entry in value)
         return (" x " if numbers else ", ").join(map(_value, value))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfopt.report.formats import count, is_number, metric, percent, ratio, size
+from tfopt.report.formats import MISSING, count, is_number, metric, percent, ratio, size
 
 Stage = Mapping[str, Any]
 
@@ -72,7 +72,7 @@ COLUMNS = (
         priority=2,
     ),
     Column(
-        title="Agrees",
+        title="Same class",
         meaning="How often the file and its model choose the same class.",
         cell=_agreement,
         priority=3,
@@ -134,7 +134,14 @@ def metric_title(name: str) -> str:
 def rows(record: Mapping[str, Any], columns: tuple[Column, ...] = COLUMNS) -> list[list[str]]:
     """Return the cells of the table, one list a stage."""
     name = main_metric(record)
-    return [[column.cell(stage, name) for column in columns] for stage in stages(record)]
+    return [[_cell(column, stage, name) for column in columns] for stage in stages(record)]
+
+
+def _cell(column: Column, stage: Stage, name: str) -> str:
+    """Return a cell; of a stage that is not complete no figure counts, for nothing of it ships."""
+    if column.cell is _title or stage.get("status", "complete") == "complete":
+        return column.cell(stage, name)
+    return MISSING
 
 
 def columns(record: Mapping[str, Any]) -> tuple[Column, ...]:

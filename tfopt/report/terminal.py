@@ -16,7 +16,13 @@ from tfopt.report.table import Column, heading, main_metric, measured, rows, sta
 from tfopt.report.table import columns as columns_of
 from tfopt.report.verdict import outcome, verdict
 
-_STATUS_STYLE = {"complete": "green", "running": "yellow", "failed": "red"}
+_STATUS_STYLE = {
+    "complete": "green",
+    "running": "yellow",
+    "interrupted": "yellow",
+    "damaged": "red",
+    "failed": "red",
+}
 
 
 def terminal_table(record: Mapping[str, Any]) -> RenderableType:

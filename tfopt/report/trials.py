@@ -56,7 +56,10 @@ def conclusion(record: Mapping[str, Any]) -> str:
     number = record.get("best")
     if number is None:
         complete = any(trial["status"] == "complete" for trial in record.get("trials") or [])
-        return "No trial kept what it had to keep." if complete else "No trial completed."
+        kept = ", ".join(
+            f"{name}={value:g}" for name, value in (record.get("goal") or {}).get("keep", {}).items()
+        )
+        return f"No trial met --keep {kept}." if complete else "No trial completed."
     best = next(trial for trial in record["trials"] if trial["number"] == number)
     return f"Best: trial {number}, {outcome(best)}"
 

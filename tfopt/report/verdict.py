@@ -17,11 +17,13 @@ def verdict(record: Mapping[str, Any]) -> str:
     status = record.get("status", "complete")
     if status == "failed":
         return f"Failed{_where(record)}: {record.get('error') or 'no reason was recorded'}"
+    if status == "damaged":
+        return f"Damaged, {record.get('error')}. Run the same command again to repair it."
     if status != "complete":
-        return (
-            f"Not finished: {_asked(done)} of {_asked(stages(record))} stages are complete. "
-            "The same command goes on from there."
-        )
+        reached = f"{_asked(done)} of {_asked(stages(record))} stages are complete"
+        if status == "running":
+            return f"Not finished: {reached}."
+        return f"Not finished: {reached}. Run the same command again to resume."
     if not done:
         return "Complete, but no stage was recorded."
     first, last = done[0], done[-1]
@@ -64,7 +66,7 @@ def compare(before: float | None, after: float | None, less: str, more: str, sam
 def outcome(record: Mapping[str, Any]) -> str:
     """Return `"good"`, `"bad"` (failed, or worse than the export allows) or `""` while it is not known."""
     status = record.get("status", "complete")
-    if status == "failed" or (status == "complete" and lost_too_much(record)):
+    if status in ("failed", "damaged") or (status == "complete" and lost_too_much(record)):
         return "bad"
     return "good" if status == "complete" else ""
 

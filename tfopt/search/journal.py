@@ -11,6 +11,7 @@ from typing import Any
 
 from tfopt.errors import RunError
 from tfopt.files import write_atomically
+from tfopt.pipeline.run_folder import is_being_written
 from tfopt.search.front import non_dominated
 from tfopt.search.goal import Goal
 
@@ -116,9 +117,14 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RunError(f"Cannot read {file}: {error.strerror}. Name the folder of a search.") from error
     except ValueError as error:
-        raise RunError(f"{file} is not JSON ({error}). Remove its folder and search again.") from error
+        raise RunError(
+            f"The record {file} is damaged ({error}). Delete it and search again: runs that are complete are "
+            "not repeated."
+        ) from error
     if not isinstance(record, dict) or record.get("schema") != 1:
         raise RunError(f"{file} is not a search that this version of tfopt reads (expected schema 1).")
+    if record.get("status") == "running" and is_being_written(path) is False:
+        record["status"] = "interrupted"
     return record
 
 

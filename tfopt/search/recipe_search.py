@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfopt.errors import InvalidArgumentError, RecipeError, TfoptError
-from tfopt.files import write_atomically
+from tfopt import arguments
+from tfopt.errors import TfoptError
+from tfopt.files import as_seen_from, write_atomically
+from tfopt.pipeline import run_folder
+from tfopt.recipe_file import source_of
 from tfopt.search.figures import exported_file, figures, float_figures
 from tfopt.search.goal import Goal
 from tfopt.search.journal import Journal, read
@@ -56,7 +59,7 @@ class SearchResult:
 
     @property
     def best(self) -> Run | None:
-        """The run of the best trial; `None` when no trial kept what it had to keep."""
+        """The run of the best trial; `None` when no trial met `keep`."""
         number = self.record["best"]
         return None if number is None else self._run(number)
 
@@ -88,15 +91,14 @@ def search(
     """Run a recipe with different hyperparameters and find the best file.
 
     The first trial is the recipe's defaults, the others are drawn at random. Each is a run like any other,
-    in `<out>/trials/`. A search that was cut off goes on when it is called again with the same arguments;
-    a larger `trials` goes on from a smaller one.
+    in `<out>/trials/`. Call it again with the same arguments to resume; a larger `trials` adds trials.
 
     Args:
         recipe: path of the recipe file.
         trials: how many in all, at least 1.
         minimize: the figure of the exported file to make small: `"bytes"`, `"compressed_bytes"` or
             `"latency"` (as a ratio to the first trial's file, in LiteRT).
-        maximize: `"accuracy"`, on the validation split; what a search is after unless told otherwise.
+        maximize: figure to maximise, by default `"accuracy"`, on the validation split.
         keep: `{"accuracy": -0.01}` ranks a file last whose accuracy falls more than 0.01 below the float
             model of the first trial.
         data: what `tfopt.data.load` takes, in place of the recipe's data.
@@ -118,16 +120,13 @@ def search(
     """
     goal = Goal.of(minimize=minimize, maximize=maximize, keep=keep)
     for name, value, lowest in (("trials", trials, 1), ("seed", seed, 0)):
-        if value < lowest:
-            raise InvalidArgumentError(f"Expected {name} >= {lowest}, got {value}.")
-    recipe = Path(recipe)
-    try:
-        source = recipe.read_bytes()
-    except OSError as error:
-        raise RecipeError(f"Cannot read the recipe {recipe}: {error.strerror}.") from error
-    run_trial, name = _recipe_runner(recipe, data, seed, strategy)
-    folder = Path(out) if out is not None else Path("saved_models") / name
+        arguments.whole("search", name, value, at_least=lowest)
+    recipe, start = Path(recipe), Path.cwd()  # a recipe may change the current folder
+    source = source_of(recipe).encode()
     where = None if data is None else str(Path(data).resolve())
+    given = start / data if data is not None and Path(data).exists() else data
+    run_trial, name = _recipe_runner(start / recipe, given, seed, strategy)
+    folder = as_seen_from(start, Path(out) if out is not None else Path("saved_models") / name)
     identity = json.dumps([hashlib.sha256(source).hexdigest(), goal.metric, dict(goal.keep), seed, where])
     path = folder / f"search-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     about = {
@@ -180,7 +179,7 @@ def conduct(
             entry["figures"] = figures(run, latency)
             score = journal.goal.score(entry["figures"], baseline)
             entry["status"] = "complete"
-        except Exception as error:  # whatever a recipe does, the search goes on and says so
+        except Exception as error:  # whatever a recipe does, the search continues and says so
             entry |= {"status": "failed", "reason": _reason(error), "values": dict(hyperparameters.values)}
             write_atomically(journal.path / "failures" / f"{number}.txt", traceback.format_exc())
             raise FailedTrialError(entry["reason"]) from error
@@ -191,9 +190,10 @@ def conduct(
                     on_trial(entry, journal.record)
         return score
 
-    journal.write()
-    Tuner(trial, trials=trials, seed=seed, directory=journal.path).search()
-    journal.close()
+    with run_folder.locked(journal.path):
+        journal.write()
+        Tuner(trial, trials=trials, seed=seed, directory=journal.path).search()
+        journal.close()
     return SearchResult(journal.path, journal.record)
 
 

@@ -1,4 +1,4 @@
-"""keras-tuner, mended where a search must survive a kill and a failing trial.
+"""keras-tuner, changed where a search must survive a kill and a failing trial.
 
 The one module that touches what keras-tuner calls private. keras-tuner 1.4.8 writes its JSON files in
 place, so that a kill can leave an empty one; it reloads a project only after its first trial; it draws the
@@ -93,7 +93,7 @@ class Tuner(BaseTuner):
         function: runs one trial.
         trials: how many in all, those that ran before a restart included.
         seed: of the random values.
-        directory: the folder of the search. A search that was cut off there goes on.
+        directory: the folder of the search. One that was interrupted there resumes.
     """
 
     def __init__(self, function: TrialFunction, *, trials: int, seed: int, directory: Path) -> None:

@@ -43,7 +43,7 @@ class Context(Protocol):
         """Write a TFLite file as what the stage makes, in place of a Keras model, and return its path.
 
         The run measures the file, and the pipeline ends here. Files that a stage writes by itself, whatever
-        their names, are by-products: the run goes on with the model that `apply` returns.
+        their names, are by-products: the run continues with the model that `apply` returns.
         """
 
 

@@ -1,4 +1,4 @@
-"""The stage that writes the TFLite file and proves that it does what the model does."""
+"""The stage that writes the TFLite file and checks that it gives the model's results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfopt import arguments
-from tfopt.errors import InvalidArgumentError, VerificationError
+from tfopt.errors import VerificationError
 from tfopt.export.options import Options, WeightOptions
 from tfopt.export.schemes import end_type
 from tfopt.export.verify import Tolerance, Verification
@@ -28,7 +28,7 @@ FAILED_FILE = "model.failed.tflite"
 class ExportTFLite(Stage):
     """Writes the model as a TFLite file and verifies it in LiteRT on the test split.
 
-    A file that fails is kept as `model.failed.tflite` and raises. The model goes on as it is.
+    A file that fails is kept as `model.failed.tflite` and raises. The model is left as it is.
 
     Args:
         scheme: as `tfopt.to_tflite` takes it; `None` is `"int8"` for a quantization-aware model and
@@ -84,16 +84,13 @@ class ExportTFLite(Stage):
         )
         # A list, as JSON has it, is the same stage.
         object.__setattr__(self, "corrections", tuple(self.corrections))
-        if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
-            raise InvalidArgumentError(
-                f"ExportTFLite needs min_agreement in [0, 1], got {self.min_agreement!r}."
-            )
-        if self.max_lsb is not None and self.max_lsb < 0:
-            raise InvalidArgumentError(f"ExportTFLite needs max_lsb of 0 or more, got {self.max_lsb!r}.")
+        if self.min_agreement is not None:
+            arguments.number("ExportTFLite", "min_agreement", self.min_agreement, at_least=0, at_most=1)
+        if self.max_lsb is not None:
+            arguments.number("ExportTFLite", "max_lsb", self.max_lsb, at_least=0)
         if self.max_drop is not None:
             arguments.number("ExportTFLite", "max_drop", self.max_drop, at_least=0)
-        if self.samples < 1:
-            raise InvalidArgumentError(f"ExportTFLite needs samples of 1 or more, got {self.samples!r}.")
+        arguments.whole("ExportTFLite", "samples", self.samples, at_least=1)
 
     @property
     def title(self) -> str:  # type: ignore[override]

@@ -63,7 +63,7 @@ def _unchanged() -> Iterator[None]:
             _resolved_anew(tf.compat.v1.keras),
             _resolved_anew(tf.compat.v2.keras),
         ):
-            # distutils, which it imports, warns that it is old; users cannot mend that.
+            # distutils, which it imports, warns that it is old; users cannot fix that.
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
