@@ -167,7 +167,7 @@ def _take(lock: IO[str], path: Path) -> None:
     lock.seek(0)
     raise RunError(
         f"Another process ({lock.read().strip() or 'unknown'}) is writing the run {path}. "
-        "Wait for it, or start a run of its own with --fresh (fresh=True)."
+        "Wait for it, or start another run with --fresh (fresh=True)."
     )
 
 
