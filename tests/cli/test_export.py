@@ -18,10 +18,10 @@ class Doubled(keras.layers.Layer):
 
 @pytest.fixture
 def dense(tmp_path):
-    """Make a small model of 4 numbers and save it; return its path and 200 samples."""
+    """Make a small model of 4 numbers and save it; return its path, 200 samples and its outputs."""
+    keras.utils.set_random_seed(0)  # initializers draw their seeds when layers are made
 
     def make(*layers, outputs=3, name="model.keras", activation="softmax"):
-        keras.utils.set_random_seed(0)
         head = keras.layers.Dense(outputs, activation=activation, name="head")
         model = keras.Sequential([keras.Input((4,), name="sensor"), *layers, head], name="dense")
         model.save(tmp_path / name)
@@ -46,6 +46,19 @@ def test_a_folder_of_classes(tfopt_cli, stripes, tmp_path):
     file = tfopt.TFLiteModel(tmp_path / "small.tflite")
     x = tfopt.data.load(stripes / "data").x_test
     assert file.predict(np.repeat(x, 3, axis=-1)).shape == (24, 2)
+
+
+def test_digits_keep_their_scale_and_findings_have_lines_of_their_own(tfopt_cli, tmp_path):
+    keras.utils.set_random_seed(0)
+    head = keras.layers.Dense(10, activation="softmax", kernel_initializer="zeros", name="head")
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), head])
+    model.layers[-1].kernel.assign(np.random.default_rng(0).normal(size=(64, 10)) * 1e-4)
+    model.save(tmp_path / "model.keras")
+    code, said, _ = tfopt_cli("export", tmp_path / "model.keras", "--data", "digits")
+    assert code in (0, 1)
+    assert "inputs are: x / 16" in said
+    assert any(line.startswith("finding: channels") for line in said.splitlines())
+    assert "warning: The model as given is no better than a guess" in said
 
 
 def test_a_folder_without_labels_and_a_scale(tfopt_cli, stripes, tmp_path):
