@@ -61,7 +61,7 @@ class SkippedUpdates:
         if counts[0] and not self._warned:
             self._warned = True
             warnings.warn(
-                "Gradients hold inf or NaN: the update is skipped, and all that follow like it. The logs "
+                "Gradients hold inf or NaN: the update is skipped, and later ones like it. The logs "
                 "count them as nonfinite_steps.",
                 stacklevel=2,
             )
@@ -72,7 +72,7 @@ class SkippedUpdates:
             raise TrainingError(
                 f"{in_a_row} updates in a row had inf or NaN in the gradients, so training was stopped; the "
                 "weights are those before them. Look for inf or NaN in the data and the loss, or lower the "
-                "learning rate; max_nonfinite_steps sets how many are borne."
+                "learning rate; max_nonfinite_steps sets how many are tolerated."
             )
 
     def _by_scale(self, in_a_row: int) -> int:

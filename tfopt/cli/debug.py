@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 @click.argument("model", type=READABLE_FILE)
 @click.argument("tflite", type=READABLE_FILE)
 @click.argument("data")
-@click.option("--samples", type=click.IntRange(min=1), default=64, show_default=True, help="How many to run.")
-@click.option("--worst", type=click.IntRange(min=1), help="Show so many layers.  [default: all]")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=64, show_default=True, help="Number of samples."
+)
+@click.option("--worst", type=click.IntRange(min=1), help="Number of layers to show.  [default: all]")
 @click.option(
     "--kernels",
     type=click.Choice(["delegate", "builtin", "reference"]),
     default="delegate",
     show_default=True,
-    help="What computes the file: XNNPACK, as by default in LiteRT; LiteRT without it; plain kernels.",
+    help="Kernels that run the file: XNNPACK, LiteRT's default; LiteRT's own; its reference kernels.",
 )
 @model_options
 @traceback_option
@@ -43,7 +45,7 @@ def debug(
     custom: Path | None,
     trust: bool,
 ) -> None:
-    """Run the file TFLITE beside the Keras model MODEL (.keras or .h5) and show how far each layer is off.
+    """Run the file TFLITE and the Keras model MODEL (.keras or .h5) on one input, compared layer by layer.
 
     DATA is the name of a dataset (digits), of which the test split is taken, or an .npz file: with one array,
     with one for each input by its name, or with x_test and y_test beside the training data.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,7 +179,8 @@ def _lines(
     summary = file.summary()
     sizes = f"{formats.size(len(file))}, gzip {formats.size(summary.compressed_bytes)}"
     yield f"{path}: {summary.scheme}, {sizes}"
-    yield f"verification: {verification}"
+    yield f"verification: {dataclasses.replace(verification, findings=())}"
+    yield from (f"finding: {each}" for each in verification.findings)
     for name in graph.scaled_twice(model, given.data):
         yield f"warning: {scaled_twice_warning(name)}"
     if given.labelled:

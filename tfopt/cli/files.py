@@ -43,7 +43,7 @@ def inspect(model: Path) -> None:
 @click.argument("second", type=READABLE_FILE)
 @debug
 def compare(first: Path, second: Path) -> None:
-    """Compare two files: bytes, operators, what they answer and how long they take."""
+    """Compare two files: size, operators, outputs and latency."""
     from tfopt.export import compare_files
 
     found = compare_files(first, second)
@@ -61,7 +61,7 @@ def compare(first: Path, second: Path) -> None:
     print_rich(rows)
     click.echo()
     if not found.outputs:
-        click.echo("They have different inputs or outputs, so their answers were not compared.")
+        click.echo("They have different inputs or outputs, so their outputs were not compared.")
         return
     rows = table("Output", "Same class >", "Max difference >", "Max LSB >", "SNR >")
     for output in found.outputs:
@@ -73,7 +73,7 @@ def compare(first: Path, second: Path) -> None:
             f"{output.snr_db:.1f} dB",
         )
     print_rich(rows)
-    click.echo(f"On {found.samples} {'random inputs, which are not data' if found.random else 'samples'}.")
+    click.echo(f"On {found.samples} {'random inputs, not real data' if found.random else 'samples'}.")
 
 
 @click.command(short_help="Measure the latency of .tflite files.")

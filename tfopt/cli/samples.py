@@ -49,18 +49,19 @@ def read(source: str, model: keras.Model, *, scale: str, image_size: tuple[int, 
         DataError: there are none, or they cannot be read or used.
     """
     path = Path(source).expanduser()
+    scaling: dict[str, Any] = {} if scale == "auto" else {"scale": scale}  # digits have a scale of their own
     shape = tuple(model.inputs[0].shape) if len(model.inputs) == 1 else ()
     if path.is_dir():
         if image_size is None and len(shape) == 4 and None not in shape[1:3]:
             image_size = (shape[1], shape[2])
         if has_classes(path):
-            found = Given(tfopt.data.load(path, image_size=image_size, scale=scale), labelled=True)
+            found = Given(tfopt.data.load(path, image_size=image_size, **scaling), labelled=True)
         else:
             found = _unlabelled(read_images(path, image_size), path.resolve().name, scale)
     elif path.suffix == ".npz" and path.exists():
         found = _npz(path, model, scale)
     else:
-        found = Given(tfopt.data.load(source, scale=scale), labelled=True)
+        found = Given(tfopt.data.load(source, **scaling), labelled=True)
     data = _with_channels(found.data, shape[-1] if len(shape) == 4 else None)
     return dataclasses.replace(found, data=graph.as_taken(model, data))
 

@@ -38,7 +38,7 @@ from tfopt.cli.show import show_search
     multiple=True,
     callback=named_numbers,
     metavar="accuracy=CHANGE",
-    help="Largest loss against the float model, such as accuracy=-0.01.",
+    help="Largest drop against the float model, such as accuracy=-0.01.",
 )
 @data_option
 @click.option(

@@ -37,7 +37,7 @@ def require_scales(model: Any, source: str) -> None:
                 raise InvalidArgumentError(
                     f"{source} gives the tensor {name!r} of the layer {layer_of(name)!r} the scale "
                     f"{wrong[0]:g}; a scale must be finite and above zero. Were the ranges found while "
-                    "training diverged, or is the file damaged? Calibrate the model again and export it anew."
+                    "training diverged, or is the file damaged? Calibrate the model and export it again."
                 )
 
 

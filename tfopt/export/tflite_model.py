@@ -293,7 +293,10 @@ def quantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     if spec.scale is None or spec.zero_point is None:
         return np.ascontiguousarray(array, spec.dtype)
     if not np.all(np.isfinite(array)):
-        raise DataError(f"The input {spec.name!r} holds NaN or infinity, which no integer stands for.")
+        raise DataError(
+            f"The input {spec.name!r} holds NaN or infinity, which no integer can represent. Remove these "
+            "samples."
+        )
     limits = np.iinfo(spec.dtype)
     # Half upwards, as fake quantization in training rounds.
     integers = np.floor(np.asarray(array, np.float32) / np.float32(spec.scale) + 0.5) + spec.zero_point

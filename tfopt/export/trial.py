@@ -79,7 +79,7 @@ def try_out(content: bytes, source: str) -> None:
     if failure is not None:
         raise InvalidArgumentError(
             f"LiteRT cannot run {source}: {failure} Do its scales lie very far apart? Calibrate the model "
-            "again and export it anew."
+            "again and export it again."
         )
 
 

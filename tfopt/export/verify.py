@@ -205,7 +205,7 @@ def difference(
     expected, actual = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
     if step is not None and not np.all(np.isfinite(expected)):
         raise InvalidArgumentError(
-            f"The model's output {name!r} holds NaN or infinity, which no integer of the file stands for: "
+            f"The model's output {name!r} holds NaN or infinity, which no integer can represent: "
             "look for weights that are not finite."
         )
     errors = np.abs(actual - expected)

@@ -170,7 +170,7 @@ class _Merge:
             elif emit is None or isinstance(operation, keras.Layer):
                 raise DependsOnBatch(
                     f"{_name(call)} computes with {_told(found[0])}. Where the rows of the inputs are no "
-                    "samples, such as the nodes of a graph, build the model for so many: "
+                    "samples, such as the nodes of a graph, build the model for a fixed number of rows: "
                     "keras.Input(batch_shape=(10, 4))"
                 )
             else:

@@ -206,7 +206,7 @@ def as_functional(model: keras.Model) -> keras.Model:
     if not model.built or "input_shape" not in config:
         raise UnsupportedModel(
             f"The subclassed model {model.name!r} does not know its input shapes yet: call it once on a "
-            "batch of data, then come again."
+            "batch of data, then try again."
         )
     _require_one_argument(model)
     try:

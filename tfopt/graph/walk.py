@@ -48,7 +48,7 @@ def require_built(model: keras.Model) -> None:
     if _keras.functional(model) is None and not model.built:
         raise UnsupportedModel(
             f"The subclassed model {model.name!r} has no weights yet: call it once on a batch of data, as "
-            "model(x), then come again."
+            "model(x), then try again."
         )
 
 

@@ -116,7 +116,7 @@ class _Conversion:
         else:
             raise UnsupportedModel(
                 f"The model {model.name!r} is subclassed ({type(model).__name__}): what it does is Python "
-                "code or a TensorFlow graph, and no graph of layers. Write it anew in Keras 3 and set the "
+                "code or a TensorFlow graph, and no graph of layers. Write it again in Keras 3 and set the "
                 "weights, or run a SavedModel as it is with keras.layers.TFSMLayer."
             )
         self.pairs.insert(place, Pair(model, made, self._trainable, whole=False))
@@ -226,8 +226,8 @@ def _name(model: Any) -> str:
 def _input(tensor: Any) -> keras.KerasTensor:
     if _tf_keras.is_ragged(tensor):
         raise UnsupportedModel(
-            f"The input {tensor.name!r} is ragged, which Keras 3 does not train with. Make the model anew "
-            "with a padded, dense input and a Masking layer or mask_zero=True behind it, and set its weights."
+            f"The input {tensor.name!r} is ragged, which Keras 3 does not train with. Build the model again "
+            "with a padded, dense input and a Masking layer or mask_zero=True after it, and set its weights."
         )
     return keras.Input(
         batch_shape=tuple(tensor.shape),

@@ -63,7 +63,7 @@ def call(layer: Any, args: tuple) -> Any:
     if not is_allowed(f"raw_ops.{node.op}") or not hasattr(tf.raw_ops, node.op):
         raise UnsupportedOperation(
             f"The layer {layer.name!r} runs the TensorFlow operation {node.op}, which a model cannot have in "
-            "Keras 3. Make the model anew without it."
+            "Keras 3. Build the model again without it."
         )
     inputs: list[Any] = keras.tree.flatten(args)
     for index, constant in sorted(layer.constants.items()):

@@ -318,7 +318,7 @@ def _by_tensorflow(layer: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
     if not is_allowed(layer.symbol):
         raise UnsupportedOperation(
             f"The layer {layer.name!r} calls tf.{layer.symbol}, for which there is no operation in Keras 3. "
-            "Put what it does into a layer of your own, with keras.ops, and make the model anew."
+            "Put what it does into a layer of your own, with keras.ops, and build the model again."
         )
     tensors: list[Any] = []
     if layer.symbol in _INDEXING:

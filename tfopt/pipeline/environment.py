@@ -35,6 +35,11 @@ def environment() -> dict[str, Any]:
     }
 
 
+def tfopt_version() -> str:
+    """Return the version of tfopt, as records have it; `""` where it is not installed."""
+    return _version("tfopt") or ""
+
+
 def command() -> str:
     """Return the command line of this process, as one would type it again."""
     program = Path(sys.argv[0] or "python").name

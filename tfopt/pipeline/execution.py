@@ -80,7 +80,7 @@ def _complete(path: Path, display: Display) -> dict[str, Any] | None:
     if names := stage_files.damage(path, record, thorough=True):
         display.say(f"The run {path} is damaged and is repaired: missing or changed are {', '.join(names)}.")
         return None
-    display.say(f"The run {path} is complete: nothing is trained again (--fresh starts anew).")
+    display.say(f"The run {path} is complete: nothing is trained again (--fresh starts a new run).")
     page = path / PAGE
     if not page.exists() or not page.stat().st_size:
         try:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tfopt._version import __version__
 from tfopt.errors import RunError
 from tfopt.files import TEMPORARY_PREFIX, write_atomically
+from tfopt.pipeline.environment import tfopt_version
 
 try:
     import fcntl
@@ -62,11 +62,12 @@ def choose(out: Path, fingerprint: str, *, fresh: bool, tell: Callable[[str], ob
                 continue
             if record.get("fingerprint") != fingerprint:
                 continue
-            version = (record.get("environment") or {}).get("tfopt") or __version__
-            if record["status"] == "complete" or version == __version__:
+            this = tfopt_version()
+            version = (record.get("environment") or {}).get("tfopt") or this
+            if record["status"] == "complete" or version == this:
                 return path
             tell(
-                f"The run {path} was not finished by tfopt {version}, and this is tfopt {__version__}: this "
+                f"The run {path} was not finished by tfopt {version}, and this is tfopt {this}: this "
                 "run is stored in a new folder."
             )
     number = max(taken, default=0) + 1
@@ -167,7 +168,7 @@ def _take(lock: IO[str], path: Path) -> None:
     lock.seek(0)
     raise RunError(
         f"Another process ({lock.read().strip() or 'unknown'}) is writing the run {path}. "
-        "Wait for it, or start a run of its own with --fresh (fresh=True)."
+        "Wait for it, or start another run with --fresh (fresh=True)."
     )
 
 

@@ -169,8 +169,8 @@ def _plans(
     if not plans and default.sparsity and not rules:
         named = ", ".join(f"{kernel.path!r} ({kernel.reason})" for kernel in found[:3])
         raise InvalidArgumentError(
-            f"The model {model.name!r} has no kernel that is pruned unasked. Name what is to be pruned in a "
-            f"rule, as rules={{{found[0].path!r}: {default.sparsity}}}; there is {named}."
+            f"The model {model.name!r} has no kernel that is pruned by default. Name some in a rule, "
+            f"as rules={{{found[0].path!r}: {default.sparsity}}}; there is {named}."
         )
     return plans
 

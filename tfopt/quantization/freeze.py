@@ -33,9 +33,9 @@ def freeze_batch_norm(model: keras.Model, frozen: bool = True) -> bool:
     """Let batch normalizations train with their moving statistics, or with those of the batch again.
 
     The moving statistics then stay as they are; scale and offset are still trained. A file has these
-    statistics, and that those of a batch differ from them is noise that few bits cannot bear. It is not saved with the
-    model. A training step that is traced already must be traced anew; `tfopt.callbacks.QuantizationSchedule`
-    sees to it in `fit`.
+    statistics, and their difference from those of a batch is too much noise for few bits. It is not saved
+    with the model. A training step that is traced already must be traced again;
+    `tfopt.callbacks.QuantizationSchedule` sees to it in `fit`.
 
     Args:
         model: built, functional. Subclasses of `keras.layers.BatchNormalization` are left as they are.

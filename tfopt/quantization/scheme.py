@@ -117,7 +117,7 @@ class Scheme:
         missing = [name for name, given in needed.items() if not given]
         if missing:
             raise InvalidArgumentError(
-                "LiteRT has blocks of 4-bit weights that share a scale, beside activations in float: with "
+                "LiteRT has blocks of 4-bit weights that share a scale, with float activations only: with "
                 f"block_size={self.block_size}, expected {' and '.join(missing)}; or leave block_size out."
             )
 

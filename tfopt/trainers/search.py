@@ -176,7 +176,8 @@ class Search:
     def _kept(self) -> str:
         return (
             f"The model holds the best weights so far, with loss {self.best.loss:.6g}: continue from a "
-            "better start, such as some epochs of Adam, with inputs of unit scale and a loss that cannot overflow."
+            "better start, such as some epochs of Adam, with inputs of unit scale and a loss that cannot "
+            "overflow."
         )
 
     def _write(self, x: np.ndarray) -> None:
