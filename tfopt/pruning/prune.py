@@ -168,9 +168,10 @@ def _plans(
             plans.append((kernel, Plan(setting, default.schedule, "layer")))
     if not plans and default.sparsity and not rules:
         named = ", ".join(f"{kernel.path!r} ({kernel.reason})" for kernel in found[:3])
-        raise InvalidArgumentError(
-            f"The model {model.name!r} has no kernel that is pruned by default. Name some in a rule, "
-            f"as rules={{{found[0].path!r}: {default.sparsity}}}; there is {named}."
+        warnings.warn(
+            f"Nothing is pruned: the model {model.name!r} has no kernel that is pruned without a rule, only "
+            f"{named}. To prune these, name them: rules={{{found[0].path!r}: {default.sparsity}}}.",
+            stacklevel=4,
         )
     return plans
 
