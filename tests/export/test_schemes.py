@@ -179,7 +179,7 @@ def test_data_is_asked_for_where_something_looks_at_it(arguments, message, model
 
 
 def test_few_samples_are_warned_about(model):
-    with pytest.warns(UserWarning, match="has 3 samples"):
+    with pytest.warns(UserWarning, match="Only 3 calibration samples"):
         tfopt.to_tflite(model, "int8", X[:3])
 
 

@@ -159,7 +159,7 @@ def test_layers_of_several_schemes_in_one_file():
 
 
 def test_zeros_and_clusters_are_in_the_file():
-    model = tfopt.prune(_model(), 0.5)
+    model = tfopt.prune(_model(), 0.5, rules={"depthwise": 0.5})
     for layer in model.layers:
         if hasattr(layer, "kernel"):
             kernel = layer.kernel.numpy()

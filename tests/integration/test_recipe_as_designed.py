@@ -42,6 +42,6 @@ def test_it_runs_and_learns(tmp_path):
         "trained", "pruned", "quantization-aware", "int8 TFLite"
     ]  # fmt: skip
     assert run.record["recipe"]["values"] == {"sparsity": 0.8, "width": 8, "lr": 3e-3}
-    assert run.metrics["accuracy"] > 0.5
+    assert run.metrics["accuracy"] > 0.4  # after one epoch of pruning to 80 %; a guess has 0.1
     assert "int8 TFLite" in run.report
     assert run.tflite.predict(tfopt.data.load("digits").x_test[:8]).shape == (8, 10)

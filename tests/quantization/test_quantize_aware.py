@@ -70,7 +70,7 @@ def test_the_kernel_is_quantized_and_the_variable_is_not(small_cnn):
 
 
 def test_a_pruned_kernel_stays_pruned_through_training(small_cnn, images):
-    pruned = tfopt.prune(small_cnn(), sparsity=0.75)
+    pruned = tfopt.prune(small_cnn(), sparsity=0.75, rules={"sep": 0.75})
     quantized = tfopt.quantize_aware(pruned)
     calibrate(quantized, images)
     quantized.compile("adam", "sparse_categorical_crossentropy")
