@@ -137,11 +137,7 @@ def test_every_form_computes_the_same(name, as_it_is):
     for form in {form for forms in delegate.FORMS.values() for form in forms}:
         model = flatbuffer.read(bytes(as_it_is))
         graph = model.subgraphs[0]
-        (operator,) = (
-            each
-            for each in graph.operators
-            if _layer(graph.tensors[each.outputs[0]]) == name
-        )
+        (operator,) = (each for each in graph.operators if _layer(graph.tensors[each.outputs[0]]) == name)
         make = delegate.FORMS[flatbuffer.operator_name(model, operator)].get(form)
         replacement = Replacement(model, graph, operator)
         if make is None or not make(replacement):
