@@ -134,6 +134,7 @@ def export(
         loaded = graph.as_functional(loaded)
     given = samples.read(data, loaded, scale=scale, image_size=image_size)
     file = tfopt.to_tflite(loaded, scheme, representative_dataset=given.data, rules=rules or None)
+    file = file.with_class_names(given.data.class_names or ())
     x = _some(given.data.x_test)
     verification = file.verify(loaded, x, classification=_chooses_classes(loaded, given))
     failed = out.with_suffix(".failed.tflite")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfopt.export import flatbuffer
+from tfopt.export.class_names import class_names_in
 from tfopt.export.flatbuffer import TensorSpec, operator_name, text, type_name
 from tfopt.export.tensor_names import layer_of
 from tfopt.measure.size import compressed_bytes, raw_bytes
@@ -98,6 +99,7 @@ class FileSummary:
         operators: by name.
         float_operators: what computes in float; in a float file that is everything.
         weights: in the order of the file.
+        class_names: of a classifier that tfopt wrote in a run or on the command line; else none.
     """
 
     scheme: str
@@ -108,6 +110,7 @@ class FileSummary:
     operators: tuple[OperatorSummary, ...]
     float_operators: tuple[FloatOperator, ...]
     weights: tuple[WeightSummary, ...]
+    class_names: tuple[str, ...] = ()
 
     @property
     def integer(self) -> bool:
@@ -129,6 +132,10 @@ class FileSummary:
         lines = [f"{self.scheme} TFLite file, {self.bytes} bytes, {self.compressed_bytes} compressed"]
         for what, specs in (("input", self.inputs), ("output", self.outputs)):
             lines += [f"{what} {spec.name}: {spec.dtype} {list(spec.shape)}{_grid(spec)}" for spec in specs]
+        if self.class_names:
+            shown = ", ".join(f"{number} {name}" for number, name in enumerate(self.class_names[:20]))
+            more = f", ... ({len(self.class_names)} in all)" if len(self.class_names) > 20 else ""
+            lines.append(f"classes: {shown}{more}")
         lines += [f"{each.count} x {each.name} ({', '.join(each.types)})" for each in self.operators]
         if self.integer:
             lines += [f"in float: {each.operator} of {each.layer}" for each in self.float_operators]
@@ -166,6 +173,7 @@ def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
             operators=tuple(operators),
             float_operators=floats,
             weights=weights,
+            class_names=class_names_in(model),
         )
 
 

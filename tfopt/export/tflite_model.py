@@ -16,6 +16,7 @@ from tfopt.data.sets import as_samples
 from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export import flatbuffer
+from tfopt.export.class_names import with_class_names
 from tfopt.export.findings import of_input
 from tfopt.export.flatbuffer import TensorSpec
 from tfopt.export.inspect import FileSummary, inspect_file
@@ -82,6 +83,17 @@ class TFLiteModel:
     def __repr__(self) -> str:
         ends = (f"{spec.name}: {spec.dtype} {list(spec.shape)}" for spec in (*self.inputs, *self.outputs))
         return f"TFLiteModel({len(self)} bytes, {', '.join(ends)})"
+
+    def with_class_names(self, names: Sequence[str]) -> TFLiteModel:
+        """Return the same model with the names of its classes in the file; `summary()` shows them.
+
+        Args:
+            names: one a class. Where they are only the numbers of the classes, or there are none, this model
+                is returned as it is.
+        """
+        if list(names) == [str(number) for number in range(len(names))]:
+            return self
+        return TFLiteModel(with_class_names(self._content, names))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file to `path`, whole or not at all.

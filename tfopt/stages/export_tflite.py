@@ -122,6 +122,7 @@ class ExportTFLite(Stage):
             float_where_faster=self.float_where_faster,
             input_shapes=shapes_of(model, context.data),
         )
+        file = file.with_class_names(context.data.class_names or ())
         verification = file.verify(
             model,
             _some(context.data.split("test")[0], self.samples),
