@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tfopt.errors import RecipeError, TfoptError
@@ -46,15 +47,11 @@ def load_recipe(path: str | os.PathLike[str]) -> Callable[[keras_tuner.HyperPara
             f"{path} has no build: expected a function `def build(hp)` that returns a tfopt.Recipe."
         )
 
-    name = f"tfopt_recipe_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    made = module_of(path, f"tfopt_recipe_{path.stem}")
+    if made is None:
         raise RecipeError(f"Cannot read the recipe {path}: its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    # Keras looks up the classes of a module here when it loads a model that holds them.
-    sys.modules[name] = module
-    with _neighbours_importable(path):
-        calling(path, "the recipe", lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    module, run = made
+    calling(path, "the recipe", run)
     build = module.build
     if not callable(build):
         raise RecipeError(
@@ -62,6 +59,27 @@ def load_recipe(path: str | os.PathLike[str]) -> Callable[[keras_tuner.HyperPara
         )
 
     return lambda hp: calling(path, "build(hp)", lambda: build(hp))
+
+
+def module_of(path: Path, name: str) -> tuple[ModuleType, Callable[[], None]] | None:
+    """Return a module for a Python file and what runs the file in it; None for a file that is not `.py`.
+
+    Args:
+        path: of the file.
+        name: of the module, under which Keras looks up its classes when it loads a model that holds them.
+    """
+    spec = importlib.util.spec_from_file_location(name, path)
+    loader = None if spec is None else spec.loader
+    if spec is None or loader is None:
+        return None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+
+    def run() -> None:
+        with _neighbours_importable(path):
+            loader.exec_module(module)
+
+    return module, run
 
 
 def calling(path: str | Path, what: str, function: Callable[[], Any]) -> Any:

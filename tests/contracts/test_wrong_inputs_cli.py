@@ -60,6 +60,7 @@ def folder(tmp_path_factory):
     (path / "none.py").write_text("def build(hp):\n    return None\n")
     (path / "fails.py").write_text("def build(hp):\n    return 1 / 0\n")
     (path / "custom_fails.py").write_text("1 / 0\n")
+    (path / "custom_exits.py").write_text("raise SystemExit(0)\n")
     model = keras.Sequential([keras.Input((4,), name="in"), keras.layers.Dense(3, "softmax", name="head")])
     model.save(path / "model.keras")
     scope = {}
@@ -168,6 +169,7 @@ WRONG = {
     "export own.keras --data data.npz": "--custom FILE.py",
     "export own.keras --data data.npz --custom good.py": "lacks it",
     "export own.keras --data data.npz --custom custom_fails.py": "cannot be run: ZeroDivisionError",
+    "export own.keras --data data.npz --custom custom_exits.py": "cannot be run: SystemExit",
     "export own.keras --data data.npz --custom no.py": "does not exist",
     "export code.keras --data data.npz": "--trust",
     "export model.keras --data imagenet": "Unknown dataset",

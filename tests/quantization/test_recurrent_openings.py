@@ -241,4 +241,5 @@ def test_what_a_loop_ends_with_meets_other_tensors_in_one_scale(meet):
     calibrate(quantized, 3 * X, batch_size=8)
     quantized.compile(keras.optimizers.SGD(0.05), "mse")
     _train(quantized)
+    tfopt.quantization.round_biases(quantized)
     assert tfopt.to_tflite(quantized).verify(quantized, 3 * X, classification=False).max_lsb <= 1

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import re
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tfopt.errors import InvalidArgumentError, TfoptError, UnsupportedModel
+from tfopt.recipe_file import module_of
 
 if TYPE_CHECKING:
     import keras
@@ -126,21 +125,16 @@ def _version(path: Path) -> str:
 def _objects(path: Path) -> dict[str, Any]:
     """Return the classes and functions that a Python file defines, by their names."""
     name = f"tfopt_custom_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    made = module_of(path, name)
+    if made is None:
         raise InvalidArgumentError(f"Cannot read {path}: the name of a Python file must end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)
+    module, run = made
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        run()
+    except (Exception, SystemExit) as error:
         raise InvalidArgumentError(
             f"{path} cannot be run: {type(error).__name__}: {' '.join(str(error).split())}."
         ) from error
-    finally:
-        sys.path.remove(folder)
     return {
         key: value
         for key, value in vars(module).items()

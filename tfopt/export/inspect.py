@@ -15,6 +15,7 @@ from tfopt.export.class_names import class_names_in
 from tfopt.export.flatbuffer import TensorSpec, operator_name, text, type_name
 from tfopt.export.tensor_names import layer_of
 from tfopt.measure.size import compressed_bytes, raw_bytes
+from tfopt.report import formats
 
 FLOATS = ("float16", "float32", "float64", "bfloat16")
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
@@ -133,9 +134,7 @@ class FileSummary:
         for what, specs in (("input", self.inputs), ("output", self.outputs)):
             lines += [f"{what} {spec.name}: {spec.dtype} {list(spec.shape)}{_grid(spec)}" for spec in specs]
         if self.class_names:
-            shown = ", ".join(f"{number} {name}" for number, name in enumerate(self.class_names[:20]))
-            more = f", ... ({len(self.class_names)} in all)" if len(self.class_names) > 20 else ""
-            lines.append(f"classes: {shown}{more}")
+            lines.append(f"classes: {formats.class_names(self.class_names)}")
         lines += [f"{each.count} x {each.name} ({', '.join(each.types)})" for each in self.operators]
         if self.integer:
             lines += [f"in float: {each.operator} of {each.layer}" for each in self.float_operators]

@@ -66,16 +66,8 @@ def contract_lines(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines += [(f"output {spec['name']}", _spec(spec)) for spec in contract.get("outputs") or []]
     names = contract.get("class_names")
     if names:
-        lines.append(("classes", names_of(names)))
+        lines.append(("classes", formats.class_names(names)))
     return lines
-
-
-def names_of(names: list[str], limit: int = 20) -> str:
-    """Return names of classes for reading, not more than `limit` of them."""
-    if names == [str(number) for number in range(len(names))]:
-        return f"0 to {len(names) - 1}"
-    shown = ", ".join(f"{number} {name}" for number, name in enumerate(names[:limit]))
-    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"
 
 
 def rate(stage: Mapping[str, Any]) -> str:

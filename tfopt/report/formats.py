@@ -1,6 +1,7 @@
 """Figures as people read them. What was not measured is `MISSING`, never zero."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeGuard
 
@@ -87,3 +88,11 @@ def moment(iso: str | None) -> str:
         return datetime.fromisoformat(iso).strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return iso
+
+
+def class_names(names: Sequence[str], limit: int = 20) -> str:
+    """Return names of classes for reading, not more than `limit` of them."""
+    if list(names) == [str(number) for number in range(len(names))]:
+        return f"0 to {len(names) - 1}"
+    shown = ", ".join(f"{number} {name}" for number, name in enumerate(names[:limit]))
+    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"

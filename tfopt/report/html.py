@@ -113,7 +113,7 @@ def _data(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of the data, names of classes in one line."""
     data = dict(record.get("data") or {})
     if data.get("class_names"):
-        data["class_names"] = details.names_of(data["class_names"])
+        data["class_names"] = formats.class_names(data["class_names"])
     return data
 
 
