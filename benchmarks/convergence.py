@@ -16,7 +16,7 @@ import numpy as np
 
 import tfopt
 from tfopt import optimizers as ours
-from tfopt.optimizers import schedule_free
+from tfopt.optimizers.schedule_free import base
 
 TARGET = 0.97
 BATCH = 64
@@ -135,7 +135,7 @@ class Contestant:
             variable.assign(value)
         self.model.optimizer.learning_rate = rate
         until, callbacks = UntilTarget(), []
-        if isinstance(self.model.optimizer, schedule_free.ScheduleFree):
+        if isinstance(self.model.optimizer, base.ScheduleFree):
             callbacks = [tfopt.callbacks.EvaluateAtAverage()]
         order = np.random.default_rng(seed).permutation(len(self.data.y_train))
         keras.utils.set_random_seed(seed)

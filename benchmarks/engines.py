@@ -18,7 +18,7 @@ import numpy as np
 import tfopt
 from tfopt.cli.compare_engines import comparison_table
 from tfopt.cli.show import print_rich
-from tfopt.engine_comparison import ENGINES, compare_engines
+from tfopt.recipe.compare_engines import ENGINES, compare_engines
 
 FAMILIES = [
     "VGG16",

@@ -6,7 +6,7 @@ back to reference code and shows a ratio far above 1. Where tfopt writes other o
 row shows what they became; rows below it the file as TensorFlow's converter writes it, and that with
 `float_where_faster`.
 
-`--costs` measures what `tfopt/export/operator_costs.py` holds: each form of these operators, for several
+`--costs` measures what `tfopt/export/xnnpack/costs.py` holds: each form of these operators, for several
 sizes, fitted to so much a call, a row and an element.
 
     python benchmarks/operators.py [name ...]
@@ -21,9 +21,11 @@ import numpy as np
 import scipy.optimize
 
 import tfopt
-from tfopt.export import compact, convert, delegate, flatbuffer
-from tfopt.export.operator_costs import AS_IT_IS
-from tfopt.export.replacement import Replacement
+from tfopt.export import convert
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.replace_operator import Replacement
+from tfopt.export.xnnpack import lower
+from tfopt.export.xnnpack.costs import AS_IT_IS
 
 L = keras.layers
 SHAPE = (56, 56, 64)
@@ -128,15 +130,15 @@ def files(make):
 def forms(content, name):
     """Return form -> the file with its operator `name` in that form, and how much work it is."""
     found = {AS_IT_IS: content}
-    for form, make in delegate.FORMS[name].items():
-        model = flatbuffer.read(content)
+    for form, make in lower.FORMS[name].items():
+        model = parse.read(content)
         graph = model.subgraphs[0]
-        (operator,) = (each for each in graph.operators if flatbuffer.operator_name(model, each) == name)
-        work = delegate.work_of(graph, operator, name)
+        (operator,) = (each for each in graph.operators if parse.operator_name(model, each) == name)
+        work = lower.work_of(graph, operator, name)
         made = Replacement(model, graph, operator)
         if make(made):
             made.apply()
-            found[form] = compact.write(model)
+            found[form] = serialize.write(model)
     return found, work
 
 

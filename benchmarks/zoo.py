@@ -250,7 +250,7 @@ def loss_of(target):
 def signal_to_noise(expected, actual):
     import numpy as np
 
-    from tfopt.export.verify import snr_db
+    from tfopt.export.runtime.verify import snr_db
 
     floats = [(a, b) for a, b in zip(expected, actual, strict=True) if a.dtype.kind == "f"]
     if not floats or not all(np.isfinite(a).all() for a, _ in floats):

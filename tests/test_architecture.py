@@ -83,7 +83,7 @@ def test_every_public_name_can_be_had():
     "first",
     [
         "import tfopt; tfopt.graph",
-        "import tfopt.recipe",
+        "import tfopt.recipe.recipe",
         "from tfopt.optimizers import Adan",
         "import tfopt.pruning.masks",
         "import keras, tfopt",

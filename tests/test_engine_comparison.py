@@ -6,8 +6,8 @@ from click.testing import CliRunner
 
 import tfopt
 from tfopt.cli.main import State, cli
-from tfopt.engine_comparison import compare_engines
 from tfopt.errors import InvalidArgumentError
+from tfopt.recipe.compare_engines import compare_engines
 
 RECIPE = """
 import keras, tfopt

@@ -9,7 +9,7 @@ import pytest
 import tfopt
 from tfopt.data import from_arrays
 from tfopt.errors import InvalidArgumentError, RecipeError, StageOrderError
-from tfopt.recipe import Recipe, load_recipe
+from tfopt.recipe.recipe import Recipe, load_recipe
 
 DATA = from_arrays(np.random.default_rng(0).random((60, 4)), np.arange(60) % 3, name="four")
 DIGITS = Path(__file__).parent.parent / "recipes" / "digits.py"

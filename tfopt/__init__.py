@@ -60,7 +60,7 @@ _NAMES = {
     "ExportTFLite": "tfopt.stages",
     "Pipeline": "tfopt.pipeline",
     "Run": "tfopt.pipeline",
-    "Recipe": "tfopt.recipe",
+    "Recipe": "tfopt.recipe.recipe",
     "TfoptError": "tfopt.errors",
 }
 
@@ -74,7 +74,7 @@ def _register(done: ModuleType) -> None:
         for name, module in [*sys.modules.items()]
     )
     if "keras" in sys.modules and not half_imported:
-        importlib.import_module("tfopt.registered")
+        importlib.import_module("tfopt._registration")
 
 
 for _name in ("keras", *(f"tfopt.{module.name}" for module in pkgutil.iter_modules(__path__))):

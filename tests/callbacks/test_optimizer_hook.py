@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfopt.callbacks import GradientMonitor, _optimizer_hook
+from tfopt.callbacks import GradientMonitor
+from tfopt.callbacks._core import optimizer_hook
 from tfopt.errors import UnsupportedModel
 
 
@@ -23,7 +24,7 @@ def test_keras_still_has_what_we_rely_on():
 
 
 def test_another_keras_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr(_optimizer_hook, "_PRIVATE", ("_gone",))
+    monkeypatch.setattr(optimizer_hook, "_PRIVATE", ("_gone",))
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     monitor = GradientMonitor()
@@ -33,7 +34,7 @@ def test_another_keras_is_a_clear_error(monkeypatch):
 
 
 def test_keras_still_raises_where_replicas_accumulate(two_devices):
-    """When it no longer does, `tfopt.optimizers.replicated_accumulation` can go."""
+    """When it no longer does, `tfopt.optimizers._core.replicated_accumulation` can go."""
     with two_devices.scope():
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2), "mse")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tfopt
-from tfopt.export import verify
+from tfopt.export.runtime import verify
 
 CUSTOM = """
 import keras
@@ -100,7 +100,7 @@ def test_a_file_that_fails_is_kept_under_a_name_that_says_so(tfopt_cli, dense, t
     np.savez(tmp_path / "data.npz", x=x, y=y.argmax(1))
     strict = verify.Tolerance(max_error=0.0)
     monkeypatch.setattr(verify, "TOLERANCES", dict.fromkeys(verify.TOLERANCES, strict))
-    monkeypatch.setattr("tfopt.export.reference.TOLERANCES", verify.TOLERANCES, raising=False)
+    monkeypatch.setattr("tfopt.export.runtime.keras_outputs.TOLERANCES", verify.TOLERANCES, raising=False)
     code, said, errors = tfopt_cli("export", path, "--data", tmp_path / "data.npz")
     assert code == 1
     assert "failed: largest relative difference" in said

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfopt.pipeline.run_folder import locked
+from tfopt.run.run_folder import locked
 
 RECORD = json.loads((Path(__file__).parents[1] / "report" / "run.json").read_text())
 

@@ -8,7 +8,7 @@ import pytest
 
 from tfopt import callbacks, optimizers, schedules
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers import group
+from tfopt.optimizers._core import group
 
 
 def sgd(learning_rate=0.1, **others):

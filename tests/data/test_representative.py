@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfopt.data.forms import repeatable
 from tfopt.data.representative import MAX_SAMPLES, calibration_arrays
 from tfopt.errors import InvalidArgumentError
-from tfopt.quantization.calibration_batches import calibration_batches
+from tfopt.quantization.qat.calibration_data import calibration_batches
 
 NAMES, SHAPES, TYPES = ("a", "b"), ((2, 3), (2,)), ("float32", "int32")
 A, B = np.arange(15).reshape(5, 3).astype(float), np.arange(5)

@@ -7,8 +7,8 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError
-from tfopt.export import flatbuffer
-from tfopt.export.tensor_names import layer_of
+from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.tensor_names import layer_of
 
 X = np.random.default_rng(0).normal(size=(48, 6, 6, 2)).astype("float32")
 
@@ -61,14 +61,14 @@ def exported(layer, *, before=True, behind=False):
 
 def integers_of(file, layer):
     """Return the operators that compute something of a layer in integers."""
-    model = flatbuffer.read(bytes(file))
+    model = parse.read(bytes(file))
     graph = model.subgraphs[0]
     return [
-        flatbuffer.operator_name(model, operator)
+        parse.operator_name(model, operator)
         for operator in graph.operators
-        if layer in layer_of(flatbuffer.text(graph.tensors[operator.outputs[0]].name)).split(" + ")
-        and flatbuffer.operator_name(model, operator) != "QUANTIZE"
-        and flatbuffer.type_name(graph.tensors[operator.outputs[0]]) == "int8"
+        if layer in layer_of(parse.text(graph.tensors[operator.outputs[0]].name)).split(" + ")
+        and parse.operator_name(model, operator) != "QUANTIZE"
+        and parse.type_name(graph.tensors[operator.outputs[0]]) == "int8"
     ]
 
 

@@ -6,10 +6,10 @@ import pytest
 
 import tfopt
 from tfopt.errors import DataError, InvalidArgumentError
-from tfopt.export import compact, flatbuffer
-from tfopt.export.matching import Matcher
-from tfopt.export.tensors import FileTensor
-from tfopt.export.verify import MAX_SNR_DB
+from tfopt.export.debug.intermediate_tensors import FileTensor
+from tfopt.export.debug.match_tensors import Matcher
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.runtime.verify import MAX_SNR_DB
 from tfopt.graph import Step
 
 LAYERS = ("image", "conv + norm + relu", "pool", "flatten + head")
@@ -17,14 +17,14 @@ LAYERS = ("image", "conv + norm + relu", "pool", "flatten + head")
 
 def _changed(file, change):
     """Return a file whose `ModelT` was changed."""
-    model = flatbuffer.read(bytes(file))
+    model = parse.read(bytes(file))
     change(model, model.subgraphs[0])
-    return compact.write(model)
+    return serialize.write(model)
 
 
 def _spoil(model, graph):
     """Turn the sign of the convolution's weights."""
-    convolution = next(op for op in graph.operators if flatbuffer.operator_name(model, op) == "CONV_2D")
+    convolution = next(op for op in graph.operators if parse.operator_name(model, op) == "CONV_2D")
     buffer = model.buffers[graph.tensors[convolution.inputs[1]].buffer]
     buffer.data = (-np.frombuffer(np.asarray(buffer.data, np.uint8).tobytes(), np.int8)).view(np.uint8)
 
@@ -117,16 +117,16 @@ def test_inputs_are_found_by_name_in_any_order():
 
     rng = np.random.default_rng(0)
     data = {name: rng.normal(size=(5, 6)).astype("float32") for name in ("a", "z")}
-    changed = flatbuffer.read(_changed(file, swap))
+    changed = parse.read(_changed(file, swap))
     changed.signatureDefs[0].inputs.reverse()
-    for content in (bytes(file), compact.write(changed)):
+    for content in (bytes(file), serialize.write(changed)):
         report = tfopt.debug_quantization(model, content, data)
         assert min(each.snr_db for each in report.layers) > 100
 
 
 def test_a_layer_that_answers_nan_is_the_worst(files, trained, x):
     def spoil(model, graph):
-        convolution = next(op for op in graph.operators if flatbuffer.operator_name(model, op) == "CONV_2D")
+        convolution = next(op for op in graph.operators if parse.operator_name(model, op) == "CONV_2D")
         buffer = model.buffers[graph.tensors[convolution.inputs[2]].buffer]
         buffer.data = np.full(len(buffer.data) // 4, np.nan, np.float32).view(np.uint8)
 

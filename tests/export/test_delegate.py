@@ -7,10 +7,12 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import InvalidArgumentError
-from tfopt.export import compact, convert, delegate, flatbuffer
-from tfopt.export.operator_costs import AS_IT_IS, COSTS, IN_FLOAT, Cost, Work
-from tfopt.export.replacement import Replacement
-from tfopt.export.tflite_model import TFLiteModel
+from tfopt.export import convert
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.replace_operator import Replacement
+from tfopt.export.runtime.tflite_model import TFLiteModel
+from tfopt.export.xnnpack import lower
+from tfopt.export.xnnpack.costs import AS_IT_IS, COSTS, IN_FLOAT, Cost, Work
 from tfopt.quantization import calibrate
 
 # On the grid of the input, whose rounding is no concern here.
@@ -76,23 +78,23 @@ def as_it_is(quantized):
 
 @pytest.fixture(scope="module")
 def file(as_it_is):
-    return TFLiteModel(delegate.for_delegate(bytes(as_it_is)))
+    return TFLiteModel(lower.for_delegate(bytes(as_it_is)))
 
 
 def _operators(file):
     """Return layer -> the names of the operators that make what is called after it."""
-    model = flatbuffer.read(bytes(file))
+    model = parse.read(bytes(file))
     found = {}
     for operator in model.subgraphs[0].operators:
         tensor = model.subgraphs[0].tensors[operator.outputs[0]]
         layer = _layer(tensor)
-        found.setdefault(layer, set()).add(flatbuffer.operator_name(model, operator))
+        found.setdefault(layer, set()).add(parse.operator_name(model, operator))
     return found
 
 
 def _layer(tensor):
     """Return the layer that makes a tensor, which in a model of several outputs is called after them."""
-    return flatbuffer.text(tensor.name).split(":")[0].removesuffix(".core")
+    return parse.text(tensor.name).split(":")[0].removesuffix(".core")
 
 
 def _steps(file, quantized):
@@ -119,7 +121,7 @@ def test_they_compute_what_the_quantized_model_does(file, quantized):
 
 
 def test_float_may_be_faster_than_any_integers(as_it_is, quantized):
-    file = TFLiteModel(delegate.for_delegate(bytes(as_it_is), float_where_faster=True))
+    file = TFLiteModel(lower.for_delegate(bytes(as_it_is), float_where_faster=True))
     floats = {each.layer.removesuffix(".core") for each in file.summary().float_operators}
     assert floats >= {"corner", "positive", "mixed", "single", "all", "flat", "softmax"}
     assert "whole" not in floats
@@ -134,16 +136,16 @@ def test_every_form_computes_the_same(name, as_it_is):
     """Also those that are not chosen: XNNPACK takes them, and they are within a step of the operator."""
     expected = as_it_is.predict_quantized([x[:16] for x in ALL])[name].astype(int)
     tried = []
-    for form in {form for forms in delegate.FORMS.values() for form in forms}:
-        model = flatbuffer.read(bytes(as_it_is))
+    for form in {form for forms in lower.FORMS.values() for form in forms}:
+        model = parse.read(bytes(as_it_is))
         graph = model.subgraphs[0]
         (operator,) = (each for each in graph.operators if _layer(graph.tensors[each.outputs[0]]) == name)
-        make = delegate.FORMS[flatbuffer.operator_name(model, operator)].get(form)
+        make = lower.FORMS[parse.operator_name(model, operator)].get(form)
         replacement = Replacement(model, graph, operator)
         if make is None or not make(replacement):
             continue
         replacement.apply()
-        got = TFLiteModel(compact.write(model)).predict_quantized([x[:16] for x in ALL])[name].astype(int)
+        got = TFLiteModel(serialize.write(model)).predict_quantized([x[:16] for x in ALL])[name].astype(int)
         off = np.abs(got - expected)
         # In the corner of an image a cut window's mean may be two steps off: it is rounded twice.
         assert off.max() <= (2 if form == "DEPTHWISE_CONV_2D + MUL" else 1), form
@@ -153,15 +155,15 @@ def test_every_form_computes_the_same(name, as_it_is):
 
 
 def test_every_form_has_its_costs():
-    expected = {(name, form) for name, forms in delegate.FORMS.items() for form in (AS_IT_IS, *forms)}
+    expected = {(name, form) for name, forms in lower.FORMS.items() for form in (AS_IT_IS, *forms)}
     assert expected == set(COSTS)
     assert all(cost.microseconds(Work(elements=1000, rows=10)) > 0 for cost in COSTS.values())
 
 
 def test_the_table_of_costs_decides(as_it_is, monkeypatch):
     slow = {key: Cost(1e6, 0.0, 0.0) for key in COSTS if key[1] != AS_IT_IS}
-    monkeypatch.setattr(delegate, "COSTS", COSTS | slow)
-    assert delegate.for_delegate(bytes(as_it_is), float_where_faster=True) == bytes(as_it_is)
+    monkeypatch.setattr(lower, "COSTS", COSTS | slow)
+    assert lower.for_delegate(bytes(as_it_is), float_where_faster=True) == bytes(as_it_is)
 
 
 def test_work_has_rows_and_elements():
@@ -170,11 +172,11 @@ def test_work_has_rows_and_elements():
 
 def test_slopes_whose_scales_lie_too_far_apart_stay(as_it_is):
     """XNNPACK ends the process, or refuses the file, where scales are further apart than it computes with."""
-    model = flatbuffer.read(bytes(as_it_is))
+    model = parse.read(bytes(as_it_is))
     for tensor in model.subgraphs[0].tensors:
         if _layer(tensor) == "mixed" and len(tensor.shape) == 4:
             tensor.quantization.scale = np.float32([1e-6])
-    file = TFLiteModel(delegate.for_delegate(compact.write(model)))
+    file = TFLiteModel(lower.for_delegate(serialize.write(model)))
     assert _operators(file)["mixed"] == {"PRELU"}
 
 
@@ -210,7 +212,7 @@ def test_activations_of_post_training_quantization(post_training):
     assert _operators(post_training) == {"relu": {"RELU"}, "relu6": {"RELU6"}, "hard": {"HARD_SWISH"}}
     expected = post_training.predict_quantized((X,) * 3)
     for float_where_faster in (False, True):
-        content = delegate.for_delegate(bytes(post_training), float_where_faster=float_where_faster)
+        content = lower.for_delegate(bytes(post_training), float_where_faster=float_where_faster)
         file = TFLiteModel(content)
         if not float_where_faster:
             assert _operators(file) == {name: after for name, (_, after) in ACTIVATIONS.items()}

@@ -7,7 +7,7 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError
-from tfopt.export.findings import of_input, of_output
+from tfopt.export.runtime.findings import of_input, of_output
 from tfopt.quantization import calibrate
 
 RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ import pytest
 from keras import layers as L
 
 import tfopt
-from tfopt.export import flatbuffer
-from tfopt.export.integer_tables import with_integer_tables
+from tfopt.export.flatbuffer import parse
+from tfopt.export.litert_quantizer.embeddings import with_integer_tables
 
 ROWS, SIZE = 300, 16
 TOKENS = np.random.default_rng(0).integers(0, ROWS, (16, 8)).astype("int32")
@@ -27,7 +27,7 @@ def in_float(model):
 
 
 def _largest_constant(content):
-    file = flatbuffer.read(content)
+    file = parse.read(content)
     return max(len(buffer.data) for buffer in file.buffers if buffer.data is not None)
 
 

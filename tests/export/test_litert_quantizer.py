@@ -5,7 +5,7 @@ import pytest
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export import TFLiteModel
-from tfopt.export.litert_quantizer import Entry, needs_samples, quantize_file
+from tfopt.export.litert_quantizer.quantizer import Entry, needs_samples, quantize_file
 
 
 def _types(content):

@@ -7,10 +7,10 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError
-from tfopt.export import compact, flatbuffer
-from tfopt.export.file_plan import FLOAT, Grid
-from tfopt.export.freeze import freeze
-from tfopt.export.planned import differences, require_planned
+from tfopt.export.file_plan.check import differences, require_planned
+from tfopt.export.file_plan.expected import FLOAT, Grid
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.keras_graph.freeze import freeze
 
 X = np.random.default_rng(0).normal(size=(32, 6, 6, 2)).astype("float32")
 
@@ -32,23 +32,23 @@ def plan(model):
 
 
 def changed(file, operator, change):
-    content = flatbuffer.read(bytes(file))
+    content = parse.read(bytes(file))
     graph = content.subgraphs[0]
-    found = next(op for op in graph.operators if flatbuffer.operator_name(content, op) == operator)
+    found = next(op for op in graph.operators if parse.operator_name(content, op) == operator)
     change(content, graph, found)
-    return compact.write(content)
+    return serialize.write(content)
 
 
 def set_grid(scale_by=1.0, zero_point_by=0, type_=None):
     def change(_, graph, operator):
         tensor = graph.tensors[operator.outputs[0]]
         if type_ is not None:
-            tensor.type = getattr(flatbuffer.schema.TensorType, type_)
+            tensor.type = getattr(parse.schema.TensorType, type_)
         if type_ == "FLOAT32":
             tensor.quantization = None
             return
-        grid = tensor.quantization or flatbuffer.schema.QuantizationParametersT()
-        scale, zero_point = flatbuffer.per_tensor(tensor)
+        grid = tensor.quantization or parse.schema.QuantizationParametersT()
+        scale, zero_point = parse.per_tensor(tensor)
         grid.scale = np.array([(scale or 0.1) * scale_by], np.float32)
         grid.zeroPoint = np.array([(zero_point or 0) + zero_point_by], np.int64)
         tensor.quantization = grid
@@ -124,9 +124,9 @@ def test_the_converter_may_leave_out_what_changes_nothing():
 
 def test_float_weights_stay_those_of_the_model(model):
     """The converter rounds the kernels of transposed convolutions in float too."""
-    file = flatbuffer.read(bytes(tfopt.to_tflite(model)))
+    file = parse.read(bytes(tfopt.to_tflite(model)))
     graph = file.subgraphs[0]
-    found = next(op for op in graph.operators if flatbuffer.operator_name(file, op) == "TRANSPOSE_CONV")
+    found = next(op for op in graph.operators if parse.operator_name(file, op) == "TRANSPOSE_CONV")
     kernel = graph.tensors[found.inputs[1]]
     values = np.asarray(file.buffers[kernel.buffer].data).view(np.float32).reshape(kernel.shape)
     np.testing.assert_array_equal(values, model.get_layer("up").kernel.numpy().transpose(2, 0, 1, 3))

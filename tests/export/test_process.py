@@ -9,7 +9,7 @@ import pytest
 
 import tfopt
 from tfopt.errors import ConversionError
-from tfopt.export.process import ConverterProcess
+from tfopt.export.converter.process import ConverterProcess
 
 
 def _pid():

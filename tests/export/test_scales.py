@@ -2,17 +2,18 @@ import numpy as np
 import pytest
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.export import TFLiteModel, compact, compare_files, flatbuffer
-from tfopt.export.scales import are_unusual
+from tfopt.export import TFLiteModel, compare_files
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.check_scales import are_unusual
 
 
 def _with_scale(file, operator, scale):
     """Return the file with another scale of what an operator makes."""
-    model = flatbuffer.read(bytes(file))
+    model = parse.read(bytes(file))
     graph = model.subgraphs[0]
-    found = next(op for op in graph.operators if flatbuffer.operator_name(model, op) == operator)
+    found = next(op for op in graph.operators if parse.operator_name(model, op) == operator)
     graph.tensors[found.outputs[0]].quantization.scale = np.array([scale], np.float32)
-    return compact.write(model)
+    return serialize.write(model)
 
 
 @pytest.mark.parametrize("scale", [np.nan, np.inf, 0.0, -0.1])
@@ -22,7 +23,7 @@ def test_a_scale_that_is_no_scale_is_named_when_the_file_is_read(files, scale):
 
 
 def test_usual_files_are_not_tried(files):
-    assert not any(are_unusual(flatbuffer.read(bytes(file))) for file in files.values())
+    assert not any(are_unusual(parse.read(bytes(file))) for file in files.values())
 
 
 @pytest.mark.parametrize("scale", [1e30, 1e-30])

@@ -1,6 +1,6 @@
 import pytest
 
-from tfopt.export.tensor_names import TensorNames, layer_of
+from tfopt.export.flatbuffer.tensor_names import TensorNames, layer_of
 
 NAMES = TensorNames(
     model="net",

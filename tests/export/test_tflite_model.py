@@ -9,7 +9,7 @@ import pytest
 import tfopt
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export import TFLiteModel
-from tfopt.export.tflite_model import dequantize, quantize
+from tfopt.export.runtime.tflite_model import dequantize, quantize
 
 
 def test_bytes_path_and_pickle_are_one(files, tmp_path):

@@ -7,22 +7,23 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export import TFLiteModel, compact, flatbuffer
-from tfopt.export.process import ConverterProcess
-from tfopt.export.trial import failure_of, require_run, try_out
+from tfopt.export import TFLiteModel
+from tfopt.export.converter.process import ConverterProcess
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.runtime.first_run import failure_of, require_run, try_out
 
 
 def _changed(file, operator, change):
     """Return the file with another tensor of what an operator makes."""
-    model = flatbuffer.read(bytes(file))
+    model = parse.read(bytes(file))
     graph = model.subgraphs[0]
-    found = next(op for op in graph.operators if flatbuffer.operator_name(model, op) == operator)
+    found = next(op for op in graph.operators if parse.operator_name(model, op) == operator)
     change(graph.tensors[found.outputs[0]])
-    return compact.write(model)
+    return serialize.write(model)
 
 
 def _as_int32(tensor):
-    tensor.type = flatbuffer.schema.TensorType.INT32
+    tensor.type = parse.schema.TensorType.INT32
 
 
 def _very_fine(tensor):

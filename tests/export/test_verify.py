@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.verify import MAX_SNR_DB, TOLERANCES, Tolerance, difference, verify
+from tfopt.export.runtime.verify import MAX_SNR_DB, TOLERANCES, Tolerance, difference, verify
 
 EXPECTED = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4]])
 

@@ -8,8 +8,9 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export import flatbuffer, integer_tensors, weight_codes
-from tfopt.export.integer_tensors import packed
+from tfopt.export.flatbuffer import integer_constants, parse
+from tfopt.export.flatbuffer.integer_constants import packed
+from tfopt.export.trained_weights import write_weights
 from tfopt.quantization import Scheme, WeightQuantizer, calibrate
 
 X = np.random.default_rng(0).normal(size=(128, 6, 6, 3)).astype("float32")
@@ -34,7 +35,7 @@ def _model():
 
 def _tensors(file):
     """Return layer -> (bits, integers, scales) of the integer weights of a file."""
-    model = flatbuffer.read(bytes(file))
+    model = parse.read(bytes(file))
     found = {}
     for tensor in model.subgraphs[0].tensors:
         data = model.buffers[tensor.buffer].data
@@ -45,7 +46,7 @@ def _tensors(file):
         unsigned = np.stack([data >> shift & (2**bits - 1) for shift in range(0, 8, bits)], axis=-1)
         values = unsigned.ravel()[: np.prod(tensor.shape)].astype(int)
         values = np.where(values >= 2 ** (bits - 1), values - 2**bits, values).reshape(tensor.shape)
-        layer = flatbuffer.text(tensor.name).split(":")[0]
+        layer = parse.text(tensor.name).split(":")[0]
         found[layer] = bits, values, np.asarray(tensor.quantization.scale)
     return found
 
@@ -91,8 +92,8 @@ def test_the_file_does_what_the_model_does(made, name):
 @pytest.mark.parametrize("name", ["int4", "ternary"])
 def test_with_8_bits_for_the_same_integers_the_file_is_exact(made, name, monkeypatch):
     """XNNPACK, which rounds once, takes convolutions of 8 bits."""
-    versions = {operator: {8: 1} for operator in integer_tensors._VERSIONS}
-    monkeypatch.setattr(integer_tensors, "_VERSIONS", versions)
+    versions = {operator: {8: 1} for operator in integer_constants._VERSIONS}
+    monkeypatch.setattr(integer_constants, "_VERSIONS", versions)
     model, _ = made[name]
     file = tfopt.to_tflite(model)
     assert {bits for bits, *_ in _tensors(file).values()} == {8}
@@ -203,7 +204,7 @@ def test_weights_that_the_converter_changed_are_not_passed_over(made):
     model, file = made["int4_weights"]
     codes = {"elsewhere": model.get_layer("hidden").codes()}
     with pytest.raises(ConversionError, match=r"elsewhere.*rules=\{'elsewhere': 'int8'\}"):
-        weight_codes.with_codes(bytes(file), codes)
+        write_weights.with_codes(bytes(file), codes)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

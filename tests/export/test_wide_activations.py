@@ -7,9 +7,10 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export import convert, flatbuffer
-from tfopt.export.wide_activations import with_wide_activations
-from tfopt.export.wide_model import Wide
+from tfopt.export import convert
+from tfopt.export.flatbuffer import parse
+from tfopt.export.int16.activations import with_wide_activations
+from tfopt.export.keras_graph.int16_as_int8 import Wide
 from tfopt.quantization import Scheme, calibrate
 
 X = np.random.default_rng(0).normal(size=(32, 8, 8, 3)).astype("float32")
@@ -37,10 +38,10 @@ def quantized(scheme, rules=None):
 
 def types(file):
     """The operators of a file, each with the type of what it writes."""
-    model = flatbuffer.read(bytes(file))
+    model = parse.read(bytes(file))
     graph = model.subgraphs[0]
     return [
-        (flatbuffer.operator_name(model, op), flatbuffer.type_name(graph.tensors[op.outputs[0]]))
+        (parse.operator_name(model, op), parse.type_name(graph.tensors[op.outputs[0]]))
         for op in graph.operators
     ]
 

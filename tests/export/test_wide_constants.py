@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfopt.export.wide_constants import cut_off_from, rounded_from
-from tfopt.export.wide_model import Wide
+from tfopt.export.int16.constants import cut_off_from, rounded_from
+from tfopt.export.keras_graph.int16_as_int8 import Wide
 
 ONE, OTHER, KERNEL = np.array([0.5, 1.0, -2.0]), np.array([0.4, 3.0, -1.0]), np.array([[0.2], [0.3], [-0.1]])
 STEPS = {0: 2.0 / 32767, 1: 3.0 / 32767}

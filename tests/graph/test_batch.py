@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfopt.graph.batch import DependsOnBatch, for_any_batch
+from tfopt.graph.tracing.batch import DependsOnBatch, for_any_batch
 
 
 def _computed(code, x):

@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 from tfopt import graph
-from tfopt.graph.einsum_in_code import in_small_letters
-from tfopt.quantization.canonical import canonical
+from tfopt.graph.functions.einsum_in_code import in_small_letters
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 X = np.random.default_rng(0).normal(size=(3, 4, 4, 8)).astype("float32")
 

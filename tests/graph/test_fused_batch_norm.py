@@ -11,7 +11,7 @@ import tensorflow as tf
 import tfopt
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
-from tfopt.graph.fused_batch_norm import FusedBatchNormalization
+from tfopt.graph.rewriting.fused_batch_norm import FusedBatchNormalization
 
 IMAGES = (6, 5, 4, 3)
 # what the layer is, what it gets, whether its training is fused

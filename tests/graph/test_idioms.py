@@ -15,7 +15,7 @@ import tfopt
 from tfopt.errors import UnsupportedOperation
 from tfopt.graph import as_functional, nodes
 from tfopt.quantization import calibrate
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 _SPEC = importlib.util.spec_from_file_location("idioms", Path(__file__).with_name("idioms.py"))
 idioms = importlib.util.module_from_spec(_SPEC)

@@ -10,7 +10,7 @@ from keras import ops
 import tfopt
 from tfopt import graph
 from tfopt.errors import UnsupportedModel, UnsupportedOperation
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 X = np.random.default_rng(0).normal(size=(8, 5, 4)).astype("float32")
 

@@ -10,7 +10,7 @@ from keras import ops
 import tfopt
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 NODES = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 NEIGHBOURS, OWN = np.array([[0, 0, 1, 2, 2, 3, 4], [0, 1, 1, 2, 3, 3, 4]])

@@ -9,7 +9,7 @@ from keras import ops
 from tfopt import graph
 from tfopt.errors import UnsupportedModel, UnsupportedOperation
 from tfopt.quantization import quantize_aware
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 SOUND = np.random.default_rng(0).normal(size=(3, 256)).astype("float32")
 IMAGE = np.random.default_rng(1).normal(size=(3, 8, 16)).astype("float32")

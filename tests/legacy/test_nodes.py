@@ -59,4 +59,4 @@ def test_operations_that_reach_out_of_the_model_are_refused():
     layer = _layer(lambda x: tf.strings.as_string(x), (None,))
     layer.node_def.op = "ReadFile"
     with pytest.raises(UnsupportedOperation, match="runs the TensorFlow operation ReadFile"):
-        tfopt.legacy.nodes_from_legacy.call(layer, (inputs,))
+        tfopt.legacy.from_keras2.nodes.call(layer, (inputs,))

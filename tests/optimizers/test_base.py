@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers import Adan, group
+from tfopt.optimizers import Adan
+from tfopt.optimizers._core import group
 from tfopt.schedules import WarmupCosine
 
 

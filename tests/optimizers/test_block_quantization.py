@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfopt.optimizers.block_quantization import SIGNED, UNSIGNED, dequantize, quantize
+from tfopt.optimizers.eight_bit.block_quantization import SIGNED, UNSIGNED, dequantize, quantize
 
 MAPS = {"signed": SIGNED, "unsigned": UNSIGNED}
 

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfopt.optimizers import DAdaptAdam, group
+from tfopt.optimizers import DAdaptAdam
+from tfopt.optimizers._core import group
 
 
 def reference(start, gradients, rates, b1, b2, eps, wd, decouple, bias, d0, growth):

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfopt.optimizers import LARS, group
+from tfopt.optimizers import LARS
+from tfopt.optimizers._core import group
 
 
 def reference(p, gradients, lr, momentum, trust, eps, wd, nesterov, separate, adapts=True):

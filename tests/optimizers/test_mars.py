@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tfopt.optimizers import MARS, group
+from tfopt.optimizers import MARS
+from tfopt.optimizers._core import group
 
 
 def corrected(p, gradients, lr, b1, b2, gamma, eps, wd, mode):

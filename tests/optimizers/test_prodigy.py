@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfopt.optimizers import Prodigy, group
+from tfopt.optimizers import Prodigy
+from tfopt.optimizers._core import group
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfopt import optimizers
-from tfopt.optimizers import group
+from tfopt.optimizers._core import group
 
 GOLDEN = Path(__file__).parent / "golden"
 # file: (optimizer, largest deviation in float32 as a share of each parameter's largest movement)

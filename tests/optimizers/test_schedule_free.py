@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfopt.optimizers import ScheduleFreeAdamW, ScheduleFreeRAdam, ScheduleFreeSGD, schedule_free
+from tfopt.optimizers import ScheduleFreeAdamW, ScheduleFreeRAdam, ScheduleFreeSGD
+from tfopt.optimizers.schedule_free import base
 
 GOLDEN = Path(__file__).parent / "golden"
 GRADIENTS = np.random.default_rng(0).normal(size=(25, 4, 3)) * np.array([1e-6, 1.0, 1e2])
@@ -231,7 +232,7 @@ def test_share_of_the_newest_step_stays_exact():
 
 def test_moving_before_it_is_built_does_nothing():
     optimizer = ScheduleFreeSGD()
-    assert isinstance(optimizer, schedule_free.ScheduleFree)
+    assert isinstance(optimizer, base.ScheduleFree)
     optimizer.to_average()
     optimizer.to_training()
     assert not optimizer.built

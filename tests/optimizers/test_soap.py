@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfopt.optimizers import SOAP
-from tfopt.optimizers._kronecker import merge_axes
+from tfopt.optimizers._core.kronecker import merge_axes
 
 OPTIONS = [
     {"precondition_frequency": 1},

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tfopt.optimizers import StableAdamW, group
+from tfopt.optimizers import StableAdamW
+from tfopt.optimizers._core import group
 
 
 def reference(p, gradients, lr, b1, b2, eps, wd):

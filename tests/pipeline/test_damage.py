@@ -13,8 +13,9 @@ import pytest
 import tfopt
 from tfopt import files
 from tfopt.errors import RunError
-from tfopt.pipeline import Run, run_folder
+from tfopt.pipeline import Run
 from tfopt.pipeline.stage_context import StageContext
+from tfopt.run import run_folder
 
 TRAINED = "stages/1-train/model.keras"
 MEASURED = "stages/1-train/model.tflite"

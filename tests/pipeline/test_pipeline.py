@@ -12,7 +12,8 @@ import tfopt
 from tfopt import graph
 from tfopt.data import from_arrays
 from tfopt.errors import InvalidArgumentError, InvariantError, RunError, StageOrderError, VerificationError
-from tfopt.pipeline import Pipeline, Run, run_folder
+from tfopt.pipeline import Pipeline, Run
+from tfopt.run import run_folder
 from tfopt.stages import Prune, Stage, Train
 
 
@@ -256,7 +257,7 @@ def test_the_last_row_is_measured_on_the_file_itself(blobs, tmp_path):
 
 
 def test_a_file_that_fails_its_tolerance_is_kept_under_a_name_that_says_so(blobs, tmp_path, monkeypatch):
-    monkeypatch.setattr("tfopt.export.verify.Verification.passed", False)
+    monkeypatch.setattr("tfopt.export.runtime.verify.Verification.passed", False)
     with pytest.raises(VerificationError):
         Pipeline([tfopt.ExportTFLite("int8")]).run(model(), blobs, out=tmp_path, quiet=True)
     run = Run.load(tmp_path)

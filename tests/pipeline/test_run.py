@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from tfopt.errors import RunError
-from tfopt.pipeline import Run, run_folder
+from tfopt.pipeline import Run
+from tfopt.run import run_folder
 
 
 def entry(name, status="complete", **rest):

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tfopt.errors import RunError
-from tfopt.pipeline import run_folder
+from tfopt.run import run_folder
 
 FINGERPRINT = "abcdef0123456789"
 

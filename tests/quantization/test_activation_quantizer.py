@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
 from tfopt.quantization import ActivationQuantizer
-from tfopt.quantization.fixed_quantizer import FixedQuantizer
-from tfopt.quantization.gate import Gate
+from tfopt.quantization.quantizers.delayed_start import Gate
+from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 from tfopt.quantization.scheme import scheme_of
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from keras import layers as L
 
 import tfopt
 from tests.quantization.loss_zoo import MODELS, REGULARIZED, Penalty
-from tfopt.export import flatbuffer
+from tfopt.export.flatbuffer import parse
 from tfopt.quantization import SCHEMES, calibrate, round_biases
 
 
@@ -34,8 +34,8 @@ def _losses(model, x, training=False):
 
 
 def _file(content):
-    model = flatbuffer.read(bytes(content))
-    return sorted(flatbuffer.operator_name(model, each) for each in model.subgraphs[0].operators)
+    model = parse.read(bytes(content))
+    return sorted(parse.operator_name(model, each) for each in model.subgraphs[0].operators)
 
 
 @pytest.mark.parametrize("name", MODELS)

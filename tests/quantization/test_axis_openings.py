@@ -8,7 +8,7 @@ from keras import ops
 
 import tfopt
 from tfopt.quantization import calibrate
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 VECTOR = np.array([0.5, -1.0, 2.0], "float32")
 OPERATIONS = {

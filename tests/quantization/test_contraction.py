@@ -8,7 +8,7 @@ from keras import ops
 
 import tfopt
 from tfopt.quantization import calibrate
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 RNG = np.random.default_rng(0)
 MATRIX = RNG.normal(size=(6, 5)).astype("float32")

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers as L
 
-from tfopt.quantization import dynamic_inputs
+from tfopt.quantization.quantizers import dynamic_activations
 
 
 def _reference(x, axes):
@@ -26,7 +26,7 @@ def test_values_are_on_256_steps_of_their_range(axes, shift):
     with tf.GradientTape() as tape:
         given = tf.constant(x)
         tape.watch(given)
-        rounded = dynamic_inputs.rounded(given, axes)
+        rounded = dynamic_activations.rounded(given, axes)
     filled = x if axes == (1, 2) else x[:, 3:]
     expected = _reference(filled.astype(np.float64), axes)
     wrong = np.abs(rounded.numpy()[:, -filled.shape[1] :] - expected)
@@ -38,9 +38,9 @@ def test_values_are_on_256_steps_of_their_range(axes, shift):
 
 def test_half_precision_has_the_range_of_single():
     x = np.random.default_rng(0).normal(size=(3, 9)).astype("float16")
-    rounded = dynamic_inputs.rounded(tf.constant(x), (-1,))
+    rounded = dynamic_activations.rounded(tf.constant(x), (-1,))
     assert rounded.dtype == tf.float16
-    wide = dynamic_inputs.rounded(tf.constant(x.astype("float32")), (-1,))
+    wide = dynamic_activations.rounded(tf.constant(x.astype("float32")), (-1,))
     np.testing.assert_array_equal(rounded, tf.cast(wide, tf.float16))
 
 
@@ -64,10 +64,10 @@ def test_half_precision_has_the_range_of_single():
     ],
 )
 def test_what_has_a_range_of_its_own_depends_on_the_operator(layer, bits, axes):
-    assert dynamic_inputs.range_axes(layer(), bits) == axes
+    assert dynamic_activations.range_axes(layer(), bits) == axes
 
 
 def test_a_step_compiled_by_xla_rounds_alike():
     x = keras.random.normal((4, 33), seed=0)
-    compiled = tf.function(lambda x: dynamic_inputs.rounded(x, (-1,)), jit_compile=True)
-    np.testing.assert_allclose(compiled(x), dynamic_inputs.rounded(x, (-1,)), atol=1e-6)
+    compiled = tf.function(lambda x: dynamic_activations.rounded(x, (-1,)), jit_compile=True)
+    np.testing.assert_allclose(compiled(x), dynamic_activations.rounded(x, (-1,)), atol=1e-6)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfopt.quantization.einsum_equation import Equation, read
+from tfopt.quantization.canonicalize.decompose.einsum_equation import Equation, read
 
 
 @pytest.mark.parametrize(

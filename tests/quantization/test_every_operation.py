@@ -9,7 +9,7 @@ import pytest
 
 import tfopt
 from tfopt.quantization import calibrate
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 _SPEC = importlib.util.spec_from_file_location(
     "operations_table", Path(__file__).with_name("operations_table.py")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfopt.quantization import fake_quantize
+from tfopt.quantization.quantizers import fake_quantize
 
 
 def reference_weights(rows):

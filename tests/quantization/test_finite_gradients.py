@@ -59,7 +59,7 @@ def test_flat_images_have_finite_gradients(name):
 
 
 def test_a_rounded_argument_of_zero_has_the_slope_of_its_neighbourhood():
-    from tfopt.quantization.finite_gradients import with_finite_gradient
+    from tfopt.quantization.layers.finite_gradients import with_finite_gradient
 
     x = tf.constant([0.0, 0.02, 0.5])
     with tf.GradientTape() as tape:

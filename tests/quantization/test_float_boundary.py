@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tfopt
-from tfopt.quantization.float_boundary import FloatBoundary
+from tfopt.quantization.planning.float_boundary import FloatBoundary
 
 
 def boundaries(model: keras.Model) -> list[str]:

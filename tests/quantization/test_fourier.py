@@ -10,7 +10,7 @@ from keras import ops
 import tfopt
 from tfopt.errors import ConversionError
 from tfopt.quantization import calibrate
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 
 def _over(function, shape=(4, 16)):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfopt.quantization import learned_ranges, ranges
+from tfopt.quantization.quantizers import activation_limits, learned_ranges
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(0.3, 1.5, (4, 5, 6)).astype("float32")
@@ -37,7 +37,7 @@ def test_the_gradients_of_lsq_plus_are_the_papers(low, high):
     offset = -np.round(-low / step) * step  # the zero point is an integer
     y, dx, for_step, for_offset = lsq_plus(step, offset, 0, 255)
     got, (got_dx, for_minimum, for_maximum) = gradients(
-        learned_ranges.lsq, ranges.asymmetric, np.float32(low), np.float32(high)
+        learned_ranges.lsq, activation_limits.asymmetric, np.float32(low), np.float32(high)
     )
     assert np.mean(np.abs(got - y) > 1e-5) < 0.01  # ties
     np.testing.assert_array_equal(got_dx, dx.astype("float32"))
@@ -46,7 +46,9 @@ def test_the_gradients_of_lsq_plus_are_the_papers(low, high):
     assert for_minimum == pytest.approx(for_offset - for_step / 255, rel=2e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize(("ends", "q_n", "q_p"), [(ranges.symmetric, 128, 127), (ranges.nonnegative, 0, 255)])
+@pytest.mark.parametrize(
+    ("ends", "q_n", "q_p"), [(activation_limits.symmetric, 128, 127), (activation_limits.nonnegative, 0, 255)]
+)
 @pytest.mark.parametrize("high", [0.7, 1.9, 8.0])
 def test_the_gradient_of_lsq_is_the_papers(ends, q_n, q_p, high):
     y, dx, for_step, _ = lsq_plus(high / q_p, 0.0, q_n, q_p)
@@ -64,7 +66,7 @@ def test_pact_moves_the_clipping_value_by_what_is_clipped():
     alpha = 1.3
     step = alpha / 255
     y, (dx, _, for_maximum) = gradients(
-        learned_ranges.pact, ranges.nonnegative, np.float32(0), np.float32(alpha)
+        learned_ranges.pact, activation_limits.nonnegative, np.float32(0), np.float32(alpha)
     )
     expected = np.floor(np.clip(X, 0, alpha) / step + 0.5) * step
     np.testing.assert_allclose(y, expected, atol=step * 1.01)
@@ -76,7 +78,7 @@ def test_pact_moves_the_clipping_value_by_what_is_clipped():
 def test_pact_has_two_ends_where_values_have_two_signs():
     low, high = -0.8, 1.3
     _, (_, for_minimum, for_maximum) = gradients(
-        learned_ranges.pact, ranges.asymmetric, np.float32(low), np.float32(high)
+        learned_ranges.pact, activation_limits.asymmetric, np.float32(low), np.float32(high)
     )
     assert for_minimum == pytest.approx(DY[low > X].sum(), rel=1e-3)
     assert for_maximum == pytest.approx(DY[high < X].sum(), rel=1e-3)
@@ -84,12 +86,12 @@ def test_pact_has_two_ends_where_values_have_two_signs():
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (-5.0, 0.2), (0.0, 0.0), (0.5, 2.0)])
 def test_ends_of_a_symmetric_range_are_128_and_127_steps(low, high):
-    bottom, top = (float(end) for end in ranges.symmetric(tf.constant(low), tf.constant(high)))
+    bottom, top = (float(end) for end in activation_limits.symmetric(tf.constant(low), tf.constant(high)))
     assert top >= max(high, -low)
     assert bottom / 128 == pytest.approx(-top / 127)
 
 
 def test_what_a_nonnegative_range_holds():
-    low, high = ranges.nonnegative(tf.constant(0.0), tf.constant(3.0))
+    low, high = activation_limits.nonnegative(tf.constant(0.0), tf.constant(3.0))
     assert (float(low), float(high)) == (0.0, 3.0)
-    assert float(ranges.nonnegative(tf.constant(0.0), tf.constant(-1.0))[1]) > 0
+    assert float(activation_limits.nonnegative(tf.constant(0.0), tf.constant(-1.0))[1]) > 0

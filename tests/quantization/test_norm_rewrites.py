@@ -7,7 +7,7 @@ from keras import layers as L
 
 import tfopt
 from tfopt.quantization import calibrate, left_in_float
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 RNG = np.random.default_rng(0)
 

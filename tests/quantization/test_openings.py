@@ -8,7 +8,7 @@ from keras import ops
 
 import tfopt
 from tfopt.errors import UnsupportedOperation
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 
 def _over(layer, shape=(5, 8)):

@@ -12,7 +12,7 @@ from tests.pruning.everywhere import MODELS, data
 from tfopt.errors import InvalidArgumentError
 from tfopt.pruning.masks import masked
 from tfopt.quantization import SCHEMES, KeptClusters, Scheme
-from tfopt.quantization.clusters import assignment_of
+from tfopt.quantization.quantizers.cluster_constraint import assignment_of
 
 
 def _clustered(model, values=(-0.3, -0.1, 0.2, 0.4)):

@@ -10,8 +10,8 @@ from keras import ops
 
 import tfopt
 from tfopt.errors import UnsupportedOperation
-from tfopt.export import flatbuffer
-from tfopt.export.tensor_names import layers_in
+from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.tensor_names import layers_in
 from tfopt.quantization import calibrate
 
 CHANNELS = 4
@@ -112,14 +112,14 @@ def _holds(choices, in_float=()):
 
 def _integers_of(file, layers):
     """Return the tensors of integers that some layers make."""
-    model = flatbuffer.read(bytes(file))
+    model = parse.read(bytes(file))
     graph = model.subgraphs[0]
     made = {
-        flatbuffer.text(graph.tensors[index].name)
+        parse.text(graph.tensors[index].name)
         for operator in graph.operators
-        if flatbuffer.operator_name(model, operator) != "QUANTIZE"
+        if parse.operator_name(model, operator) != "QUANTIZE"
         for index in operator.outputs
-        if flatbuffer.type_name(graph.tensors[index]) == "int8"
+        if parse.type_name(graph.tensors[index]) == "int8"
     }
     return [
         name

@@ -9,8 +9,8 @@ import tfopt
 from tfopt import graph
 from tfopt.errors import UnsupportedOperation
 from tfopt.quantization import calibrate, freeze_ranges
-from tfopt.quantization.activation_quantizer import ActivationQuantizer
-from tfopt.quantization.recurrent_dropout import RecurrentDropout
+from tfopt.quantization.canonicalize.decompose.recurrent_dropout import RecurrentDropout
+from tfopt.quantization.quantizers.activation import ActivationQuantizer
 
 X = np.random.default_rng(0).normal(size=(16, 6, 4)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(16, 3)).astype("float32")

@@ -7,10 +7,10 @@ from keras import ops
 
 import tfopt
 from tfopt.quantization import Scaling, left_in_float
-from tfopt.quantization.canonical import canonical
-from tfopt.quantization.openings import OPENINGS
-from tfopt.quantization.operations import KINDS
-from tfopt.quantization.rewrites import REWRITES
+from tfopt.quantization.canonicalize.canonicalize import canonical
+from tfopt.quantization.canonicalize.decompose.registry import OPENINGS
+from tfopt.quantization.canonicalize.rewrite.registry import REWRITES
+from tfopt.quantization.operators.traits import KINDS
 
 
 def _rewritten(operation, shape=(4, 4, 2)):

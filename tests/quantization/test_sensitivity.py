@@ -8,7 +8,7 @@ import pytest
 
 import tfopt
 from tfopt.errors import DataError, GoalError, InvalidArgumentError
-from tfopt.quantization.bit_allocation import weight_bytes
+from tfopt.quantization.mixed_precision.bit_allocation import weight_bytes
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers as L
 
 from tfopt.graph import nodes
-from tfopt.quantization.signs import nonnegative_tensors
+from tfopt.quantization.operators.non_negative import nonnegative_tensors
 
 
 def test_what_is_taken_for_nonnegative_is_so_and_what_follows_from_it_too():

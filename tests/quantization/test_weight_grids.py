@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfopt.quantization import weight_grids
+from tfopt.quantization.quantizers import weight_grids
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from keras import layers as L
 import tfopt
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.quantization import Scheme, WeightQuantizer
-from tfopt.quantization.gate import Gate
+from tfopt.quantization.quantizers.delayed_start import Gate
 
 
 def _built(layer, shape, scheme):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import tfopt
-from tfopt.quantization import calibrate, windows
+from tfopt.quantization import calibrate
+from tfopt.quantization.quantizers import average_pool
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -13,17 +14,17 @@ from tfopt.quantization import calibrate, windows
 def test_a_cut_window_lacks_what_a_convolution_adds_as_zeros(pool, strides, padding):
     ones, kernel = np.ones((1, 7, 8, 1), "float32"), np.full((*pool, 1, 1), 1 / np.prod(pool), "float32")
     shares = np.asarray(keras.ops.conv(ones, kernel, strides, padding))
-    found = windows.factors((7, 8), pool, strides, same=padding == "same")
-    np.testing.assert_allclose(windows.product(found) * shares[0], 1.0, rtol=1e-6)
+    found = average_pool.factors((7, 8), pool, strides, same=padding == "same")
+    np.testing.assert_allclose(average_pool.product(found) * shares[0], 1.0, rtol=1e-6)
 
 
 def test_what_becomes_a_convolution():
-    assert windows.convolved((5, 5), [[1.0], [1.0]])
-    assert not windows.convolved((6, 6), [[1.0], [1.0]])  # too many weights
-    assert windows.convolved((3, 3), [[1.5, 1.0], [1.5, 1.0]])
-    assert not windows.convolved((2, 2), [[1.0, 2.0], [1.0, 2.0]])  # rounded too coarsely in the corner
-    assert windows.whole((4, 4), (4, 4), windows.factors((4, 4), (4, 4), (4, 4), same=False))
-    assert not windows.whole((5, 5), (4, 4), windows.factors((5, 5), (4, 4), (4, 4), same=False))
+    assert average_pool.convolved((5, 5), [[1.0], [1.0]])
+    assert not average_pool.convolved((6, 6), [[1.0], [1.0]])  # too many weights
+    assert average_pool.convolved((3, 3), [[1.5, 1.0], [1.5, 1.0]])
+    assert not average_pool.convolved((2, 2), [[1.0, 2.0], [1.0, 2.0]])  # rounded too coarsely in the corner
+    assert average_pool.whole((4, 4), (4, 4), average_pool.factors((4, 4), (4, 4), (4, 4), same=False))
+    assert not average_pool.whole((5, 5), (4, 4), average_pool.factors((5, 5), (4, 4), (4, 4), same=False))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import tfopt
 from tfopt.graph import as_functional
 from tfopt.quantization import calibrate, left_in_float
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 
 def _zoo(name):

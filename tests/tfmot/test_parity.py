@@ -10,7 +10,7 @@ import tensorflow as tf
 import tfopt
 from tfopt.pruning import Cubic
 from tfopt.pruning.masks import masked
-from tfopt.quantization.weight_quantizer import WeightQuantizer
+from tfopt.quantization.quantizers.weight import WeightQuantizer
 from tfopt.tfmot.schedules import CubicSchedule
 
 

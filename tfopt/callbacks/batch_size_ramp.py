@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt import arguments
-from tfopt.callbacks import _rates
+from tfopt import _validation
+from tfopt.callbacks._core import learning_rates
 from tfopt.errors import InvalidArgumentError
 
 # scaling -> what the learning rate is multiplied by when the batch is `growth` times as large
@@ -133,15 +133,17 @@ class BatchSizeRamp(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         kind = type(self).__name__
-        self.initial_batch_size = arguments.whole(kind, "initial_batch_size", initial_batch_size, at_least=1)
-        self.final_batch_size = arguments.whole(
+        self.initial_batch_size = _validation.whole(
+            kind, "initial_batch_size", initial_batch_size, at_least=1
+        )
+        self.final_batch_size = _validation.whole(
             kind, "final_batch_size", final_batch_size, at_least=self.initial_batch_size
         )
-        self.factor = arguments.number(kind, "factor", factor, above=1.0)
-        self.epochs_per_rise = arguments.whole(kind, "epochs_per_rise", epochs_per_rise, at_least=1)
+        self.factor = _validation.number(kind, "factor", factor, above=1.0)
+        self.epochs_per_rise = _validation.whole(kind, "epochs_per_rise", epochs_per_rise, at_least=1)
         self.shuffle = bool(shuffle)
-        self.seed = arguments.whole(kind, "seed", seed, at_least=0)
-        self.learning_rate_scaling = arguments.choice(
+        self.seed = _validation.whole(kind, "seed", seed, at_least=0)
+        self.learning_rate_scaling = _validation.choice(
             kind, "learning_rate_scaling", learning_rate_scaling, _SCALINGS
         )
         self._batches: _Batches | None = None
@@ -182,7 +184,7 @@ class BatchSizeRamp(keras.callbacks.Callback):
                 f"got {self.params['steps']} steps an epoch, which cannot change while fit runs."
             )
         if self.learning_rate_scaling:
-            _rates.adjustable(self)
+            learning_rates.adjustable(self)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Set the batch size and the order of the epoch."""
@@ -195,8 +197,8 @@ class BatchSizeRamp(keras.callbacks.Callback):
         self._iterations_before = int(batches.iterations.numpy())
         if self.learning_rate_scaling and self._batch_size != before:
             scale = _SCALINGS[self.learning_rate_scaling](self._batch_size / before)
-            for optimizer in _rates.adjustable(self):
-                optimizer.learning_rate = scale * _rates.learning_rate(optimizer)
+            for optimizer in learning_rates.adjustable(self):
+                optimizer.learning_rate = scale * learning_rates.learning_rate(optimizer)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """End the epoch after its last batch."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
-from tfopt.callbacks._optimizer_hook import rules_of
+from tfopt.callbacks._core.optimizer_hook import rules_of
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers.schedule_free import ScheduleFree
+from tfopt.optimizers.schedule_free.base import ScheduleFree
 
 
 class EvaluateAtAverage(keras.callbacks.Callback):

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt import rules as layer_rules
-from tfopt.callbacks import _clip_setting, _optimizer_hook
-from tfopt.callbacks._clip_setting import Rule, Setting, Threshold
-from tfopt.callbacks._skipped_updates import SkippedUpdates
-from tfopt.callbacks._variables import layer_paths, replicated
+from tfopt.callbacks._core import clip_setting, optimizer_hook
+from tfopt.callbacks._core.clip_setting import Rule, Setting, Threshold
+from tfopt.callbacks._core.skipped_updates import SkippedUpdates
+from tfopt.callbacks._core.variables import layer_paths, replicated
 from tfopt.clipping import METHODS
 from tfopt.clipping.slices import Gradient
 from tfopt.errors import InvalidArgumentError, TrainingError
@@ -76,7 +76,7 @@ class GradientClipping(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         limit = max_nonfinite_steps
-        if limit is not None and not (arguments.is_whole(limit) and limit >= 1):
+        if limit is not None and not (_validation.is_whole(limit) and limit >= 1):
             raise InvalidArgumentError(
                 f"GradientClipping: expected max_nonfinite_steps >= 1 or None, got {limit!r}."
             )
@@ -84,7 +84,7 @@ class GradientClipping(keras.callbacks.Callback):
         self.rules = dict(rules or {})
         self.max_nonfinite_steps = limit
         self.options = dict(options)
-        self._common = _clip_setting.make(method, threshold, options)
+        self._common = clip_setting.make(method, threshold, options)
         self._threshold = self._common.threshold
         self._of_rules = self._rule_settings()
         # Variables belong to one training: a callback is copied before, and used again for other models.
@@ -100,20 +100,20 @@ class GradientClipping(keras.callbacks.Callback):
 
     @threshold.setter
     def threshold(self, value: Threshold) -> None:
-        before, self._threshold = self._threshold, _clip_setting.check_threshold(self.method, value)
+        before, self._threshold = self._threshold, clip_setting.check_threshold(self.method, value)
         if self._variable is None:
             return
         self._set_variable()
-        if _clip_setting.traceable(before) or _clip_setting.traceable(self._threshold):
-            _optimizer_hook.retrace(self.model)
+        if clip_setting.traceable(before) or clip_setting.traceable(self._threshold):
+            optimizer_hook.retrace(self.model)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Take hold of the optimizer."""
-        _optimizer_hook.require_optimizer(self)
+        optimizer_hook.require_optimizer(self)
         if self.model.built:
             self._settings_of_variables()  # raises where a rule matches no layer
-        hooks = _optimizer_hook.attach(
-            _optimizer_hook.Link(owner=self, transform=self._clip, observe=self._count)
+        hooks = optimizer_hook.attach(
+            optimizer_hook.Link(owner=self, transform=self._clip, observe=self._count)
         )
         self._rule = hooks[0].optimizer
         self._variable = replicated(self.model, "clipping_thresholds", [0.0] * len(self._groups))
@@ -148,7 +148,7 @@ class GradientClipping(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Let go of the optimizer."""
-        _optimizer_hook.detach(self)
+        optimizer_hook.detach(self)
         self._variable = self._state = self._skipped = self._rule = None
 
     def get_config(self) -> dict[str, Any]:
@@ -156,12 +156,12 @@ class GradientClipping(keras.callbacks.Callback):
 
         def described(rule: Rule) -> Any:
             parts = rule if isinstance(rule, tuple | list) else (rule,)
-            plain = [_clip_setting.describe(part) for part in parts]  # type: ignore[arg-type]
+            plain = [clip_setting.describe(part) for part in parts]  # type: ignore[arg-type]
             return tuple(plain) if isinstance(rule, tuple | list) else plain[0]
 
         return {
             "method": self.method,
-            "threshold": _clip_setting.describe(self.threshold),
+            "threshold": clip_setting.describe(self.threshold),
             "rules": {pattern: described(rule) for pattern, rule in self.rules.items()},
             "max_nonfinite_steps": self.max_nonfinite_steps,
             **self.options,
@@ -179,7 +179,7 @@ class GradientClipping(keras.callbacks.Callback):
         for pattern, rule in self.rules.items():
             if repr(rule) not in of_rule:
                 where = f" in the rule {pattern!r}"
-                of_rule[repr(rule)] = _clip_setting.of_rule(rule, self.method, self.options, where=where)
+                of_rule[repr(rule)] = clip_setting.of_rule(rule, self.method, self.options, where=where)
             found[pattern] = of_rule[repr(rule)]
         return found
 
@@ -195,7 +195,7 @@ class GradientClipping(keras.callbacks.Callback):
 
     def _set_variable(self) -> None:
         updates = int(keras.ops.convert_to_numpy(self._rule.iterations))
-        self._variable.assign([_clip_setting.at_batch(t, updates) for t in self._thresholds])
+        self._variable.assign([clip_setting.at_batch(t, updates) for t in self._thresholds])
 
     def _settings_of_variables(self) -> dict[int, Setting | None]:
         """Return `id(variable)` -> the setting of its layer."""
@@ -203,7 +203,7 @@ class GradientClipping(keras.callbacks.Callback):
         of_layer = layer_rules.resolve(self._of_rules, dict.fromkeys(paths.values()), default=self._common)
         return {variable: of_layer[path] for variable, path in paths.items()}
 
-    def _clip(self, update: _optimizer_hook.Update, gradients: list[Gradient]) -> list[Gradient]:
+    def _clip(self, update: optimizer_hook.Update, gradients: list[Gradient]) -> list[Gradient]:
         # A subclassed model has its variables only now that the step is traced.
         settings = self._settings_of_variables()
         clipped = list(gradients)
@@ -213,8 +213,8 @@ class GradientClipping(keras.callbacks.Callback):
             if not indices:
                 continue
             threshold = self._variable.value[number]
-            if _clip_setting.traceable(self._thresholds[number]):
-                threshold = _clip_setting.in_step(self._thresholds[number], update.optimizer.iterations)
+            if clip_setting.traceable(self._thresholds[number]):
+                threshold = clip_setting.in_step(self._thresholds[number], update.optimizer.iterations)
             group = [gradients[i] for i in indices]
             if setting.stateful is None:
                 clip = METHODS[setting.method].clip
@@ -240,5 +240,5 @@ class GradientClipping(keras.callbacks.Callback):
         self._state.assign(tf.tensor_scatter_nd_update(rows, [[row]], [new]))
         return result.gradients, result.bound
 
-    def _count(self, update: _optimizer_hook.Update, after: list[Gradient]) -> None:
+    def _count(self, update: optimizer_hook.Update, after: list[Gradient]) -> None:
         self._counted.count(update)

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt import arguments
-from tfopt.callbacks import _optimizer_hook
-from tfopt.callbacks._layer_figures import LayerFigures
-from tfopt.callbacks._variables import replicated
+from tfopt import _validation
+from tfopt.callbacks._core import optimizer_hook
+from tfopt.callbacks._core.layer_metrics import LayerFigures
+from tfopt.callbacks._core.variables import replicated
 from tfopt.clipping.slices import Gradient, sums_of_squares, values
 
 _FIGURES = ("updates", "norm", "clipped_norm", "clip_rate", "nonfinite")
@@ -64,7 +64,7 @@ class GradientMonitor(keras.callbacks.Callback):
 
     def __init__(self, interval: int = 50, log_dir: str | os.PathLike | None = None) -> None:
         super().__init__()
-        self.interval: int = arguments.whole("GradientMonitor", "interval", interval, at_least=1)
+        self.interval: int = _validation.whole("GradientMonitor", "interval", interval, at_least=1)
         self.log_dir: str | None = None if log_dir is None else os.fspath(log_dir)
         self.layers: dict[str, dict[str, float]] = {}
         """Layer path -> `grad_norm`, `clipped_grad_norm`, `weight_norm`, `update_norm`, `update_ratio`."""
@@ -72,13 +72,13 @@ class GradientMonitor(keras.callbacks.Callback):
         self._sums: Any = None
         self._threshold: Any = None
         self._measured: LayerFigures | None = None
-        self._hooks: list[_optimizer_hook.UpdateHook] = []
+        self._hooks: list[optimizer_hook.UpdateHook] = []
         self._writer: Any = None
         self._written: int = 0
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Take hold of the optimizer."""
-        self._hooks = _optimizer_hook.attach(_optimizer_hook.Link(owner=self, observe=self._observe))
+        self._hooks = optimizer_hook.attach(optimizer_hook.Link(owner=self, observe=self._observe))
         self._sums = replicated(self.model, "gradient_sums", [0.0] * len(_FIGURES), per_replica=True)
         self._threshold = replicated(self.model, "threshold_seen", np.nan, per_replica=True)
         self._measured = LayerFigures(self.model, len(self._hooks), self.interval)
@@ -115,13 +115,13 @@ class GradientMonitor(keras.callbacks.Callback):
         for hook in self._hooks:
             name = "learning_rate" if len(self._hooks) == 1 else f"learning_rate_{hook.optimizer.name}"
             logs[name] = float(keras.ops.convert_to_numpy(hook.optimizer.learning_rate))
-        scaler = _optimizer_hook.scaler_of(self.model)
+        scaler = optimizer_hook.scaler_of(self.model)
         if scaler is not None:
             logs["loss_scale"] = float(keras.ops.convert_to_numpy(scaler.dynamic_scale))
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Let go of the optimizer."""
-        _optimizer_hook.detach(self)
+        optimizer_hook.detach(self)
         if self._writer is not None:
             self._writer.close()
         self._sums = self._threshold = self._measured = self._writer = None
@@ -136,7 +136,7 @@ class GradientMonitor(keras.callbacks.Callback):
         assert self._measured is not None, "set in on_train_begin"
         return self._measured
 
-    def _observe(self, update: _optimizer_hook.Update, after: list[Gradient]) -> Callable[[], None]:
+    def _observe(self, update: optimizer_hook.Update, after: list[Gradient]) -> Callable[[], None]:
         before, squares, norm = update.gradients, update.squares, update.norm
         share = tf.constant(0.0)
         if any(new is not old for new, old in zip(after, before, strict=True)):

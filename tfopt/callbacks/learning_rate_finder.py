@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from tfopt import arguments, files
-from tfopt.callbacks import _rates
+from tfopt import _validation, files
+from tfopt.callbacks._core import learning_rates
 from tfopt.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -82,15 +82,15 @@ class LearningRateFinder(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         kind = type(self).__name__
-        self.min_learning_rate = arguments.number(kind, "min_learning_rate", min_learning_rate, above=0.0)
-        self.max_learning_rate = arguments.number(
+        self.min_learning_rate = _validation.number(kind, "min_learning_rate", min_learning_rate, above=0.0)
+        self.max_learning_rate = _validation.number(
             kind, "max_learning_rate", max_learning_rate, above=self.min_learning_rate
         )
-        self.steps = arguments.whole(kind, "steps", steps, at_least=_FEWEST)
-        self.progression = arguments.choice(kind, "progression", progression, _PROGRESSIONS)
-        self.smoothing = arguments.number(kind, "smoothing", smoothing, at_least=0.0, below=1.0)
-        self.divergence = arguments.number(kind, "divergence", divergence, above=1.0)
-        self.rule = arguments.choice(kind, "rule", rule, _RULES)
+        self.steps = _validation.whole(kind, "steps", steps, at_least=_FEWEST)
+        self.progression = _validation.choice(kind, "progression", progression, _PROGRESSIONS)
+        self.smoothing = _validation.number(kind, "smoothing", smoothing, at_least=0.0, below=1.0)
+        self.divergence = _validation.number(kind, "divergence", divergence, above=1.0)
+        self.rule = _validation.choice(kind, "rule", rule, _RULES)
         self.learning_rates: list[float] = []
         self.losses: list[float] = []
         # What belongs to one test: a callback is copied before, and used again for other models.
@@ -119,7 +119,7 @@ class LearningRateFinder(keras.callbacks.Callback):
             )
         self.set_model(model)
         # Each epoch has one batch at least, so these are enough.
-        epochs = self.steps * _accumulated(_rates.adjustable(self))
+        epochs = self.steps * _accumulated(learning_rates.adjustable(self))
         try:
             model.fit(x, y, epochs=epochs, callbacks=[self], **{"verbose": 0, **fit_arguments})
         finally:
@@ -197,8 +197,8 @@ class LearningRateFinder(keras.callbacks.Callback):
                 "LearningRateFinder needs a model that has its weights, to give them back: call it on a "
                 "batch first."
             )
-        self._optimizers = _rates.adjustable(self)
-        _rates.check_one_step_per_execution(self)
+        self._optimizers = learning_rates.adjustable(self)
+        learning_rates.check_one_step_per_execution(self)
         variables = {
             id(variable): variable
             for variable in (

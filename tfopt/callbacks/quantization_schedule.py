@@ -8,13 +8,13 @@ from typing import Any
 
 import keras
 
-from tfopt import arguments
-from tfopt.callbacks._next_training import before_next_training
-from tfopt.callbacks._variables import replicated
+from tfopt import _validation
+from tfopt.callbacks._core.next_training import before_next_training
+from tfopt.callbacks._core.variables import replicated
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import is_quantized, layers
-from tfopt.quantization.freeze import freeze_batch_norm, freeze_ranges
-from tfopt.quantization.gate import Gate
+from tfopt.quantization.qat.freeze import freeze_batch_norm, freeze_ranges
+from tfopt.quantization.quantizers.delayed_start import Gate
 
 Moment = int | float | None
 
@@ -188,7 +188,7 @@ def check_moments(
         "freeze_batch_norm_at": freeze_batch_norm_at,
     }
     for name, value in moments.items():
-        step = arguments.is_whole(value) and value is not None and value >= 0
+        step = _validation.is_whole(value) and value is not None and value >= 0
         share = isinstance(value, float) and 0 <= value <= 1
         never = value is None and name != "start_at"
         if not (step or share or never):

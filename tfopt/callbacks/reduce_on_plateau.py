@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from tfopt import arguments
-from tfopt.callbacks import _rates
+from tfopt import _validation
+from tfopt.callbacks._core import learning_rates
 from tfopt.errors import InvalidArgumentError
 
 
@@ -77,27 +77,27 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
         peak_learning_rate: float | None = None,
     ) -> None:
         kind = type(self).__name__
-        arguments.number(kind, "factor", factor, above=0.0, below=1.0)
+        _validation.number(kind, "factor", factor, above=0.0, below=1.0)
         super().__init__(
             monitor,
             factor,
-            patience=arguments.whole(kind, "patience", patience, at_least=0),
+            patience=_validation.whole(kind, "patience", patience, at_least=0),
             verbose=verbose,
-            mode=arguments.choice(kind, "mode", mode, ("auto", "min", "max")),
-            min_delta=arguments.number(kind, "min_delta", min_delta, at_least=0.0),
-            cooldown=arguments.whole(kind, "cooldown", cooldown, at_least=0),
-            min_lr=arguments.number(kind, "min_lr", min_lr, at_least=0.0),
+            mode=_validation.choice(kind, "mode", mode, ("auto", "min", "max")),
+            min_delta=_validation.number(kind, "min_delta", min_delta, at_least=0.0),
+            cooldown=_validation.whole(kind, "cooldown", cooldown, at_least=0),
+            min_lr=_validation.number(kind, "min_lr", min_lr, at_least=0.0),
         )
-        self.warmup_steps = arguments.whole(kind, "warmup_steps", warmup_steps, at_least=0)
-        self.warmup_epochs = arguments.whole(kind, "warmup_epochs", warmup_epochs, at_least=0)
+        self.warmup_steps = _validation.whole(kind, "warmup_steps", warmup_steps, at_least=0)
+        self.warmup_epochs = _validation.whole(kind, "warmup_epochs", warmup_epochs, at_least=0)
         if self.warmup_steps and self.warmup_epochs:
             raise InvalidArgumentError(f"{kind}: give warmup_steps or warmup_epochs, not both.")
-        self.initial_learning_rate = arguments.number(
+        self.initial_learning_rate = _validation.number(
             kind, "initial_learning_rate", initial_learning_rate, at_least=0.0
         )
         self.peak_learning_rate = peak_learning_rate
         if peak_learning_rate is not None:
-            arguments.number(kind, "peak_learning_rate", peak_learning_rate, above=0.0)
+            _validation.number(kind, "peak_learning_rate", peak_learning_rate, above=0.0)
         # Optimizers belong to one training: a callback is copied before, and used again for other models.
         self._optimizers: list[keras.optimizers.Optimizer] = []
         self._warming: list[tuple[keras.optimizers.Optimizer, float, float]] = []
@@ -109,13 +109,13 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
         # Keras turns the sign of min_delta when it sets the comparison, which may be another one this time.
         self.monitor_op = None
         self.min_delta: float = abs(self.min_delta)
-        self._optimizers = _rates.adjustable(self)
+        self._optimizers = learning_rates.adjustable(self)
         self._warming = []
         if not (self.warmup_steps or self.warmup_epochs):
             return
-        _rates.check_one_step_per_execution(self)
+        learning_rates.check_one_step_per_execution(self)
         for optimizer in self._optimizers:
-            steps, made = self._steps(optimizer), _rates.updates(optimizer)
+            steps, made = self._steps(optimizer), learning_rates.updates(optimizer)
             if made >= steps:
                 continue
             if made and self.peak_learning_rate is None:
@@ -123,7 +123,7 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
                     f"ReduceOnPlateau cannot tell which rate the warm-up leads to, for {made} of its "
                     f"{steps:g} updates were made before: give peak_learning_rate."
                 )
-            peak = self.peak_learning_rate or _rates.learning_rate(optimizer)
+            peak = self.peak_learning_rate or learning_rates.learning_rate(optimizer)
             self._warming.append((optimizer, steps, peak))
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -133,14 +133,14 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Set the rate of the update."""
         for optimizer, steps, peak in self._warming:
-            share = _rates.updates(optimizer) / steps
+            share = learning_rates.updates(optimizer) / steps
             optimizer.learning_rate = self.initial_learning_rate + (peak - self.initial_learning_rate) * share
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """End the warm-up after its last update, for fit, or a checkpoint, may end there as well."""
         for warming in list(self._warming):
             optimizer, steps, peak = warming
-            if _rates.updates(optimizer) >= steps:
+            if learning_rates.updates(optimizer) >= steps:
                 optimizer.learning_rate = peak
                 self._warming.remove(warming)
 
@@ -155,7 +155,7 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
                     f'Give mode="min" or mode="max"; the epoch logged {", ".join(logs or {}) or "nothing"}.'
                 ) from error
         else:
-            _rates.log(logs, self._optimizers)
+            learning_rates.log(logs, self._optimizers)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Let go of the optimizers."""

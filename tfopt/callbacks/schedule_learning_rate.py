@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from tfopt import arguments
-from tfopt.callbacks import _rates
+from tfopt import _validation
+from tfopt.callbacks._core import learning_rates
 from tfopt.errors import InvalidArgumentError
 
 Schedule = Callable[[int], Any]
@@ -54,7 +54,7 @@ class ScheduleLearningRate(keras.callbacks.Callback):
     def __init__(self, schedule: Schedule | Mapping[str, Schedule], by: str = "step") -> None:
         super().__init__()
         kind = type(self).__name__
-        self.by = arguments.choice(kind, "by", by, ("step", "epoch"))
+        self.by = _validation.choice(kind, "by", by, ("step", "epoch"))
         self.schedule = dict(schedule) if isinstance(schedule, Mapping) else schedule
         each = self.schedule.values() if isinstance(self.schedule, dict) else [self.schedule]
         for one in each:
@@ -67,9 +67,11 @@ class ScheduleLearningRate(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Find the optimizers."""
-        found = _rates.rules(self) if isinstance(self.schedule, dict) else _rates.adjustable(self)
+        found = (
+            learning_rates.rules(self) if isinstance(self.schedule, dict) else learning_rates.adjustable(self)
+        )
         if self.by == "step":
-            _rates.check_one_step_per_execution(self)
+            learning_rates.check_one_step_per_execution(self)
         if not isinstance(self.schedule, dict):
             self._scheduled = [(optimizer, self.schedule) for optimizer in found]
             return
@@ -79,25 +81,25 @@ class ScheduleLearningRate(keras.callbacks.Callback):
                 f"ScheduleLearningRate: no optimizer is called {unknown[0]!r}; there are {', '.join(names)}."
             )
         chosen = [optimizer for optimizer in found if optimizer.name in self.schedule]
-        _rates.check_adjustable(self, chosen)
+        learning_rates.check_adjustable(self, chosen)
         self._scheduled = [(optimizer, self.schedule[optimizer.name]) for optimizer in chosen]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Set the rate of the epoch."""
         if self.by == "epoch":
             for optimizer, schedule in self._scheduled:
-                optimizer.learning_rate = _rates.evaluate(self, schedule, epoch)
+                optimizer.learning_rate = learning_rates.evaluate(self, schedule, epoch)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Set the rate of the update."""
         if self.by == "step":
             for optimizer, schedule in self._scheduled:
-                step = _rates.updates(optimizer)
-                optimizer.learning_rate = _rates.evaluate(self, schedule, step)
+                step = learning_rates.updates(optimizer)
+                optimizer.learning_rate = learning_rates.evaluate(self, schedule, step)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Put the rate into `logs`."""
-        _rates.log(logs, [optimizer for optimizer, _ in self._scheduled])
+        learning_rates.log(logs, [optimizer for optimizer, _ in self._scheduled])
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Let go of the optimizers."""

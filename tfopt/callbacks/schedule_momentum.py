@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
-from tfopt import arguments
-from tfopt.callbacks import _rates
-from tfopt.callbacks._scheduled_float import ScheduledFloat
-from tfopt.callbacks._variables import replicated
+from tfopt import _validation
+from tfopt.callbacks._core import learning_rates
+from tfopt.callbacks._core.scheduled_float import ScheduledFloat
+from tfopt.callbacks._core.variables import replicated
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 
 HYPERPARAMETERS = ("momentum", "beta_1")
@@ -62,7 +62,7 @@ class ScheduleMomentum(keras.callbacks.Callback):
                 f"{schedule!r}."
             )
         self.schedule = schedule
-        self.hyperparameter = arguments.choice(
+        self.hyperparameter = _validation.choice(
             "ScheduleMomentum", "hyperparameter", hyperparameter, (*HYPERPARAMETERS, None)
         )
         # Optimizers belong to one training: a callback is copied before, and used again for other models.
@@ -70,8 +70,8 @@ class ScheduleMomentum(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Let the training step read the values from variables."""
-        found = _rates.rules(self)
-        _rates.check_one_step_per_execution(self)
+        found = learning_rates.rules(self)
+        learning_rates.check_one_step_per_execution(self)
         if self.model.run_eagerly:
             raise InvalidArgumentError(
                 "ScheduleMomentum needs a compiled training step: leave run_eagerly=True out of "
@@ -91,8 +91,8 @@ class ScheduleMomentum(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Set the value of the update."""
         for optimizer, _, value in self._scheduled:
-            step = _rates.updates(optimizer)
-            value.variable.assign(_rates.evaluate(self, self.schedule, step, below=1.0))
+            step = learning_rates.updates(optimizer)
+            value.variable.assign(learning_rates.evaluate(self, self.schedule, step, below=1.0))
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Check that the step, now traced, reads the value."""

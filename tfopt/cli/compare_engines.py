@@ -15,7 +15,7 @@ from tfopt.files import as_seen_from
 from tfopt.report import formats
 
 if TYPE_CHECKING:
-    from tfopt.engine_comparison import EngineResult
+    from tfopt.recipe.compare_engines import EngineResult
 
 
 @click.command("compare-engines", short_help="Run a recipe with each engine, side by side.")
@@ -35,8 +35,8 @@ def compare_engines(
 
     Model, data, schedule and seeds are the same. What an engine refuses is shown in its own words.
     """
-    from tfopt.engine_comparison import compare_engines as compare
-    from tfopt.recipe import Recipe
+    from tfopt.recipe.compare_engines import compare_engines as compare
+    from tfopt.recipe.recipe import Recipe
 
     start = Path.cwd()
     with resumable():

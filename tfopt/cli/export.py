@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tfopt.cli.samples import Given
     from tfopt.export import TFLiteModel
-    from tfopt.export.verify import Verification
+    from tfopt.export.runtime.verify import Verification
 
 SCHEMES = ("float32", "float16", "dynamic", "int8", "int16x8", "int8_weights", "int4_weights", "int4")
 _FLOAT = "float"

@@ -15,7 +15,7 @@ from tfopt.report import formats
 
 if TYPE_CHECKING:
     from tfopt.export import FileSummary
-    from tfopt.export.compare import FileComparison
+    from tfopt.export.runtime.compare import FileComparison
 
 
 @click.command(short_help="Show what a .tflite file holds.")

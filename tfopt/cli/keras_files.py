@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tfopt.errors import InvalidArgumentError, TfoptError, UnsupportedModel
-from tfopt.recipe_file import module_of
+from tfopt.recipe.file import module_of
 
 if TYPE_CHECKING:
     import keras

@@ -40,7 +40,7 @@ def run(
     Run the same command again to resume an interrupted run from its last epoch, or to show a complete one.
     Exits with 3 if the file is worse than its max_drop allows.
     """
-    from tfopt.recipe import Recipe
+    from tfopt.recipe.recipe import Recipe
 
     with resumable():
         done = Recipe.from_file(recipe, values=dict(values), data=data).run(

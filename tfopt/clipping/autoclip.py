@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.clipping.slices import Gradient, l2_norm, scale_to
 from tfopt.clipping.stateful import Clipped
 
@@ -38,7 +38,7 @@ class AutoClip:
     history: int = 10_000
 
     def __post_init__(self) -> None:
-        arguments.whole("autoclip", "history", self.history, at_least=1)
+        _validation.whole("autoclip", "history", self.history, at_least=1)
 
     def initial_state(self) -> tf.Tensor:
         """Return an empty history."""

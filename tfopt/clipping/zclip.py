@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.clipping.slices import Gradient, l2_norm, scale_to
 from tfopt.clipping.stateful import Clipped
 
@@ -57,15 +57,15 @@ class ZClip:
     skip_update_on_spike: bool = False
 
     def __post_init__(self) -> None:
-        arguments.number("zclip", "alpha", self.alpha, at_least=0, below=1)
-        arguments.whole("zclip", "warmup_steps", self.warmup_steps, at_least=1)
-        arguments.choice("zclip", "mode", self.mode, MODES)
-        arguments.choice("zclip", "clip_option", self.clip_option, CLIP_OPTIONS)
+        _validation.number("zclip", "alpha", self.alpha, at_least=0, below=1)
+        _validation.whole("zclip", "warmup_steps", self.warmup_steps, at_least=1)
+        _validation.choice("zclip", "mode", self.mode, MODES)
+        _validation.choice("zclip", "clip_option", self.clip_option, CLIP_OPTIONS)
         if self.max_grad_norm is not None:
-            arguments.number("zclip", "max_grad_norm", self.max_grad_norm, above=0)
-        arguments.number("zclip", "epsilon", self.epsilon, above=0)
-        arguments.number("zclip", "clip_factor", self.clip_factor, above=0)
-        arguments.flag("zclip", "skip_update_on_spike", self.skip_update_on_spike)
+            _validation.number("zclip", "max_grad_norm", self.max_grad_norm, above=0)
+        _validation.number("zclip", "epsilon", self.epsilon, above=0)
+        _validation.number("zclip", "clip_factor", self.clip_factor, above=0)
+        _validation.flag("zclip", "skip_update_on_spike", self.skip_update_on_spike)
 
     def initial_state(self) -> tf.Tensor:
         """Return the state before the warm-up: number of norms, their mean and variance."""

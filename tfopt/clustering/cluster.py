@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import keras
 
-from tfopt import engines
+from tfopt import backends
 from tfopt.errors import InvalidArgumentError
 
 
@@ -48,7 +48,7 @@ def cluster(
     Reference:
         Han et al., 2016, Deep Compression (arXiv 1510.00149), section 3.
     """
-    other = engines.other("cluster", engine, engine_options)
+    other = backends.other("cluster", engine, engine_options)
     if other is None:
         raise InvalidArgumentError(
             'cluster: engine="keras" does not cluster yet. Use engine="tfmot", which runs '

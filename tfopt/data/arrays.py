@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.data import checks, labels
 from tfopt.data.dataset import SPLITS, Dataset
 from tfopt.data.scale import scales_of
@@ -159,7 +159,7 @@ def from_arrays(
 def _check_options(num_classes: Any, class_names: Any, validation: Any, test: Any, seed: Any) -> None:
     """Raise unless what does not depend on the arrays is of its kind and in its range."""
     if num_classes not in ("infer", None):
-        arguments.whole("from_arrays", "num_classes", num_classes, at_least=1)
+        _validation.whole("from_arrays", "num_classes", num_classes, at_least=1)
     if class_names is not None and (
         isinstance(class_names, str)
         or not isinstance(class_names, Iterable)
@@ -169,8 +169,8 @@ def _check_options(num_classes: Any, class_names: Any, validation: Any, test: An
             f"class_names must be a list of text, one name a class, got {class_names!r}."
         )
     for name, share in (("validation", validation), ("test", test)):
-        arguments.number("from_arrays", name, share)
-    arguments.whole("from_arrays", "seed", seed, at_least=0)
+        _validation.number("from_arrays", name, share)
+    _validation.whole("from_arrays", "seed", seed, at_least=0)
 
 
 def _named_map(check: Callable[[Any, str], np.ndarray], arrays: Any, name: str) -> Arrays:

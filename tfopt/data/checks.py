@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.data.labels import is_one_hot, is_text
 from tfopt.data.structure import Arrays, count, leaves, map_leaves
 from tfopt.errors import DataError
@@ -142,7 +142,7 @@ def class_weights(weights: Any, labels: Any, num_classes: int | None) -> dict[in
     if not isinstance(weights, Mapping):
         raise DataError(f'class_weight must be a dict, class -> weight, or "balanced", got {weights!r}.')
     for label, weight in weights.items():
-        if label not in range(num_classes) or not arguments.is_number(weight) or weight < 0:
+        if label not in range(num_classes) or not _validation.is_number(weight) or weight < 0:
             raise DataError(
                 f"class_weight must hold finite numbers for the classes 0 to {num_classes - 1}, got "
                 f"{label!r}: {weight!r}."

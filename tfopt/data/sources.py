@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tfopt import arguments
-from tfopt.arguments import is_whole
+from tfopt import _validation
+from tfopt._validation import is_whole
 from tfopt.data.arrays import from_arrays
 from tfopt.data.dataset import Dataset
 from tfopt.data.folders import read_folder
@@ -147,7 +147,7 @@ def load(
         raise InvalidArgumentError(
             f"load has no option {', '.join(unknown)}; expected seed, image_size, {', '.join(_OPTIONS)}."
         )
-    path = arguments.path("load", "source", source).expanduser()
+    path = _validation.path("load", "source", source).expanduser()
     if image_size is not None and not path.is_dir():
         raise InvalidArgumentError(f"image_size is for folders of images; {str(source)!r} is none.")
     if str(source) in _NAMES:

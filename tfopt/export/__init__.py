@@ -7,15 +7,15 @@ import importlib
 from typing import Any
 
 _NAMES = {
-    "DebugReport": "tfopt.export.differences",
-    "FileSummary": "tfopt.export.inspect",
-    "TFLiteModel": "tfopt.export.tflite_model",
-    "Tolerance": "tfopt.export.verify",
-    "TOLERANCES": "tfopt.export.verify",
-    "Verification": "tfopt.export.verify",
-    "compare_files": "tfopt.export.compare",
-    "debug_quantization": "tfopt.export.debug",
-    "inspect_file": "tfopt.export.inspect",
+    "DebugReport": "tfopt.export.debug.error_statistics",
+    "FileSummary": "tfopt.export.flatbuffer.summary",
+    "TFLiteModel": "tfopt.export.runtime.tflite_model",
+    "Tolerance": "tfopt.export.runtime.verify",
+    "TOLERANCES": "tfopt.export.runtime.verify",
+    "Verification": "tfopt.export.runtime.verify",
+    "compare_files": "tfopt.export.runtime.compare",
+    "debug_quantization": "tfopt.export.debug.debug_quantization",
+    "inspect_file": "tfopt.export.flatbuffer.summary",
     "to_tflite": "tfopt.export.convert",
 }
 

@@ -9,14 +9,14 @@ import keras
 
 from tfopt.data.representative import Representative
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.finite import require_finite
-from tfopt.export.freeze import packed
+from tfopt.export.keras_graph.check_finite import require_finite
+from tfopt.export.keras_graph.freeze import packed
 from tfopt.export.options import Options
 from tfopt.graph import layers
 from tfopt.post_training.norms_in_kernels import with_norms_in_kernels
 from tfopt.post_training.samples import samples_of
 from tfopt.quantization import calibrate, quantize_aware, round_biases
-from tfopt.quantization.activation_quantizer import ActivationQuantizer
+from tfopt.quantization.quantizers.activation import ActivationQuantizer
 from tfopt.quantization.scheme import SCHEMES, Scheme
 
 

@@ -17,28 +17,32 @@ from tfopt.data import Dataset
 from tfopt.data.forms import repeatable
 from tfopt.data.representative import MAX_SAMPLES, Representative, calibration_arrays
 from tfopt.errors import ConversionError, InvalidArgumentError, UnsupportedModel, UnsupportedOperation
-from tfopt.export.barriers import without_barriers
 from tfopt.export.calibrated import calibrated, require_data
-from tfopt.export.delegate import for_delegate
-from tfopt.export.end_types import float_inputs, has_integer_outputs, with_integer_inputs
-from tfopt.export.flatbuffer import with_names
-from tfopt.export.float_weights import with_float_weights
-from tfopt.export.freeze import Frozen, fixed_shapes, freeze, names
-from tfopt.export.integer_tables import with_integer_tables
-from tfopt.export.litert_quantizer import CalibrationError, needs_samples, quantize_file
-from tfopt.export.operator_plan import entries_of, operators
+from tfopt.export.converter.fix_biases import with_mended_biases
+from tfopt.export.converter.process import ConverterDiedError, ConverterProcess
+from tfopt.export.file_plan.check import require_planned
+from tfopt.export.file_plan.float_weights import with_float_weights
+from tfopt.export.flatbuffer.input_output_types import (
+    float_inputs,
+    has_integer_outputs,
+    with_integer_inputs,
+)
+from tfopt.export.flatbuffer.parse import with_names
+from tfopt.export.flatbuffer.uint8_inputs_outputs import UNSIGNED, with_unsigned_ends
+from tfopt.export.int16.activations import with_wide_activations
+from tfopt.export.keras_graph.float_barriers import without_barriers
+from tfopt.export.keras_graph.freeze import Frozen, fixed_shapes, freeze, names
+from tfopt.export.litert_quantizer.embeddings import with_integer_tables
+from tfopt.export.litert_quantizer.quantizer import CalibrationError, needs_samples, quantize_file
+from tfopt.export.litert_quantizer.recipe import entries_of, operators
 from tfopt.export.options import NEED_DATA, Options, WeightOptions
-from tfopt.export.planned import require_planned
-from tfopt.export.process import ConverterDiedError, ConverterProcess
-from tfopt.export.quantized_model import file_scheme, with_trained_grids
+from tfopt.export.runtime.tflite_model import TFLiteModel
 from tfopt.export.schemes import EndType, Engine, SchemeName, end_type, scheme_of
-from tfopt.export.tflite_model import TFLiteModel
-from tfopt.export.uniform_biases import with_mended_biases
-from tfopt.export.unsigned_ends import UNSIGNED, with_unsigned_ends
-from tfopt.export.wide_activations import with_wide_activations
+from tfopt.export.trained_weights.file_scheme import file_scheme, with_trained_grids
+from tfopt.export.xnnpack.lower import for_delegate
 from tfopt.post_training import corrected
 from tfopt.post_training.samples import shapes_of_data
-from tfopt.quantization.canonical import canonical
+from tfopt.quantization.canonicalize.canonicalize import canonical
 
 _TF_OPERATION = re.compile(r"'tf\.(\w+)'")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.litert_quantizer import ALGORITHMS
+from tfopt.export.litert_quantizer.quantizer import ALGORITHMS
 from tfopt.export.schemes import ENGINES, Engine, scheme_of
 from tfopt.quantization.scheme import SCHEMES as TRAINED
 
@@ -25,7 +25,7 @@ class WeightOptions:
     """How weights are brought onto their grid, in whatever scheme.
 
     Attributes:
-        algorithm: one of `tfopt.export.litert_quantizer.ALGORITHMS`.
+        algorithm: one of `tfopt.export.litert_quantizer.quantizer.ALGORITHMS`.
         per_channel: whether each output channel has a scale of its own, or the whole kernel one.
         block_size: how many weights share a scale where a scheme has blocks: 32, 64, 128 or 256. Kernels
             whose rows it does not divide have a scale a channel; `None`: all have.
@@ -39,9 +39,9 @@ class WeightOptions:
     block_size: int | None = 32
 
     def __post_init__(self) -> None:
-        arguments.choice("to_tflite", "algorithm", self.algorithm, ALGORITHMS)
-        arguments.flag("to_tflite", "per_channel", self.per_channel)
-        arguments.choice("to_tflite", "block_size", self.block_size, BLOCK_SIZES)
+        _validation.choice("to_tflite", "algorithm", self.algorithm, ALGORITHMS)
+        _validation.flag("to_tflite", "per_channel", self.per_channel)
+        _validation.choice("to_tflite", "block_size", self.block_size, BLOCK_SIZES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Options:
     float_where_faster: bool = False
 
     def __post_init__(self) -> None:
-        arguments.flag("to_tflite", "float_where_faster", self.float_where_faster)
+        _validation.flag("to_tflite", "float_where_faster", self.float_where_faster)
         for name in (self.scheme, *self.named_rules.values()):
             scheme_of(name)
         if isinstance(self.corrections, str):
@@ -77,7 +77,7 @@ class Options:
                 f"[{self.corrections!r}]."
             )
         for name in self.corrections:
-            arguments.choice("to_tflite", "corrections", name, CORRECTIONS)
+            _validation.choice("to_tflite", "corrections", name, CORRECTIONS)
         on_grid = [name for name in self.corrections if name in NEED_DATA]
         if on_grid and self.weights.algorithm != "min_max":
             raise InvalidArgumentError(
@@ -86,7 +86,7 @@ class Options:
             )
         if self.engine is None:
             return
-        arguments.choice("to_tflite", "engine", self.engine, ENGINES)
+        _validation.choice("to_tflite", "engine", self.engine, ENGINES)
         beyond = {"keras": self._beyond_keras, "converter": self._beyond_converter}.get(self.engine)
         if beyond:
             who = "engine='keras'" if self.engine == "keras" else "TensorFlow's converter"

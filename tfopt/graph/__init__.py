@@ -1,8 +1,6 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
-from tfopt.graph import signal_functions
 from tfopt.graph._keras import own_trainable, replace_variable, shared_constraint
-from tfopt.graph.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.added_losses import (
     LOSSES_SUFFIX,
     AddedLosses,
@@ -14,28 +12,37 @@ from tfopt.graph.added_losses import (
     with_losses,
     without_losses,
 )
-from tfopt.graph.complex_numbers import Complex
-from tfopt.graph.constant import Constant, as_array
-from tfopt.graph.evaluate import Step, evaluate
-from tfopt.graph.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
-from tfopt.graph.input_shapes import InputShapes, has_open_sizes, left_open, shapes_of, with_input_shapes
-from tfopt.graph.losses_in_code import adds_losses
-from tfopt.graph.lower import is_quantized, lower
-from tfopt.graph.model_class import own_training, with_class_of
-from tfopt.graph.not_symbolic import KeepsState, NotSymbolic
-from tfopt.graph.opening import Opener, Opening, Parts, open_call
-from tfopt.graph.over_batch import ONE_BATCH, OverBatch, of_one_batch, valued
-from tfopt.graph.own_scaling import as_taken, scaled_twice
-from tfopt.graph.program import Program
-from tfopt.graph.rebuild import Copier, copy, replay, unrolled
-from tfopt.graph.recurrence import Loop, Recurrence, current_loop
-from tfopt.graph.running import running
-from tfopt.graph.shared_variables import take_weights, tie_shared_variables, warn_of_split
+from tfopt.graph.analysis.evaluate import Step, evaluate
+from tfopt.graph.analysis.own_scaling import as_taken, scaled_twice
+from tfopt.graph.analysis.tree import tree
+from tfopt.graph.analysis.uses import Use, uses
+from tfopt.graph.functions import signal_functions
+from tfopt.graph.functions.complex_numbers import Complex
+from tfopt.graph.layers.activity_penalty import ActivityPenalty, penalties
+from tfopt.graph.layers.constant import Constant, as_array
+from tfopt.graph.layers.over_batch import ONE_BATCH, OverBatch, of_one_batch, valued
+from tfopt.graph.layers.program import Program
+from tfopt.graph.layers.recurrence import Loop, Recurrence, current_loop
+from tfopt.graph.layers.tie import Tie, shared_config
+from tfopt.graph.rewriting.decompose import Opener, Opening, Parts, open_call
+from tfopt.graph.rewriting.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
+from tfopt.graph.rewriting.input_shapes import (
+    InputShapes,
+    has_open_sizes,
+    left_open,
+    shapes_of,
+    with_input_shapes,
+)
+from tfopt.graph.rewriting.lower import is_quantized, lower
+from tfopt.graph.rewriting.model_class import own_training, with_class_of
+from tfopt.graph.rewriting.rebuild import Copier, copy, replay, unrolled
+from tfopt.graph.rewriting.shared_variables import take_weights, tie_shared_variables, warn_of_split
 from tfopt.graph.structural_copy import StructuralCopy
-from tfopt.graph.tie import Tie, shared_config
-from tfopt.graph.trace import as_functional, traced
-from tfopt.graph.tree import tree
-from tfopt.graph.uses import Use, uses
+from tfopt.graph.tracing.losses_in_code import adds_losses
+from tfopt.graph.tracing.not_symbolic import KeepsState, NotSymbolic
+from tfopt.graph.tracing.running import running
+from tfopt.graph.tracing.trace import as_functional, traced
+from tfopt.graph.tracing.whole_call import as_graph
 from tfopt.graph.walk import (
     Node,
     calls,
@@ -54,7 +61,6 @@ from tfopt.graph.walk import (
     tensors_in,
     unwrapped,
 )
-from tfopt.graph.whole_call import as_graph
 
 __all__ = [
     "LOSSES_SUFFIX",

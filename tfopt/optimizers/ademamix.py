@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers import _arguments
-from tfopt.optimizers.base import Optimizer, Update
-from tfopt.optimizers.group import Group, Layout, Step
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Optimizer, Update
+from tfopt.optimizers._core.group import Group, Layout, Step
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -66,11 +66,11 @@ class AdEMAMix(Optimizer):
         name: str = "ademamix",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("AdEMAMix", beta_1=beta_1, beta_2=beta_2, beta_3=beta_3)
-        _arguments.check_positive("AdEMAMix", epsilon=epsilon)
-        _arguments.check_not_negative("AdEMAMix", alpha=alpha)
+        hyperparameters.check_betas("AdEMAMix", beta_1=beta_1, beta_2=beta_2, beta_3=beta_3)
+        hyperparameters.check_positive("AdEMAMix", epsilon=epsilon)
+        hyperparameters.check_not_negative("AdEMAMix", alpha=alpha)
         warmups = {"alpha_warmup": alpha_warmup, "beta_3_warmup": beta_3_warmup}
-        _arguments.check_count("AdEMAMix", **{k: v for k, v in warmups.items() if v is not None})
+        hyperparameters.check_count("AdEMAMix", **{k: v for k, v in warmups.items() if v is not None})
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2, self.beta_3 = beta_1, beta_2, beta_3
         self.alpha = alpha

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers import _arguments
-from tfopt.optimizers._coupled_decay import CoupledDecay
-from tfopt.optimizers.base import Update
-from tfopt.optimizers.group import Group
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Update
+from tfopt.optimizers._core.coupled_decay import CoupledDecay
+from tfopt.optimizers._core.group import Group
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -60,10 +60,10 @@ class ADOPT(CoupledDecay):
         name: str = "adopt",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("ADOPT", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_positive("ADOPT", epsilon=epsilon)
+        hyperparameters.check_betas("ADOPT", beta_1=beta_1, beta_2=beta_2)
+        hyperparameters.check_positive("ADOPT", epsilon=epsilon)
         if clip_exponent is not None:
-            _arguments.check_not_negative("ADOPT", clip_exponent=clip_exponent)
+            hyperparameters.check_not_negative("ADOPT", clip_exponent=clip_exponent)
         super().__init__(
             learning_rate,
             weight_decay=weight_decay,

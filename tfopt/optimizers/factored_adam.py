@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt import arguments
-from tfopt.optimizers import _arguments
-from tfopt.optimizers.base import Optimizer, Update
-from tfopt.optimizers.group import Group, Layout
+from tfopt import _validation
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Optimizer, Update
+from tfopt.optimizers._core.group import Group, Layout
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -67,11 +67,11 @@ class FactoredAdam(Optimizer):
         name: str = "factored_adam",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("FactoredAdam", beta_1=beta_1)
-        _arguments.check_positive("FactoredAdam", epsilon_1=epsilon_1, epsilon_2=epsilon_2)
+        hyperparameters.check_betas("FactoredAdam", beta_1=beta_1)
+        hyperparameters.check_positive("FactoredAdam", epsilon_1=epsilon_1, epsilon_2=epsilon_2)
         if clip_threshold is not None:
-            _arguments.check_positive("FactoredAdam", clip_threshold=clip_threshold)
-        arguments.number("FactoredAdam", "beta_2_decay", beta_2_decay, at_most=0)
+            hyperparameters.check_positive("FactoredAdam", clip_threshold=clip_threshold)
+        _validation.number("FactoredAdam", "beta_2_decay", beta_2_decay, at_most=0)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2_decay = beta_1, beta_2_decay
         self.epsilon_1, self.epsilon_2 = epsilon_1, epsilon_2

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers import _arguments
-from tfopt.optimizers.base import Optimizer, Update, has_path
-from tfopt.optimizers.group import Group
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Optimizer, Update, has_path
+from tfopt.optimizers._core.group import Group
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -68,15 +68,15 @@ class LARS(Optimizer):
         name: str = "lars",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("LARS", momentum=momentum)
-        _arguments.check_not_negative("LARS", trust_coefficient=trust_coefficient, epsilon=epsilon)
+        hyperparameters.check_betas("LARS", momentum=momentum)
+        hyperparameters.check_not_negative("LARS", trust_coefficient=trust_coefficient, epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.momentum = momentum
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
         self.nesterov = nesterov
         self.separate_norms = separate_norms
-        self.exclude_from_layer_adaptation = _arguments.patterns(
+        self.exclude_from_layer_adaptation = hyperparameters.patterns(
             "LARS", "exclude_from_layer_adaptation", exclude_from_layer_adaptation
         )
 

@@ -7,9 +7,9 @@ import keras
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers import _arguments
-from tfopt.optimizers.base import Optimizer, Update, has_path
-from tfopt.optimizers.group import Group, Layout
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Optimizer, Update, has_path
+from tfopt.optimizers._core.group import Group, Layout
 
 MODES = ("adamw", "lion")
 
@@ -79,11 +79,15 @@ class MARS(Optimizer):
         name: str = "mars",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("MARS", beta_1=beta_1, beta_2=beta_2, beta_1_1d=beta_1_1d, beta_2_1d=beta_2_1d)
-        _arguments.check_positive("MARS", epsilon=epsilon)
-        _arguments.check_not_negative("MARS", gamma=gamma, learning_rate_1d_factor=learning_rate_1d_factor)
+        hyperparameters.check_betas(
+            "MARS", beta_1=beta_1, beta_2=beta_2, beta_1_1d=beta_1_1d, beta_2_1d=beta_2_1d
+        )
+        hyperparameters.check_positive("MARS", epsilon=epsilon)
+        hyperparameters.check_not_negative(
+            "MARS", gamma=gamma, learning_rate_1d_factor=learning_rate_1d_factor
+        )
         if weight_decay_1d is not None:
-            _arguments.check_not_negative("MARS", weight_decay_1d=weight_decay_1d)
+            hyperparameters.check_not_negative("MARS", weight_decay_1d=weight_decay_1d)
         if mode not in MODES:
             raise InvalidArgumentError(f"MARS: expected mode to be 'adamw' or 'lion', got {mode!r}.")
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)

@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 
-from tfopt.optimizers import _arguments
-from tfopt.optimizers._coupled_decay import CoupledDecay
-from tfopt.optimizers.base import Update
-from tfopt.optimizers.group import Group
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Update
+from tfopt.optimizers._core.coupled_decay import CoupledDecay
+from tfopt.optimizers._core.group import Group
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -52,7 +52,7 @@ class Momentum(CoupledDecay):
         name: str = "momentum",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("Momentum", momentum=momentum)
+        hyperparameters.check_betas("Momentum", momentum=momentum)
         super().__init__(
             learning_rate,
             weight_decay=weight_decay,

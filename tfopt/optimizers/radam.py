@@ -5,11 +5,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers import _arguments
-from tfopt.optimizers._coupled_decay import CoupledDecay
-from tfopt.optimizers._rectification import rectification
-from tfopt.optimizers.base import Update
-from tfopt.optimizers.group import Group
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Update
+from tfopt.optimizers._core.coupled_decay import CoupledDecay
+from tfopt.optimizers._core.group import Group
+from tfopt.optimizers._core.rectification import rectification
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -61,8 +61,8 @@ class RAdam(CoupledDecay):
         name: str = "radam",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("RAdam", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_positive("RAdam", epsilon=epsilon)
+        hyperparameters.check_betas("RAdam", beta_1=beta_1, beta_2=beta_2)
+        hyperparameters.check_positive("RAdam", epsilon=epsilon)
         super().__init__(
             learning_rate,
             weight_decay=weight_decay,

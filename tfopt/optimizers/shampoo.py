@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers import _arguments
-from tfopt.optimizers._kronecker import covariance, transform
-from tfopt.optimizers.base import Optimizer, Update
-from tfopt.optimizers.group import Group, Layout
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Optimizer, Update
+from tfopt.optimizers._core.group import Group, Layout
+from tfopt.optimizers._core.kronecker import covariance, transform
 
 
 class Grafting(NamedTuple):
@@ -108,11 +108,11 @@ class Shampoo(Optimizer):
         name: str = "shampoo",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("Shampoo", beta_1=beta_1, grafting_beta_2=grafting_beta_2)
-        _arguments.check_share("Shampoo", beta_2=beta_2)
-        _arguments.check_positive("Shampoo", epsilon=epsilon, grafting_epsilon=grafting_epsilon)
+        hyperparameters.check_betas("Shampoo", beta_1=beta_1, grafting_beta_2=grafting_beta_2)
+        hyperparameters.check_share("Shampoo", beta_2=beta_2)
+        hyperparameters.check_positive("Shampoo", epsilon=epsilon, grafting_epsilon=grafting_epsilon)
         start = precondition_frequency if start_preconditioning_step is None else start_preconditioning_step
-        _arguments.check_count(
+        hyperparameters.check_count(
             "Shampoo",
             precondition_frequency=precondition_frequency,
             start_preconditioning_step=start,

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers import _arguments
-from tfopt.optimizers._kronecker import covariance, merge_axes, transform, transform_back
-from tfopt.optimizers.base import Optimizer, Update
-from tfopt.optimizers.group import Group, Layout, Step
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Optimizer, Update
+from tfopt.optimizers._core.group import Group, Layout, Step
+from tfopt.optimizers._core.kronecker import covariance, merge_axes, transform, transform_back
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -81,11 +81,11 @@ class SOAP(Optimizer):
         name: str = "soap",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("SOAP", beta_1=beta_1, beta_2=beta_2)
+        hyperparameters.check_betas("SOAP", beta_1=beta_1, beta_2=beta_2)
         if shampoo_beta is not None:
-            _arguments.check_betas("SOAP", shampoo_beta=shampoo_beta)
-        _arguments.check_positive("SOAP", epsilon=epsilon)
-        _arguments.check_count(
+            hyperparameters.check_betas("SOAP", shampoo_beta=shampoo_beta)
+        hyperparameters.check_positive("SOAP", epsilon=epsilon)
+        hyperparameters.check_count(
             "SOAP", precondition_frequency=precondition_frequency, max_precond_dim=max_precond_dim
         )
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)

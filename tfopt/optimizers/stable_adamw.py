@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers import _arguments
-from tfopt.optimizers.base import Optimizer, Update
-from tfopt.optimizers.group import Group
+from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core.base import Optimizer, Update
+from tfopt.optimizers._core.group import Group
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -53,8 +53,8 @@ class StableAdamW(Optimizer):
         name: str = "stable_adamw",
         **kwargs: Any,
     ) -> None:
-        _arguments.check_betas("StableAdamW", beta_1=beta_1, beta_2=beta_2)
-        _arguments.check_positive("StableAdamW", epsilon=epsilon)
+        hyperparameters.check_betas("StableAdamW", beta_1=beta_1, beta_2=beta_2)
+        hyperparameters.check_positive("StableAdamW", epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon

@@ -16,9 +16,9 @@ from tfopt.data.scale import BY_MODEL
 from tfopt.data.structure import leaves
 from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.export import TFLiteModel, to_tflite
-from tfopt.export.findings import CUT_OFF_KIND
+from tfopt.export.runtime.findings import CUT_OFF_KIND
 from tfopt.files import replacing, write_atomically
-from tfopt.pipeline import model_file, results, run_folder, stage_files
+from tfopt.pipeline import model_file, results
 from tfopt.pipeline.contract import contract
 from tfopt.pipeline.fingerprint import fingerprint
 from tfopt.pipeline.judging import chance_warning
@@ -28,9 +28,10 @@ from tfopt.pipeline.progress import Display
 from tfopt.pipeline.record import new_record, now, one_line, pending
 from tfopt.pipeline.run import Run
 from tfopt.pipeline.stage_context import StageContext
-from tfopt.pipeline.stage_files import FILE, LABELS
 from tfopt.pruning.masks import put_masks, unsaved_masks
 from tfopt.report.table import number_of
+from tfopt.run import run_folder, stage_files
+from tfopt.run.stage_files import FILE, LABELS
 from tfopt.stages.train import Train
 
 _MODEL = "model.keras"

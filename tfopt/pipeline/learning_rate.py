@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.optimizers.base import configured_learning_rate
-from tfopt.optimizers.learning_rate_free import LearningRateFree
-from tfopt.schedules import _nested
-from tfopt.schedules._schedule import Schedule
+from tfopt.optimizers._core.base import configured_learning_rate
+from tfopt.optimizers.learning_rate_free.base import LearningRateFree
+from tfopt.schedules._core import nested
+from tfopt.schedules._core.schedule import Schedule
 
 _POINTS = 200
 
@@ -36,16 +36,16 @@ class Scaled(Schedule):
         self.factor = factor
 
     def _rate(self, step: Any) -> Any:
-        return _nested.rates(self.schedule, step) * self.factor
+        return nested.rates(self.schedule, step) * self.factor
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the schedule serialized."""
-        return super().get_config() | {"schedule": _nested.serialized(self.schedule)}
+        return super().get_config() | {"schedule": nested.serialized(self.schedule)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Scaled:
         """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedule": _nested.deserialized(config["schedule"])})
+        return cls(**config | {"schedule": nested.deserialized(config["schedule"])})
 
 
 @dataclass(frozen=True)

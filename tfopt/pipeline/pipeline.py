@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
-from tfopt import arguments, distribute
+from tfopt import _validation, distribute
 from tfopt.data.dataset import Dataset
 from tfopt.pipeline.compilation import Compilation
 from tfopt.pipeline.execution import execute
@@ -80,7 +80,7 @@ class Pipeline:
             VerificationError: the exported file does not do what the model does.
             RunError: the folder cannot be written, or another process writes it.
         """
-        out = arguments.path("Pipeline.run", "out", out)
+        out = _validation.path("Pipeline.run", "out", out)
         plan = Plan(
             model=model,
             data=data,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.data.dataset import Dataset
 from tfopt.errors import InvalidArgumentError
 from tfopt.pipeline import fingerprint
@@ -89,7 +89,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("seed", 0)):
-            arguments.whole("Pipeline", name, getattr(self, name), at_least=least)
+            _validation.whole("Pipeline", name, getattr(self, name), at_least=least)
         if not isinstance(self.data, Dataset):
             raise InvalidArgumentError(
                 f"data must be a tfopt.data.Dataset, got {type(self.data).__name__}. Make one with "

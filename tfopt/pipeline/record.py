@@ -9,9 +9,9 @@ from typing import Any
 from tfopt import distribute
 from tfopt.errors import TfoptError
 from tfopt.pipeline.compilation import output_names
-from tfopt.pipeline.environment import command, environment
 from tfopt.pipeline.plan import Plan, Step
-from tfopt.pipeline.run_folder import SCHEMA
+from tfopt.run.environment import command, environment
+from tfopt.run.run_folder import SCHEMA
 
 
 def new_record(plan: Plan, path: Path, fingerprint: str, parts: dict[str, str]) -> dict[str, Any]:

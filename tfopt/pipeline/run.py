@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfopt.errors import RunError
-from tfopt.pipeline.run_folder import RECORD, is_being_written, read_record
-from tfopt.pipeline.stage_files import FILE, damage
+from tfopt.run.run_folder import RECORD, is_being_written, read_record
+from tfopt.run.stage_files import FILE, damage
 
 if TYPE_CHECKING:
     import keras

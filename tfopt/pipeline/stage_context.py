@@ -21,7 +21,7 @@ from tfopt.pipeline import checkpoint
 from tfopt.pipeline.compilation import AS_COMPILED, Compilation
 from tfopt.pipeline.learning_rate import StageRate
 from tfopt.pipeline.progress import Display
-from tfopt.pipeline.stage_files import FILE
+from tfopt.run.stage_files import FILE
 
 Callbacks = Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt import arguments, graph
+from tfopt import _validation, graph
 from tfopt.data.representative import Representative
 from tfopt.post_training.copies import called_once, flat_copy, with_weights_of
 from tfopt.post_training.kernels import Bits, Kernel, nearest, value
@@ -96,7 +96,7 @@ def adaround(
         equations 21 to 25, without the activation function in 25: the error is then a quadratic form, and
         each step costs the same however much data there is.
     """
-    arguments.whole("adaround", "iterations", iterations, at_least=1)
+    _validation.whole("adaround", "iterations", iterations, at_least=1)
     exact, rounded, result = flat_copy(model), flat_copy(model), flat_copy(model)
     arrays = samples_of(exact, data)
     once = called_once(graph.nodes(exact))

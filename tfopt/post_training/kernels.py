@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.graph import Node
 
 Bits: TypeAlias = "int | Mapping[str, int | None]"
@@ -81,7 +81,7 @@ def bits_by_name(bits: Bits, names: Iterable[str]) -> dict[str, int | None]:
     else:
         found = dict.fromkeys(names, bits)
     for each in found.values():
-        arguments.choice("post_training", "bits", each, (8, 4, None))
+        _validation.choice("post_training", "bits", each, (8, 4, None))
     return found
 
 

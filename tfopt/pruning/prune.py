@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import keras
 
-from tfopt import engines, graph
+from tfopt import backends, graph
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import KINDS, Kernel, kernels
 from tfopt.pruning.masks import attach, carry_masks, masked, raise_sparsity
@@ -94,7 +94,7 @@ def pruned_copy(
     warn: bool = False,
 ) -> keras.Model:
     """Return what `prune` returns; `warn` of masks that a file does not hold, where nobody cares for them."""
-    other = engines.other("prune", engine, engine_options, scope=(scope, "layer"), pattern=(pattern, None))
+    other = backends.other("prune", engine, engine_options, scope=(scope, "layer"), pattern=(pattern, None))
     if other is not None:
         return other.prune(model, sparsity, schedule=schedule, rules=rules, options=engine_options)
     _check_offered("pattern", pattern, None, "leave it None to prune single weights anywhere")

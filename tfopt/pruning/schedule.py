@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 
 _UPDATES = 50
@@ -54,7 +54,7 @@ class Cubic:
         if isinstance(self.begin, float) == isinstance(self.end, float) and self.begin >= self.end:
             raise InvalidArgumentError(f"end must come after begin, got begin={self.begin}, end={self.end}.")
         check_sparsity(self.initial_sparsity, "initial_sparsity")
-        if self.frequency is not None and not (arguments.is_whole(self.frequency) and self.frequency >= 1):
+        if self.frequency is not None and not (_validation.is_whole(self.frequency) and self.frequency >= 1):
             raise InvalidArgumentError(
                 f"frequency must be a number of steps, 1 or more, or None; got {self.frequency!r}."
             )
@@ -102,7 +102,7 @@ class Cubic:
 
 def check_sparsity(value: float, name: str = "sparsity") -> None:
     """Raise `InvalidArgumentError` unless `value` is a number in [0, 1)."""
-    if not arguments.is_number(value) or not 0 <= value < 1:
+    if not _validation.is_number(value) or not 0 <= value < 1:
         raise InvalidArgumentError(
             f"{name} must be a share of zeros in [0, 1), such as 0.8 for 80 %; got {value!r}."
         )

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 from tfopt.quantization.observers import OBSERVERS
 
@@ -65,12 +65,12 @@ class Scheme:
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            arguments.choice("Scheme", name, getattr(self, name), choices)
+            _validation.choice("Scheme", name, getattr(self, name), choices)
         for name in ("per_channel", "symmetric", "dynamic"):
-            arguments.flag("Scheme", name, getattr(self, name))
+            _validation.flag("Scheme", name, getattr(self, name))
         for name in ("weight_bits", "activation_bits", "block_size"):
             value = getattr(self, name)
-            if value is not None and not arguments.is_whole(value):  # True and 8.0 equal integers
+            if value is not None and not _validation.is_whole(value):  # True and 8.0 equal integers
                 raise InvalidArgumentError(f"Scheme: expected {name} to be a whole number, got {value!r}.")
         if self.weight_bits is None and self.activation_bits is None:
             raise InvalidArgumentError(

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from tfopt.schedules import _arguments, _nested
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, nested
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -34,16 +34,16 @@ class Chain(Schedule):
 
     def __init__(self, schedules: Sequence[Any], *, name: str = "Chain") -> None:
         super().__init__(name)
-        self.schedules = _arguments.schedules(name, schedules)
+        self.schedules = arguments.schedules(name, schedules)
 
     def _rate(self, step: Any) -> Any:
-        return functools.reduce(operator.mul, (_nested.rates(each, step) for each in self.schedules))
+        return functools.reduce(operator.mul, (nested.rates(each, step) for each in self.schedules))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the schedules serialized."""
-        return super().get_config() | {"schedules": [_nested.serialized(each) for each in self.schedules]}
+        return super().get_config() | {"schedules": [nested.serialized(each) for each in self.schedules]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Chain":
         """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedules": [_nested.deserialized(each) for each in config["schedules"]]})
+        return cls(**config | {"schedules": [nested.deserialized(each) for each in config["schedules"]]})

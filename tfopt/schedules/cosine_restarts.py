@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments, _shapes
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -50,11 +50,11 @@ class CosineRestarts(Schedule):
         name: str = "CosineRestarts",
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.first_decay_steps = _arguments.steps(name, "first_decay_steps", first_decay_steps, at_least=1)
-        self.t_mul = _arguments.positive(name, "t_mul", t_mul)
-        self.m_mul = _arguments.positive(name, "m_mul", m_mul, at_most=1)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
+        self.first_decay_steps = arguments.steps(name, "first_decay_steps", first_decay_steps, at_least=1)
+        self.t_mul = arguments.positive(name, "t_mul", t_mul)
+        self.m_mul = arguments.positive(name, "m_mul", m_mul, at_most=1)
         if self.t_mul < 1:
             raise InvalidArgumentError(
                 f"{name}: expected t_mul >= 1 (cycles that shrink come to an end), got {t_mul!r}."
@@ -63,7 +63,7 @@ class CosineRestarts(Schedule):
     def _rate(self, step: Any) -> Any:
         cycle, progress = self._place(step / self.first_decay_steps)
         start = (self.initial_learning_rate - self.final_learning_rate) * ops.power(self.m_mul, cycle)
-        return self.final_learning_rate + _shapes.fall("cosine", start, 0.0, progress)
+        return self.final_learning_rate + shapes.fall("cosine", start, 0.0, progress)
 
     def _place(self, time: Any) -> tuple[Any, Any]:
         """Return the number of the cycle (0, 1, ...) and the progress in it, at a time in first cycles."""

@@ -5,10 +5,10 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments
+from tfopt.schedules._core.schedule import Schedule
 
 _MODES = ("triangular", "triangular2", "exp_range")
 
@@ -54,14 +54,14 @@ class Cyclic(Schedule):
         name: str = "Cyclic",
     ) -> None:
         super().__init__(name)
-        self.base_learning_rate = _arguments.rate(name, "base_learning_rate", base_learning_rate)
-        self.max_learning_rate = _arguments.rate(name, "max_learning_rate", max_learning_rate)
-        self.step_size_up = _arguments.steps(name, "step_size_up", step_size_up, at_least=1)
+        self.base_learning_rate = arguments.rate(name, "base_learning_rate", base_learning_rate)
+        self.max_learning_rate = arguments.rate(name, "max_learning_rate", max_learning_rate)
+        self.step_size_up = arguments.steps(name, "step_size_up", step_size_up, at_least=1)
         if step_size_down is None:
             step_size_down = step_size_up
-        self.step_size_down = _arguments.steps(name, "step_size_down", step_size_down, at_least=1)
-        self.mode = arguments.choice(name, "mode", mode, _MODES)
-        self.gamma = _arguments.positive(name, "gamma", gamma, at_most=1)
+        self.step_size_down = arguments.steps(name, "step_size_down", step_size_down, at_least=1)
+        self.mode = _validation.choice(name, "mode", mode, _MODES)
+        self.gamma = arguments.positive(name, "gamma", gamma, at_most=1)
 
     def _rate(self, step: Any) -> Any:
         length = self.step_size_up + self.step_size_down
@@ -85,8 +85,8 @@ class Cyclic(Schedule):
         Raises:
             InvalidArgumentError: a momentum is out of its range.
         """
-        _arguments.share(self.name, "max_momentum", max_momentum)
-        _arguments.share(self.name, "base_momentum", base_momentum, zero=True)
+        arguments.share(self.name, "max_momentum", max_momentum)
+        arguments.share(self.name, "base_momentum", base_momentum, zero=True)
         if base_momentum > max_momentum:
             raise InvalidArgumentError(
                 f"{self.name}: expected base_momentum <= max_momentum, got {base_momentum} > {max_momentum}."

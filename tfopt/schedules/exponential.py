@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt.schedules import _arguments
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -48,13 +48,13 @@ class Exponential(Schedule):
         name: str = "Exponential",
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.decay_rate = _arguments.positive(name, "decay_rate", decay_rate)
-        self.decay_steps = _arguments.steps(name, "decay_steps", decay_steps, at_least=1)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.decay_rate = arguments.positive(name, "decay_rate", decay_rate)
+        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
         self.staircase = bool(staircase)
         self.final_learning_rate = final_learning_rate
         if final_learning_rate is not None:
-            self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
+            self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
 
     def _rate(self, step: Any) -> Any:
         exponent = step / self.decay_steps

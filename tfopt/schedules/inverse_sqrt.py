@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt.schedules import _arguments, _shapes
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -51,15 +51,15 @@ class InverseSqrt(Schedule):
         name: str = "InverseSqrt",
     ) -> None:
         super().__init__(name)
-        self.peak_learning_rate = _arguments.rate(name, "peak_learning_rate", peak_learning_rate)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
+        self.peak_learning_rate = arguments.rate(name, "peak_learning_rate", peak_learning_rate)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
         if timescale is None:
             timescale = self.warmup_steps or 10_000
-        self.timescale = _arguments.steps(name, "timescale", timescale, at_least=1)
+        self.timescale = arguments.steps(name, "timescale", timescale, at_least=1)
 
     def _rate(self, step: Any) -> Any:
-        warmup = _shapes.rise(
+        warmup = shapes.rise(
             "linear", self.initial_learning_rate, self.peak_learning_rate, step / max(self.warmup_steps, 1)
         )
         decayed = self.peak_learning_rate * ops.rsqrt(

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from tfopt.schedules import _arguments, _shapes
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -41,11 +41,11 @@ class Linear(Schedule):
         name: str = "Linear",
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.decay_steps = _arguments.steps(name, "decay_steps", decay_steps, at_least=1)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
+        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
 
     def _rate(self, step: Any) -> Any:
-        return _shapes.fall(
+        return shapes.fall(
             "linear", self.initial_learning_rate, self.final_learning_rate, step / self.decay_steps
         )

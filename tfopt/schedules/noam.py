@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt.schedules import _arguments
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -47,10 +47,10 @@ class Noam(Schedule):
         name: str = "Noam",
     ) -> None:
         super().__init__(name)
-        self.d_model = _arguments.steps(name, "d_model", d_model, at_least=1)
-        self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=1)
-        self.scale = _arguments.rate(name, "scale", scale)
-        self.first_step = _arguments.steps(name, "first_step", first_step, at_least=0)
+        self.d_model = arguments.steps(name, "d_model", d_model, at_least=1)
+        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=1)
+        self.scale = arguments.rate(name, "scale", scale)
+        self.first_step = arguments.steps(name, "first_step", first_step, at_least=0)
 
     def _rate(self, step: Any) -> Any:
         number = ops.maximum(step + self.first_step, 1.0)

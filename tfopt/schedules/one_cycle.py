@@ -6,10 +6,10 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments, _shapes
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core.schedule import Schedule
 
 _ANNEALS = ("cosine", "linear")
 
@@ -64,12 +64,12 @@ class OneCycle(Schedule):
         name: str = "OneCycle",
     ) -> None:
         super().__init__(name)
-        self.max_learning_rate = _arguments.rate(name, "max_learning_rate", max_learning_rate)
-        self.total_steps = _arguments.steps(name, "total_steps", total_steps, at_least=3)
-        self.pct_start = _arguments.share(name, "pct_start", pct_start)
-        self.anneal = arguments.choice(name, "anneal", anneal, _ANNEALS)
-        self.div_factor = _arguments.positive(name, "div_factor", div_factor)
-        self.final_div_factor = _arguments.positive(name, "final_div_factor", final_div_factor)
+        self.max_learning_rate = arguments.rate(name, "max_learning_rate", max_learning_rate)
+        self.total_steps = arguments.steps(name, "total_steps", total_steps, at_least=3)
+        self.pct_start = arguments.share(name, "pct_start", pct_start)
+        self.anneal = _validation.choice(name, "anneal", anneal, _ANNEALS)
+        self.div_factor = arguments.positive(name, "div_factor", div_factor)
+        self.final_div_factor = arguments.positive(name, "final_div_factor", final_div_factor)
         self.three_phase = bool(three_phase)
         ends = [0.0, *(end for end, _ in self._phases())]
         if any(later <= earlier for earlier, later in itertools.pairwise(ends)):
@@ -91,7 +91,7 @@ class OneCycle(Schedule):
         begin, start = 0.0, self.max_learning_rate / self.div_factor
         rate = ops.full_like(step, start)
         for end, target in self._phases():
-            phase = _shapes.fall(self.anneal, start, target, (step - begin) / (end - begin))
+            phase = shapes.fall(self.anneal, start, target, (step - begin) / (end - begin))
             rate = ops.where(step > begin, phase, rate)
             begin, start = end, target
         return rate
@@ -106,8 +106,8 @@ class OneCycle(Schedule):
         Raises:
             InvalidArgumentError: a momentum is out of its range.
         """
-        _arguments.share(self.name, "max_momentum", max_momentum)
-        _arguments.share(self.name, "base_momentum", base_momentum)
+        arguments.share(self.name, "max_momentum", max_momentum)
+        arguments.share(self.name, "base_momentum", base_momentum)
         if base_momentum > max_momentum:
             raise InvalidArgumentError(
                 f"{self.name}: expected base_momentum <= max_momentum, got {base_momentum} > {max_momentum}."

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfopt import files
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments, _nested
+from tfopt.schedules._core import arguments, nested
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,9 +55,9 @@ def plot(
         RunError: the picture cannot be written.
     """
     named = _named(schedules)
-    steps = _arguments.steps("plot", "steps", steps, at_least=2)
+    steps = arguments.steps("plot", "steps", steps, at_least=2)
     if columns is not None:
-        columns = _arguments.steps("plot", "columns", columns, at_least=1)
+        columns = arguments.steps("plot", "columns", columns, at_least=1)
 
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -83,7 +83,7 @@ def _rates(schedule: Any, steps: np.ndarray) -> np.ndarray:
     """Return the rates of any `LearningRateSchedule` at float64 steps."""
     # As a graph, since a schedule of Keras that takes only scalars is called step by step; a concrete
     # function, since TensorFlow would warn of one that is traced for each picture.
-    curve = tf.function(lambda at: _nested.rates(schedule, at), autograph=False)
+    curve = tf.function(lambda at: nested.rates(schedule, at), autograph=False)
     return curve.get_concrete_function(tf.TensorSpec(len(steps), "float64"))(tf.constant(steps)).numpy()
 
 
@@ -107,7 +107,7 @@ def _named(schedules: Any) -> dict[str, Any]:
         ]
     if not pairs:
         raise InvalidArgumentError("plot: expected at least one schedule, got none.")
-    return {name: _arguments.schedule("plot", repr(name), schedule) for name, schedule in pairs}
+    return {name: arguments.schedule("plot", repr(name), schedule) for name, schedule in pairs}
 
 
 def _draw(axes: Any, curves: dict[str, np.ndarray], at: np.ndarray, *, log_scale: bool, small: bool) -> None:

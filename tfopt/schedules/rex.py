@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt.schedules import _arguments
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -47,10 +47,10 @@ class REX(Schedule):
         name: str = "REX",
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.decay_steps = _arguments.steps(name, "decay_steps", decay_steps, at_least=1)
-        self.beta = _arguments.share(name, "beta", beta, zero=True)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
+        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
+        self.beta = arguments.share(name, "beta", beta, zero=True)
 
     def _rate(self, step: Any) -> Any:
         left = ops.clip(1.0 - step / self.decay_steps, 0.0, 1.0)

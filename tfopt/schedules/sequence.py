@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments, _nested
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, nested
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -38,8 +38,8 @@ class Sequence(Schedule):
         self, schedules: SequenceOf[Any], *, milestones: SequenceOf[int], name: str = "Sequence"
     ) -> None:
         super().__init__(name)
-        self.schedules = _arguments.schedules(name, schedules)
-        self.milestones = _arguments.milestones(name, milestones)
+        self.schedules = arguments.schedules(name, schedules)
+        self.milestones = arguments.milestones(name, milestones)
         if len(self.milestones) != len(self.schedules) - 1:
             raise InvalidArgumentError(
                 f"{name}: expected one milestone between each two schedules, got {len(self.milestones)} "
@@ -47,17 +47,17 @@ class Sequence(Schedule):
             )
 
     def _rate(self, step: Any) -> Any:
-        rate = _nested.rates(self.schedules[0], step)
+        rate = nested.rates(self.schedules[0], step)
         for milestone, schedule in zip(self.milestones, self.schedules[1:], strict=True):
-            later = _nested.rates(schedule, ops.maximum(step - milestone, 0.0))
+            later = nested.rates(schedule, ops.maximum(step - milestone, 0.0))
             rate = ops.where(step < milestone, rate, later)
         return rate
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the schedules serialized."""
-        return super().get_config() | {"schedules": [_nested.serialized(each) for each in self.schedules]}
+        return super().get_config() | {"schedules": [nested.serialized(each) for each in self.schedules]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Sequence":
         """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedules": [_nested.deserialized(each) for each in config["schedules"]]})
+        return cls(**config | {"schedules": [nested.deserialized(each) for each in config["schedules"]]})

@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -50,7 +50,7 @@ class Step(Schedule):
         name: str = "Step",
     ) -> None:
         super().__init__(name)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
         if (step_size is None) == (milestones is None):
             raise InvalidArgumentError(
                 f"{name}: expected either step_size or milestones, got step_size={step_size!r} and "
@@ -60,19 +60,19 @@ class Step(Schedule):
         self.milestones: list[int] | None = None
         self.gamma: float | list[float]
         if milestones is None:
-            self.step_size = _arguments.steps(name, "step_size", step_size or 0, at_least=1)
-            self.gamma = _arguments.positive(name, "gamma", gamma)  # type: ignore[arg-type]
+            self.step_size = arguments.steps(name, "step_size", step_size or 0, at_least=1)
+            self.gamma = arguments.positive(name, "gamma", gamma)  # type: ignore[arg-type]
             return
-        self.milestones = _arguments.milestones(name, milestones)
+        self.milestones = arguments.milestones(name, milestones)
         if isinstance(gamma, list | tuple):
             if len(gamma) != len(self.milestones):
                 raise InvalidArgumentError(
                     f"{name}: expected one gamma for all milestones or one for each, got {len(gamma)} for "
                     f"{len(self.milestones)} milestones."
                 )
-            self.gamma = [_arguments.positive(name, "each gamma", each) for each in gamma]
+            self.gamma = [arguments.positive(name, "each gamma", each) for each in gamma]
         else:
-            self.gamma = _arguments.positive(name, "gamma", gamma)  # type: ignore[arg-type]
+            self.gamma = arguments.positive(name, "gamma", gamma)  # type: ignore[arg-type]
 
     def _rate(self, step: Any) -> Any:
         if self.milestones is None:

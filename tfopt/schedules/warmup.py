@@ -5,10 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments, _nested, _shapes
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, nested, shapes
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -46,10 +46,10 @@ class Warmup(Schedule):
         name: str = "Warmup",
     ) -> None:
         super().__init__(name)
-        self.schedule = _arguments.schedule(name, "schedule", schedule)
-        self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=1)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.shape = arguments.choice(name, "shape", shape, _shapes.SHAPES)
+        self.schedule = arguments.schedule(name, "schedule", schedule)
+        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=1)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.shape = _validation.choice(name, "shape", shape, shapes.SHAPES)
         if getattr(schedule, "warmup_steps", 0):
             raise InvalidArgumentError(
                 f"{name}: expected a schedule without a warm-up, got {type(schedule).__name__} with "
@@ -57,16 +57,16 @@ class Warmup(Schedule):
             )
 
     def _rate(self, step: Any) -> Any:
-        peak = _nested.rates(self.schedule, ops.zeros_like(step))
-        warmup = _shapes.rise(self.shape, self.initial_learning_rate, peak, step / self.warmup_steps)
-        after = _nested.rates(self.schedule, ops.maximum(step - self.warmup_steps, 0.0))
+        peak = nested.rates(self.schedule, ops.zeros_like(step))
+        warmup = shapes.rise(self.shape, self.initial_learning_rate, peak, step / self.warmup_steps)
+        after = nested.rates(self.schedule, ops.maximum(step - self.warmup_steps, 0.0))
         return ops.where(step < self.warmup_steps, warmup, after)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the schedule serialized."""
-        return super().get_config() | {"schedule": _nested.serialized(self.schedule)}
+        return super().get_config() | {"schedule": nested.serialized(self.schedule)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Warmup":
         """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedule": _nested.deserialized(config["schedule"])})
+        return cls(**config | {"schedule": nested.deserialized(config["schedule"])})

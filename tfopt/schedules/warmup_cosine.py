@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments, _shapes
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -51,11 +51,11 @@ class WarmupCosine(Schedule):
         name: str = "WarmupCosine",
     ) -> None:
         super().__init__(name)
-        self.peak_learning_rate = _arguments.rate(name, "peak_learning_rate", peak_learning_rate)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
-        self.total_steps = _arguments.steps(name, "total_steps", total_steps, at_least=1)
+        self.peak_learning_rate = arguments.rate(name, "peak_learning_rate", peak_learning_rate)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
+        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
+        self.total_steps = arguments.steps(name, "total_steps", total_steps, at_least=1)
         if self.warmup_steps >= self.total_steps:
             raise InvalidArgumentError(
                 f"{name}: expected warmup_steps < total_steps (which includes the warm-up), got "
@@ -63,9 +63,9 @@ class WarmupCosine(Schedule):
             )
 
     def _rate(self, step: Any) -> Any:
-        warmup = _shapes.rise(
+        warmup = shapes.rise(
             "linear", self.initial_learning_rate, self.peak_learning_rate, step / max(self.warmup_steps, 1)
         )
         progress = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
-        decay = _shapes.fall("cosine", self.peak_learning_rate, self.final_learning_rate, progress)
+        decay = shapes.fall("cosine", self.peak_learning_rate, self.final_learning_rate, progress)
         return ops.where(step < self.warmup_steps, warmup, decay)

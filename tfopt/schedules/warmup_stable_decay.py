@@ -5,10 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules import _arguments, _shapes
-from tfopt.schedules._schedule import Schedule
+from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -61,14 +61,14 @@ class WarmupStableDecay(Schedule):
         super().__init__(name)
         if initial_learning_rate is None:
             initial_learning_rate = final_learning_rate
-        self.peak_learning_rate = _arguments.rate(name, "peak_learning_rate", peak_learning_rate)
-        self.final_learning_rate = _arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.initial_learning_rate = _arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.warmup_steps = _arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
-        self.decay_steps = _arguments.steps(name, "decay_steps", decay_steps, at_least=1)
-        self.total_steps = _arguments.steps(name, "total_steps", total_steps, at_least=1)
-        self.warmup = arguments.choice(name, "warmup", warmup, _shapes.SHAPES)
-        self.decay = arguments.choice(name, "decay", decay, _shapes.SHAPES)
+        self.peak_learning_rate = arguments.rate(name, "peak_learning_rate", peak_learning_rate)
+        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
+        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
+        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
+        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
+        self.total_steps = arguments.steps(name, "total_steps", total_steps, at_least=1)
+        self.warmup = _validation.choice(name, "warmup", warmup, shapes.SHAPES)
+        self.decay = _validation.choice(name, "decay", decay, shapes.SHAPES)
         if self.warmup_steps + self.decay_steps > self.total_steps:
             raise InvalidArgumentError(
                 f"{name}: expected warmup_steps + decay_steps <= total_steps, got {warmup_steps} + "
@@ -76,9 +76,9 @@ class WarmupStableDecay(Schedule):
             )
 
     def _rate(self, step: Any) -> Any:
-        warmup = _shapes.rise(
+        warmup = shapes.rise(
             self.warmup, self.initial_learning_rate, self.peak_learning_rate, step / max(self.warmup_steps, 1)
         )
         progress = (step - (self.total_steps - self.decay_steps)) / self.decay_steps
-        decay = _shapes.fall(self.decay, self.peak_learning_rate, self.final_learning_rate, progress)
+        decay = shapes.fall(self.decay, self.peak_learning_rate, self.final_learning_rate, progress)
         return ops.where(step < self.warmup_steps, warmup, decay)

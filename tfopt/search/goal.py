@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 
 Figures = Mapping[str, float | None]
@@ -56,13 +56,13 @@ class Goal:
         if metric not in allowed:
             word = {"min": "minimize", "max": "maximize"}[direction]
             raise InvalidArgumentError(f"Cannot {word} {metric!r}; expected {' or '.join(allowed)}.")
-        keep = arguments.mapping("search", "keep", keep, '{"accuracy": -0.01}')
+        keep = _validation.mapping("search", "keep", keep, '{"accuracy": -0.01}')
         for name, change in keep.items():
             if name != "accuracy":
                 raise InvalidArgumentError(
                     f"Cannot keep {name!r}; expected accuracy, such as accuracy=-0.01."
                 )
-            if not arguments.is_number(change) or not -1 <= change <= 1:
+            if not _validation.is_number(change) or not -1 <= change <= 1:
                 raise InvalidArgumentError(
                     f"keep accuracy={change} is outside [-1, 1]. -0.01 lets it fall by one percentage point."
                 )

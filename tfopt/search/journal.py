@@ -11,7 +11,7 @@ from typing import Any
 
 from tfopt.errors import RunError
 from tfopt.files import write_atomically
-from tfopt.pipeline.run_folder import is_being_written
+from tfopt.run.run_folder import is_being_written
 from tfopt.search.front import non_dominated
 from tfopt.search.goal import Goal
 

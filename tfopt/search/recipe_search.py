@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import TfoptError
 from tfopt.files import as_seen_from, write_atomically
-from tfopt.pipeline import run_folder
-from tfopt.recipe_file import source_of
+from tfopt.recipe.file import source_of
+from tfopt.run import run_folder
 from tfopt.search.figures import exported_file, figures, float_figures
 from tfopt.search.goal import Goal
 from tfopt.search.journal import Journal, read
@@ -120,7 +120,7 @@ def search(
     """
     goal = Goal.of(minimize=minimize, maximize=maximize, keep=keep)
     for name, value, lowest in (("trials", trials, 1), ("seed", seed, 0)):
-        arguments.whole("search", name, value, at_least=lowest)
+        _validation.whole("search", name, value, at_least=lowest)
     recipe, start = Path(recipe), Path.cwd()  # a recipe may change the current folder
     source = source_of(recipe).encode()
     where = None if data is None else str(Path(data).resolve())
@@ -201,7 +201,7 @@ def _recipe_runner(
     recipe: Path, data: str | Path | None, seed: int, strategy: str | None
 ) -> tuple[RunTrial, str]:
     """Return what runs a trial, and the name of the recipe's runs."""
-    from tfopt.recipe import Recipe
+    from tfopt.recipe.recipe import Recipe
 
     # Whatever is wrong with the file itself is said now, not once for every trial.
     name = Recipe.from_file(recipe, data=data).name or recipe.stem

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import keras
 import numpy as np
 
-from tfopt import arguments, engines
+from tfopt import _validation, backends
 from tfopt.clustering import cluster
 from tfopt.errors import InvalidArgumentError, InvariantError
 from tfopt.measure.kernels import Kernel, kernels
@@ -45,12 +45,12 @@ class Cluster(Stage):
     engine_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        arguments.whole("Cluster", "clusters", self.clusters, at_least=2)
-        arguments.whole("Cluster", "epochs", self.epochs, at_least=1)
+        _validation.whole("Cluster", "clusters", self.clusters, at_least=2)
+        _validation.whole("Cluster", "epochs", self.epochs, at_least=1)
         if self.learning_rate is not None:
-            arguments.number("Cluster", "learning_rate", self.learning_rate, above=0)
-        engines.checked("Cluster", self.engine, self.engine_options)
-        if self.engine == engines.KERAS:
+            _validation.number("Cluster", "learning_rate", self.learning_rate, above=0)
+        backends.checked("Cluster", self.engine, self.engine_options)
+        if self.engine == backends.KERAS:
             raise InvalidArgumentError('Cluster: engine="keras" does not cluster yet. Use engine="tfmot".')
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:

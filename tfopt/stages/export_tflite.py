@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import VerificationError
 from tfopt.export.options import Options, WeightOptions
+from tfopt.export.runtime.verify import Tolerance, Verification
 from tfopt.export.schemes import end_type
-from tfopt.export.verify import Tolerance, Verification
 from tfopt.files import write_atomically
 from tfopt.stages.base import Context, Stage
 
@@ -85,12 +85,12 @@ class ExportTFLite(Stage):
         # A list, as JSON has it, is the same stage.
         object.__setattr__(self, "corrections", tuple(self.corrections))
         if self.min_agreement is not None:
-            arguments.number("ExportTFLite", "min_agreement", self.min_agreement, at_least=0, at_most=1)
+            _validation.number("ExportTFLite", "min_agreement", self.min_agreement, at_least=0, at_most=1)
         if self.max_lsb is not None:
-            arguments.number("ExportTFLite", "max_lsb", self.max_lsb, at_least=0)
+            _validation.number("ExportTFLite", "max_lsb", self.max_lsb, at_least=0)
         if self.max_drop is not None:
-            arguments.number("ExportTFLite", "max_drop", self.max_drop, at_least=0)
-        arguments.whole("ExportTFLite", "samples", self.samples, at_least=1)
+            _validation.number("ExportTFLite", "max_drop", self.max_drop, at_least=0)
+        _validation.whole("ExportTFLite", "samples", self.samples, at_least=1)
 
     @property
     def title(self) -> str:  # type: ignore[override]
@@ -150,7 +150,7 @@ class ExportTFLite(Stage):
         return ", ".join([*agreed, "max_lsb=..."])
 
     def _tolerance(self, model: keras.Model, file: TFLiteModel) -> Tolerance:
-        from tfopt.export.reference import default_tolerance
+        from tfopt.export.runtime.keras_outputs import default_tolerance
 
         tolerance = default_tolerance(model, file.summary().scheme)
         asked = {

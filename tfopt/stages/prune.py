@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import keras
 import numpy as np
 
-from tfopt import arguments, engines, measure
+from tfopt import _validation, backends, measure
 from tfopt.callbacks.pruning_schedule import PruningSchedule
 from tfopt.errors import InvariantError
 from tfopt.pruning import Cubic
@@ -60,11 +60,11 @@ class Prune(Stage):
     engine_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        arguments.whole("Prune", "epochs", self.epochs, at_least=1)
+        _validation.whole("Prune", "epochs", self.epochs, at_least=1)
         Plan(self.sparsity, self._schedule(), self.scope)
         if self.learning_rate is not None:
-            arguments.number("Prune", "learning_rate", self.learning_rate, above=0)
-        engines.checked("Prune", self.engine, self.engine_options)
+            _validation.number("Prune", "learning_rate", self.learning_rate, above=0)
+        backends.checked("Prune", self.engine, self.engine_options)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the pruned and trained model; `record` gets the sparsity of each kernel."""
@@ -78,7 +78,7 @@ class Prune(Stage):
             engine_options=self.engine_options,
         )
         context.fit(pruned, epochs=self.epochs, callbacks=[PruningSchedule()])
-        if self.engine == engines.TFMOT:
+        if self.engine == backends.TFMOT:
             from tfopt import tfmot
 
             pruned = tfmot.strip(pruned)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tfopt import arguments, engines
+from tfopt import _validation, backends
 from tfopt.errors import InvalidArgumentError, InvariantError
 from tfopt.stages.base import Context, Stage
 
@@ -57,13 +57,14 @@ class QuantizeAware(Stage):
 
     def __post_init__(self) -> None:
         from tfopt.callbacks.quantization_schedule import check_moments
-        from tfopt.quantization import preserve, scheme
+        from tfopt.quantization import scheme
+        from tfopt.quantization.qat import preserve
 
-        arguments.whole("QuantizeAware", "epochs", self.epochs, at_least=0)
-        arguments.whole("QuantizeAware", "calibration_samples", self.calibration_samples, at_least=1)
+        _validation.whole("QuantizeAware", "epochs", self.epochs, at_least=0)
+        _validation.whole("QuantizeAware", "calibration_samples", self.calibration_samples, at_least=1)
         if self.learning_rate is not None:
-            arguments.number("QuantizeAware", "learning_rate", self.learning_rate, above=0)
-        engines.checked("QuantizeAware", self.engine, self.engine_options)
+            _validation.number("QuantizeAware", "learning_rate", self.learning_rate, above=0)
+        backends.checked("QuantizeAware", self.engine, self.engine_options)
         check_moments("QuantizeAware", **self._moments)
         if self.engine != "keras" and self._scheduled:
             raise InvalidArgumentError(

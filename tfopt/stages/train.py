@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.stages.base import Context, Stage
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Train(Stage):
     epochs: int = 10
 
     def __post_init__(self) -> None:
-        arguments.whole("Train", "epochs", self.epochs, at_least=1)
+        _validation.whole("Train", "epochs", self.epochs, at_least=1)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the model, trained."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import keras
 
-from tfopt import arguments, graph
+from tfopt import _validation, graph
 from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import KINDS, kernels
 from tfopt.pruning.masks import masked
 from tfopt.pruning.schedule import Cubic, check_sparsity
-from tfopt.quantization.preserve import checked
+from tfopt.quantization.qat.preserve import checked
 from tfopt.quantization.scheme import SCHEMES
 from tfopt.tfmot import clustering, pruning, quantization, schedules
 from tfopt.tfmot.bridge import bridge_of, bridged
@@ -141,7 +141,7 @@ def quantize_aware(
     name = options.pop("scheme", _PRESERVING[kept])
     if kept and name != _PRESERVING[kept]:
         raise InvalidArgumentError("Give preserve, or scheme among the engine_options, not both.")
-    arguments.choice("engine_options", "scheme", name, quantization.SCHEMES)
+    _validation.choice("engine_options", "scheme", name, quantization.SCHEMES)
     graph.require_functional(model)
     paths = list(dict.fromkeys(node.path for node in graph.nodes(model)))
     chosen = rules_.resolve(rules, paths, _DEFAULT)
@@ -188,7 +188,7 @@ def cluster(
     graph.require_functional(model)
     settings, named = _settings(model, rules, clusters)
     for count in (clusters, *settings.values()):
-        arguments.whole("cluster", "clusters", count, at_least=least)
+        _validation.whole("cluster", "clusters", count, at_least=least)
     return bridged(model, "cluster", {"layers": settings, "named": named, "wrapper": options})
 
 

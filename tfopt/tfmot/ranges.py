@@ -18,7 +18,7 @@ from tfopt.tfmot.module import own_name
 
 
 class Range:
-    """One range, with the methods of `tfopt.quantization.activation_quantizer.ActivationQuantizer`.
+    """One range, with the methods of `tfopt.quantization.quantizers.activation.ActivationQuantizer`.
 
     Args:
         tap: the quantizer that works in it.

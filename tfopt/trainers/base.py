@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from threadpoolctl import threadpool_limits
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 from tfopt.trainers.batches import batches
 from tfopt.trainers.full_batch import FullBatch
@@ -33,9 +33,9 @@ class FullBatchTrainer(abc.ABC):
 
     def __init__(self, max_iter: int, tolerance: float, jit_compile: bool) -> None:
         kind = type(self).__name__
-        self.max_iter = arguments.whole(kind, "max_iter", max_iter, at_least=1)
-        self.tolerance = arguments.number(kind, "tolerance", tolerance, at_least=0)
-        self.jit_compile = arguments.flag(kind, "jit_compile", jit_compile)
+        self.max_iter = _validation.whole(kind, "max_iter", max_iter, at_least=1)
+        self.tolerance = _validation.number(kind, "tolerance", tolerance, at_least=0)
+        self.jit_compile = _validation.flag(kind, "jit_compile", jit_compile)
 
     def minimize(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.data import Dataset
 from tfopt.errors import DataError, InvalidArgumentError
 
@@ -60,7 +60,7 @@ def batches(data: Any, batch_size: int | None, dtype: str, *, aligned: bool) -> 
         InvalidArgumentError: `batch_size` is no positive integer, or is given where the data has batches.
         DataError: the data is empty, endless, not numeric, of unequal lengths, or of another kind.
     """
-    if batch_size is not None and not (arguments.is_whole(batch_size) and batch_size > 0):
+    if batch_size is not None and not (_validation.is_whole(batch_size) and batch_size > 0):
         raise InvalidArgumentError(
             f"Expected batch_size to be a positive integer or None, got {batch_size!r}."
         )

@@ -6,7 +6,7 @@ import sys
 
 from scipy.optimize import minimize
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.trainers.base import FullBatchTrainer
 from tfopt.trainers.search import Search
 
@@ -53,7 +53,7 @@ class LBFGS(FullBatchTrainer):
         jit_compile: bool = False,
     ) -> None:
         super().__init__(max_iter, tolerance, jit_compile)
-        self.history_size = arguments.whole("LBFGS", "history_size", history_size, at_least=1)
+        self.history_size = _validation.whole("LBFGS", "history_size", history_size, at_least=1)
 
     def _run(self, search: Search) -> str:
         end = minimize(

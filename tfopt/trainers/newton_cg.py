@@ -6,7 +6,7 @@ import sys
 
 from scipy.optimize import minimize
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.trainers.base import FullBatchTrainer
 from tfopt.trainers.search import Search
 
@@ -56,7 +56,7 @@ class NewtonCG(FullBatchTrainer):
         jit_compile: bool = False,
     ) -> None:
         super().__init__(max_iter, tolerance, jit_compile)
-        self.trust_region = arguments.flag(type(self).__name__, "trust_region", trust_region)
+        self.trust_region = _validation.flag(type(self).__name__, "trust_region", trust_region)
 
     def _run(self, search: Search) -> str:
         # The search ends the run by itself: by gradient and iterations.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 from tfopt.quantization.observers.entropy import Entropy
 from tfopt.quantization.observers.histogram import Histogram
@@ -32,7 +32,7 @@ def new_observer(observer: str | Observer) -> Observer:
         InvalidArgumentError: no kind is called so, or it is no observer.
     """
     if isinstance(observer, str):
-        return OBSERVERS[arguments.choice("calibrate", "observer", observer, OBSERVERS)]()
+        return OBSERVERS[_validation.choice("calibrate", "observer", observer, OBSERVERS)]()
     needed = ("update", "end_batch", "range", "held")
     if isinstance(observer, type) or not all(hasattr(observer, name) for name in needed):
         raise InvalidArgumentError(

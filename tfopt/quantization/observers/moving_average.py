@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.quantization.observers.observer import finite
 
 
@@ -27,7 +27,7 @@ class MovingAverage:
     held: ClassVar[bool] = False
 
     def __init__(self, momentum: float = 0.99) -> None:
-        self.momentum = arguments.number("MovingAverage", "momentum", momentum, at_least=0.0, below=1.0)
+        self.momentum = _validation.number("MovingAverage", "momentum", momentum, at_least=0.0, below=1.0)
         self._batches = 0
         self._ends = np.zeros(2)
         self._batch: list[float] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfopt import arguments
+from tfopt import _validation
 from tfopt.quantization.observers.histogram_observer import HistogramObserver
 
 
@@ -23,7 +23,7 @@ class Percentile(HistogramObserver):
 
     def __init__(self, percentile: float = 99.99) -> None:
         super().__init__()
-        self.percentile = arguments.number("Percentile", "percentile", percentile, above=50, at_most=100)
+        self.percentile = _validation.number("Percentile", "percentile", percentile, above=50, at_most=100)
 
     def range(self, num_bits: int, symmetric: bool) -> tuple[float, float] | None:  # noqa: ARG002
         """Return the two percentiles, to one bin of the histogram."""

@@ -1,0 +1,1 @@
+"""Where a file and its Keras model differ, tensor by tensor."""

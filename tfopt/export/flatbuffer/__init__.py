@@ -1,0 +1,1 @@
+"""Reading, changing and writing the flatbuffer that a TFLite file is."""

@@ -1,0 +1,41 @@
+"""The names of the classes in a TFLite file: an entry of its metadata, which no runtime reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.parse import add_buffer, text
+
+ENTRY = "tfopt.class_names"
+"""The entry holds a list of names as JSON, in the order of the classes."""
+
+
+def with_class_names(content: bytes, names: Sequence[str]) -> bytes:
+    """Return a TFLite file that holds the names of its classes.
+
+    Args:
+        content: of the file.
+        names: one a class.
+    """
+    model = parse.read(content, "The content")
+    entry = schema.MetadataT()
+    entry.name = ENTRY
+    encoded = json.dumps(list(names), ensure_ascii=False).encode()
+    entry.buffer = add_buffer(model, np.frombuffer(encoded, np.uint8))
+    kept = [each for each in model.metadata or [] if text(each.name) != ENTRY]
+    model.metadata = [*kept, entry]
+    return serialize.write(model)
+
+
+def class_names_in(model: Any) -> tuple[str, ...]:
+    """Return the names of the classes in a file that was read; none where it holds none."""
+    for entry in model.metadata or []:
+        if text(entry.name) == ENTRY:
+            return tuple(json.loads(bytes(np.asarray(model.buffers[entry.buffer].data, np.uint8))))
+    return ()

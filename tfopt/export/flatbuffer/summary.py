@@ -1,0 +1,296 @@
+"""What is in a TFLite file: operators, types, what stayed in float, weights, zeros."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.class_names import class_names_in
+from tfopt.export.flatbuffer.parse import TensorSpec, operator_name, text, type_name
+from tfopt.export.flatbuffer.tensor_names import layer_of
+from tfopt.measure.size import compressed_bytes, raw_bytes
+from tfopt.report import formats
+
+FLOATS = ("float16", "float32", "float64", "bfloat16")
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+"""Operators that only change the type: they stand where integers begin and end."""
+
+_READING = ("GATHER", "EMBEDDING_LOOKUP")
+"""Operators that only pick rows of a table, which may be in another type than what they return."""
+_PACKED = {"int4": 4, "int2": 2}
+"""Types of which several values share a byte -> the bits of one."""
+
+_STORED = {
+    "float16": np.float16,
+    "float32": np.float32,
+    "float64": np.float64,
+    "int8": np.int8,
+    "uint8": np.uint8,
+}
+
+
+@dataclass(frozen=True)
+class OperatorSummary:
+    """One kind of operator: how often it stands in the file, and the types that it reads and writes."""
+
+    name: str
+    count: int
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FloatOperator:
+    """An operator that computes in float, and the layer of the Keras model that it came from."""
+
+    operator: str
+    layer: str
+
+
+@dataclass(frozen=True)
+class WeightSummary:
+    """A constant of two dimensions or more.
+
+    Attributes:
+        layer: of the Keras model.
+        shape: as TFLite stores it.
+        dtype: such as `"int8"`.
+        bytes: in the file.
+        size: the number of values.
+        zeros: how many of them are zero (stand at the zero point).
+        scales: how many scales it has: 0 where it is not quantized, above 1 where each channel or block has
+            its own.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    size: int
+    zeros: int
+    scales: int
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros, in [0, 1]."""
+        return self.zeros / self.size
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether each channel, or each block of one, has a scale of its own."""
+        return self.scales > 1
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What is in a TFLite file.
+
+    Attributes:
+        scheme: as `to_tflite` calls it, such as `"int8"`; found from the types of the tensors. A file that
+            computes some of its operators with integer activations has the scheme of these, the most of
+            them where they differ, or of its inputs and outputs where it computes none so;
+            `float_operators` are the rest.
+        bytes, compressed_bytes: the file's size, plain and after gzip.
+        inputs, outputs: in the file's order.
+        operators: by name.
+        float_operators: what computes in float; in a float file that is everything.
+        weights: in the order of the file.
+        class_names: of a classifier that tfopt wrote in a run or on the command line; else none.
+    """
+
+    scheme: str
+    bytes: int
+    compressed_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operators: tuple[OperatorSummary, ...]
+    float_operators: tuple[FloatOperator, ...]
+    weights: tuple[WeightSummary, ...]
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def integer(self) -> bool:
+        """Whether activations are integers too, so that what computes in float is an exception."""
+        return self.scheme in ("int8", "int4", "int16x8")
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros among all weights, in [0, 1]."""
+        return sum(weight.zeros for weight in self.weights) / max(
+            1, sum(weight.size for weight in self.weights)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return dataclasses.asdict(self) | {"sparsity": self.sparsity}
+
+    def __str__(self) -> str:
+        lines = [f"{self.scheme} TFLite file, {self.bytes} bytes, {self.compressed_bytes} compressed"]
+        for what, specs in (("input", self.inputs), ("output", self.outputs)):
+            lines += [f"{what} {spec.name}: {spec.dtype} {list(spec.shape)}{_grid(spec)}" for spec in specs]
+        if self.class_names:
+            lines.append(f"classes: {formats.class_names(self.class_names)}")
+        lines += [f"{each.count} x {each.name} ({', '.join(each.types)})" for each in self.operators]
+        if self.integer:
+            lines += [f"in float: {each.operator} of {each.layer}" for each in self.float_operators]
+        lines.append(f"{self.sparsity:.1%} of {sum(each.size for each in self.weights)} weights are zero")
+        return "\n".join(lines)
+
+
+def _grid(spec: TensorSpec) -> str:
+    return "" if spec.scale is None else f", {spec.scale:.6g} * (q - {spec.zero_point})"
+
+
+def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
+    """Return what is in a TFLite file.
+
+    Args:
+        content: of the file.
+        source: what an error message calls it.
+
+    Raises:
+        InvalidArgumentError: this is no TFLite file, or a damaged one.
+    """
+    model = parse.read(content, source)
+    with parse.naming_damage(source):
+        inputs, outputs = parse.interface(model)
+        calls = [(graph, operator) for graph in model.subgraphs for operator in graph.operators or []]
+        weights = tuple(_weights(model))
+        floats = tuple(_float_operators(model, calls))
+        operators = _operators(model, calls)
+        return FileSummary(
+            scheme=_scheme(weights, _integers(model, calls) or _integer_ends(inputs, outputs), operators),
+            bytes=raw_bytes(content),
+            compressed_bytes=compressed_bytes(content),
+            inputs=inputs,
+            outputs=outputs,
+            operators=tuple(operators),
+            float_operators=floats,
+            weights=weights,
+            class_names=class_names_in(model),
+        )
+
+
+def _operators(model: Any, calls: list[tuple[Any, Any]]) -> list[OperatorSummary]:
+    counts = Counter(operator_name(model, operator) for _, operator in calls)
+    types: dict[str, set[str]] = {name: set() for name in counts}
+    for graph, operator in calls:
+        for index in (*_ends(operator.inputs), *_ends(operator.outputs)):
+            tensor = graph.tensors[index]
+            # Integer constants beside the data (biases, shapes, axes) say nothing about the arithmetic.
+            if type_name(tensor) not in ("int32", "int64") or _data(model, tensor) is None:
+                types[operator_name(model, operator)].add(type_name(tensor))
+    return [OperatorSummary(name, counts[name], tuple(sorted(types[name]))) for name in sorted(counts)]
+
+
+def _float_operators(model: Any, calls: list[tuple[Any, Any]]) -> list[FloatOperator]:
+    found = []
+    for graph, operator in calls:
+        name = operator_name(model, operator)
+        results = [graph.tensors[index] for index in _ends(operator.outputs)]
+        if name not in CONVERSIONS and any(type_name(tensor) in FLOATS for tensor in results):
+            found.append(FloatOperator(name, layer_of(text(results[0].name))))
+    return found
+
+
+def _integers(model: Any, calls: list[tuple[Any, Any]]) -> Counter[str]:
+    """Return type -> how many operators return integers that stand for real numbers."""
+    found: Counter[str] = Counter()
+    for graph, operator in calls:
+        results = [graph.tensors[index] for index in _ends(operator.outputs)]
+        kinds = {type_name(x) for x in results if parse.per_tensor(x)[0] is not None}
+        if operator_name(model, operator) not in (*CONVERSIONS, *_READING):
+            found.update(kinds & {"int8", "uint8", "int16"})
+    return found
+
+
+def _integer_ends(*ends: tuple[TensorSpec, ...]) -> Counter[str]:
+    """Return type -> how many inputs and outputs are integers that stand for real numbers."""
+    return Counter(spec.dtype for specs in ends for spec in specs if spec.scale is not None)
+
+
+def _weights(model: Any) -> list[WeightSummary]:
+    found, seen = [], set()
+    for graph in model.subgraphs:
+        scales_of_blocks = _scales_of_blocks(graph)
+        for index, tensor in enumerate(graph.tensors or []):
+            data = _data(model, tensor)
+            shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
+            if data is None or len(shape) < 2 or type_name(tensor) not in (*_STORED, *_PACKED):
+                continue
+            if tensor.buffer in seen or index in scales_of_blocks:
+                continue
+            seen.add(tensor.buffer)
+            size = math.prod(shape)
+            zeros = size - int(np.count_nonzero(_values(tensor, data, size)))
+            count = _scales(graph, tensor)
+            layer = layer_of(text(tensor.name))
+            found.append(WeightSummary(layer, shape, type_name(tensor), len(data), size, zeros, count))
+    return found
+
+
+def _values(tensor: Any, data: np.ndarray, size: int) -> np.ndarray:
+    """Return the stored values, the zero point subtracted; a sparse encoding leaves zeros out."""
+    bits = _PACKED.get(type_name(tensor))
+    if bits is not None:
+        # The first value stands in the lowest bits.
+        shifts = np.arange(0, 8, bits, dtype=np.uint8)
+        codes = ((data[:, None] >> shifts) & (2**bits - 1)).ravel()[:size].astype(np.int8)
+        values = np.where(codes >= 2 ** (bits - 1), codes - 2**bits, codes)
+    else:
+        values = np.frombuffer(data.tobytes(), _STORED[type_name(tensor)])
+    _, zero_point = parse.per_tensor(tensor)
+    return values if not zero_point else values.astype(np.int32) - zero_point
+
+
+def _data(model: Any, tensor: Any) -> np.ndarray | None:
+    data = model.buffers[tensor.buffer].data
+    return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
+
+
+def _ends(indices: Any) -> list[int]:
+    return [int(index) for index in (indices if indices is not None else []) if index >= 0]
+
+
+def _block_quantization(tensor: Any) -> Any:
+    """Return how the blocks of a tensor's weights are scaled, or None where it has no blocks."""
+    details = getattr(tensor.quantization, "details", None)
+    return details if hasattr(details, "blockSize") else None
+
+
+def _scales_of_blocks(graph: Any) -> set[int]:
+    """Return the numbers of the tensors that hold nothing but the scales of others."""
+    blocks = (_block_quantization(tensor) for tensor in graph.tensors or [])
+    return {details.scales for details in blocks if details is not None}
+
+
+def _scales(graph: Any, tensor: Any) -> int:
+    details = _block_quantization(tensor)
+    if details is not None:
+        return math.prod(int(size) for size in graph.tensors[details.scales].shape)
+    scales = tensor.quantization.scale if tensor.quantization is not None else None
+    return 0 if scales is None else len(scales)
+
+
+def _scheme(
+    weights: tuple[WeightSummary, ...], computed: Counter[str], operators: list[OperatorSummary]
+) -> str:
+    types = {weight.dtype for weight in weights}
+    integers = types & {"int8", "int4", "int2", "uint8"}
+    few_bits = bool(types & set(_PACKED))
+    computing = [set(each.types) for each in operators if each.name not in (*CONVERSIONS, *_READING)]
+    if computed:
+        if computed["int16"] > computed["int8"] + computed["uint8"]:
+            return "int16x8"
+        return "int4" if few_bits else "int8"
+    if not integers:
+        return "float16" if "float16" in types else "float32"
+    if few_bits:
+        return "int4_weights"
+    mixed = any(each & integers and each & set(FLOATS) for each in computing)
+    return "dynamic" if mixed else "int8_weights"

@@ -1,0 +1,71 @@
+"""The values of constants of 16 bits, which the converter has cut off at 8 with the same step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from tfopt.export.keras_graph.int16_as_int8 import Wide
+
+
+def rounded_from(wide: Wide, held: np.ndarray, scale: float) -> np.ndarray:
+    """Return what a constant was rounded from that is on a grid of the converter's own; if unknown, `held`.
+
+    Args:
+        wide: what has 16 bits.
+        held: the values in the file, flat, float64.
+        scale: their distance.
+    """
+    found = only(_fitting(wide.cut, held, 0.51 * scale))
+    if found is not None:  # the grid is that of values that had been cut off before
+        return found
+    near = (x.ravel() for x in wide.constants if x.size == held.size and _near(x.ravel(), held, 0.51 * scale))
+    return np.asarray(next(near, held), np.float64)
+
+
+def matrices_from(wide: Wide, held: np.ndarray, scale: float, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return of which matrices of the model weights hold what 8 bits can: none where they are not such.
+
+    Args:
+        wide, held, scale: see `rounded_from`.
+        shape: of the weights. The converter transposes matrices, unless the model has done so already.
+    """
+    known = [(step, x) for step, matrix in _of_step(wide, scale) for x in (matrix.T, matrix)]
+    return _fitting([(step, x) for step, x in known if x.shape == shape], held, scale)
+
+
+def cut_off_from(wide: Wide, held: np.ndarray, scale: float) -> np.ndarray | None:
+    """Return of which values a constant on the grid of 16 bits holds what 8 bits can; None if unknown.
+
+    Args:
+        wide, held, scale: see `rounded_from`.
+    """
+    # The step tells which constant it is, unless the converter has passed that on through another grid.
+    # Tables that embeddings gather from have the step of what is behind them.
+    for candidates in (_of_step(wide, scale), wide.cut, [(scale, values) for values in wide.constants]):
+        fitting = _fitting(candidates, held, scale)
+        if fitting:
+            return only(fitting)
+    return held if np.max(np.abs(held), initial=0) < 126.5 * scale else None
+
+
+def only(values: list[np.ndarray]) -> np.ndarray | None:
+    """Return the one of several, unless they differ: where all is cut off, their signs alone are left."""
+    return values[0] if values and all(np.array_equal(x, values[0]) for x in values) else None
+
+
+def _of_step(wide: Wide, scale: float) -> list[tuple[float, np.ndarray]]:
+    return [each for each in wide.cut if np.isclose(each[0], scale, rtol=1e-5, atol=0)]
+
+
+def _fitting(
+    candidates: Iterable[tuple[float, np.ndarray]], held: np.ndarray, tolerance: float
+) -> list[np.ndarray]:
+    """Return the values of those of which 8 bits with their step hold `held`."""
+    flat = [(step, x.astype(np.float64).ravel()) for step, x in candidates if x.size == held.size]
+    return [x for step, x in flat if _near(np.clip(np.rint(x / step), -128, 127) * step, held, tolerance)]
+
+
+def _near(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
+    return bool(np.max(np.abs(one - other), initial=0) <= tolerance)

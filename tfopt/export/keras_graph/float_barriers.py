@@ -1,0 +1,158 @@
+"""Keeping in float what a plan leaves in float, whatever the converter would like to quantize.
+
+At each boundary of a part in float stands an operation for which the converter has no integer form. It
+changes values, and is taken out of the file that the converter writes: what was before it and after it then
+meet.
+
+In the body of a loop and in the branches of a condition, which are in float as a whole, it also stands after
+each operation whose integer range TFLite prescribes: there the converter would round what such an operation
+returns to that range, though it is quantized nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfopt.errors import ConversionError
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.parse import operator_name
+from tfopt.export.keras_graph.nodes import attribute, node_of
+from tfopt.quantization.planning.float_boundary import MARK
+
+_BARRIERS = {"Ceil": "CEIL", "Cos": "COS", "Sin": "SIN", "Floor": "FLOOR", "Round": "ROUND"}
+"""Operations without an integer form -> the operator of the file that each becomes."""
+
+_PRESCRIBED = ("Sigmoid", "Tanh", "Softmax", "LogSoftmax")
+"""Operations whose outputs the converter rounds unasked where a function returns them."""
+
+
+def with_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | None:
+    """Make barriers of the boundaries in a frozen graph; return the operator to take out of the file again.
+
+    Args:
+        graph_def: to change.
+        kept: whether there is something to keep apart; a model in float has boundaries of no use.
+
+    Returns:
+        The name of the operator in TFLite's schema; None where the graph has no boundaries.
+
+    Raises:
+        ConversionError: the model itself has every operation that could be one.
+    """
+    boundaries = [node for node in graph_def.node if node.op == "PreventGradient" and _is_marked(node)]
+    if kept and boundaries:
+        boundaries += _after_prescribed(graph_def)
+    computed = _computed(graph_def)
+    # What is constant is computed by the converter: a barrier would change its values for good.
+    needed = {node.name for node in boundaries if kept and node.name in computed}
+    kind = _unused(graph_def) if needed else ""
+    for node in boundaries:
+        node.attr.pop("message", None)
+        node.op = kind if node.name in needed else "Identity"
+    return _BARRIERS[kind] if needed else None
+
+
+def without_barriers(content: bytes, barrier: str | None) -> bytes:
+    """Return the file with the inputs of all operators of one kind in place of their outputs.
+
+    Args:
+        content: what the converter wrote.
+        barrier: the kind, as `with_barriers` returned it.
+    """
+    if barrier is None:
+        return content
+    model = parse.read(content, "What the converter wrote")
+    for graph in model.subgraphs:
+        _take_out(model, graph, barrier)
+    return serialize.write(model)
+
+
+def _is_marked(node: tf.compat.v1.NodeDef) -> bool:
+    return attribute(node, "message").s == MARK
+
+
+def _after_prescribed(graph_def: tf.compat.v1.GraphDef) -> list[tf.compat.v1.NodeDef]:
+    """Put a boundary after each operation of a loop or a condition whose range is prescribed."""
+    inside = _reached(graph_def, ("Enter", "Switch"), until=("Exit", "Merge"))
+    made = {}
+    for node in [node for node in graph_def.node if node.op in _PRESCRIBED and node.name in inside]:
+        boundary = graph_def.node.add(name=f"{node.name}/boundary", op="PreventGradient", input=[node.name])
+        boundary.attr["T"].type = attribute(node, "T").type
+        made[node.name] = boundary
+    boundaries = {boundary.name for boundary in made.values()}
+    for node in graph_def.node:
+        if node.name not in boundaries:
+            node.input[:] = [made[name].name if name in made else name for name in node.input]
+    return list(made.values())
+
+
+def _computed(graph_def: tf.compat.v1.GraphDef) -> set[str]:
+    """Return the names of the nodes that depend on an input of the graph."""
+    return _reached(graph_def, ("Placeholder",))
+
+
+def _reached(graph_def: tf.compat.v1.GraphDef, start: Sequence[str], until: Sequence[str] = ()) -> set[str]:
+    """Return the names of the nodes of the operations `start`, and of what depends on them.
+
+    Args:
+        graph_def: the graph.
+        start: operations.
+        until: operations whose readers are not followed.
+    """
+    readers: dict[str, list[tf.compat.v1.NodeDef]] = {}
+    for node in graph_def.node:
+        for name in node.input:
+            readers.setdefault(node_of(name), []).append(node)
+    left = [node for node in graph_def.node if node.op in start]
+    found = {node.name for node in left}
+    while left:
+        for reader in readers.get(left.pop().name, ()):
+            if reader.name not in found and reader.op not in until:
+                found.add(reader.name)
+                left.append(reader)
+    return found
+
+
+def _unused(graph_def: tf.compat.v1.GraphDef) -> str:
+    functions = (function.node_def for function in graph_def.library.function)
+    present = {node.op for nodes in (graph_def.node, *functions) for node in nodes}
+    found = next((kind for kind in _BARRIERS if kind not in present), None)
+    if found is None:
+        raise ConversionError(
+            f"The model computes {', '.join(_BARRIERS)}, all of them: then nothing is left that keeps apart "
+            "what a rule leaves in float. Take the rules with None out of quantize_aware's, or one of these "
+            "operations out of the model."
+        )
+    return found
+
+
+def _take_out(model: Any, graph: Any, barrier: str) -> None:
+    barriers = [each for each in graph.operators or [] if operator_name(model, each) == barrier]
+    source = {int(each.outputs[0]): int(each.inputs[0]) for each in barriers}
+
+    def before(index: int) -> int:
+        while index in source:
+            index = source[index]
+        return int(index)
+
+    for operator in graph.operators or []:
+        operator.inputs = [before(index) for index in operator.inputs]
+    graph.operators = [each for each in graph.operators or [] if not any(each is x for x in barriers)]
+    graph.outputs = [before(index) for index in graph.outputs]
+    _drop_tensors(graph, set(source))
+
+
+def _drop_tensors(graph: Any, dropped: set[int]) -> None:
+    """Remove tensors that nothing refers to any more."""
+    kept = (index for index in range(len(graph.tensors)) if index not in dropped)
+    numbers = {index: number for number, index in enumerate(kept)}
+    graph.tensors = [tensor for index, tensor in enumerate(graph.tensors) if index not in dropped]
+    for holder in (graph, *(graph.operators or [])):
+        holder.inputs = [numbers.get(int(index), -1) for index in holder.inputs]
+        holder.outputs = [numbers[int(index)] for index in holder.outputs]
+    for operator in graph.operators or []:
+        if operator.intermediates is not None:
+            operator.intermediates = [numbers[int(index)] for index in operator.intermediates]

@@ -1,0 +1,1 @@
+"""Running a TFLite file, and the proof that it does what its model does."""

@@ -1,0 +1,1 @@
+"""Weights in a file on the grids that they were trained on."""

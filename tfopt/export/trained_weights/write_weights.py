@@ -1,0 +1,183 @@
+"""Weights on the grid that they were trained on, written into a file that the converter made.
+
+The converter knows one grid, that of 8 bits a channel from the largest magnitude. For all others it is
+given the weights as floats on their grid, and what it made of them is replaced here by the integers
+themselves, in as few bits as the operator takes that reads them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfopt.errors import ConversionError
+from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.integer_constants import (
+    Integers,
+    constant,
+    drop_unused_buffers,
+    scales_of,
+    store,
+    takes_integers,
+)
+from tfopt.export.flatbuffer.parse import operator_name, text, type_name
+from tfopt.export.flatbuffer.tensor_names import layer_of
+from tfopt.export.trained_weights.dynamic_range import rounds_its_input, store_dynamic, takes_blocks
+from tfopt.quantization.quantizers.weight import Codes
+
+_POSITIONS = {"GATHER": 0}
+"""Operator -> which of its inputs holds weights, where it is another than the second."""
+
+
+def with_codes(content: bytes, codes: Mapping[str, Codes]) -> bytes:
+    """Return the file with the weights of some layers as the integers that they are.
+
+    Args:
+        content: what the converter made of the weights on their grid, with readable names.
+        codes: layer path -> its integers.
+
+    Raises:
+        ConversionError: the weights of a layer are not to be found in the file.
+    """
+    model = parse.read(content, "What the converter wrote")
+    missing = dict(codes)
+    for graph in model.subgraphs:
+        done: set[int] = set()
+        for operator in list(graph.operators):
+            index = _weights_index(model, graph, operator)
+            found = None if index is None or index in done else _matched(model, graph, operator, index, codes)
+            if index is not None and found is not None:
+                path, integers = found
+                if integers.dynamic and rounds_its_input(model, graph, index):
+                    store_dynamic(model, graph, index, integers)
+                else:
+                    store(model, graph, operator, index, integers)
+                done.add(index)
+                missing.pop(path, None)
+    written = [codes[path] for path in codes.keys() - missing.keys()]
+    # The converter makes one tensor of equal weights of two layers, such as those that share a variable.
+    missing = {path: each for path, each in missing.items() if not any(each.equals(one) for one in written)}
+    if missing:
+        raise ConversionError(
+            "The converter changed the weights of these layers, so that they lie on no grid of few bits: "
+            f"{', '.join(missing)}. Give them another scheme, as with "
+            f"rules={{{next(iter(missing))!r}: 'int8'}}."
+        )
+    drop_unused_buffers(model)
+    return serialize.write(model)
+
+
+def _weights_index(model: Any, graph: Any, operator: Any) -> int | None:
+    """Return the number of the constant tensor that holds an operator's weights."""
+    position = _POSITIONS.get(operator_name(model, operator), 1)
+    inputs = [] if operator.inputs is None else list(operator.inputs)
+    if len(inputs) <= position or inputs[position] < 0:
+        return None
+    tensor = graph.tensors[inputs[position]]
+    known = type_name(tensor) in ("float32", "int8") and constant(model, tensor) is not None
+    return (
+        int(inputs[position]) if known and takes_integers(model, graph, operator, inputs[position]) else None
+    )
+
+
+def _matched(
+    model: Any, graph: Any, operator: Any, index: int, codes: Mapping[str, Codes]
+) -> tuple[str, Integers] | None:
+    """Return the layer whose integers a tensor holds, those that its names tell of first."""
+    names = ";".join(text(graph.tensors[i].name) for i in (*operator.outputs, index))
+    named = set(layer_of(names).split(" + "))
+    blocks = takes_blocks(model, graph, index)
+    for path in sorted(codes, key=lambda path: path not in named):
+        if codes[path].block_size is not None and not blocks:
+            continue
+        integers = _integers(model, graph.tensors[index], codes[path], certain=path in named)
+        if integers is not None:
+            return path, integers
+    return None
+
+
+def _integers(model: Any, tensor: Any, codes: Codes, certain: bool) -> Integers | None:
+    """Return a tensor as `codes` times one scale a channel, or None where it is something else.
+
+    Of columns of one weight every tensor is: those need names that make it `certain`.
+    """
+    weights, channels = codes.values.shape
+    if math.prod(tensor.shape) != codes.values.size or (weights == 1 and not certain):
+        return None
+    values, slack = _real(model, tensor)
+    for channels_last in (False, True):
+        shape = (weights, channels) if channels_last else (channels, weights)
+        held, error = (x.reshape(shape) if channels_last else x.reshape(shape).T for x in (values, slack))
+        found = _scaled(codes, held, error)
+        axis = _axis(tensor.shape, channels, channels_last)
+        if found is None:
+            continue
+        signed, scales = found
+        if codes.block_size is not None and not channels_last and axis == 0:
+            return Integers(
+                signed, scales, codes.bits, axis, False, codes.block_size, codes.steps, dynamic=True
+            )
+        if codes.block_size is None and (axis is not None or np.allclose(scales, scales[0, 0], 1e-5, 0)):
+            return Integers(signed, scales[0], codes.bits, axis or 0, channels_last, dynamic=codes.dynamic)
+    return None
+
+
+def _scaled(codes: Codes, held: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the integers, with the signs that they have in the file, and their scales.
+
+    Args:
+        codes: the integers.
+        held: what the file holds in their place, `(weights, channels)`.
+        error: how far that may be off.
+
+    Returns:
+        Integers as columns and scales `(blocks, channels)`; None where `held` is something else.
+    """
+    weights, channels = codes.values.shape
+    # A BatchNormalization behind the layer has scaled each channel, and turned the sign of some.
+    signed = codes.values * np.where(np.sum(held * codes.values, axis=0) < 0, -1, 1)
+    blocks = (-1, codes.block_size or weights, channels)
+    held, error, integers = held.reshape(blocks), error.reshape(blocks), signed.reshape(blocks)
+    scales = np.max(np.abs(held), axis=1, keepdims=True) / np.maximum(
+        np.max(np.abs(integers), axis=1, keepdims=True), 1
+    )
+    if not np.all(np.abs(held - integers * scales) <= error + 1e-4 * scales):
+        return None
+    integers = np.where(scales > 0, integers, 0).astype(np.int8)
+    return integers.reshape(weights, channels), _positive(scales[:, 0], integers)
+
+
+def _axis(shape: Sequence[int], channels: int, channels_last: bool) -> int | None:
+    """Return the axis of the channels: the first or last but for some of size 1; None without one."""
+    order = list(enumerate(shape))[:: -1 if channels_last else 1]
+    axis, size = order[0] if channels == 1 else next((each for each in order if each[1] != 1), order[0])
+    return axis if size == channels else None
+
+
+def _real(model: Any, tensor: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a constant tensor, and how far the converter may have rounded each."""
+    data = constant(model, tensor) or b""
+    if type_name(tensor) == "float32":
+        values = np.frombuffer(data, np.float32).reshape(tensor.shape).astype(np.float64)
+        return values, np.zeros_like(values)
+    scales = scales_of(tensor)
+    if len(scales) > 1:
+        along = [1] * len(tensor.shape)
+        along[tensor.quantization.quantizedDimension or 0] = -1
+        scales = scales.reshape(along)
+    integers = np.frombuffer(data, np.int8).reshape(tensor.shape).astype(np.float64)
+    return integers * scales, np.broadcast_to(0.51 * scales, integers.shape)
+
+
+def _positive(scales: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the scales with another one's for each column of zeros, which has none.
+
+    Args:
+        scales: `(blocks, channels)`.
+        values: `(blocks, weights of one, channels)`.
+    """
+    used = np.any(values != 0, axis=1)
+    return np.where(used, scales, scales[used][0] if used.any() else 1.0)

@@ -1,0 +1,1 @@
+"""TensorFlow's functions on symbolic tensors, as operations of `keras.ops`."""

@@ -1,0 +1,1 @@
+"""Layers that graphs are rewritten with."""

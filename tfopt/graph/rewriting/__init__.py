@@ -1,0 +1,1 @@
+"""Making new models from the graph of an old one."""

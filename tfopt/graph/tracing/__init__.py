@@ -1,0 +1,1 @@
+"""Turning Python code into a graph of operations, by calling it on symbolic tensors."""

@@ -1,0 +1,1 @@
+"""From Keras 2 to Keras 3."""

@@ -1,0 +1,1 @@
+"""From Keras 3 to Keras 2."""

@@ -1,0 +1,1 @@
+"""What all optimizers are made of: groups of variables, hyperparameters, accumulation, the training step."""

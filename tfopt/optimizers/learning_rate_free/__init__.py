@@ -1,0 +1,1 @@
+"""Optimizers that estimate their own learning rate."""

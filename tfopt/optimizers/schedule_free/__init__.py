@@ -1,0 +1,1 @@
+"""Schedule-free optimizers (Defazio et al., 2024)."""

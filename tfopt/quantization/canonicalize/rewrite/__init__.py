@@ -1,0 +1,1 @@
+"""Rewrites: a layer or operation as others that compute the same and have int8 kernels."""

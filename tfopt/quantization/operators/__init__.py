@@ -1,0 +1,1 @@
+"""What quantization knows about each operation of Keras."""

@@ -1,0 +1,159 @@
+"""The kind of every operation of a model, or the error that names the one without."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tfopt import rules as rules_
+from tfopt.errors import UnsupportedOperation
+from tfopt.graph import KeepsState, Node, NotSymbolic, as_functional, copy, nodes
+from tfopt.quantization.canonicalize.canonicalize import canonical
+from tfopt.quantization.layers.scaling import Scaling
+from tfopt.quantization.operators.traits import Kind, kind
+from tfopt.quantization.operators.unsupported import require_in_files
+from tfopt.quantization.planning.bit_widths import is_wide
+from tfopt.quantization.planning.spectra import of_spectra
+from tfopt.quantization.planning.uneven_columns import with_uneven_columns_in_float
+from tfopt.quantization.planning.unrolled import Flat
+from tfopt.quantization.scheme import SchemeLike, scheme_of
+
+
+def left_in_float(
+    model: keras.Model,
+    rules: Mapping[str, SchemeLike | None] | None = None,
+    scheme: SchemeLike = "int8",
+) -> dict[str, str]:
+    """Return what `quantize_aware` would leave in float: path -> the reason.
+
+    Args:
+        model, rules, scheme: as `quantize_aware` takes them.
+
+    Raises:
+        InvalidArgumentError: a rule that matches nothing, or an unknown scheme.
+        UnsupportedModel: a subclassed model that cannot be run on symbolic tensors.
+        UnsupportedOperation: an operation that int8 has no rule for.
+    """
+    default = scheme_of(scheme)
+    chosen = {pattern: None if each is None else scheme_of(each) for pattern, each in (rules or {}).items()}
+    functional = as_functional(copy(model, share_variables=True))
+    model, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
+    flat = Flat(model)
+    paths.update(flat.paths(paths))
+    settings = rules_.resolve(chosen, paths.values(), default)
+    kinds = kinds_of(flat.model, settings, paths)
+    spectra = of_spectra(flat.model, kinds)
+
+    def reason(node: Node) -> str:
+        if kind(node.operation) is Kind.FLOAT:
+            return f"LiteRT has no int8 kernel for {described(node)}"
+        if id(node.operation) in spectra:
+            return _SPECTRUM
+        by_rule = settings.get(paths.get(node.path, node.path), "") is None
+        return "a rule says so" if by_rule else _COLUMNS
+
+    return {
+        paths.get(node.path, node.path): reason(node)
+        for node in nodes(flat.model)
+        if kinds[id(node.operation)] is Kind.FLOAT
+        and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
+    }
+
+
+_COLUMNS = "8 bits do not hold columns of so different a size"
+_SPECTRUM = "8 bits do not hold the quiet parts of a sound and its spectrum"
+
+
+def described(node: Node) -> str:
+    """Return the class of an operation, with its activation where that is all it is."""
+    operation = node.operation
+    name = type(operation).__name__
+    if not isinstance(operation, keras.layers.Activation):
+        return name
+    return f"{name} {getattr(operation.activation, '__name__', '')}".strip()
+
+
+def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str, str]) -> dict[int, Kind]:
+    """Return the kind of every operation of a canonical model, by `id`.
+
+    Args:
+        model, paths: as `canonical` returns them.
+        settings: path -> scheme, or None for what stays in float.
+
+    Raises:
+        UnsupportedOperation: an operation has no kind.
+    """
+    kinds = {}
+    for node in nodes(model):
+        # What the rewriting added on its own (an Identity that carries an output's name) has no path.
+        path = paths.get(node.path, node.path)
+        require_in_files(path, node)
+        in_float = settings.get(path, "") is None or _reads_and_makes_integers(node)
+        in_float |= _averages_under_a_mask(node)
+        found = Kind.FLOAT if in_float else kind(node.operation)
+        if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
+            raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
+        kinds[id(node.operation)] = found
+    kinds |= dict.fromkeys(of_spectra(model, kinds), Kind.FLOAT)
+    kinds = with_uneven_columns_in_float(model, kinds, lambda path: _steps(settings.get(path)), paths)
+    return _with_small_summands_in_float(model, kinds)
+
+
+def _steps(scheme: Any) -> int:
+    return 2**16 - 1 if is_wide(scheme) else 2**8 - 1
+
+
+def _averages_under_a_mask(node: Node) -> bool:
+    """Return whether a call averages the steps that a mask leaves, for which no integer operator is."""
+    return type(node.operation).__name__ == "GlobalAveragePooling1D" and len(node.inputs) > 1
+
+
+def _reads_and_makes_integers(node: Node) -> bool:
+    """Return whether a call has nothing that could be quantized: its integers are computed as they are."""
+    return not any(keras.backend.is_float_dtype(x.dtype) for x in (*node.inputs, *node.outputs))
+
+
+def _with_small_summands_in_float(model: keras.Model, kinds: Mapping[int, Kind]) -> dict[int, Kind]:
+    """Return the kinds with the sum in float in `sqrt(x + 1e-5)`, `y / (x + 1e-7)` and the like.
+
+    Rounded, the sum of a small `x` and a small number is 0, where the root and the quotient are not defined.
+    """
+    changed = dict(kinds)
+    graph = nodes(model)
+    final = {id(x) for x in model.outputs}
+    readers: dict[int, list[Node]] = defaultdict(list)
+    for node in graph:
+        for x in node.inputs:
+            readers[id(x)].append(node)
+    for node in graph:
+        made = id(node.outputs[0])
+        if (
+            isinstance(node.operation, Scaling)
+            and made not in final
+            and all(changed[id(reader.operation)] is Kind.FLOAT for reader in readers[made])
+            and any(getattr(reader.operation, "tfopt_singular", False) for reader in readers[made])
+        ):
+            changed[id(node.operation)] = Kind.FLOAT
+    return changed
+
+
+def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOperation:
+    """Return the error for an operation that quantization has no rule for, with what to do."""
+    name = type(node.operation).__name__
+    if closed is None:
+        error = UnsupportedOperation(
+            f"int8 has no rule for {path!r} ({name}). Leave it in float with rules={{{path!r}: None}}, or "
+            "replace it by a supported layer or operation."
+        )
+    elif isinstance(closed, KeepsState):
+        error = UnsupportedOperation(f"The code of {path!r} ({name}) cannot be read as operations: {closed}.")
+    else:
+        error = UnsupportedOperation(
+            f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
+            f"and keras.ops, or leave all of it in float with rules={{{path!r}: None}}."
+        )
+    error.__cause__ = closed
+    return error

@@ -1,0 +1,1 @@
+"""Quantization-aware training: the model is built, calibrated and made ready for export."""

@@ -1,0 +1,269 @@
+"""A recipe: everything a run needs, in one value, from a Python file with `build(hp)`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfopt import _validation
+from tfopt.errors import InvalidArgumentError, RecipeError
+from tfopt.files import as_seen_from
+from tfopt.recipe.file import calling, load_recipe, with_values
+
+if TYPE_CHECKING:
+    import keras
+    import keras_tuner
+    import tensorflow as tf
+
+    from tfopt.data import Dataset
+    from tfopt.pipeline import Run
+    from tfopt.pipeline.compilation import Compilation
+    from tfopt.stages import Stage
+
+_STEPS = 1000
+"""How many steps `declare` tells an optimizer, when all that matters is which hyperparameters it asks for."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Data, model, optimizer and stages: a run that is still to be done.
+
+    Args:
+        data: a `tfopt.data.Dataset`.
+        model: a function that returns a `keras.Model`, of no arguments or of the data (to take
+            `data.input_shape` and `data.num_classes` from it), or a model.
+        optimizer: a function from a stage's number of training steps to a new Keras optimizer, called for
+            every stage that trains; or an optimizer, of which every stage gets a new one of the same config;
+            or the name of one of Keras's, such as `"adam"`.
+        stages: in order.
+        callbacks: Keras callbacks for every training, copied for each; or a function that makes them.
+        loss: as for `compile`; by default, for classes, sparse categorical cross-entropy of probabilities
+            where the model ends in a softmax and of logits where it does not.
+        metrics: as for `compile`; by default `["accuracy"]`, for classes.
+        batch_size: samples a step, over all replicas.
+        seed: random seed, from 0.
+        strategy: see `tfopt.distribute.resolve`.
+        name: of the run; by default the recipe file's, else the data's.
+        file: where the recipe was read from.
+        hyperparameters: what `build` was called with.
+        folder: where relative names of folders of runs begin; by default the current folder of the moment
+            when `run` is called, and with `from_file` that of before the file was executed.
+
+    Raises:
+        StageOrderError: one stage would undo another.
+        InvalidArgumentError: an argument is of the wrong kind.
+    """
+
+    data: Dataset
+    model: keras.Model | Callable[..., keras.Model]
+    optimizer: str | keras.optimizers.Optimizer | Callable[[int], keras.optimizers.Optimizer]
+    stages: Sequence[Stage]
+    callbacks: Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]] = ()
+    loss: Any = None
+    metrics: Any = None
+    batch_size: int = 64
+    seed: int = 0
+    strategy: str | tf.distribute.Strategy = "auto"
+    name: str | None = None
+    file: str | None = None
+    hyperparameters: keras_tuner.HyperParameters | None = dataclasses.field(default=None, repr=False)
+    folder: Path | None = dataclasses.field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        from tfopt.data import Dataset
+        from tfopt.pipeline.order import check_order
+
+        check_order(self.stages)
+        if not isinstance(self.data, Dataset):
+            raise InvalidArgumentError(
+                f"Recipe: data must be a tfopt.data.Dataset, got {type(self.data).__name__}. Make one with "
+                "tfopt.data.load(...) or tfopt.data.from_arrays(...)."
+            )
+        if not callable(self.model):  # as a keras.Model is
+            raise InvalidArgumentError(
+                f"Recipe: model must be a function that returns a keras.Model, or one, got {self.model!r}."
+            )
+        if not (
+            isinstance(self.optimizer, str) or callable(self.optimizer) or hasattr(self.optimizer, "apply")
+        ):
+            raise InvalidArgumentError(
+                "Recipe: optimizer must be a Keras optimizer, the name of one, or a function of the number "
+                f"of steps that returns one, got {self.optimizer!r}."
+            )
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        values: Mapping[str, Any] | None = None,
+        data: Dataset | str | os.PathLike[str] | None = None,
+        *,
+        hyperparameters: keras_tuner.HyperParameters | None = None,
+    ) -> Recipe:
+        """Read a recipe file and call its `build(hp)`.
+
+        Args:
+            path: a Python file with `build(hp) -> tfopt.Recipe`; `hp` is keras-tuner's HyperParameters.
+            values: hyperparameter -> value, in place of the defaults; text is converted.
+            data: a dataset, or what `tfopt.data.load` takes, in place of the recipe's.
+            hyperparameters: call `build` with these, which get to know what the recipe asks for.
+
+        Raises:
+            RecipeError: there is no such file, it cannot be read, `build` is missing or fails, or a value
+                is for no hyperparameter of the recipe or out of its range.
+            TfoptError: whatever the parts of the recipe say about their arguments.
+        """
+        folder = Path.cwd()
+        if isinstance(data, str | os.PathLike) and Path(data).exists():
+            data = folder / data
+        build = load_recipe(path)
+        if isinstance(data, str | os.PathLike):
+            from tfopt.data import load
+
+            data = load(data)
+        import keras_tuner
+
+        def make(hp: keras_tuner.HyperParameters) -> Recipe:
+            recipe = build(hp)
+            if not isinstance(recipe, Recipe):
+                raise RecipeError(
+                    f"{path}: build(hp) must return a tfopt.Recipe, got {type(recipe).__name__}."
+                )
+            changes: dict[str, Any] = {"file": os.fspath(path), "hyperparameters": hp, "folder": folder}
+            changes |= {} if data is None else {"data": data}
+            return dataclasses.replace(recipe, **changes)
+
+        if values:
+            return with_values(make, values, os.fspath(path))
+        return make(hyperparameters or keras_tuner.HyperParameters())
+
+    def declare(self) -> keras_tuner.HyperParameters:
+        """Return the hyperparameters that the recipe asks for, also those in its functions.
+
+        A function asks for its hyperparameters when it is called; all are called here once.
+        """
+        import keras_tuner
+
+        self._make_model()
+        self._make_optimizer(_STEPS)
+        if callable(self.callbacks):
+            self.callbacks()
+        return self.hyperparameters or keras_tuner.HyperParameters()
+
+    def run(
+        self,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        fresh: bool = False,
+        strategy: str | tf.distribute.Strategy | None = None,
+        seed: int | None = None,
+        quiet: bool = False,
+    ) -> Run:
+        """Run the recipe; see `tfopt.Pipeline.run` for what resumes and what is raised.
+
+        Args:
+            out: the folder of runs; by default `saved_models/<name>`.
+            fresh: start anew although the same run exists.
+            strategy, seed: in place of the recipe's.
+            quiet: show no progress.
+        """
+        import keras
+        from rich.console import Console
+
+        from tfopt import distribute
+        from tfopt.pipeline.execution import execute
+        from tfopt.pipeline.plan import Plan
+        from tfopt.pipeline.preflight import checked
+
+        out = None if out is None else _validation.path("Recipe.run", "out", out)
+        folder = self.folder or Path.cwd()  # a model's function may change the current one
+        seed = self.seed if seed is None else seed
+        resolved = distribute.resolve(self.strategy if strategy is None else strategy)
+        keras.utils.set_random_seed(seed)
+        name = self.name or (Path(self.file).stem if self.file else self.data.name)
+        model = self._make_model()
+        self._make_optimizer(_STEPS)  # now all hyperparameters are known
+        plan = Plan(
+            model=model,
+            data=self.data,
+            compilation=self._compilation(model),
+            callbacks=self.callbacks,
+            stages=tuple(self.stages),
+            batch_size=self.batch_size,
+            seed=seed,
+            strategy=resolved,
+            name=name,
+            recipe=None if self.file is None else {"file": self.file, "values": self._values()},
+        )
+        out = Path("saved_models", name) if out is None else out
+        out = as_seen_from(folder, out)
+        return execute(checked(plan), out, fresh=fresh, console=None if quiet else Console(stderr=True))
+
+    def new_model(self) -> keras.Model:
+        """Return the model that a run starts from."""
+        return self._make_model()
+
+    def compilation(self, model: keras.Model) -> Compilation:
+        """Return how a run that starts from `model` compiles its models."""
+        return self._compilation(model)
+
+    def _values(self) -> dict[str, Any]:
+        return {} if self.hyperparameters is None else dict(self.hyperparameters.values)
+
+    def _make_model(self) -> keras.Model:
+        import keras
+
+        if isinstance(self.model, keras.Model):
+            return self.model
+        required = [
+            parameter
+            for parameter in inspect.signature(self.model).parameters.values()
+            if parameter.default is parameter.empty
+            and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        if len(required) > 1:
+            raise RecipeError(
+                f"{self._where}: model must be a function of no arguments or of the data, got one of "
+                f"{', '.join(parameter.name for parameter in required)}."
+            )
+        build: Callable[..., keras.Model] = self.model
+        model = calling(self._where, "model", lambda: build(self.data) if required else build())
+        if not isinstance(model, keras.Model):
+            raise RecipeError(f"{self._where}: model must return a keras.Model, got {type(model).__name__}.")
+        return model
+
+    def _make_optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+        import keras
+
+        if isinstance(self.optimizer, keras.optimizers.Optimizer):
+            return self.optimizer
+        if isinstance(self.optimizer, str):
+            return calling(self._where, "optimizer", lambda: keras.optimizers.get(self.optimizer))
+        build: Callable[[int], keras.optimizers.Optimizer] = self.optimizer
+        return calling(self._where, "optimizer", lambda: build(steps))
+
+    def _compilation(self, model: keras.Model) -> Compilation:
+        import keras
+
+        from tfopt.pipeline.compilation import Compilation, cross_entropy, trains_itself
+
+        own = trains_itself(model)
+        if not own and self.loss is None and self.data.num_classes is None:
+            raise InvalidArgumentError(
+                f"{self._where}: the data {self.data.name!r} has no classes, so the recipe needs a loss: "
+                'such as loss="mean_squared_error".'
+            )
+        classes = self.data.num_classes is not None
+        loss = cross_entropy(model) if self.loss is None and not own else self.loss
+        metrics = (["accuracy"] if classes and not own else []) if self.metrics is None else self.metrics
+        if isinstance(self.optimizer, keras.optimizers.Optimizer):
+            return Compilation.of(loss, metrics, optimizer=self.optimizer)
+        return Compilation.of(loss, metrics, make_optimizer=self._make_optimizer)
+
+    @property
+    def _where(self) -> str:
+        return self.file or "Recipe"

@@ -1,0 +1,182 @@
+"""The folder of a run: which one, who may write in it, and its record."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from tfopt.errors import RunError
+from tfopt.files import TEMPORARY_PREFIX, write_atomically
+from tfopt.run.environment import tfopt_version
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there, two processes are not kept apart.
+    fcntl = None  # type: ignore[assignment]
+
+RECORD = "run.json"
+SCHEMA = 1
+STATUSES = ("running", "complete", "failed")
+"""What a record says of its run. What `Run.load` finds out beyond that: `"interrupted"`, `"damaged"`."""
+_LOCK = ".lock"
+_LOCK_ATTEMPTS = 5
+_ID_LENGTH = 8
+
+
+def choose(out: Path, fingerprint: str, *, fresh: bool, tell: Callable[[str], object] = str) -> Path:
+    """Return the folder for the run with this fingerprint below `out`; it need not exist.
+
+    It is the newest with the same fingerprint, whether complete or cut off; with `fresh`, or where
+    there is none, a name that is free: the first 8 digits, then with "-2", "-3". A folder whose record
+    cannot be read, or that another tfopt did not finish, is left as it is.
+
+    Args:
+        out: the folder of runs.
+        fingerprint: of the run.
+        fresh: whether to take a new folder anyway.
+        tell: is told of each folder that is passed over, and why.
+    """
+    name = fingerprint[:_ID_LENGTH]
+    taken = {}
+    if out.is_dir():
+        pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
+        for path in out.iterdir():
+            if match := pattern.fullmatch(path.name):
+                taken[int(match[1] or 1)] = path
+    if not fresh:
+        for _, path in sorted(taken.items(), reverse=True):
+            if not path.is_dir():
+                continue
+            if not (path / RECORD).exists():  # of a process that was killed before it began
+                return path
+            try:
+                record = read_record(path)
+            except RunError as error:
+                tell(f"{error} This run is stored in a new folder.")
+                continue
+            if record.get("fingerprint") != fingerprint:
+                continue
+            this = tfopt_version()
+            version = (record.get("environment") or {}).get("tfopt") or this
+            if record["status"] == "complete" or version == this:
+                return path
+            tell(
+                f"The run {path} was not finished by tfopt {version}, and this is tfopt {this}: this "
+                "run is stored in a new folder."
+            )
+    number = max(taken, default=0) + 1
+    return out / (name if number == 1 else f"{name}-{number}")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return the content of `run.json` in the folder `path`.
+
+    Raises:
+        RunError: it is missing, unreadable or of another schema.
+    """
+    try:
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is not a run: it holds no {RECORD}.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"The record {path / RECORD} is damaged ({error}). Run the same command again, or delete {path}."
+        ) from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        found = record.get("schema") if isinstance(record, dict) else None
+        raise RunError(
+            f"{path / RECORD} has schema {found!r}, this tfopt reads {SCHEMA}. Use the tfopt that wrote it."
+        )
+    stages = record.get("stages")
+    if (
+        record.get("status") not in STATUSES
+        or not isinstance(stages, list)
+        or not all(map(_is_entry, stages))
+    ):
+        raise RunError(
+            f"The record {path / RECORD} is damaged (its status or its stages are missing). Run the same "
+            f"command again, or delete {path}."
+        )
+    return record
+
+
+def _is_entry(stage: Any) -> bool:
+    return isinstance(stage, dict) and "name" in stage and "status" in stage
+
+
+def is_being_written(path: Path) -> bool | None:
+    """Return whether a process is writing the run in the folder `path`; `None` where nobody can tell."""
+    if fcntl is None:
+        return None
+    try:
+        with open(path / _LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock: nobody has begun to write, or the folder came without it from elsewhere
+        return False
+    return False
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Replace `run.json`. Numbers that JSON lacks (NaN, infinity) become null."""
+    write_atomically(path / RECORD, json.dumps(_finite(record), indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Make the folder and keep other processes from writing in it; the system frees it when we are killed.
+
+    What a killed process left half-written is deleted.
+
+    Raises:
+        RunError: another process is writing, or the folder cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / _LOCK, "a+")  # noqa: SIM115 (held open as long as the lock)
+    except OSError as error:
+        raise RunError(
+            f"Cannot write in {path}: {error.strerror or error}. Choose another folder with out=."
+        ) from error
+    with lock:
+        if fcntl is not None:
+            _take(lock, path)
+        with contextlib.suppress(OSError):  # who holds the lock is a courtesy to the next process
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()}")
+            lock.flush()
+        for unfinished in path.rglob(f"{TEMPORARY_PREFIX}*"):
+            unfinished.unlink(missing_ok=True)
+        yield
+
+
+def _take(lock: IO[str], path: Path) -> None:
+    for attempt in range(_LOCK_ATTEMPTS):  # a report holds it for an instant, to see whether a run runs
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if attempt + 1 < _LOCK_ATTEMPTS:
+                time.sleep(0.02)
+    lock.seek(0)
+    raise RunError(
+        f"Another process ({lock.read().strip() or 'unknown'}) is writing the run {path}. "
+        "Wait for it, or start another run with --fresh (fresh=True)."
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value

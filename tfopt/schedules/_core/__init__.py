@@ -1,0 +1,1 @@
+"""What the schedules share: checks, shapes, nesting and the count of updates."""
