@@ -13,29 +13,55 @@ import tfopt
 ROOT = Path(tfopt.__file__).parent
 
 ORDER = [
-    "_version", "errors", "arguments", "rules", "files", "report", "data", "graph", "legacy", "engines",
-    "schedules", "clipping", "measure", "optimizers", "pruning", "clustering", "trainers", "quantization",
-    "callbacks", "post_training", "export", "tfmot", "distribute", "stages", "pipeline", "recipe_file",
-    "recipe", "engine_comparison", "search", "cli",
+    "_version", "errors", "_validation", "rules", "files", "run", "report", "data", "graph", "legacy",
+    "backends", "schedules", "clipping", "measure", "optimizers", "pruning", "clustering", "trainers",
+    "quantization", "callbacks", "post_training", "export", "tfmot", "distribute", "stages", "pipeline",
+    "recipe", "search", "cli",
 ]  # fmt: skip
 """A package may import those that stand before it."""
 
-OUTSIDE = {"__init__", "__main__", "registered"}
+OUTSIDE = {"__init__", "__main__", "_registration"}
 
 
-def _imports(source: Path):
-    """Yield the tfopt packages that a file imports; imports for type hints alone do not count."""
+def _statements(source: Path):
+    """Yield every node of a file's code, without what is imported for type hints alone."""
     tree = ast.parse(source.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
             node.body = []
-    for node in ast.walk(tree):
+    yield from ast.walk(tree)
+
+
+def _imports(source: Path):
+    """Yield the tfopt packages that a file imports; imports for type hints alone do not count."""
+    for node in _statements(source):
         if isinstance(node, ast.ImportFrom) and node.module == "tfopt":
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tfopt."):
             yield node.module.split(".")[1]
         elif isinstance(node, ast.Import):
             yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("tfopt."))
+
+
+def _file(module: str, name: str = "") -> Path | None:
+    """Return the file of `from module import name`: that of a module `module.name`, or that of `module`."""
+    for dotted in (f"{module}.{name}", module):
+        path = ROOT.parent / dotted.strip(".").replace(".", "/")
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.exists():
+                return file
+    return None
+
+
+def _imported_files(source: Path) -> set[Path]:
+    """Return the files of tfopt that a file imports; imports for type hints alone do not count."""
+    found = set()
+    for node in _statements(source):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tfopt":
+            found |= {_file(node.module, alias.name) for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {_file(alias.name) for alias in node.names if alias.name.startswith("tfopt.")}
+    return found - {None, source}
 
 
 def _package(source: Path) -> str:
@@ -49,6 +75,50 @@ def test_imports_point_one_way(package):
     allowed = {*ORDER[: ORDER.index(package) + 1], "__version__"}
     wrong = {str(s.relative_to(ROOT)): sorted(set(_imports(s)) - allowed) for s in sources}
     assert not {source: names for source, names in wrong.items() if names}
+
+
+def _circle(imported: dict) -> list:
+    """Return what imports itself through others, and what imports that."""
+    left = dict(imported)
+    while free := [one for one, others in left.items() if not others & left.keys()]:
+        for one in free:
+            del left[one]
+    return sorted(left)
+
+
+def test_no_files_import_each_other_in_a_circle():
+    files = {source: _imported_files(source) for source in ROOT.rglob("*.py") if source.name != "__init__.py"}
+    assert not _circle(files)
+
+
+FOLDERS = sorted(
+    {path.parent for path in ROOT.rglob("*.py") if any(path.parent.glob("*/__init__.py"))} - {ROOT}
+)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_sub_packages_import_each_other_one_way(folder):
+    """Of the rooms in a package, sub-packages and single files, none imports another in a circle."""
+
+    def room(file: Path) -> str:
+        return file.relative_to(folder).parts[0].removesuffix(".py")
+
+    rooms: dict[str, set[str]] = {}
+    for source in folder.rglob("*.py"):
+        if source.parent != folder or source.name != "__init__.py":
+            inside = {file for file in _imported_files(source) if file.is_relative_to(folder)}
+            assert folder / "__init__.py" not in inside, f"{source} imports the package that it is a part of"
+            rooms.setdefault(room(source), set()).update({room(file) for file in inside} - {room(source)})
+    assert not _circle(rooms)
+
+
+LARGER = {"schedules", "pipeline"}
+"""Packages whose files are one of a kind each, which nobody reads one after another."""
+
+
+def test_folders_are_of_a_size_to_look_over():
+    sizes = {file.parent: len([*file.parent.glob("*.py")]) for file in ROOT.rglob("*.py")}
+    assert not {folder: n for folder, n in sizes.items() if n > 16 and folder.name not in LARGER}
 
 
 def test_every_package_has_its_place():

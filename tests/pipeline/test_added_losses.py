@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tfopt
-from tests.quantization.loss_zoo import MODELS
+from tests.quantization.models.loss_zoo import MODELS
 from tfopt.stages import ExportTFLite, Prune, QuantizeAware, Train
 
 

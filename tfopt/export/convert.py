@@ -22,13 +22,13 @@ from tfopt.export.converter.fix_biases import with_mended_biases
 from tfopt.export.converter.process import ConverterDiedError, ConverterProcess
 from tfopt.export.file_plan.check import require_planned
 from tfopt.export.file_plan.float_weights import with_float_weights
-from tfopt.export.flatbuffer.input_output_types import (
+from tfopt.export.flatbuffer.parse import with_names
+from tfopt.export.flatbuffer.uint8_inputs_outputs import UNSIGNED, with_unsigned_ends
+from tfopt.export.input_output_types import (
     float_inputs,
     has_integer_outputs,
     with_integer_inputs,
 )
-from tfopt.export.flatbuffer.parse import with_names
-from tfopt.export.flatbuffer.uint8_inputs_outputs import UNSIGNED, with_unsigned_ends
 from tfopt.export.int16.activations import with_wide_activations
 from tfopt.export.keras_graph.float_barriers import without_barriers
 from tfopt.export.keras_graph.freeze import Frozen, fixed_shapes, freeze, names

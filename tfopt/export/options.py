@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.litert_quantizer.quantizer import ALGORITHMS
 from tfopt.export.schemes import ENGINES, Engine, scheme_of
 from tfopt.quantization.scheme import SCHEMES as TRAINED
 
 BLOCK_SIZES = (None, 32, 64, 128, 256)
+ALGORITHMS: Mapping[str, str] = MappingProxyType(
+    {
+        "min_max": "min_max_uniform_quantize",
+        "mse": "MSE",
+        "octav": "OCTAV",
+        "gptq": "GPTQ",
+        "oscar": "OSCAR",
+        "hadamard": "DECOMPOSED_HADAMARD_ROTATION",
+    }
+)
+"""How weights are rounded -> what litert-quantizer calls it."""
 CORRECTIONS = ("cross_layer_equalization", "adaround", "bias_correction")
 """What may be done to a float model before it is quantized, in the order in which it is done."""
 BY_OWN_GRAPH = ("int8",)
@@ -25,7 +36,7 @@ class WeightOptions:
     """How weights are brought onto their grid, in whatever scheme.
 
     Attributes:
-        algorithm: one of `tfopt.export.litert_quantizer.quantizer.ALGORITHMS`.
+        algorithm: one of `ALGORITHMS`.
         per_channel: whether each output channel has a scale of its own, or the whole kernel one.
         block_size: how many weights share a scale where a scheme has blocks: 32, 64, 128 or 256. Kernels
             whose rows it does not divide have a scale a channel; `None`: all have.

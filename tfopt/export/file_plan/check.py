@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from tfopt.errors import ConversionError
-from tfopt.export.file_plan.expected import FLOAT, FilePlan, Grid
 from tfopt.export.file_plan.float_weights import rounded_weights
 from tfopt.export.flatbuffer import parse
 from tfopt.export.flatbuffer.integer_constants import scales_of
 from tfopt.export.flatbuffer.parse import operator_name, text, type_name
 from tfopt.export.flatbuffer.tensor_names import LAYER_END, layers_in
+from tfopt.export.keras_graph.expected_tensors import FLOAT, FilePlan, Grid
 
 _INTEGERS = ("int8", "int16", "uint8")
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")

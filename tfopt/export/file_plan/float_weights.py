@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tfopt.export.file_plan.expected import FilePlan
 from tfopt.export.flatbuffer import parse, serialize
 from tfopt.export.flatbuffer.integer_constants import constant, drop_unused_buffers, scales_of
 from tfopt.export.flatbuffer.parse import add_buffer, text, type_name
 from tfopt.export.flatbuffer.tensor_names import layers_in
 from tfopt.export.int16.tensors import FLOAT32
+from tfopt.export.keras_graph.expected_tensors import FilePlan
 
 
 def with_float_weights(content: bytes, plan: FilePlan) -> bytes:

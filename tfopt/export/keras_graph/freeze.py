@@ -18,10 +18,10 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tfopt import _validation, graph
 from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
-from tfopt.export.file_plan.expected import FilePlan, file_plan
 from tfopt.export.flatbuffer.parse import OPEN_SIZE, unique
 from tfopt.export.flatbuffer.tensor_names import TensorNames, layer_of
 from tfopt.export.keras_graph.check_finite import require_finite
+from tfopt.export.keras_graph.expected_tensors import FilePlan, file_plan
 from tfopt.export.keras_graph.float_barriers import with_barriers
 from tfopt.export.keras_graph.fourier_lengths import require_powers_of_two
 from tfopt.export.keras_graph.int16_as_int8 import Wide, narrowed

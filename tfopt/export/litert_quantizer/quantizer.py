@@ -21,6 +21,7 @@ import numpy as np
 from tfopt import _validation
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export.flatbuffer.parse import SIGNATURE, read
+from tfopt.export.options import ALGORITHMS
 
 Mode: TypeAlias = Literal["float", "float16", "weight_only", "dynamic", "static"]
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
@@ -34,18 +35,6 @@ GRANULARITIES: Mapping[str, str] = MappingProxyType(
     | {f"block_{size}": f"BLOCKWISE_{size}" for size in (32, 64, 128, 256)}
 )
 """How many weights share a scale -> what litert-quantizer calls it."""
-
-ALGORITHMS: Mapping[str, str] = MappingProxyType(
-    {
-        "min_max": "min_max_uniform_quantize",
-        "mse": "MSE",
-        "octav": "OCTAV",
-        "gptq": "GPTQ",
-        "oscar": "OSCAR",
-        "hadamard": "DECOMPOSED_HADAMARD_ROTATION",
-    }
-)
-"""How weights are rounded -> what litert-quantizer calls it."""
 
 LEAST_MAXIMUM = {8: 1e-5, 16: 1e-3}
 """Activation bits -> the end of the narrowest range: 6 on a finer grid does not fit into 32 bits."""

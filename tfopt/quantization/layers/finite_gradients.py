@@ -7,15 +7,12 @@ infinite slope, which times the 0 of what lies outside a range is no number, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.canonicalize.rewrite_context import Place
 from tfopt.quantization.operators.traits import Kind
-
-Tensor: TypeAlias = keras.KerasTensor
 
 _OF_MANY = ("std", "norm")
 """The functions of `keras.ops` that are not of each element."""
@@ -95,7 +92,7 @@ class FiniteGradient(keras.layers.Layer):
             return self._computed(inputs)
         return with_finite_gradient(self._computed, inputs, self.function not in _OF_MANY)
 
-    def compute_output_spec(self, inputs: Tensor) -> Tensor:
+    def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Return what the function returns."""
         return keras.KerasTensor(self._computed(inputs).shape, dtype=self.compute_dtype)
 
@@ -107,20 +104,3 @@ class FiniteGradient(keras.layers.Layer):
         """Return the arguments."""
         own = {"function": self.function, "arguments": self.arguments, "trains": self.trains}
         return {**super().get_config(), **own}
-
-
-def rewriting(function: str, *names: str) -> Callable[..., Tensor | None]:
-    """Return the rewriting of the operation of `keras.ops.function` that has the attributes `names`."""
-
-    def rewrite(place: Place, operation: Any, x: Tensor) -> Tensor | None:
-        if not keras.backend.is_float_dtype(x.dtype):
-            return None
-        arguments = {name: getattr(operation, name) for name in names}
-        return place.layer(FiniteGradient, function, arguments, dtype=x.dtype)(x)
-
-    return rewrite
-
-
-def power(place: Place, x: Tensor, exponent: float) -> Tensor:
-    """Return `x ** exponent`, in float."""
-    return place.layer(FiniteGradient, "power", {"x2": float(exponent)}, dtype=x.dtype)(x)

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from tfopt.graph import producer
+from tfopt.quantization.canonicalize.rewrite import finite_gradients
+from tfopt.quantization.canonicalize.rewrite.casts import as_float
 from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.layers import finite_gradients
-from tfopt.quantization.layers.cast_to_float import as_float
 from tfopt.quantization.layers.division import Inverse, Quotient
 from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.operators.traits import ceiling

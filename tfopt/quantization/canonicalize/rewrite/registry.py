@@ -13,6 +13,7 @@ from tfopt.quantization.canonicalize.rewrite import (
     arithmetic,
     attention_masks,
     error_function,
+    finite_gradients,
     functional_convolution,
     functional_dense,
     linear_layers,
@@ -21,7 +22,6 @@ from tfopt.quantization.canonicalize.rewrite import (
     softmax,
 )
 from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.layers import finite_gradients
 
 Rewrite = Callable[..., Any]
 """Called with a place, the operation and its arguments; returns its output, or None to keep the operation."""

@@ -8,8 +8,8 @@ from keras import layers as L
 import tfopt
 from tfopt.errors import ConversionError
 from tfopt.export.file_plan.check import differences, require_planned
-from tfopt.export.file_plan.expected import FLOAT, Grid
 from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.keras_graph.expected_tensors import FLOAT, Grid
 from tfopt.export.keras_graph.freeze import freeze
 
 X = np.random.default_rng(0).normal(size=(32, 6, 6, 2)).astype("float32")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfopt import optimizers
 from tfopt.errors import UnsupportedModel
 
-GOLDEN = Path(__file__).parent / "golden_two_gradients"
+GOLDEN = Path(__file__).parents[1] / "golden_two_gradients"
 RATES = {"rosenbrock": 1e-4, "quadvec": 1e-3, "quadmat": 1e-3}
 # file: (arguments, inner optimizer at a rate)
 MODES = {

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers as L
 
 import tfopt
-from tests.quantization.loss_zoo import MODELS, REGULARIZED, Penalty
+from tests.quantization.models.loss_zoo import MODELS, REGULARIZED, Penalty
 from tfopt.export.flatbuffer import parse
 from tfopt.quantization import SCHEMES, calibrate, round_biases
 

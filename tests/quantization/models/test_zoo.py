@@ -20,8 +20,8 @@ def _zoo(name):
     return module
 
 
-zoo, wide_zoo, composite_zoo, user_zoo = map(_zoo, ("zoo", "wide_zoo", "composite_zoo", "user_zoo"))
-EVERY = {**zoo.MODELS, **wide_zoo.MODELS, **composite_zoo.MODELS, **user_zoo.MODELS}
+zoo, int16_zoo, composite_zoo, user_zoo = map(_zoo, ("zoo", "int16_zoo", "composite_zoo", "user_zoo"))
+EVERY = {**zoo.MODELS, **int16_zoo.MODELS, **composite_zoo.MODELS, **user_zoo.MODELS}
 
 
 def _names(models, quick):
@@ -69,14 +69,14 @@ def test_the_file_does_what_the_model_does(name, tmp_path):
     assert difference.mean_lsb <= 0.3
 
 
-@pytest.mark.parametrize("name", _names(wide_zoo.MODELS, wide_zoo.QUICK))
+@pytest.mark.parametrize("name", _names(int16_zoo.MODELS, int16_zoo.QUICK))
 def test_the_file_is_integer_but_for_what_has_no_kernel(name, tmp_path):
     keras.utils.set_random_seed(0)
-    summary, difference = _compare(wide_zoo.MODELS[name](), tmp_path)
+    summary, difference = _compare(int16_zoo.MODELS[name](), tmp_path)
     floats = {operator.operator for operator in summary.float_operators}
-    assert floats == wide_zoo.LEFT_IN_FLOAT.get(name, set())
+    assert floats == int16_zoo.LEFT_IN_FLOAT.get(name, set())
     if difference.max_lsb is not None:
-        assert difference.max_lsb <= wide_zoo.MAX_LSB.get(name, 2)
+        assert difference.max_lsb <= int16_zoo.MAX_LSB.get(name, 2)
         assert difference.mean_lsb <= 0.5
     assert difference.snr_db > 30
 

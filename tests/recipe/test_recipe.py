@@ -12,7 +12,7 @@ from tfopt.errors import InvalidArgumentError, RecipeError, StageOrderError
 from tfopt.recipe.recipe import Recipe, load_recipe
 
 DATA = from_arrays(np.random.default_rng(0).random((60, 4)), np.arange(60) % 3, name="four")
-DIGITS = Path(__file__).parent.parent / "recipes" / "digits.py"
+DIGITS = Path(__file__).parents[2] / "recipes" / "digits.py"
 
 RECIPE = """
 import keras

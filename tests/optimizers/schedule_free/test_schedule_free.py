@@ -9,7 +9,7 @@ import pytest
 from tfopt.optimizers import ScheduleFreeAdamW, ScheduleFreeRAdam, ScheduleFreeSGD
 from tfopt.optimizers.schedule_free import base
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 GRADIENTS = np.random.default_rng(0).normal(size=(25, 4, 3)) * np.array([1e-6, 1.0, 1e2])
 GRADIENTS[10] *= 50
 GRADIENTS[5:, 2] = 0

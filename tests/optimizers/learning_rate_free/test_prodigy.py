@@ -9,7 +9,7 @@ import pytest
 from tfopt.optimizers import Prodigy
 from tfopt.optimizers._core import group
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def reference(
