@@ -128,35 +128,47 @@ def _integers_of(file, layers):
     ]
 
 
-GRAPHS = st.lists(
-    st.tuples(st.integers(0, len(CALLS) - 1), st.integers(0, 2), st.integers(0, 5)), min_size=2, max_size=7
-)
+def _steps(calls, nearest=2):
+    """Return steps of a graph: a call, and which of the tensors made before it is called with."""
+    return st.tuples(calls, st.integers(0, nearest), st.integers(0, 5))
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+STEPS = _steps(st.integers(0, len(CALLS) - 1))
+GRAPHS = st.lists(STEPS, min_size=2, max_size=7)
+RULES = st.lists(st.integers(0, 20), min_size=1, max_size=3)
+
+
+@st.composite
+def _graphs_with(draw, call):
+    """Draw graphs whose output depends on a given call: what comes after it reads the latest tensor."""
+    before = draw(st.lists(STEPS, max_size=4))
+    after = draw(st.lists(_steps(st.integers(0, len(UNARY) - 1), nearest=0), max_size=2))
+    return [*before, draw(_steps(st.just(call))), *after]
+
+
+# Drawn anew in every run; where one fails, hypothesis prints it and how to run it again.
+@settings(max_examples=3, deadline=None, database=None, print_blob=True)
 @given(GRAPHS)
 def test_a_few_random_graphs(choices):
     _holds(choices)
 
 
-@pytest.mark.slow
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
-@given(GRAPHS)
-def test_many_random_graphs(choices):
-    _holds(choices)
-
-
-RULES = st.lists(st.integers(0, 20), min_size=1, max_size=3)
-
-
-@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+@settings(max_examples=2, deadline=None, database=None, print_blob=True)
 @given(GRAPHS, RULES)
 def test_a_few_random_graphs_with_layers_in_float(choices, in_float):
     _holds(choices, in_float)
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@pytest.mark.parametrize("call", range(len(UNARY) + len(BINARY)))
+@settings(max_examples=5, deadline=None, database=None, print_blob=True)
+@given(data=st.data())
+def test_random_graphs_with_each_operation(call, data):
+    _holds(data.draw(_graphs_with(call)))
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None, database=None, print_blob=True)
 @given(GRAPHS, RULES)
 def test_many_random_graphs_with_layers_in_float(choices, in_float):
     _holds(choices, in_float)
