@@ -32,6 +32,7 @@ from tfopt.quantization.canonicalize.masked_kernels import require_masked
 from tfopt.quantization.canonicalize.rewrite.registry import rewritten
 from tfopt.quantization.canonicalize.rewrite_context import Made, Paths, Place
 from tfopt.quantization.canonicalize.sequence_masks import require_none_lost
+from tfopt.quantization.operators.traits import traits_of
 
 
 def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False) -> tuple[keras.Model, Paths]:
@@ -82,7 +83,7 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
             regularizer = opening.regularizers.taken(node.operation)
         result = rewritten(place, node.operation, args, kwargs)
         if result is None:
-            if type(node.operation).__name__ in _TAKE_CONSTANTS:
+            if traits_of(node.operation).quantizes_constants:
                 args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
             paths[name] = node.path
             result = copier(node)(*args, **kwargs)
@@ -122,10 +123,6 @@ def _without_mask(layer: keras.Layer) -> None:
     """Let a layer make no mask: what reads one is called with it already."""
     if getattr(layer, "mask_zero", False):
         layer.mask_zero = False
-
-
-_TAKE_CONSTANTS = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Matmul", "Concatenate"}
-"""The operations whose operands must have a range each, constants too."""
 
 
 def _with_layers(

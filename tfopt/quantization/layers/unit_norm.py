@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -23,7 +23,7 @@ class UnitVectors(keras.layers.Layer):
         least: the least sum that is divided by.
     """
 
-    tfopt_kind = Kind.FLOAT
+    tfopt_traits = OpTraits(kind=Kind.FLOAT)
 
     def __init__(self, axis: int | Sequence[int], least: float = 1e-24, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -13,7 +13,8 @@ from tfopt.errors import UnsupportedOperation
 from tfopt.graph import KeepsState, Node, NotSymbolic, as_functional, copy, nodes
 from tfopt.quantization.canonicalize.canonicalize import canonical
 from tfopt.quantization.layers.scaling import Scaling
-from tfopt.quantization.operators.traits import Kind, kind
+from tfopt.quantization.operators.op_traits import Kind
+from tfopt.quantization.operators.traits import kind, traits_of
 from tfopt.quantization.operators.unsupported import require_in_files
 from tfopt.quantization.planning.bit_widths import is_wide
 from tfopt.quantization.planning.spectra import of_spectra
@@ -134,7 +135,7 @@ def _with_small_summands_in_float(model: keras.Model, kinds: Mapping[int, Kind])
             isinstance(node.operation, Scaling)
             and made not in final
             and all(changed[id(reader.operation)] is Kind.FLOAT for reader in readers[made])
-            and any(getattr(reader.operation, "tfopt_singular", False) for reader in readers[made])
+            and any(traits_of(reader.operation).singular for reader in readers[made])
         ):
             changed[id(node.operation)] = Kind.FLOAT
     return changed

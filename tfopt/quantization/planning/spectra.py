@@ -13,13 +13,8 @@ import keras
 import numpy as np
 
 from tfopt.graph import Constant, Node, as_array, nodes, valued
-from tfopt.quantization.operators.traits import Kind
-
-SOURCES = frozenset({"RFFT", "STFT", "RealTransform", "CosineTransform", "STFTSpectrogram", "MelSpectrogram"})
-"""The names of the classes that transform sounds."""
-
-_OF_EITHER = frozenset({"Add", "Subtract", "Multiply", "Divide", "TrueDivide"})
-"""Operations on two tensors that are spectra where one is: a mask that a network made is laid on one."""
+from tfopt.quantization.operators.op_traits import Kind
+from tfopt.quantization.operators.traits import traits_of
 
 
 def of_spectra(model: keras.Model, kinds: Mapping[int, Kind]) -> set[int]:
@@ -68,7 +63,7 @@ def _sources(graph: Sequence[Node], kinds: Mapping[int, Kind]) -> set[int]:
     for node in graph:
         if _is_trained(node, kinds) or any(id(x) in trained for x in node.inputs):
             trained.update(map(id, node.outputs))
-        if type(node.operation).__name__ in SOURCES or (
+        if traits_of(node.operation).transforms_waveforms or (
             id(node.outputs[0]) not in trained and _transforms(node.operation)
         ):
             found.add(id(node.operation))
@@ -104,7 +99,7 @@ def _is_of_spectra(node: Node, kinds: Mapping[int, Kind], spectra: set[int], con
         for x in node.inputs
         if keras.backend.is_float_dtype(x.dtype) and id(x) not in constants
     ]
-    either = type(node.operation).__name__ in _OF_EITHER
+    either = traits_of(node.operation).arithmetic  # a mask that a network computed is laid on a spectrum
     return bool(read) and (any(read) if either else all(read)) and not _is_trained(node, kinds)
 
 

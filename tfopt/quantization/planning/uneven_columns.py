@@ -15,7 +15,7 @@ import numpy as np
 
 from tfopt.graph import nodes
 from tfopt.quantization.layers.scaling import Scaling
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind
 
 FEWEST_STEPS = 4.0
 """How many steps of the common grid a standard deviation of each column must have: 23 dB of noise."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
@@ -11,31 +10,23 @@ import tensorflow as tf
 from keras import ops
 
 from tfopt.graph import Complex, Parts, producer, signal_functions
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 Tensor: TypeAlias = keras.KerasTensor
 Number: TypeAlias = tuple[Tensor, Tensor | None]
 """Real and imaginary part; None for one that is 0."""
 
 
-def transform(inverse: bool, axes: tuple[int, ...]) -> Callable[[Parts, Any, Any], Any]:
-    """Return the opening of `ops.fft`, `ops.fft2` and `ops.ifft2`.
-
-    Args:
-        inverse: whether it is the inverse.
-        axes: the axes that are transformed, counted from the end.
-    """
-
-    def opened(_: Parts, operation: Any, x: Any) -> Number:  # noqa: ARG001 (an opening's signature)
-        real, imaginary = x
-        number: Number = (real, None if _is_zero(imaginary) else imaginary)
-        for axis in axes:
-            size = real.shape[axis]
-            found = (np.fft.ifft if inverse else np.fft.fft)(np.eye(size))
-            number = _product(number, found.real, found.imag, axis)
-        return number
-
-    return opened
+def complex_transform(_: Parts, operation: Any, x: Any) -> Number:
+    """Decompose `ops.fft`, `ops.fft2` and `ops.ifft2`."""
+    name = type(operation).__name__
+    transform = np.fft.ifft if name.startswith("I") else np.fft.fft
+    real, imaginary = x
+    number: Number = (real, None if _is_zero(imaginary) else imaginary)
+    for axis in (-1, -2) if name.endswith("2") else (-1,):
+        found = transform(np.eye(real.shape[axis]))
+        number = _product(number, found.real, found.imag, axis)
+    return number
 
 
 def inverse_of_real(_: Parts, operation: Any, x: Any) -> Tensor:
@@ -61,7 +52,7 @@ class RealTransform(keras.layers.Layer):
         length: of the transform; what the input has more is left out, what it has less is 0.
     """
 
-    tfopt_kind = Kind.FLOAT
+    tfopt_traits = OpTraits(kind=Kind.FLOAT, transforms_waveforms=True)
 
     def __init__(self, length: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfopt.graph import Opening, Parts, as_array
+from tfopt.graph import Parts, as_array
 from tfopt.quantization.layers.index_bounds import RowOfIndex
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -121,18 +121,23 @@ def fmin(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG
     return ops.minimum(one, other)
 
 
-def adaptive_pooling(pool: type[keras.layers.Layer]) -> Opening:
-    """Return the opening of pooling to a given size, where the windows do not overlap."""
+_POOLS = {
+    keras.layers.AdaptiveAveragePooling1D: keras.layers.AveragePooling1D,
+    keras.layers.AdaptiveAveragePooling2D: keras.layers.AveragePooling2D,
+    keras.layers.AdaptiveMaxPooling1D: keras.layers.MaxPooling1D,
+    keras.layers.AdaptiveMaxPooling2D: keras.layers.MaxPooling2D,
+}
 
-    def opened(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
-        sizes = x.shape[1:-1]
-        fits = all(size and size % count == 0 for size, count in zip(sizes, layer.output_size, strict=True))
-        if layer.data_format != "channels_last" or not fits:
-            return None
-        window = tuple(size // count for size, count in zip(sizes, layer.output_size, strict=True))
-        return parts("pool", pool, window if len(window) > 1 else window[0], dtype=layer.dtype_policy)(x)
 
-    return opened
+def adaptive_pooling(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
+    """Decompose pooling to a given size into one with windows, where these do not overlap."""
+    sizes = x.shape[1:-1]
+    fits = all(size and size % count == 0 for size, count in zip(sizes, layer.output_size, strict=True))
+    if layer.data_format != "channels_last" or not fits:
+        return None
+    window = tuple(size // count for size, count in zip(sizes, layer.output_size, strict=True))
+    pool = _POOLS[type(layer)]
+    return parts("pool", pool, window if len(window) > 1 else window[0], dtype=layer.dtype_policy)(x)
 
 
 def moments(_: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,13 +13,13 @@ import keras
 import tensorflow as tf
 
 from tfopt.graph import current_loop
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 
 class _GateDropout(keras.layers.Dropout):
     """Dropout of a batch, once for each gate."""
 
-    tfopt_kind = Kind.SAME_SCALE
+    tfopt_traits = OpTraits(kind=Kind.SAME_SCALE)
 
     def __init__(self, rate: float, gates: int = 1, **kwargs: Any) -> None:
         super().__init__(rate, **kwargs)
@@ -98,7 +98,7 @@ class OwnGates(keras.layers.Layer):
         gates: how many gates that are; None for all.
     """
 
-    tfopt_kind = Kind.SAME_SCALE
+    tfopt_traits = OpTraits(kind=Kind.SAME_SCALE)
 
     def __init__(self, masks: int, first: int = 0, gates: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

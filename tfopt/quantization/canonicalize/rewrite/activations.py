@@ -6,35 +6,30 @@ not take them; the sums, products and ReLU6 that they are made of do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
 
+from tfopt.quantization.canonicalize.named_functions import named
 from tfopt.quantization.canonicalize.rewrite.arithmetic import product, scaled
 from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.operators.traits import activation_name
+from tfopt.quantization.operators.activations import ACTIVATIONS, activation_traits
 
 Tensor: TypeAlias = keras.KerasTensor
 
 
 def activated(place: Place, function: Any, x: Tensor) -> Tensor:
     """Return `function(x)`, of simpler operations where there is a rule."""
-    rewrite = _ACTIVATIONS.get(getattr(function, "__name__", ""))
-    if rewrite is not None:
-        return rewrite(place, x)
+    known = ACTIVATIONS.get(getattr(function, "__name__", ""))
+    if known is not None and known.rewrite is not None:
+        return named("rewrite", known.rewrite)(place, None, x)
     return _layer(place, function, x)
 
 
 def activation(place: Place, layer: Any, x: Tensor) -> Tensor | None:
     """Rewrite the layer Activation."""
-    rewrite = _ACTIVATIONS.get(activation_name(layer))
-    return None if rewrite is None else rewrite(place, x)
-
-
-def operation(name: str) -> Callable[[Place, Any, Tensor], Tensor]:
-    """Return the rewriting of the operation in `keras.ops` that is the activation `name`."""
-    return lambda place, _, x: activated(place, keras.activations.get(name), x)
+    rewrite = activation_traits(layer).rewrite
+    return None if rewrite is None else named("rewrite", rewrite)(place, layer, x)
 
 
 def relu(place: Place, layer: Any, x: Tensor) -> Tensor | None:
@@ -66,20 +61,24 @@ def _capped(place: Place, x: Tensor, ceiling: float) -> Tensor:
     return scaled(place, _layer(place.part("relu6"), "relu6", x), ceiling / 6.0, 0.0)
 
 
-def _silu(place: Place, x: Tensor) -> Tensor:
+def silu(place: Place, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `x * sigmoid(x)`."""
     return product(place, x, _layer(place.part("sigmoid"), "sigmoid", x))
 
 
-def _hard_sigmoid(place: Place, x: Tensor) -> Tensor:
+def hard_sigmoid(place: Place, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `relu6(x + 3) / 6`."""
     x = scaled(place.part("plus_3"), x, 1.0, 3.0)
     return scaled(place, _layer(place.part("relu6"), "relu6", x), 1.0 / 6.0, 0.0)
 
 
-def _hard_silu(place: Place, x: Tensor) -> Tensor:
-    return product(place, x, _hard_sigmoid(place.part("hard_sigmoid"), x))
+def hard_silu(place: Place, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `x * hard_sigmoid(x)`."""
+    return product(place, x, hard_sigmoid(place.part("hard_sigmoid"), None, x))
 
 
-def _mish(place: Place, x: Tensor) -> Tensor:
+def mish(place: Place, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `x * tanh(softplus(x))`."""
     softplus = _layer(place.part("softplus"), "softplus", x)
     return product(place, x, _layer(place.part("tanh"), "tanh", softplus))
 
@@ -89,12 +88,3 @@ def _layer(place: Place, function: Any, x: Tensor) -> Tensor:
         config = {key: value for key, value in function.get_config().items() if key != "name"}
         return place.layer(type(function), weights=function.weights, **config)(x)
     return place.layer(keras.layers.Activation, function, dtype=x.dtype)(x)
-
-
-_ACTIVATIONS: dict[str, Callable[[Place, Tensor], Tensor]] = {
-    "silu": _silu,
-    "hard_sigmoid": _hard_sigmoid,
-    "hard_silu": _hard_silu,
-    "mish": _mish,
-}
-"""The name of an activation -> what it is made of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
@@ -13,16 +12,17 @@ from tfopt.quantization.layers.finite_gradients import FiniteGradient
 Tensor: TypeAlias = keras.KerasTensor
 
 
-def rewriting(function: str, *names: str) -> Callable[..., Tensor | None]:
-    """Return the rewriting of the operation of `keras.ops.function` that has the attributes `names`."""
+_ARGUMENTS = {"Std": ("axis", "keepdims"), "Norm": ("ord", "axis", "keepdims")}
+"""The attributes of an operation that its function is called with besides the tensor."""
 
-    def rewrite(place: Place, operation: Any, x: Tensor) -> Tensor | None:
-        if not keras.backend.is_float_dtype(x.dtype):
-            return None
-        arguments = {name: getattr(operation, name) for name in names}
-        return place.layer(FiniteGradient, function, arguments, dtype=x.dtype)(x)
 
-    return rewrite
+def function(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite an operation whose class is called as its function, such as Sqrt."""
+    if not keras.backend.is_float_dtype(x.dtype):
+        return None
+    name = type(operation).__name__
+    arguments = {each: getattr(operation, each) for each in _ARGUMENTS.get(name, ())}
+    return place.layer(FiniteGradient, name.lower(), arguments, dtype=x.dtype)(x)
 
 
 def power(place: Place, x: Tensor, exponent: float) -> Tensor:

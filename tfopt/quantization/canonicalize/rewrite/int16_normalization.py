@@ -17,9 +17,7 @@ from typing import Any, TypeAlias
 import keras
 
 from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.layers.int16_inverse_root import SMALLEST, InverseRoot
-from tfopt.quantization.layers.int16_magnitudes import Magnitudes
-from tfopt.quantization.layers.int16_weighted_sum import WeightedSum
+from tfopt.quantization.layers.int16_norm import SMALLEST, InverseRoot, Magnitudes, WeightedSum
 from tfopt.quantization.layers.scaling import Scaling
 
 Tensor: TypeAlias = keras.KerasTensor

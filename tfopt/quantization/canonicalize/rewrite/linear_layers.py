@@ -9,7 +9,7 @@ import keras
 from tfopt.graph import StructuralCopy
 from tfopt.quantization.canonicalize.rewrite.activations import activated
 from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.operators.traits import activation_name
+from tfopt.quantization.operators.activations import activation_name
 
 Tensor: TypeAlias = keras.KerasTensor
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
@@ -66,17 +65,22 @@ def broadcast_to(place: Place, operation: Any, x: Tensor) -> Tensor | None:
     return place.layer(OverBatch, dtype=x.dtype)([x, place.reference]) if x.shape[0] == 1 else x
 
 
-def filled(value: float) -> Callable[..., Tensor | None]:
-    """Return the rewriting of `zeros_like` and `ones_like`, of tensors whose batch alone is unknown."""
+def zeros_like(place: Place, operation: Any, x: Tensor, **_: Any) -> Tensor | None:
+    """Rewrite `ops.zeros_like` of a tensor whose batch alone is unknown."""
+    return _filled(place, operation, x, 0.0)
 
-    def like(place: Place, operation: Any, x: Tensor, **_: Any) -> Tensor | None:
-        if None in x.shape[1:] or getattr(operation, "dtype", None) not in (None, x.dtype):
-            return None
-        array = np.full((1, *x.shape[1:]), value, x.dtype)
-        constant = place.part("value").layer(Constant.of, array)(place.reference)
-        return place.layer(OverBatch, dtype=x.dtype)([constant, x])
 
-    return like
+def ones_like(place: Place, operation: Any, x: Tensor, **_: Any) -> Tensor | None:
+    """Rewrite `ops.ones_like` of a tensor whose batch alone is unknown."""
+    return _filled(place, operation, x, 1.0)
+
+
+def _filled(place: Place, operation: Any, x: Tensor, value: float) -> Tensor | None:
+    if None in x.shape[1:] or getattr(operation, "dtype", None) not in (None, x.dtype):
+        return None
+    array = np.full((1, *x.shape[1:]), value, x.dtype)
+    constant = place.part("value").layer(Constant.of, array)(place.reference)
+    return place.layer(OverBatch, dtype=x.dtype)([constant, x])
 
 
 def tile(place: Place, operation: Any, x: Tensor) -> Tensor | None:

@@ -12,7 +12,7 @@ from tfopt.graph import Constant
 from tfopt.quantization.canonicalize.rewrite.arithmetic import of_rank, product, scaled
 from tfopt.quantization.canonicalize.rewrite_context import Place
 from tfopt.quantization.layers.cast_to_float import AsFloat
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -33,7 +33,7 @@ class MaskedScores(keras.layers.Layer):
         in_float: whether the sum stays in float, where no range does. Then it is exported as it is.
     """
 
-    tfopt_kind = Kind.SUM
+    tfopt_traits = OpTraits(kind=Kind.SUM)
 
     def __init__(self, in_float: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
