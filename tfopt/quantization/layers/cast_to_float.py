@@ -1,4 +1,4 @@
-"""Booleans and integers as numbers that can be quantized, as a layer."""
+"""Booleans and integers as numbers that can be quantized, by a layer."""
 
 from __future__ import annotations
 

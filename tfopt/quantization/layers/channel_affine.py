@@ -1,4 +1,4 @@
-"""What stands behind a normalization: a factor and a summand for each channel."""
+"""The last part of a normalization: a factor and a summand for each channel."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def _inverse(x: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="tfopt")
 class Inverse(keras.layers.Layer):
-    """Returns `1 / x`, in float: the integer division of the converter is dozens of steps off.
+    """Returns `1 / x`, in float: the integer division of the converter is off by dozens of scales.
 
     Written as a power, for a division the converter would quantize unasked.
     """

@@ -26,7 +26,7 @@ def with_finite_gradient(
 ) -> tf.Tensor:
     """Return `function(x)`, with the slope at half the smallest magnitude in place of that at 0.
 
-    Half of the smallest magnitude that is not 0 is at least half a step of the rounding: the middle of what
+    Half of the smallest magnitude that is not 0 is at least half a scale of the rounding: the middle of what
     was rounded to 0.
 
     Args:

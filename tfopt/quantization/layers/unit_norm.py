@@ -16,7 +16,8 @@ class UnitVectors(keras.layers.Layer):
     """Returns `x / sqrt(max(sum(x**2), least))`, in float.
 
     TensorFlow's converter turns `rsqrt(max(s, least))` into `min(rsqrt(s), 1 / sqrt(least))`, and the inverse
-    root of 0 is no number in LiteRT's delegate: a vector of zeros, such as padding, makes what follows NaN.
+    root of 0 is no number in LiteRT's delegate: a vector of zeros, such as padding, would turn all that
+    follows into NaN.
 
     Args:
         axis: along which the squares are summed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,8 @@ from tfopt.quantization.planning.spectra import of_spectra
 from tfopt.quantization.planning.uneven_columns import with_uneven_columns_in_float
 from tfopt.quantization.planning.unrolled import Flat
 from tfopt.quantization.scheme import SchemeLike, scheme_of
+
+logger = logging.getLogger(__name__)
 
 
 def left_in_float(
@@ -46,7 +49,14 @@ def left_in_float(
     paths.update(flat.paths(paths))
     settings = rules_.resolve(chosen, paths.values(), default)
     kinds = kinds_of(flat.model, settings, paths)
-    spectra = of_spectra(flat.model, kinds)
+    return _reasons(flat.model, kinds, settings, paths)
+
+
+def _reasons(
+    model: keras.Model, kinds: Mapping[int, Kind], settings: Mapping[str, Any], paths: Mapping[str, str]
+) -> dict[str, str]:
+    """Return why each operation with a float output is left in float, by path."""
+    spectra = of_spectra(model, kinds)
 
     def reason(node: Node) -> str:
         if kind(node.operation) is Kind.FLOAT:
@@ -58,7 +68,7 @@ def left_in_float(
 
     return {
         paths.get(node.path, node.path): reason(node)
-        for node in nodes(flat.model)
+        for node in nodes(model)
         if kinds[id(node.operation)] is Kind.FLOAT
         and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
     }
@@ -89,21 +99,25 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
     """
     kinds = {}
     for node in nodes(model):
-        # What the rewriting added on its own (an Identity that carries an output's name) has no path.
+        # What the rewrites added on their own (an Identity that carries an output's name) has no path.
         path = paths.get(node.path, node.path)
         require_in_files(path, node)
-        in_float = settings.get(path, "") is None or _reads_and_makes_integers(node)
+        in_float = settings.get(path, "") is None or _is_of_integers(node)
         in_float |= _averages_under_a_mask(node)
         found = Kind.FLOAT if in_float else kind(node.operation)
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
-            raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
+            raise _no_rule(path, node, getattr(paths, "left_whole", {}).get(path))
         kinds[id(node.operation)] = found
     kinds |= dict.fromkeys(of_spectra(model, kinds), Kind.FLOAT)
-    kinds = with_uneven_columns_in_float(model, kinds, lambda path: _steps(settings.get(path)), paths)
-    return _with_small_summands_in_float(model, kinds)
+    kinds = with_uneven_columns_in_float(model, kinds, lambda path: _intervals(settings.get(path)), paths)
+    kinds = _with_small_summands_in_float(model, kinds)
+    if logger.isEnabledFor(logging.INFO):
+        for path, reason in _reasons(model, kinds, settings, paths).items():
+            logger.info("left in float: %s: %s", path, reason)
+    return kinds
 
 
-def _steps(scheme: Any) -> int:
+def _intervals(scheme: Any) -> int:
     return 2**16 - 1 if is_wide(scheme) else 2**8 - 1
 
 
@@ -112,7 +126,7 @@ def _averages_under_a_mask(node: Node) -> bool:
     return type(node.operation).__name__ == "GlobalAveragePooling1D" and len(node.inputs) > 1
 
 
-def _reads_and_makes_integers(node: Node) -> bool:
+def _is_of_integers(node: Node) -> bool:
     """Return whether a call has nothing that could be quantized: its integers are computed as they are."""
     return not any(keras.backend.is_float_dtype(x.dtype) for x in (*node.inputs, *node.outputs))
 
@@ -130,31 +144,31 @@ def _with_small_summands_in_float(model: keras.Model, kinds: Mapping[int, Kind])
         for x in node.inputs:
             readers[id(x)].append(node)
     for node in graph:
-        made = id(node.outputs[0])
+        output = id(node.outputs[0])
         if (
             isinstance(node.operation, Scaling)
-            and made not in final
-            and all(changed[id(reader.operation)] is Kind.FLOAT for reader in readers[made])
-            and any(traits_of(reader.operation).singular for reader in readers[made])
+            and output not in final
+            and all(changed[id(reader.operation)] is Kind.FLOAT for reader in readers[output])
+            and any(traits_of(reader.operation).singular for reader in readers[output])
         ):
             changed[id(node.operation)] = Kind.FLOAT
     return changed
 
 
-def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOperation:
+def _no_rule(path: str, node: Node, reason: NotSymbolic | None) -> UnsupportedOperation:
     """Return the error for an operation that quantization has no rule for, with what to do."""
     name = type(node.operation).__name__
-    if closed is None:
+    if reason is None:
         error = UnsupportedOperation(
             f"int8 has no rule for {path!r} ({name}). Leave it in float with rules={{{path!r}: None}}, or "
             "replace it by a supported layer or operation."
         )
-    elif isinstance(closed, KeepsState):
-        error = UnsupportedOperation(f"The code of {path!r} ({name}) cannot be read as operations: {closed}.")
+    elif isinstance(reason, KeepsState):
+        error = UnsupportedOperation(f"The code of {path!r} ({name}) cannot be read as operations: {reason}.")
     else:
         error = UnsupportedOperation(
-            f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
+            f"The code of {path!r} ({name}) could not be read as operations: {reason}. Write it of layers "
             f"and keras.ops, or leave all of it in float with rules={{{path!r}: None}}."
         )
-    error.__cause__ = closed
+    error.__cause__ = reason
     return error

@@ -1,4 +1,4 @@
-"""What is computed of sounds on the way to a spectrum, and of that before the first trained layer, in float.
+"""Sounds on the way to a spectrum, and spectra before the first trained layer, stay in float.
 
 The quiet parts of a sound and of its spectrum are thousands of times smaller than the loud ones; a logarithm
 lifts them, and 255 values in a range do not hold them.
@@ -18,7 +18,7 @@ from tfopt.quantization.operators.traits import traits_of
 
 
 def of_spectra(model: keras.Model, kinds: Mapping[int, Kind]) -> set[int]:
-    """Return the `id` of each operation that makes spectra, or is made of them or leads to them.
+    """Return the `id` of each operation that computes spectra, or reads them or leads to them.
 
     Args:
         model: canonical.
@@ -31,12 +31,12 @@ def of_spectra(model: keras.Model, kinds: Mapping[int, Kind]) -> set[int]:
     constants: set[int] = set()
     spectra: set[int] = set()
     for node in graph:
-        made = {id(x) for x in node.outputs}
+        outputs = {id(x) for x in node.outputs}
         if _is_constant(node, constants):
-            constants |= made
+            constants |= outputs
         elif id(node.operation) in found or _is_of_spectra(node, kinds, spectra, constants):
             found.add(id(node.operation))
-            spectra |= made
+            spectra |= outputs
     readers: dict[int, list[Node]] = defaultdict(list)
     for node in graph:
         for x in node.inputs:
@@ -86,7 +86,7 @@ _SHORTEST = 8
 
 
 def _is_constant(node: Node, constants: set[int]) -> bool:
-    """Return whether a node makes nothing of the inputs of the model."""
+    """Return whether a node reads no inputs of the model."""
     if isinstance(node.operation, Constant):
         return True
     values = valued(node.operation, node.inputs)

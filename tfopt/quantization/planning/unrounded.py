@@ -1,4 +1,4 @@
-"""Which float tensors must not be rounded: indices, columns of different size, what a layer in float reads.
+"""Which float tensors must not be rounded: indices, columns of different size, the inputs of layers in float.
 
 `keras.Input(shape)` is float32 unless told otherwise, so tokens and categories often come in as floats. On
 255 values of a range, the tokens 500 and 501 are one.
@@ -25,7 +25,7 @@ _PASS_ON = frozenset({Kind.SAME_SCALE, Kind.SCALING, Kind.RELU})
 def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[int]) -> dict[int, bool]:
     """Return the `id` of each float tensor that no quantizer may round -> whether it holds indices.
 
-    These are the inputs that a layer which a rule leaves in float reads, and what is made of inputs by
+    These are the inputs that a layer which a rule leaves in float reads, and what is derived from inputs by
     reshaping and the like on the way to an embedding or another reader of indices.
 
     Args:

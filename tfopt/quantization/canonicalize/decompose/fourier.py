@@ -30,7 +30,7 @@ def complex_transform(_: Parts, operation: Any, x: Any) -> Number:
 
 
 def inverse_of_real(_: Parts, operation: Any, x: Any) -> Tensor:
-    """Open `ops.irfft`, whose result is real."""
+    """Decompose `ops.irfft`, whose result is real."""
     real, imaginary = x
     count = real.shape[-1]
     length = operation.fft_length or 2 * (count - 1)
@@ -74,7 +74,7 @@ class RealTransform(keras.layers.Layer):
 
 
 def of_real(parts: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Open `ops.rfft` where LiteRT has no operator for its length."""
+    """Decompose `ops.rfft` where LiteRT has no operator for its length."""
     length = operation.fft_length or x.shape[-1]
     if length is None or is_power_of_two(length):
         return None
@@ -82,7 +82,7 @@ def of_real(parts: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor] | 
 
 
 def short_time(parts: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Open `ops.stft` where LiteRT has no operator for its length."""
+    """Decompose `ops.stft` where LiteRT has no operator for its length."""
     length = operation.fft_length
     if is_power_of_two(length):
         return None
@@ -94,7 +94,7 @@ def short_time(parts: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor]
 
 
 def inverse_short_time(_: Parts, operation: Any, x: Any) -> Tensor:
-    """Open `ops.istft` as products and sums of frames."""
+    """Decompose `ops.istft` into products and sums of frames."""
     length, step = operation.fft_length, operation.sequence_stride
     window = _window(operation)
     window_fn = None
@@ -119,7 +119,7 @@ def _window(operation: Any) -> np.ndarray | None:
 
 
 def frames(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.extract_sequences` as choices of indices."""
+    """Decompose `ops.extract_sequences` into choices of indices."""
     if x.shape[-1] is None:
         return None
     return signal_functions.frame(x, operation.sequence_length, operation.sequence_stride)
@@ -145,5 +145,5 @@ def _times(x: Tensor, matrix: np.ndarray, axis: int) -> Tensor:
 def _is_zero(x: Any) -> bool:
     if not isinstance(x, keras.KerasTensor):
         return not np.any(np.asarray(x))
-    made = producer(x)
-    return made is not None and type(made.operation).__name__ == "ZerosLike"
+    maker = producer(x)
+    return maker is not None and type(maker.operation).__name__ == "ZerosLike"

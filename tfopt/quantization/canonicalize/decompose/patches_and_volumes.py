@@ -14,7 +14,7 @@ Tensor: TypeAlias = keras.KerasTensor
 
 
 def extract_patches(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.image.extract_patches` as a transposition, or as slices where patches overlap.
+    """Decompose `ops.image.extract_patches` into a transposition, or into slices where patches overlap.
 
     Keras multiplies by an identity matrix, whose products a file of integers would round.
     """
@@ -78,7 +78,7 @@ def pooling_3d(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
 
 
 def up_sampling_3d(_: Parts, layer: Any, x: Tensor) -> Tensor | None:
-    """Open UpSampling3D as repetitions."""
+    """Decompose UpSampling3D into repetitions."""
     if layer.data_format != "channels_last":
         return None
     for axis, count in enumerate(layer.size, 1):

@@ -1,4 +1,4 @@
-"""The decompositions by the names of operators: each as the layers and operations that it is made of."""
+"""The decompositions of operators, by their names, and the choice of one for a call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOOPING = (keras.layers.RNN, keras.layers.Bidirectional)
 
 
 def _computes_otherwise(layer: keras.Layer) -> bool:
-    """Return whether a subclass of a layer of Keras changes more than how it is made and described."""
+    """Return whether a subclass of a layer of Keras changes what it computes."""
     own = [each for each in type(layer).__mro__ if not _of_keras(each)]
     return any(name in vars(each) for each in own for name in _COMPUTE)
 
@@ -38,13 +38,13 @@ def _of_keras(kind: type) -> bool:
     return kind.__module__.startswith("keras.") or kind is object
 
 
-def opener() -> Opener:
-    """Return what opens the layers of a model on its way to the canonical form."""
-    return Opener(_opening)
+def decomposer() -> Opener:
+    """Return what decomposes the layers of a model on its way to the canonical form."""
+    return Opener(decomposition_of)
 
 
-def _opening(operation: Any) -> Opening | None:
-    """Return the opening of an operation: the table's, or its own `call` where users wrote it."""
+def decomposition_of(operation: Any) -> Opening | None:
+    """Return the decomposition of an operation: the registry's, or its own `call` where users wrote it."""
     module = type(operation).__module__
     if module.startswith("keras."):
         if code.has_code_as_activation(operation):

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -49,7 +49,7 @@ class ArgMax(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
-def arg_max(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+def arg_max(context: RewriteContext, operation: Any, x: Tensor) -> Tensor | None:
     """Rewrite `ops.argmax` or `ops.argmin`.
 
     The file has an operator for them, and none for Keras's comparison of bits.
@@ -57,4 +57,4 @@ def arg_max(place: Place, operation: Any, x: Tensor) -> Tensor | None:
     if operation.axis is None or not keras.backend.is_float_dtype(x.dtype):
         return None
     options = {"keepdims": operation.keepdims, "smallest": type(operation).__name__ == "Argmin"}
-    return place.layer(ArgMax, operation.axis, **options, dtype=x.dtype)(x)
+    return context.layer(ArgMax, operation.axis, **options, dtype=x.dtype)(x)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 _P = 0.3275911
@@ -39,6 +39,6 @@ class ErrorFunction(keras.layers.Layer):
         return input_shape
 
 
-def erf(place: Place, _: Any, x: keras.KerasTensor) -> keras.KerasTensor:
+def erf(context: RewriteContext, _: Any, x: keras.KerasTensor) -> keras.KerasTensor:
     """Rewrite `ops.erf`, such as that in a GELU that is written out."""
-    return place.layer(ErrorFunction, dtype=x.dtype)(x)
+    return context.layer(ErrorFunction, dtype=x.dtype)(x)

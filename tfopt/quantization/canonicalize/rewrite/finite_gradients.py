@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 from tfopt.quantization.layers.finite_gradients import FiniteGradient
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -16,15 +16,15 @@ _ARGUMENTS = {"Std": ("axis", "keepdims"), "Norm": ("ord", "axis", "keepdims")}
 """The attributes of an operation that its function is called with besides the tensor."""
 
 
-def function(place: Place, operation: Any, x: Tensor) -> Tensor | None:
+def function(context: RewriteContext, operation: Any, x: Tensor) -> Tensor | None:
     """Rewrite an operation whose class is called as its function, such as Sqrt."""
     if not keras.backend.is_float_dtype(x.dtype):
         return None
     name = type(operation).__name__
     arguments = {each: getattr(operation, each) for each in _ARGUMENTS.get(name, ())}
-    return place.layer(FiniteGradient, name.lower(), arguments, dtype=x.dtype)(x)
+    return context.layer(FiniteGradient, name.lower(), arguments, dtype=x.dtype)(x)
 
 
-def power(place: Place, x: Tensor, exponent: float) -> Tensor:
+def power(context: RewriteContext, x: Tensor, exponent: float) -> Tensor:
     """Return `x ** exponent`, in float."""
-    return place.layer(FiniteGradient, "power", {"x2": float(exponent)}, dtype=x.dtype)(x)
+    return context.layer(FiniteGradient, "power", {"x2": float(exponent)}, dtype=x.dtype)(x)
