@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,8 @@ from tfopt.quantization.canonicalize.rewrite_context import Created, Paths, Rewr
 from tfopt.quantization.canonicalize.sequence_masks import require_none_lost
 from tfopt.quantization.operators.traits import traits_of
 
+logger = logging.getLogger(__name__)
+
 
 def canonical(
     model: keras.Model, int16: Callable[[str], bool] = lambda _: False
@@ -57,24 +60,18 @@ def canonical(
             these alone.
     """
     require_none_lost(model)
-    canonicalization = _Canonicalization(model, int16)
-    decomposer, created = canonicalization.decomposer, canonicalization.created
+    run = _Canonicalization(model, int16)
     try:
-        result = replay(
-            model,
-            canonicalization.call,
-            canonicalization.input,
-            canonicalization.output,
-            decomposer,
-            name_loop=canonicalization.loop,
-        )
+        result = replay(model, run.call, run.input, run.output, run.decomposer, name_loop=run.loop)
     finally:
-        decomposer.close()
-    for layer, sources in created.values():
+        run.decomposer.close()
+    for layer, sources in run.created.values():
         take_weights(layer, sources)
-    require_masked(decomposer.constants)
-    warn_of_split(result, decomposer.rewritten)
-    return result, canonicalization.paths
+    for path, reason in run.paths.left_whole.items():
+        logger.info("%s is left whole: %s", path, reason)
+    require_masked(run.decomposer.constants)
+    warn_of_split(result, run.decomposer.rewritten)
+    return result, run.paths
 
 
 class _Canonicalization:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +21,6 @@ from tfopt.quantization.planning.spectra import of_spectra
 from tfopt.quantization.planning.uneven_columns import with_uneven_columns_in_float
 from tfopt.quantization.planning.unrolled import Flat
 from tfopt.quantization.scheme import SchemeLike, scheme_of
-
-logger = logging.getLogger(__name__)
 
 
 def left_in_float(
@@ -49,14 +46,7 @@ def left_in_float(
     paths.update(flat.paths(paths))
     settings = rules_.resolve(chosen, paths.values(), default)
     kinds = kinds_of(flat.model, settings, paths)
-    return _reasons(flat.model, kinds, settings, paths)
-
-
-def _reasons(
-    model: keras.Model, kinds: Mapping[int, Kind], settings: Mapping[str, Any], paths: Mapping[str, str]
-) -> dict[str, str]:
-    """Return why each operation with a float output is left in float, by path."""
-    spectra = of_spectra(model, kinds)
+    spectra = of_spectra(flat.model, kinds)
 
     def reason(node: Node) -> str:
         if kind(node.operation) is Kind.FLOAT:
@@ -68,7 +58,7 @@ def _reasons(
 
     return {
         paths.get(node.path, node.path): reason(node)
-        for node in nodes(model)
+        for node in nodes(flat.model)
         if kinds[id(node.operation)] is Kind.FLOAT
         and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
     }
@@ -110,11 +100,7 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
         kinds[id(node.operation)] = found
     kinds |= dict.fromkeys(of_spectra(model, kinds), Kind.FLOAT)
     kinds = with_uneven_columns_in_float(model, kinds, lambda path: _intervals(settings.get(path)), paths)
-    kinds = _with_small_summands_in_float(model, kinds)
-    if logger.isEnabledFor(logging.INFO):
-        for path, reason in _reasons(model, kinds, settings, paths).items():
-            logger.info("left in float: %s: %s", path, reason)
-    return kinds
+    return _with_small_summands_in_float(model, kinds)
 
 
 def _intervals(scheme: Any) -> int:

@@ -42,5 +42,5 @@ def rewritten(
     kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     result = rewrite(context, operation, *args, **kwargs)
     if result is not None:
-        logger.debug("rewritten: %s (%s) by %s", context.path, name, OPERATORS[name].rewrite)
+        logger.debug("%s (%s) is rewritten by %s", context.path, name, OPERATORS[name].rewrite)
     return result
