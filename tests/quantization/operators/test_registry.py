@@ -11,9 +11,10 @@ import tfopt  # noqa: F401 (registers what the rows name)
 from tfopt.quantization.canonicalize.decompose.registry import DECOMPOSITIONS
 from tfopt.quantization.canonicalize.rewrite.registry import REWRITES
 from tfopt.quantization.operators.activations import ACTIVATIONS
-from tfopt.quantization.operators.op_traits import FIXED_RANGES, Kind, OpTraits, Sign, table_of
+from tfopt.quantization.operators.op_traits import Kind, OpTraits, Sign, table_of
 from tfopt.quantization.operators.registry import OPERATORS
 from tfopt.quantization.operators.traits import kind, traits_of
+from tfopt.quantization.operators.weights import fewest_bits
 
 _SPEC = importlib.util.spec_from_file_location(
     "unknown_operations", Path(__file__).with_name("unknown_operations.py")
@@ -136,11 +137,20 @@ def test_facts_that_depend_on_the_config(layer, expected, sign):
     assert (traits.kind_of(layer), traits.sign_of(layer)) == (expected, sign)
 
 
-def test_what_the_kinds_say_of_an_output():
-    assert Kind.RELU.fused_into == {Kind.LINEAR, Kind.SUM}
-    assert not Kind.SUM.fused_into
-    assert [each for each in Kind if each.keeps_scale] == [Kind.SAME_SCALE, Kind.AVERAGE]
-    assert {each: each.prescribed_range for each in Kind if each.prescribed_range} == FIXED_RANGES
+@pytest.mark.parametrize(
+    ("name", "trained", "post_training", "dynamic"),
+    [
+        ("Dense", 2, 4, 2),
+        ("Conv2D", 4, 4, 4),
+        ("DepthwiseConv2D", 4, 8, 8),
+        ("Conv2DTranspose", 8, 8, 8),
+        ("EinsumDense", 4, 4, 8),
+        ("no class of Keras", 4, 4, 8),
+    ],
+)
+def test_the_fewest_bits_of_weights(name, trained, post_training, dynamic):
+    found = fewest_bits(name)
+    assert (found.trained, found.post_training, found.dynamic) == (trained, post_training, dynamic)
 
 
 UNARY = sorted(

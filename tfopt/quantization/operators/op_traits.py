@@ -31,27 +31,16 @@ class Kind(enum.Enum):
     TANH = "returns values from -1 to 1 in a scale of 1/128"
     FLOAT = "is left in float: LiteRT has no int8 kernel for it, or a rule says so"
 
-    @property
-    def fused_into(self) -> frozenset[Kind]:
-        """The kinds that the converter fuses it into, where it is the only reader of their output."""
-        return _FUSED_INTO.get(self, frozenset())
 
-    @property
-    def keeps_scale(self) -> bool:
-        """Whether its output has the scale of its inputs."""
-        return self in (Kind.SAME_SCALE, Kind.AVERAGE)
-
-    @property
-    def prescribed_range(self) -> tuple[float, float] | None:
-        """The range that TFLite prescribes for its int8 output, or None."""
-        return FIXED_RANGES.get(self)
-
-
-_FUSED_INTO = {
+FUSED_INTO = {
     Kind.NORMALIZATION: frozenset({Kind.LINEAR}),
     Kind.SCALING: frozenset({Kind.LINEAR}),
     Kind.RELU: frozenset({Kind.LINEAR, Kind.SUM}),
 }
+"""Kind -> the kinds that the converter fuses it into, where it is the only reader of their output."""
+
+KEEPS_SCALE = frozenset({Kind.SAME_SCALE, Kind.AVERAGE})
+"""The kinds whose output has the scale of their inputs."""
 
 FIXED_RANGES = {Kind.SIGMOID: (0.0, 255 / 256), Kind.TANH: (-1.0, 127 / 128)}
 """The ranges that TFLite prescribes for the int8 outputs of SOFTMAX and LOGISTIC, and of TANH."""

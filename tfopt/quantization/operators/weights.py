@@ -7,6 +7,8 @@ from typing import Any
 import keras
 
 from tfopt.errors import UnsupportedOperation
+from tfopt.quantization.operators.op_traits import FewestBits
+from tfopt.quantization.operators.registry import OPERATORS
 from tfopt.quantization.operators.traits import traits_of
 
 Weights = tuple[keras.Variable, tuple[int, ...]]
@@ -46,3 +48,9 @@ def block_size_of(layer: keras.Layer, size: int | None) -> int | None:
     """
     dense = type(layer) is keras.layers.Dense
     return size if dense and size is not None and layer.kernel.shape[0] % size == 0 else None
+
+
+def fewest_bits(name: str) -> FewestBits:
+    """Return the fewest bits in which LiteRT reads the weights of a class of layers, given by its name."""
+    traits = OPERATORS.get(name)
+    return traits.kernels[0].fewest_bits if traits is not None and traits.kernels else FewestBits()
