@@ -20,7 +20,7 @@ _ROWS: tuple[tuple[str, OpTraits], ...] = (
     ("mish", OpTraits(rewrite="activations.mish")),
     ("elu selu celu softplus softsign log_softmax log_sigmoid squareplus", OpTraits(kind=Kind.FLOAT)),
     ("soft_shrink hard_shrink tanh_shrink hard_tanh threshold", OpTraits(kind=Kind.FLOAT)),
-    ("sparse_plus sparse_sigmoid", OpTraits(kind=Kind.FLOAT)),
+    ("sparsemax sparse_plus sparse_sigmoid", OpTraits(kind=Kind.FLOAT)),
 )
 
 ACTIVATIONS: Mapping[str, OpTraits] = table_of(_ROWS)
