@@ -70,7 +70,9 @@ def canonical(
     for path, reason in run.paths.left_whole.items():
         logger.info("%s is left whole: %s", path, reason)
     require_masked(run.decomposer.constants)
-    warn_of_split(result, run.decomposer.rewritten)
+    # The code of Attention itself reads its scale, where it is decomposed.
+    replaced = [each for each in run.decomposer.rewritten if not isinstance(each, keras.layers.Attention)]
+    warn_of_split(result, replaced)
     return result, run.paths
 
 

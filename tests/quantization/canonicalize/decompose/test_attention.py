@@ -31,6 +31,7 @@ def test_multi_head_reads_a_mask(canonicalized):
     assert "MaskedScores" in found
 
 
+@pytest.mark.filterwarnings("error:Code reads:UserWarning")
 @pytest.mark.parametrize(
     "layer", [lambda: L.Attention(), lambda: L.Attention(use_scale=True), lambda: L.AdditiveAttention()]
 )
