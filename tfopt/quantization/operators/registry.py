@@ -15,6 +15,7 @@ Not here, for they are other questions: what the cells of recurrent layers compu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,8 +38,12 @@ from tfopt.quantization.operators.op_traits import (
 _linear = partial(OpTraits, kind=Kind.LINEAR, rewrite="linear_layers.split_activation")
 _linear_alone = partial(OpTraits, kind=Kind.LINEAR_ALONE, rewrite="linear_layers.split_activation")
 _sum = partial(OpTraits, kind=Kind.SUM, arithmetic=True, quantizes_constants=True)
+_product = partial(_sum, extreme=Extreme.REPLACED)
+_matmul = partial(OpTraits, kind=Kind.OWN_RANGE, quantizes_constants=True)
+_sigmoid = partial(OpTraits, kind=Kind.SIGMOID, sign=Sign.NON_NEGATIVE)
 _own_range = partial(OpTraits, kind=Kind.OWN_RANGE)
 _same_scale = partial(OpTraits, kind=Kind.SAME_SCALE)
+_largest = partial(_same_scale, sign=Sign.KEPT, quantizes_constants=True, extreme=Extreme.REPLACED)
 _average = partial(OpTraits, kind=Kind.AVERAGE, sign=Sign.KEPT)
 _in_float = partial(OpTraits, kind=Kind.FLOAT)
 
@@ -51,19 +56,24 @@ def _rewritten(rewrite: str, **others: Any) -> OpTraits:
     return OpTraits(rewrite=rewrite, **others)
 
 
-_convolution = partial(KernelTraits, inputs=-2, fewest_bits=FewestBits(dynamic=4))
-_transposed = partial(
-    KernelTraits, inputs=-1, outputs=(-2,), fewest_bits=FewestBits(trained=8, post_training=8)
-)
-_depthwise = partial(KernelTraits, inputs=-2, outputs=(-2, -1), fewest_bits=FewestBits(post_training=8))
-_separable = (_depthwise(attribute="depthwise_kernel"), _convolution(attribute="pointwise_kernel"))
-
-
 def _einsum_outputs(layer: Any) -> tuple[int, ...]:
     """Return the axes of a kernel whose labels are in the output."""
     operands, output = "".join(layer.equation.split()).split("->")
     kernel = operands.split(",")[1]
     return tuple(position - len(kernel) for position, label in enumerate(kernel) if label in output)
+
+
+_DENSE = (KernelTraits(inputs=-2, fewest_bits=FewestBits(trained=2, dynamic=2)),)
+_CONVOLUTION = (KernelTraits(inputs=-2, fewest_bits=FewestBits(dynamic=4)),)
+_DEPTHWISE = (KernelTraits(inputs=-2, outputs=(-2, -1), fewest_bits=FewestBits(post_training=8)),)
+_TRANSPOSED = (KernelTraits(inputs=-1, outputs=(-2,), fewest_bits=FewestBits(trained=8, post_training=8)),)
+_SEPARABLE = (
+    replace(_DEPTHWISE[0], attribute="depthwise_kernel"),
+    replace(_CONVOLUTION[0], attribute="pointwise_kernel"),
+)
+_VOLUME = (KernelTraits(),)
+_EINSUM = (KernelTraits(outputs=_einsum_outputs),)
+_TABLE = (KernelTraits(attribute="embeddings", outputs=(-2,)),)
 
 
 # --- What depends on the config ------------------------------------------------------------------------
@@ -111,11 +121,11 @@ def _of_integer_cast(node: Node) -> Sequence[Any]:
 # --- What to do where no file can hold an operator -----------------------------------------------------
 
 _OUTSIDE = (
-    "A TFLite file has no operator for it, in float neither: preprocess outside the model, for example in "
+    "A TFLite file has no operator for it, not even in float: preprocess outside the model, for example in "
     "tf.data, and start the model after it"
 )
 _OTHERWISE = (
-    "A TFLite file has no operator for it, in float neither: compute it outside the model, or of other "
+    "A TFLite file has no operator for it, not even in float: compute it outside the model, or of other "
     "operations"
 )
 
@@ -123,28 +133,20 @@ _OTHERWISE = (
 
 _ROWS: tuple[tuple[str, OpTraits], ...] = (
     # Layers with a kernel.
-    ("Dense", _linear(kernels=(KernelTraits(inputs=-2, fewest_bits=FewestBits(trained=2, dynamic=2)),))),
-    ("Conv2D", _linear(kernels=(_convolution(),))),
-    ("DepthwiseConv2D", _linear(kernels=(_depthwise(),))),
-    ("Conv1D", _linear_alone(kernels=(_convolution(),))),
-    ("DepthwiseConv1D", _linear_alone(kernels=(_depthwise(),))),
-    ("Conv1DTranspose Conv2DTranspose", _linear_alone(kernels=(_transposed(),))),
-    ("SeparableConv1D SeparableConv2D", _rewritten("linear_layers.split_separable", kernels=_separable)),
-    ("Conv3D", _in_float(kernels=(KernelTraits(),), rewrite="linear_layers.split_activation")),
-    ("EinsumDense", _decomposed("einsum.einsum_dense", kernels=(KernelTraits(outputs=_einsum_outputs),))),
-    (
-        "Embedding",
-        _own_range(kernels=(KernelTraits(attribute="embeddings", outputs=(-2,)),), exact_inputs=_all),
-    ),
+    ("Dense", _linear(kernels=_DENSE)),
+    ("Conv2D", _linear(kernels=_CONVOLUTION)),
+    ("DepthwiseConv2D", _linear(kernels=_DEPTHWISE)),
+    ("Conv1D", _linear_alone(kernels=_CONVOLUTION)),
+    ("DepthwiseConv1D", _linear_alone(kernels=_DEPTHWISE)),
+    ("Conv1DTranspose Conv2DTranspose", _linear_alone(kernels=_TRANSPOSED)),
+    ("SeparableConv1D SeparableConv2D", _rewritten("linear_layers.split_separable", kernels=_SEPARABLE)),
+    ("Conv3D", _in_float(kernels=_VOLUME, rewrite="linear_layers.split_activation")),
+    ("EinsumDense", _decomposed("einsum.einsum_dense", kernels=_EINSUM)),
+    ("Embedding", _own_range(kernels=_TABLE, exact_inputs=_all)),
     ("ReversibleEmbedding", _decomposed("embedding.reversible", in_keras_hub=True)),
-    # Their operations, which own layers call.
+    # The operations of these, which layers of users call.
     ("Conv DepthwiseConv", _in_float(rewrite="functional_convolution.layer_of")),
-    (
-        "Matmul",
-        _own_range(
-            decomposition="einsum.matmul", rewrite="functional_dense.matmul", quantizes_constants=True
-        ),
-    ),
+    ("Matmul", _matmul(decomposition="einsum.matmul", rewrite="functional_dense.matmul")),
     ("Dot", _decomposed("einsum.dot")),
     ("Einsum", _decomposed("einsum.einsum")),
     ("Tensordot", _decomposed("einsum.tensordot")),
@@ -156,10 +158,7 @@ _ROWS: tuple[tuple[str, OpTraits], ...] = (
     # Sums, products and quotients.
     ("Add", _sum(rewrite="attention_masks.add", sign=Sign.KEPT, neutral=0.0)),
     ("Subtract", _sum(rewrite="attention_masks.subtract", neutral=0.0)),
-    (
-        "Multiply",
-        _sum(rewrite="attention_masks.multiply", sign=Sign.KEPT, neutral=1.0, extreme=Extreme.REPLACED),
-    ),
+    ("Multiply", _product(rewrite="attention_masks.multiply", sign=Sign.KEPT, neutral=1.0)),
     ("Divide TrueDivide", _rewritten("attention_masks.divide", arithmetic=True)),
     ("Average", _decomposed("operations.average", rewrite="arithmetic.average")),
     ("CustomScaleLayer", _rewritten("arithmetic.scaled_sum")),
@@ -173,16 +172,8 @@ _ROWS: tuple[tuple[str, OpTraits], ...] = (
     ("Activation", _rewritten("activations.activation", kind=_activation_kind, sign=_activation_sign)),
     ("ReLU", _rewritten("activations.relu", kind=_relu_kind, sign=_relu_sign)),
     ("Relu Relu6", OpTraits(kind=Kind.RELU, sign=Sign.NON_NEGATIVE)),
-    ("Sigmoid", OpTraits(kind=Kind.SIGMOID, sign=Sign.NON_NEGATIVE, extreme=Extreme.REPLACED)),
-    (
-        "Softmax",
-        OpTraits(
-            kind=Kind.SIGMOID,
-            sign=Sign.NON_NEGATIVE,
-            decomposition="axes.softmax",
-            rewrite="softmax.softmax",
-        ),
-    ),
+    ("Sigmoid", _sigmoid(extreme=Extreme.REPLACED)),
+    ("Softmax", _sigmoid(decomposition="axes.softmax", rewrite="softmax.softmax")),
     ("Tanh", OpTraits(kind=Kind.TANH, extreme=Extreme.REPLACED)),
     ("LeakyReLU LeakyRelu PReLU Gelu", _own_range()),
     ("Exp", _own_range(sign=Sign.NON_NEGATIVE)),
@@ -198,24 +189,8 @@ _ROWS: tuple[tuple[str, OpTraits], ...] = (
     ("ELU Elu Selu Celu Softplus Softsign LogSigmoid LogSoftmax Squareplus Sparsemax", _in_float()),
     ("SparsePlus SparseSigmoid HardShrink SoftShrink TanhShrink Threshold", _in_float()),
     # The largest and the smallest.
-    (
-        "Maximum",
-        _same_scale(
-            rewrite="arithmetic.maximum",
-            sign=Sign.KEPT,
-            quantizes_constants=True,
-            extreme=Extreme.REPLACED,
-        ),
-    ),
-    (
-        "Minimum",
-        _same_scale(
-            rewrite="arithmetic.minimum",
-            sign=Sign.KEPT,
-            quantizes_constants=True,
-            extreme=Extreme.REPLACED,
-        ),
-    ),
+    ("Maximum", _largest(rewrite="arithmetic.maximum")),
+    ("Minimum", _largest(rewrite="arithmetic.minimum")),
     ("Max Min", _same_scale(sign=Sign.KEPT)),
     ("Amax Amin", _same_scale()),
     ("Fmax", _decomposed("operations.fmax")),
