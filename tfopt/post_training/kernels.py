@@ -12,6 +12,7 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.graph import Node
+from tfopt.quantization.operators.registry import OPERATORS
 
 Bits: TypeAlias = "int | Mapping[str, int | None]"
 """Of the weights: 8 or 4 for all layers, or by layer path, where `None` leaves a layer in float."""
@@ -37,19 +38,13 @@ class Kernel:
     least_bits: int = 4
 
 
-_DENSE = (Kernel("kernel", -2, (-1,)),)
-_TRANSPOSED = (Kernel("kernel", -1, (-2,), 8),)
-_DEPTHWISE = (Kernel("kernel", -2, (-2, -1), 8),)
-_SEPARABLE = (
-    Kernel("depthwise_kernel", -2, (-2, -1), 8),
-    Kernel("pointwise_kernel", -2, (-1,)),
-)
-
 KERNELS: Mapping[str, tuple[Kernel, ...]] = {
-    **dict.fromkeys(("Dense", "Conv1D", "Conv2D"), _DENSE),
-    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), _TRANSPOSED),
-    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _DEPTHWISE),
-    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
+    name: tuple(
+        Kernel(each.attribute, each.inputs, each.outputs, each.fewest_bits.post_training)
+        for each in traits.kernels
+        if each.inputs is not None and not callable(each.outputs)
+    )
+    for name, traits in OPERATORS.items()
 }
 """The name of a Keras class -> its kernels, in the order in which it multiplies by them."""
 

@@ -15,7 +15,7 @@ X = (np.random.default_rng(0).normal(size=(256, 4)) * SIZES + [0.0, 5000.0, 0.0,
 NORMALIZED = (X - X.mean(0)) / X.std(0)
 
 
-WARNED = "'norm' is left in float.* the standard deviation of one has"
+WARNED = "'norm' is left in float.* the standard deviation of one is"
 
 
 def _normalization(x):

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
-from tfopt.quantization.planning.empty_segments import REDUCTIONS
+from tfopt.quantization.planning.empty_segments import reduces_segments
 from tfopt.quantization.planning.quantizer_placement import QUANTIZER_SUFFIX
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 
@@ -29,7 +29,7 @@ def require_finite(model: keras.Model) -> None:
             message names the layers.
     """
     found = {path: wrong for path, layer in graph.layers(model) if (wrong := _wrong(layer))}
-    empty = [node.path for node in graph.nodes(model) if type(node.operation).__name__ in REDUCTIONS]
+    empty = [node.path for node in graph.nodes(model) if reduces_segments(node)]
     if found and empty:
         path, wrong = next(iter(found.items()))
         raise InvalidArgumentError(

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tfopt.graph import Constant, Node, OverBatch, as_array, layers, nodes, producer, unrolled, valued
-from tfopt.quantization.operators.traits import FIXED_RANGES, WIDE_RANGE, Kind, kind
+from tfopt.quantization.operators.traits import FIXED_RANGES, WIDE_RANGE, Kind, kind, traits_of
 from tfopt.quantization.planning.float_boundary import FloatBoundary
 from tfopt.quantization.planning.unrounded import indices_of
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
@@ -153,10 +153,13 @@ class _Reading:
         )
 
     def _is_neutral(self, node: Node | None) -> bool:
-        """Return whether a node multiplies by a constant 1, adds a constant 0, or repeats rows once."""
+        """Return whether a node multiplies by a constant 1, adds a constant 0, or repeats rows once.
+
+        The converter leaves it and its rounding out.
+        """
         if node is not None and isinstance(node.operation, OverBatch):
             return True
-        neutral = None if node is None else _NEUTRAL.get(type(node.operation).__name__)
+        neutral = None if node is None else traits_of(node.operation).neutral
         if node is None or neutral is None or len(node.inputs) != 2:
             return False
         values = [_constant(tensor) for tensor in node.inputs]
@@ -191,10 +194,6 @@ class _Reading:
             return {self._known[id(tensor)]}
         readers = self._readers.get(id(tensor), ())
         return {grid for reader in readers for output in reader.outputs for grid in self._ahead(output)}
-
-
-_NEUTRAL = {"Multiply": 1.0, "Add": 0.0, "Subtract": 0.0}
-"""Operation -> the constant with which it changes nothing. The converter leaves it and its rounding out."""
 
 
 def _constant(tensor: keras.KerasTensor) -> np.ndarray | None:

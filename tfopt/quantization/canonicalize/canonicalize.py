@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -27,95 +28,129 @@ from tfopt.graph import (
     tensors_in,
     warn_of_split,
 )
-from tfopt.quantization.canonicalize.decompose.registry import opener
+from tfopt.quantization.canonicalize.decompose.registry import decomposer
 from tfopt.quantization.canonicalize.masked_kernels import require_masked
 from tfopt.quantization.canonicalize.rewrite.registry import rewritten
-from tfopt.quantization.canonicalize.rewrite_context import Made, Paths, Place
+from tfopt.quantization.canonicalize.rewrite_context import Created, Paths, RewriteContext
 from tfopt.quantization.canonicalize.sequence_masks import require_none_lost
+from tfopt.quantization.operators.traits import traits_of
+
+logger = logging.getLogger(__name__)
 
 
-def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False) -> tuple[keras.Model, Paths]:
+def canonical(
+    model: keras.Model, int16: Callable[[str], bool] = lambda _: False
+) -> tuple[keras.Model, Paths]:
     """Return a model with the same outputs and variables, and the path of each of its operations.
 
     In it,
 
-    - nested models and layers made of others are opened, see `openings`,
-    - activations stand behind their layer as layers of their own,
-    - what `rewrites` has a rule for is made of simpler operations,
+    - nested models and layers made of others are decomposed, see `decompose`,
+    - activations are layers of their own after their layer,
+    - what `rewrite` has a rule for is computed by simpler operations,
     - variables and arrays that operations are called with are layers,
     - nothing adds to the loss, but a layer whose code could not be read: what was added is in the `losses` of
       the paths.
 
-    A part that was split off has the path of the whole with its own name behind: `conv1/relu`.
+    A part that was split off has the path of the whole, followed by its own name: `conv1/relu`.
 
     Args:
         model: functional, of layers that nobody else has: reading them may change them.
-        wide: returns whether the activations of the operation of a path have 16 bits: some have operators in
+        int16: returns whether the activations of the operation of a path have 16 bits: some have operators in
             these alone.
     """
     require_none_lost(model)
-    names = _output_names(model)
-    copier = Copier(_without_mask, dict.fromkeys(names, ".core"), share_variables=True)
-    made: Made = {}
-    paths = Paths()
-    inputs: list[keras.KerasTensor] = []
+    run = _Canonicalization(model, int16)
+    try:
+        result = replay(model, run.call, run.input, run.output, run.decomposer, name_loop=run.loop)
+    finally:
+        run.decomposer.close()
+    for layer, sources in run.created.values():
+        take_weights(layer, sources)
+    for path, reason in run.paths.left_whole.items():
+        logger.info("%s is left whole: %s", path, reason)
+    require_masked(run.decomposer.constants)
+    # The code of Attention itself reads its scale, where it is decomposed.
+    replaced = [each for each in run.decomposer.rewritten if not isinstance(each, keras.layers.Attention)]
+    warn_of_split(result, replaced)
+    return result, run.paths
 
-    def emit_input(tensor: keras.KerasTensor) -> keras.KerasTensor:
-        inputs.append(tensor)
+
+class _Canonicalization:
+    """What becomes of each call of a model.
+
+    Args:
+        model: that is canonicalized.
+        int16: whether the activations of the operation of a path have 16 bits.
+    """
+
+    def __init__(self, model: keras.Model, int16: Callable[[str], bool]) -> None:
+        self.decomposer = decomposer()
+        self.created: Created = {}
+        self.paths = Paths()
+        self.paths.left_whole = self.decomposer.closed
+        self._int16 = int16
+        self._output_names = _output_names(model)
+        self._copier = Copier(_without_mask, dict.fromkeys(self._output_names, ".core"), share_variables=True)
+        self._inputs: list[keras.KerasTensor] = []
+
+    def input(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
+        """Note an input of the new model, and return it."""
+        self._inputs.append(tensor)
         return tensor
 
-    def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
-        name = copier.name(node)
-        near = next(iter(tensors_in((args, kwargs))), inputs[0])
-        place = Place(name, node.path, made, paths, near, wide(node.path))
-        args, kwargs = _with_layers(place, keras.Variable, args, kwargs)
-        if args and isinstance(node.operation, ONE_BATCH):
-            args = of_one_batch(args[0], lambda *key: _over_batch(place, *key)), *args[1:]
-        if isinstance(node.operation, AddedLosses):
-            carrier, *losses = args[0]
-            paths.losses += [Loss(*pair) for pair in zip(losses, node.operation.when, strict=True)]
-            if node.operation.unread is not None:
-                paths.unread_losses.append(node.operation.unread)
-            return carrier
-        regularizer = None
-        if type(node.operation).__module__.startswith("keras."):  # a config of others may tell of it anew
-            regularizer = opening.regularizers.taken(node.operation)
-        result = rewritten(place, node.operation, args, kwargs)
-        if result is None:
-            if type(node.operation).__name__ in _TAKE_CONSTANTS:
-                args, kwargs = _with_layers(place, (np.ndarray, tf.Tensor), args, kwargs)
-            paths[name] = node.path
-            result = copier(node)(*args, **kwargs)
-        else:
-            opening.rewritten.append(node.operation)
-        if regularizer is not None:
-            penalty = place.part("activity_regularizer").layer(ActivityPenalty, regularizer)
-            paths.losses += [Loss(each) for each in penalties(result, penalty)]
-        return result
-
-    def emit_output(index: int, tensor: keras.KerasTensor) -> keras.KerasTensor:
+    def output(self, index: int, tensor: keras.KerasTensor) -> keras.KerasTensor:
+        """Return an output of the new model, under the name that losses and metrics are given by."""
+        names = self._output_names
         return keras.layers.Identity(name=names[index])(tensor) if names else tensor
 
-    def name_loop(node: Node) -> str:
-        name = copier.name(node)
-        paths[name] = node.path
+    def loop(self, node: Node) -> str:
+        """Return the name of a loop."""
+        name = self._copier.name(node)
+        self.paths[name] = node.path
         return name
 
-    opening = opener()
-    paths.closed = opening.closed
-    try:
-        result = replay(model, emit, emit_input, emit_output, opening, name_loop=name_loop)
-    finally:
-        opening.close()
-    for layer, sources in made.values():
-        take_weights(layer, sources)
-    require_masked(opening.constants)
-    warn_of_split(result, opening.rewritten)
-    return result, paths
+    def call(self, node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Return the outputs of a call in the new model."""
+        name = self._copier.name(node)
+        near = next(iter(tensors_in((args, kwargs))), self._inputs[0])
+        context = RewriteContext(name, node.path, self.created, self.paths, near, self._int16(node.path))
+        args, kwargs = _with_layers(context, keras.Variable, args, kwargs)
+        if args and isinstance(node.operation, ONE_BATCH):
+            args = of_one_batch(args[0], lambda *key: _over_batch(context, *key)), *args[1:]
+        if isinstance(node.operation, AddedLosses):
+            return self._without_losses(node.operation, args)
+        regularizer = None
+        if type(node.operation).__module__.startswith("keras."):  # a config of others may tell of it anew
+            regularizer = self.decomposer.regularizers.taken(node.operation)
+        result = rewritten(context, node.operation, args, kwargs)
+        if result is None:
+            result = self._copied(context, node, args, kwargs)
+        else:
+            self.decomposer.rewritten.append(node.operation)
+        if regularizer is not None:
+            penalty = context.part("activity_regularizer").layer(ActivityPenalty, regularizer)
+            self.paths.losses += [Loss(each) for each in penalties(result, penalty)]
+        return result
+
+    def _without_losses(self, operation: AddedLosses, args: tuple) -> Any:
+        """Return the tensor that carries losses, and note these."""
+        carrier, *losses = args[0]
+        self.paths.losses += [Loss(*pair) for pair in zip(losses, operation.when, strict=True)]
+        if operation.unread is not None:
+            self.paths.unread_losses.append(operation.unread)
+        return carrier
+
+    def _copied(self, context: RewriteContext, node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Return the outputs of a copy of the operation."""
+        if traits_of(node.operation).quantizes_constants:
+            args, kwargs = _with_layers(context, (np.ndarray, tf.Tensor), args, kwargs)
+        self.paths[context.name] = node.path
+        return self._copier(node)(*args, **kwargs)
 
 
-def _over_batch(place: Place, number: int, dtype: str) -> keras.Layer:
-    return place.part(f"over_batch_{number}").layer(OverBatch, dtype=dtype)
+def _over_batch(context: RewriteContext, number: int, dtype: str) -> keras.Layer:
+    return context.part(f"over_batch_{number}").layer(OverBatch, dtype=dtype)
 
 
 def _without_mask(layer: keras.Layer) -> None:
@@ -124,22 +159,18 @@ def _without_mask(layer: keras.Layer) -> None:
         layer.mask_zero = False
 
 
-_TAKE_CONSTANTS = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Matmul", "Concatenate"}
-"""The operations whose operands must have a range each, constants too."""
-
-
 def _with_layers(
-    place: Place, kinds: Any, args: tuple, kwargs: dict[str, Any]
+    context: RewriteContext, kinds: Any, args: tuple, kwargs: dict[str, Any]
 ) -> tuple[tuple, dict[str, Any]]:
-    """Return arguments with layers that hold a constant in place of the values of the classes `kinds`."""
+    """Return arguments with a layer that holds a constant for each value of the classes `kinds`."""
     count = itertools.count()
 
     def lifted(value: Any) -> Any:
         if not isinstance(value, kinds):
             return value
         number = next(count)
-        part = place.part(f"constant_{number}" if number else "constant")
-        return part.layer(Constant.of, value)(place.reference)
+        part = context.part(f"constant_{number}" if number else "constant")
+        return part.layer(Constant.of, value)(context.reference)
 
     return keras.tree.map_structure(lifted, (args, kwargs))
 

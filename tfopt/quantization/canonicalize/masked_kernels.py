@@ -20,11 +20,11 @@ from tfopt.pruning import SparsityMask
 
 
 def masked_kernel(kernel: Any) -> Constant | None:
-    """Return the layer that holds a kernel which a mask multiplies, its zeros in place; None for others."""
-    made = producer(kernel) if isinstance(kernel, keras.KerasTensor) else None
-    if made is None or type(made.operation).__name__ != "Multiply":
+    """Return the layer that holds a kernel which a mask multiplies, with its zeros; None for others."""
+    product = producer(kernel) if isinstance(kernel, keras.KerasTensor) else None
+    if product is None or type(product.operation).__name__ != "Multiply":
         return None
-    makers = [producer(x) for x in made.inputs]
+    makers = [producer(x) for x in product.inputs]
     held: list[Constant] = [
         maker.operation
         for maker in makers

@@ -1,4 +1,4 @@
-"""Where a rewriting puts the layers that it makes."""
+"""Where a rewrite puts the layers that it creates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 
 from tfopt.graph import Loss, NotSymbolic, producer
 
-Made = dict[str, tuple[keras.Layer, Sequence[keras.Variable]]]
+Created = dict[str, tuple[keras.Layer, Sequence[keras.Variable]]]
 """Name -> the layer and the variables whose values are its weights."""
 
 
@@ -18,53 +18,53 @@ class Paths(dict[str, str]):
     """Name -> path of every operation of a canonical model.
 
     Attributes:
-        closed: the path of each layer whose code could not be read -> why.
-        losses: what the model adds to its loss, as tensors that are made of those of the canonical model.
+        left_whole: the path of each layer whose code could not be read -> why.
+        losses: what the model adds to its loss, as tensors that are computed of those of the canonical model.
         unread_losses: the layers whose losses are those of inference alone, and why.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.closed: dict[str, NotSymbolic] = {}
+        self.left_whole: dict[str, NotSymbolic] = {}
         self.losses: list[Loss] = []
         self.unread_losses: list[str] = []
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """The name and path that a rewriting may use, and what was made under them.
+class RewriteContext:
+    """The name and path that a rewrite may use, and the layers created under them.
 
     Attributes:
         name: of the operation that is rewritten; its parts are called `name.part`.
         path: of that operation; its parts have the path `path/part`.
-        made: the layers made so far in the whole model. A shared layer is rewritten in each of its calls,
-            under one name, and so stays shared.
+        created: the layers of all rewrites so far in the whole model. A shared layer is rewritten in each of
+            its calls, under one name, and so stays shared.
         paths: name -> path of every operation.
         near: a tensor that the operation is called with.
-        wide: whether the activations of the operation have 16 bits.
+        int16: whether the activations of the operation have 16 bits.
     """
 
     name: str
     path: str
-    made: Made
+    created: Created
     paths: dict[str, str]
     near: keras.KerasTensor
-    wide: bool = False
+    int16: bool = False
 
     @property
     def reference(self) -> keras.KerasTensor:
         """An input of the model, or of the step of a loop; its first axis is the batch."""
         tensor = self.near
-        while (made := producer(tensor)) is not None and made.inputs:
-            tensor = made.inputs[0]
+        while (created := producer(tensor)) is not None and created.inputs:
+            tensor = created.inputs[0]
         return tensor
 
-    def part(self, name: str) -> Place:
-        """Return the place of a part of the operation."""
+    def part(self, name: str) -> RewriteContext:
+        """Return the context of a part of the operation."""
         return dataclasses.replace(self, name=f"{self.name}.{name}", path=f"{self.path}/{name}")
 
-    def sibling(self, name: str, part: str) -> Place:
-        """Return the place of a part of another operation of the model, of the name `name`."""
+    def sibling(self, name: str, part: str) -> RewriteContext:
+        """Return the context of a part of another operation of the model, of the name `name`."""
         path = self.paths.get(name, name)
         return dataclasses.replace(self, name=f"{name}.{part}", path=f"{path}/{part}")
 
@@ -75,8 +75,8 @@ class Place:
         weights: Sequence[keras.Variable] = (),
         **config: Any,
     ) -> keras.Layer:
-        """Return the layer of this place, made by `make(*args, **config)` in the first call."""
-        if self.name not in self.made:
-            self.made[self.name] = (make(*args, **config, name=self.name), weights)
+        """Return the layer of this name, created by `make(*args, **config)` in the first call."""
+        if self.name not in self.created:
+            self.created[self.name] = (make(*args, **config, name=self.name), weights)
             self.paths[self.name] = self.path
-        return self.made[self.name][0]
+        return self.created[self.name][0]

@@ -23,7 +23,7 @@ def require_none_lost(model: keras.Model) -> None:
     """Raise where a mask comes out of a nested model: Keras hands it on while the model runs, unseen.
 
     Raises:
-        UnsupportedOperation: a layer behind the nested model would read it.
+        UnsupportedOperation: a layer after the nested model would read it.
     """
     masked: set[int] = set()
     for node in calls(model):

@@ -24,7 +24,7 @@ class OfImages(keras.layers.Wrapper):
         super().build((input_shape[0], *_image(input_shape[1:])))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return what the layer makes of the tensor, in the tensor's shape."""
+        """Return the output of the layer for the tensor, in the tensor's shape."""
         sizes = tuple(inputs.shape[1:])
         image = _image(sizes)
         if image == sizes:

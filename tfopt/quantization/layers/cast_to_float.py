@@ -1,18 +1,18 @@
-"""Booleans and integers as numbers that can be quantized, as a layer."""
+"""Booleans and integers as numbers that can be quantized, by a layer."""
 
 from __future__ import annotations
 
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
 class AsFloat(keras.layers.Layer):
     """Returns booleans or integers as numbers of the layer's compute dtype."""
 
-    tfopt_kind = Kind.FLOAT
+    tfopt_traits = OpTraits(kind=Kind.FLOAT, casts=True)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the input, cast."""

@@ -1,4 +1,4 @@
-"""What stands behind a normalization: a factor and a summand for each channel."""
+"""The last part of a normalization: a factor and a summand for each channel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -21,7 +21,7 @@ class Affine(keras.layers.Layer):
         beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: as of LayerNormalization.
     """
 
-    tfopt_kind = Kind.NORMALIZATION
+    tfopt_traits = OpTraits(kind=Kind.NORMALIZATION)
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.quantization.layers.finite_gradients import with_finite_gradient
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 LARGEST = 1e4
 """The largest inverse that a quotient is computed with; float16 holds it."""
@@ -18,13 +18,12 @@ def _inverse(x: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="tfopt")
 class Inverse(keras.layers.Layer):
-    """Returns `1 / x`, in float: the integer division of the converter is dozens of steps off.
+    """Returns `1 / x`, in float: the integer division of the converter is off by dozens of scales.
 
     Written as a power, for a division the converter would quantize unasked.
     """
 
-    tfopt_kind = Kind.FLOAT
-    tfopt_singular = True
+    tfopt_traits = OpTraits(kind=Kind.FLOAT, singular=True)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the inverse."""
@@ -42,8 +41,7 @@ class Quotient(keras.layers.Layer):
     The inverse has no range of its own: that of `x / norm(x)` would be that of the smallest norm.
     """
 
-    tfopt_kind = Kind.FLOAT
-    tfopt_singular = True
+    tfopt_traits = OpTraits(kind=Kind.FLOAT, singular=True)
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """Return the first input divided by the second."""

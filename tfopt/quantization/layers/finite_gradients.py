@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 _OF_MANY = ("std", "norm")
 """The functions of `keras.ops` that are not of each element."""
@@ -26,7 +26,7 @@ def with_finite_gradient(
 ) -> tf.Tensor:
     """Return `function(x)`, with the slope at half the smallest magnitude in place of that at 0.
 
-    Half of the smallest magnitude that is not 0 is at least half a step of the rounding: the middle of what
+    Half of the smallest magnitude that is not 0 is at least half a scale of the rounding: the middle of what
     was rounded to 0.
 
     Args:
@@ -68,8 +68,7 @@ class FiniteGradient(keras.layers.Layer):
         trains: whether gradients are needed; a model for export has none.
     """
 
-    tfopt_kind = Kind.FLOAT
-    tfopt_singular = True
+    tfopt_traits = OpTraits(kind=Kind.FLOAT, singular=True)
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -18,7 +18,7 @@ class RowOfIndex(keras.layers.Layer):
         count: how many indices there are: 0 to `count - 1`.
     """
 
-    tfopt_kind = Kind.FLOAT
+    tfopt_traits = OpTraits(kind=Kind.FLOAT, exact_inputs=lambda node: node.inputs)
 
     def __init__(self, count: int, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)

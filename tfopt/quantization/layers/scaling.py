@@ -8,7 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
+
+
+def _kind(layer: Any) -> Kind:
+    numbers = isinstance(layer.scale, float) and isinstance(layer.offset, float)
+    return Kind.SCALING if numbers else Kind.NORMALIZATION
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -19,18 +24,14 @@ class Scaling(keras.layers.Layer):
         scale, offset: numbers, or one value for each channel of the last axis.
     """
 
+    tfopt_traits = OpTraits(kind=_kind)
+
     def __init__(
         self, scale: float | Sequence[float] = 1.0, offset: float | Sequence[float] = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.scale = scale
         self.offset = offset
-
-    @property
-    def tfopt_kind(self) -> Kind:
-        """How it takes part in quantization."""
-        numbers = isinstance(self.scale, float) and isinstance(self.offset, float)
-        return Kind.SCALING if numbers else Kind.NORMALIZATION
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the scaled input, in the layer's compute dtype."""

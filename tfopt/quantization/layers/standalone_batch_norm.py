@@ -1,4 +1,4 @@
-"""A BatchNormalization, or another map affine in each channel, that no convolution takes in."""
+"""A BatchNormalization, or another map affine in each channel, that is fused into no convolution."""
 
 from __future__ import annotations
 
@@ -75,4 +75,7 @@ _FACTORS: dict[str, Callable[[Any], Factors]] = {
     "LayerScale": lambda layer: (layer.gamma.numpy(), np.zeros(1)),
     "Scaling": lambda layer: (np.asarray(layer.scale), np.asarray(layer.offset)),
 }
-"""The name of a class that is affine in each channel -> its factor and its summand for each."""
+"""The name of a class that is affine in each channel -> its factor and its summand for each.
+
+Not in the registry of operators, which says that they are affine and not what they compute.
+"""

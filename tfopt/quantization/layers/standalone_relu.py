@@ -1,4 +1,4 @@
-"""A ReLU that no operator takes in, in a form that LiteRT's delegate runs."""
+"""A ReLU that is fused into no operator, lowered to one that LiteRT's delegate runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StandaloneReLU(keras.layers.Layer):
         return input_shape
 
     def lower(self) -> keras.Layer:
-        """Return the pooling and the ReLU, which the converter makes one of."""
+        """Return the pooling and the ReLU, which the converter fuses."""
         relu = keras.layers.ReLU(self.max_value, dtype="float32", name=self.name)
         if None in self._shape[1:]:
             return relu

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -16,14 +16,15 @@ class UnitVectors(keras.layers.Layer):
     """Returns `x / sqrt(max(sum(x**2), least))`, in float.
 
     TensorFlow's converter turns `rsqrt(max(s, least))` into `min(rsqrt(s), 1 / sqrt(least))`, and the inverse
-    root of 0 is no number in LiteRT's delegate: a vector of zeros, such as padding, makes what follows NaN.
+    root of 0 is no number in LiteRT's delegate: a vector of zeros, such as padding, would turn all that
+    follows into NaN.
 
     Args:
         axis: along which the squares are summed.
         least: the least sum that is divided by.
     """
 
-    tfopt_kind = Kind.FLOAT
+    tfopt_traits = OpTraits(kind=Kind.FLOAT)
 
     def __init__(self, axis: int | Sequence[int], least: float = 1e-24, **kwargs: Any) -> None:
         super().__init__(**kwargs)

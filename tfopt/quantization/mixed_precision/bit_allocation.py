@@ -10,10 +10,8 @@ import numpy as np
 from scipy import optimize
 
 from tfopt.quantization.mixed_precision.sensitivity import LayerSensitivity, Sensitivity
+from tfopt.quantization.operators.weights import fewest_bits
 from tfopt.quantization.scheme import scheme_of
-
-_FEWEST_BITS = {"Dense": 2, "Conv1DTranspose": 8, "Conv2DTranspose": 8}
-"""Class of a layer -> the fewest bits that LiteRT reads its weights in, 4 for others."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +34,7 @@ class LayerChoice:
 def weight_bytes(layer: LayerSensitivity, scheme: str) -> int:
     """Return the bytes of the weights of a layer in a file, in the fewest bits that LiteRT reads them in."""
     bits = scheme_of(scheme).weight_bits or 8
-    in_file = next(each for each in (2, 4, 8) if each >= max(bits, _FEWEST_BITS.get(layer.kind, 4)))
+    in_file = next(each for each in (2, 4, 8) if each >= max(bits, fewest_bits(layer.kind).trained))
     return -(-layer.weights * in_file // 8)
 
 

@@ -1,14 +1,15 @@
-"""Which weights of a layer are put on a grid: its kernel, or the table of an embedding."""
+"""Which weights of a layer are quantized: its kernel, or the table of an embedding."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from tfopt.errors import UnsupportedOperation
-from tfopt.quantization.operators.traits import CHANNEL_AXES, kernel_axes
+from tfopt.quantization.operators.op_traits import FewestBits
+from tfopt.quantization.operators.registry import OPERATORS
+from tfopt.quantization.operators.traits import traits_of
 
 Weights = tuple[keras.Variable, tuple[int, ...]]
 """The variable and the axes that number its output channels, counted from the end."""
@@ -17,18 +18,12 @@ Weights = tuple[keras.Variable, tuple[int, ...]]
 def weights_of(layer: Any) -> Weights | None:
     """Return the weights of a layer that a scheme is for, or None where it has none.
 
-    Of int8 activations fewer layers can be multiplied with weights (see `operations`) than with weights
-    that a file turns back into floats: these are all.
+    Weights that a file turns back into floats are among them, of layers whose kind is FLOAT.
     """
-    own = getattr(layer, "tfopt_weights", None)
-    if own is not None:
-        return own()
-    name = type(layer).__name__
-    if not type(layer).__module__.startswith("keras."):
-        return None  # a user's subclass may do anything with its kernel
-    if name in CHANNEL_AXES:
-        return kernel_axes(layer)
-    return _OTHERS[name](layer) if name in _OTHERS else None
+    kernels = traits_of(layer).kernels
+    if len(kernels) != 1:  # of two, each becomes a layer of its own
+        return None
+    return getattr(layer, kernels[0].attribute), kernels[0].output_axes(layer)
 
 
 def required_weights(layer: keras.Layer) -> Weights:
@@ -55,16 +50,7 @@ def block_size_of(layer: keras.Layer, size: int | None) -> int | None:
     return size if dense and size is not None and layer.kernel.shape[0] % size == 0 else None
 
 
-def _einsum(layer: Any) -> Weights:
-    """The labels of the kernel that are in the output number its channels."""
-    operands, output = "".join(layer.equation.split()).split("->")
-    kernel = operands.split(",")[1]
-    channels = [position - len(kernel) for position, label in enumerate(kernel) if label in output]
-    return layer.kernel, tuple(channels)
-
-
-_OTHERS: dict[str, Callable[[Any], Weights]] = {
-    "Conv3D": lambda layer: (layer.kernel, (-1,)),
-    "EinsumDense": _einsum,
-    "Embedding": lambda layer: (layer.embeddings, (-2,)),
-}
+def fewest_bits(name: str) -> FewestBits:
+    """Return the fewest bits in which LiteRT reads the weights of a class of layers, given by its name."""
+    traits = OPERATORS.get(name)
+    return traits.kernels[0].fewest_bits if traits is not None and traits.kernels else FewestBits()

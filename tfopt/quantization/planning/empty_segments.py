@@ -14,15 +14,11 @@ import keras
 import numpy as np
 
 from tfopt.graph import Node, as_array, nodes
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Extreme, Kind
+from tfopt.quantization.operators.traits import traits_of
 
-REDUCTIONS = frozenset({"SegmentMax", "SegmentMin"})
-"""The names of the classes."""
-
-_REPLACE = frozenset({"Where", "Maximum", "Minimum", "Multiply", "Sigmoid", "Tanh"})
-_LEAD_TO = frozenset({"Absolute", "Negative"})
-_KINDS_THAT_LEAD_TO = (Kind.SAME_SCALE, Kind.SCALING)
-"""Operations behind which the value of an empty segment is still there, and may be replaced."""
+_KINDS_THAT_KEEP = (Kind.SAME_SCALE, Kind.SCALING)
+"""Operations after which the value of an empty segment is still there, and may be replaced."""
 
 
 def replacing_empty_segments(model: keras.Model, kinds: Mapping[int, Kind]) -> set[int]:
@@ -38,17 +34,22 @@ def replacing_empty_segments(model: keras.Model, kinds: Mapping[int, Kind]) -> s
         for x in node.inputs:
             readers[id(x)].append(node)
     found: set[int] = set()
-    waiting = [node for node in graph if type(node.operation).__name__ in REDUCTIONS and _may_be_empty(node)]
+    waiting = [node for node in graph if reduces_segments(node) and _may_be_empty(node)]
     while waiting:
         for x in waiting.pop().outputs:
             for reader in readers[id(x)]:
-                name, kind = type(reader.operation).__name__, kinds[id(reader.operation)]
-                replaces = name in _REPLACE or kind is Kind.RELU
-                leads = name in _LEAD_TO or kind in _KINDS_THAT_LEAD_TO
+                extreme, kind = traits_of(reader.operation).extreme, kinds[id(reader.operation)]
+                replaces = extreme is Extreme.REPLACED or kind is Kind.RELU
+                leads = extreme is Extreme.KEPT or kind in _KINDS_THAT_KEEP
                 if id(reader.operation) not in found and (replaces or leads):
                     found.add(id(reader.operation))
                     waiting += [] if replaces else [reader]
     return found
+
+
+def reduces_segments(node: Node) -> bool:
+    """Return whether a call takes the maximum or the minimum of segments, which may have no rows."""
+    return traits_of(node.operation).extreme is Extreme.CREATED
 
 
 def _may_be_empty(node: Node) -> bool:

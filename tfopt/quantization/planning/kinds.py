@@ -13,7 +13,8 @@ from tfopt.errors import UnsupportedOperation
 from tfopt.graph import KeepsState, Node, NotSymbolic, as_functional, copy, nodes
 from tfopt.quantization.canonicalize.canonicalize import canonical
 from tfopt.quantization.layers.scaling import Scaling
-from tfopt.quantization.operators.traits import Kind, kind
+from tfopt.quantization.operators.op_traits import Kind
+from tfopt.quantization.operators.traits import kind, traits_of
 from tfopt.quantization.operators.unsupported import require_in_files
 from tfopt.quantization.planning.bit_widths import is_wide
 from tfopt.quantization.planning.spectra import of_spectra
@@ -88,21 +89,21 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
     """
     kinds = {}
     for node in nodes(model):
-        # What the rewriting added on its own (an Identity that carries an output's name) has no path.
+        # What the rewrites added on their own (an Identity that carries an output's name) has no path.
         path = paths.get(node.path, node.path)
         require_in_files(path, node)
-        in_float = settings.get(path, "") is None or _reads_and_makes_integers(node)
+        in_float = settings.get(path, "") is None or _is_of_integers(node)
         in_float |= _averages_under_a_mask(node)
         found = Kind.FLOAT if in_float else kind(node.operation)
         if found is None or (len(node.outputs) != 1 and found not in (Kind.SAME_SCALE, Kind.FLOAT)):
-            raise _no_rule(path, node, getattr(paths, "closed", {}).get(path))
+            raise _no_rule(path, node, getattr(paths, "left_whole", {}).get(path))
         kinds[id(node.operation)] = found
     kinds |= dict.fromkeys(of_spectra(model, kinds), Kind.FLOAT)
-    kinds = with_uneven_columns_in_float(model, kinds, lambda path: _steps(settings.get(path)), paths)
+    kinds = with_uneven_columns_in_float(model, kinds, lambda path: _intervals(settings.get(path)), paths)
     return _with_small_summands_in_float(model, kinds)
 
 
-def _steps(scheme: Any) -> int:
+def _intervals(scheme: Any) -> int:
     return 2**16 - 1 if is_wide(scheme) else 2**8 - 1
 
 
@@ -111,7 +112,7 @@ def _averages_under_a_mask(node: Node) -> bool:
     return type(node.operation).__name__ == "GlobalAveragePooling1D" and len(node.inputs) > 1
 
 
-def _reads_and_makes_integers(node: Node) -> bool:
+def _is_of_integers(node: Node) -> bool:
     """Return whether a call has nothing that could be quantized: its integers are computed as they are."""
     return not any(keras.backend.is_float_dtype(x.dtype) for x in (*node.inputs, *node.outputs))
 
@@ -129,31 +130,31 @@ def _with_small_summands_in_float(model: keras.Model, kinds: Mapping[int, Kind])
         for x in node.inputs:
             readers[id(x)].append(node)
     for node in graph:
-        made = id(node.outputs[0])
+        output = id(node.outputs[0])
         if (
             isinstance(node.operation, Scaling)
-            and made not in final
-            and all(changed[id(reader.operation)] is Kind.FLOAT for reader in readers[made])
-            and any(getattr(reader.operation, "tfopt_singular", False) for reader in readers[made])
+            and output not in final
+            and all(changed[id(reader.operation)] is Kind.FLOAT for reader in readers[output])
+            and any(traits_of(reader.operation).singular for reader in readers[output])
         ):
             changed[id(node.operation)] = Kind.FLOAT
     return changed
 
 
-def _no_rule(path: str, node: Node, closed: NotSymbolic | None) -> UnsupportedOperation:
+def _no_rule(path: str, node: Node, reason: NotSymbolic | None) -> UnsupportedOperation:
     """Return the error for an operation that quantization has no rule for, with what to do."""
     name = type(node.operation).__name__
-    if closed is None:
+    if reason is None:
         error = UnsupportedOperation(
             f"int8 has no rule for {path!r} ({name}). Leave it in float with rules={{{path!r}: None}}, or "
             "replace it by a supported layer or operation."
         )
-    elif isinstance(closed, KeepsState):
-        error = UnsupportedOperation(f"The code of {path!r} ({name}) cannot be read as operations: {closed}.")
+    elif isinstance(reason, KeepsState):
+        error = UnsupportedOperation(f"The code of {path!r} ({name}) cannot be read as operations: {reason}.")
     else:
         error = UnsupportedOperation(
-            f"The code of {path!r} ({name}) could not be read as operations: {closed}. Write it of layers "
+            f"The code of {path!r} ({name}) could not be read as operations: {reason}. Write it of layers "
             f"and keras.ops, or leave all of it in float with rules={{{path!r}: None}}."
         )
-    error.__cause__ = closed
+    error.__cause__ = reason
     return error

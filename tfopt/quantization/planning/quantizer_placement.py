@@ -12,15 +12,9 @@ import numpy as np
 
 from tfopt.graph import Constant, Node, nodes, valued
 from tfopt.quantization.layers.scaling import Scaling
+from tfopt.quantization.operators.op_traits import FUSED_INTO, KEEPS_SCALE
 from tfopt.quantization.operators.traits import FIXED_RANGES, Kind, ceiling, kind
 from tfopt.quantization.planning.unrounded import reads_exactly
-
-_FUSED_INTO = {
-    Kind.NORMALIZATION: {Kind.LINEAR},
-    Kind.SCALING: {Kind.LINEAR},
-    Kind.RELU: {Kind.LINEAR, Kind.SUM},
-}
-"""Kind -> the kinds that the converter fuses it into, when it is their output's only reader."""
 
 _FUSED_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.LINEAR, Kind.RELU: Kind.OWN_RANGE}
 """Kind -> what the operator counts as that it was fused into."""
@@ -34,8 +28,6 @@ pooling, which keeps the scale."""
 
 QUANTIZER_SUFFIX = ".quantizer"
 """What the name of a quantizer ends in, behind the name of what makes the tensor."""
-
-_KEEPS_SCALE = {Kind.SAME_SCALE, Kind.AVERAGE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +72,7 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
 
     scales = _SharedScales()
     for node in flow.nodes:
-        if kinds[id(node.operation)] in _KEEPS_SCALE:
+        if kinds[id(node.operation)] in KEEPS_SCALE:
             for tensor in (*node.inputs, *node.outputs):
                 if keras.backend.is_float_dtype(tensor.dtype):  # a condition joins nothing
                     scales.unite(id(tensor), id(node.outputs[0]))
@@ -128,7 +120,7 @@ def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> set[Node]:
     counts_as: dict[Node | None, Kind] = {}
     for node in flow.nodes:
         kind = kinds[id(node.operation)]
-        if counts_as.get(flow.only_source(node)) in _FUSED_INTO.get(kind, ()):
+        if counts_as.get(flow.only_source(node)) in FUSED_INTO.get(kind, ()):
             fused.add(node)
             counts_as[node] = _FUSED_AS[kind]
         else:

@@ -1,4 +1,4 @@
-"""What is computed of sounds on the way to a spectrum, and of that before the first trained layer, in float.
+"""Sounds on the way to a spectrum, and spectra before the first trained layer, stay in float.
 
 The quiet parts of a sound and of its spectrum are thousands of times smaller than the loud ones; a logarithm
 lifts them, and 255 values in a range do not hold them.
@@ -13,17 +13,12 @@ import keras
 import numpy as np
 
 from tfopt.graph import Constant, Node, as_array, nodes, valued
-from tfopt.quantization.operators.traits import Kind
-
-SOURCES = frozenset({"RFFT", "STFT", "RealTransform", "CosineTransform", "STFTSpectrogram", "MelSpectrogram"})
-"""The names of the classes that transform sounds."""
-
-_OF_EITHER = frozenset({"Add", "Subtract", "Multiply", "Divide", "TrueDivide"})
-"""Operations on two tensors that are spectra where one is: a mask that a network made is laid on one."""
+from tfopt.quantization.operators.op_traits import Kind
+from tfopt.quantization.operators.traits import traits_of
 
 
 def of_spectra(model: keras.Model, kinds: Mapping[int, Kind]) -> set[int]:
-    """Return the `id` of each operation that makes spectra, or is made of them or leads to them.
+    """Return the `id` of each operation that computes spectra, or reads them or leads to them.
 
     Args:
         model: canonical.
@@ -36,12 +31,12 @@ def of_spectra(model: keras.Model, kinds: Mapping[int, Kind]) -> set[int]:
     constants: set[int] = set()
     spectra: set[int] = set()
     for node in graph:
-        made = {id(x) for x in node.outputs}
+        outputs = {id(x) for x in node.outputs}
         if _is_constant(node, constants):
-            constants |= made
+            constants |= outputs
         elif id(node.operation) in found or _is_of_spectra(node, kinds, spectra, constants):
             found.add(id(node.operation))
-            spectra |= made
+            spectra |= outputs
     readers: dict[int, list[Node]] = defaultdict(list)
     for node in graph:
         for x in node.inputs:
@@ -68,7 +63,7 @@ def _sources(graph: Sequence[Node], kinds: Mapping[int, Kind]) -> set[int]:
     for node in graph:
         if _is_trained(node, kinds) or any(id(x) in trained for x in node.inputs):
             trained.update(map(id, node.outputs))
-        if type(node.operation).__name__ in SOURCES or (
+        if traits_of(node.operation).transforms_waveforms or (
             id(node.outputs[0]) not in trained and _transforms(node.operation)
         ):
             found.add(id(node.operation))
@@ -91,7 +86,7 @@ _SHORTEST = 8
 
 
 def _is_constant(node: Node, constants: set[int]) -> bool:
-    """Return whether a node makes nothing of the inputs of the model."""
+    """Return whether a node reads no inputs of the model."""
     if isinstance(node.operation, Constant):
         return True
     values = valued(node.operation, node.inputs)
@@ -104,7 +99,7 @@ def _is_of_spectra(node: Node, kinds: Mapping[int, Kind], spectra: set[int], con
         for x in node.inputs
         if keras.backend.is_float_dtype(x.dtype) and id(x) not in constants
     ]
-    either = type(node.operation).__name__ in _OF_EITHER
+    either = traits_of(node.operation).arithmetic  # a mask that a network computed is laid on a spectrum
     return bool(read) and (any(read) if either else all(read)) and not _is_trained(node, kinds)
 
 

@@ -1,6 +1,6 @@
 """Columns of very different size that are normalized first: one scale for all would round some of them away.
 
-Age lies below 100 and income beyond 100,000. On 255 steps of the larger range every age is the same, until a
+Age lies below 100 and income beyond 100,000. In 8 bits of the larger range every age is the same, until a
 normalization has brought both to one size: it must see them in float.
 """
 
@@ -15,21 +15,21 @@ import numpy as np
 
 from tfopt.graph import nodes
 from tfopt.quantization.layers.scaling import Scaling
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind
 
-FEWEST_STEPS = 4.0
-"""How many steps of the common grid a standard deviation of each column must have: 23 dB of noise."""
+LEAST_DEVIATION = 4.0
+"""Of how many scales of the common grid the standard deviation of each column must be: 23 dB of noise."""
 
 
 def with_uneven_columns_in_float(
-    model: keras.Model, kinds: Mapping[int, Kind], steps: Callable[[str], int], paths: Mapping[str, str]
+    model: keras.Model, kinds: Mapping[int, Kind], intervals: Callable[[str], int], paths: Mapping[str, str]
 ) -> dict[int, Kind]:
     """Return the kinds with the normalizations of inputs in float whose columns no common grid holds.
 
     Args:
         model: canonical.
         kinds: `id` of each operation -> its kind.
-        steps: path of an operation -> how many steps its activations have.
+        intervals: path of an operation -> how many scales the range of its activations has.
         paths: name -> path of every operation.
     """
     changed = dict(kinds)
@@ -41,13 +41,13 @@ def with_uneven_columns_in_float(
         if kinds[id(node.operation)] is Kind.SAME_SCALE:
             of_inputs.update(map(id, node.outputs))
         elif isinstance(node.operation, Scaling) and kinds[id(node.operation)] is not Kind.FLOAT:
-            fewest = steps(path) * _smallest_share(node.operation)
-            if fewest < FEWEST_STEPS:
+            deviation = intervals(path) * _smallest_share(node.operation)
+            if deviation < LEAST_DEVIATION:
                 changed[id(node.operation)] = Kind.FLOAT
                 warnings.warn(
-                    f"{path!r} is left in float, and so is what it normalizes: on one grid for all columns, "
-                    f"the standard deviation of one has {fewest:.1g} steps. For a file of integers alone, "
-                    "normalize the data before the model.",
+                    f"{path!r} is left in float, and so are the columns that it normalizes: with one scale "
+                    f"for all, the standard deviation of one is {deviation:.1g} times the scale. For a file "
+                    "of integers alone, normalize the data before the model.",
                     stacklevel=2,
                 )
     return changed

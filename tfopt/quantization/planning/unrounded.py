@@ -1,4 +1,4 @@
-"""Which float tensors must not be rounded: indices, columns of different size, what a layer in float reads.
+"""Which float tensors must not be rounded: indices, columns of different size, the inputs of layers in float.
 
 `keras.Input(shape)` is float32 unless told otherwise, so tokens and categories often come in as floats. On
 255 values of a range, the tokens 500 and 501 are one.
@@ -7,46 +7,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import keras
 
 from tfopt.graph import Constant, Node, OverBatch, nodes, producer, valued
 from tfopt.quantization.layers.scaling import Scaling
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind
+from tfopt.quantization.operators.traits import traits_of
 from tfopt.quantization.planning.uneven_columns import normalizes_columns_in_float
 
 _PASS_ON = frozenset({Kind.SAME_SCALE, Kind.SCALING, Kind.RELU})
 """The kinds of operations that indices may pass on their way: shaping, shifting, clipping."""
 
-_ROUNDING = frozenset({"Floor", "Ceil", "Round", "Trunc", "Mod", "FloorDivide", "Identity"})
-"""The operations in float that they may pass."""
-
-_READ_INDICES: dict[str, Callable[[Node], Sequence[Any]]] = {
-    "Embedding": lambda node: node.inputs,
-    "RowOfIndex": lambda node: node.inputs,
-    "Cast": lambda node: node.inputs if not _is_float(node.outputs[0]) else [],
-    "CategoryEncoding": lambda node: node.inputs,
-    "Discretization": lambda node: node.inputs,
-    "Digitize": lambda node: node.inputs,
-    "OneHot": lambda node: node.inputs,
-    "MultiHot": lambda node: node.inputs,
-    "Bincount": lambda node: node.inputs,
-    "SearchSorted": lambda node: node.inputs,
-    **dict.fromkeys(("MelSpectrogram", "STFTSpectrogram", "RFFT", "STFT"), lambda node: node.inputs),
-    **dict.fromkeys(("Sin", "Cos"), lambda node: node.inputs),
-    "Take": lambda node: node.inputs[1:],
-    "TakeAlongAxis": lambda node: node.inputs[1:],
-}
-"""The name of a Keras class -> which of its inputs must be exact: indices, values that are compared with the
-limits of bins, sounds, whose quiet parts 8 bits do not hold, and angles, which may be many turns."""
-
 
 def exact_tensors(model: keras.Model, kinds: Mapping[int, Kind], by_rule: Set[int]) -> dict[int, bool]:
     """Return the `id` of each float tensor that no quantizer may round -> whether it holds indices.
 
-    These are the inputs that a layer which a rule leaves in float reads, and what is made of inputs by
+    These are the inputs that a layer which a rule leaves in float reads, and what is derived from inputs by
     reshaping and the like on the way to an embedding or another reader of indices.
 
     Args:
@@ -117,19 +96,19 @@ def kept_in_float(
 
 def _passes_on(node: Node, kinds: Mapping[int, Kind]) -> bool:
     scaled = isinstance(node.operation, Scaling) or _scales(node)
-    return scaled or kinds[id(node.operation)] in _PASS_ON or type(node.operation).__name__ in _ROUNDING
+    return scaled or kinds[id(node.operation)] in _PASS_ON or traits_of(node.operation).passes_indices
 
 
 def _turns_integers_into_floats(node: Node) -> bool:
-    cast = type(node.operation).__name__ in ("Cast", "AsFloat")
-    return cast and not any(map(_is_float, node.inputs)) and all(map(_is_float, node.outputs))
+    of_integers = not any(map(_is_float, node.inputs)) and all(map(_is_float, node.outputs))
+    return traits_of(node.operation).casts and of_integers
 
 
 def _scales(node: Node) -> bool:
     """Return whether a call multiplies by a constant or adds one."""
     makers = [producer(x) for x in node.inputs]
     constants = [maker is not None and isinstance(maker.operation, Constant) for maker in makers]
-    return type(node.operation).__name__ in ("Add", "Subtract", "Multiply") and sum(constants) == 1
+    return traits_of(node.operation).neutral is not None and sum(constants) == 1
 
 
 def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:
@@ -142,8 +121,8 @@ def reads_exactly(node: Node, tensor: int, kinds: Mapping[int, Kind]) -> bool:
 
 def indices_of(node: Node) -> Sequence[Any]:
     """Return the inputs of an operation that must be exact."""
-    found = _READ_INDICES.get(type(node.operation).__name__)
-    return [] if found is None else found(node)
+    exact = traits_of(node.operation).exact_inputs
+    return [] if exact is None else exact(node)
 
 
 def _is_float(tensor: Any) -> bool:

@@ -12,12 +12,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt.quantization.operators.weights import fewest_bits
+
 _LOWEST, _HIGHEST = -128.0, 127.0
 _NARROWEST = 1e-30
 """A narrower range is none; the division by it has no value."""
-
-_FEWEST_BITS = {"Dense": 2, "Conv1D": 4, "Conv2D": 4}
-"""Class of a layer -> the fewest bits of weights that its operator reads beside floats, 8 for others."""
 
 _SAMPLE_AXES: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Conv1D", "Conv1DTranspose", "DepthwiseConv1D"), (1, 2)),
@@ -28,7 +27,7 @@ _SAMPLE_AXES: dict[str, tuple[int, ...]] = {
 
 def bits_in_file(layer: keras.Layer, bits: int) -> int:
     """Return in how many bits the operator of a layer reads weights of `bits` bits: 8, 4 or 2."""
-    least = _FEWEST_BITS.get(type(layer).__name__, 8)
+    least = fewest_bits(type(layer).__name__).dynamic
     if getattr(layer, "filters", None) == 1:  # of 4 bits, LiteRT takes one channel as one scale for all
         least = 8
     return next(each for each in (2, 4, 8) if each >= max(bits, least))

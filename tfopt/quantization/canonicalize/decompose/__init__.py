@@ -1,1 +1,1 @@
-"""Decompositions: a layer or operation as the layers and operations that it is made of."""
+"""Decompositions: a layer or operation as the layers and operations that it consists of."""

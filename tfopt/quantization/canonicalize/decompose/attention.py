@@ -1,4 +1,4 @@
-"""Attention layers as what they are made of."""
+"""Attention layers as products of matrices and a softmax."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfopt.graph import Parts, mask_of, open_call, set_mask
 Tensor: TypeAlias = keras.KerasTensor
 
 MASKED = -1e9
-"""What Keras puts in the place of a masked score."""
+"""The value that Keras gives a masked score."""
 
 
 def multi_head(
@@ -29,9 +29,9 @@ def multi_head(
     attention_mask: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """Open MultiHeadAttention and GroupedQueryAttention.
+    """Decompose MultiHeadAttention and GroupedQueryAttention.
 
-    Asked for its scores, a layer computes them; else Keras calls one operation that hides them.
+    A layer that returns its scores computes them; else Keras calls one operation that hides them.
     """
     given = {
         "query_mask": query,
@@ -86,7 +86,7 @@ def _masked_as_fused(layer: Any) -> Iterator[None]:
 
 
 def single_head(parts: Parts, layer: Any, inputs: list[Tensor], mask: Any = None, **kwargs: Any) -> Any:
-    """Open Attention and AdditiveAttention."""
+    """Decompose Attention and AdditiveAttention."""
     masks = [mask_of(tensor) for tensor in inputs] if mask is None else mask
     return open_call(
         parts, layer, inputs, mask=masks if any(each is not None for each in masks) else None, **kwargs
@@ -103,7 +103,7 @@ def operation(
     mask: Any = None,
     scale: float | None = None,
 ) -> Tensor | None:
-    """Open `ops.dot_product_attention` of tensors (batch, steps, heads, features) with equal heads."""
+    """Decompose `ops.dot_product_attention` of tensors (batch, steps, heads, features) with equal heads."""
     soft_cap = getattr(operation, "attn_logits_soft_cap", None)
     if query.shape[2] != key.shape[2] or soft_cap is not None or None in (query.shape[1], key.shape[1]):
         return None

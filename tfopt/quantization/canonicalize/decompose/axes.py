@@ -15,12 +15,12 @@ Tensor: TypeAlias = keras.KerasTensor
 
 
 def log_add_exp(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG001
-    """Open `ops.logaddexp` in a form that does not overflow."""
+    """Decompose `ops.logaddexp` in a form that does not overflow."""
     return ops.maximum(one, other) + ops.softplus(-ops.abs(one - other))
 
 
 def difference(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.diff` as differences of slices."""
+    """Decompose `ops.diff` into differences of slices."""
     axis = operation.axis % len(x.shape)
     if x.shape[axis] is None or axis == 0:
         return None
@@ -31,7 +31,7 @@ def difference(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
 
 
 def cross(_: Parts, operation: Any, one: Any, other: Any) -> Tensor | None:
-    """Open `ops.cross` of vectors of three elements along the last axis."""
+    """Decompose `ops.cross` of vectors of three elements along the last axis."""
     shapes = [tuple(x.shape) for x in (one, other)]
     last = [
         axis in (-1, len(shape) - 1)
@@ -50,7 +50,7 @@ def cross(_: Parts, operation: Any, one: Any, other: Any) -> Tensor | None:
 
 
 def diagonal(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.diagonal` of square matrices as sums of products with the unit matrix."""
+    """Decompose `ops.diagonal` of square matrices into sums of products with the unit matrix."""
     moved = ops.moveaxis(x, (operation.axis1, operation.axis2), (-2, -1))
     size = moved.shape[-1]
     if operation.offset != 0 or size is None or moved.shape[-2] != size:
@@ -59,13 +59,13 @@ def diagonal(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
 
 
 def trace(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.trace` as the sum of a diagonal."""
+    """Decompose `ops.trace` into the sum of a diagonal."""
     found = diagonal(parts, operation, x)
     return None if found is None else ops.sum(found, axis=-1)
 
 
 def quarter_turns(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.rot90` as transpositions and reversals."""
+    """Decompose `ops.rot90` into transpositions and reversals."""
     one, other = (axis % len(x.shape) for axis in operation.axes)
     if 0 in (one, other):
         return None
@@ -80,12 +80,12 @@ def quarter_turns(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
 
 
 def count_nonzero(_: Parts, operation: Any, x: Tensor) -> Tensor:
-    """Open `ops.count_nonzero` as a sum of integers."""
+    """Decompose `ops.count_nonzero` into a sum of integers."""
     return ops.sum(ops.cast(ops.not_equal(x, 0), "int32"), axis=operation.axis)
 
 
 def softmax(parts: Parts, layer: Any, x: Tensor, mask: Any = None, **_: Any) -> Tensor | None:
-    """Open a Softmax over several axes, or over another than the last under a mask: over one, at the end."""
+    """Decompose a Softmax over several axes, or under a mask over another than the last: into one of it."""
     rank = len(x.shape)
     given = layer.axis if isinstance(layer.axis, (tuple, list)) else (layer.axis,)
     axes = [axis % rank for axis in given]

@@ -60,7 +60,7 @@ def _contraction(one: str, other: str, result: str) -> Contraction | None:
 
 
 def einsum(parts: Parts, operation: Any, *operands: Any) -> Tensor | None:
-    """Open `ops.einsum` of tensors, arrays and variables: two at a time, from the left."""
+    """Decompose `ops.einsum` of tensors, arrays and variables: two at a time, from the left."""
     if len(operands) == 1 and "->" not in operation.subscripts:
         return None  # Keras does not order its axes as NumPy does
     read = einsum_equation.read(operation.subscripts, [len(operand.shape) for operand in operands])
@@ -146,7 +146,7 @@ def _in_either_order(parts: Parts, equation: str, one: Any, other: Any) -> Tenso
 
 
 def tensordot(parts: Parts, operation: Any, one: Any, other: Any) -> Tensor | None:
-    """Open `ops.tensordot`."""
+    """Decompose `ops.tensordot`."""
     axes = operation.axes
     if isinstance(axes, int):
         axes = range(-axes, 0), range(axes)
@@ -157,7 +157,7 @@ def tensordot(parts: Parts, operation: Any, one: Any, other: Any) -> Tensor | No
 def _summed(parts: Parts, one: Any, other: Any, first: Sequence[int], second: Sequence[int]) -> Tensor | None:
     """Return the sums of products over pairs of axes; None of two tensors whose batches would multiply."""
     if isinstance(one, keras.KerasTensor) and isinstance(other, keras.KerasTensor):
-        # In a layer that is opened, a variable is a tensor too, one without a batch.
+        # In a layer that is decomposed, a variable is a tensor too, one without a batch.
         kernel = len(other.shape) == 2 and None not in other.shape
         last, start = {axis % len(one.shape) for axis in first}, {axis % len(other.shape) for axis in second}
         return ops.matmul(one, other) if kernel and (last, start) == ({len(one.shape) - 1}, {0}) else None
@@ -201,14 +201,14 @@ def _of_two(parts: Parts, letters: Contraction, one: Tensor, other: Any, suffix:
 
 
 def matmul(parts: Parts, _: Any, one: Any, other: Any) -> Tensor | None:
-    """Open a matrix product with an array or variable of rank 2; that of two tensors is an operator."""
+    """Decompose a matrix product with an array or variable of rank 2; that of two tensors is an operator."""
     if isinstance(one, keras.KerasTensor) and not isinstance(other, keras.KerasTensor) and other.ndim == 2:
         return contracted(parts, "...a,ab->...b", one, other)
     return None
 
 
 def einsum_dense(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
-    """Open an EinsumDense as a Dense between reshapings, or as products of tensors."""
+    """Decompose an EinsumDense into a Dense between reshapings, or into products of tensors."""
     read = einsum_equation.read(layer.equation, (len(x.shape), len(layer.kernel.shape)))
     if read is None:
         return None
@@ -282,7 +282,7 @@ def _size(letters: Contraction, kernel: Any, letter: str) -> int:
 
 
 def dot(parts: Parts, operation: Any, *operands: Any) -> Tensor | None:
-    """Open the layer Dot, or `ops.dot`, as a matrix product."""
+    """Decompose the layer Dot, or `ops.dot`, into a matrix product."""
     if isinstance(operation, keras.layers.Dot):
         return _dot(operation, *operands)
     one, other = operands

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
@@ -11,35 +10,27 @@ import tensorflow as tf
 from keras import ops
 
 from tfopt.graph import Complex, Parts, producer, signal_functions
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 Tensor: TypeAlias = keras.KerasTensor
 Number: TypeAlias = tuple[Tensor, Tensor | None]
 """Real and imaginary part; None for one that is 0."""
 
 
-def transform(inverse: bool, axes: tuple[int, ...]) -> Callable[[Parts, Any, Any], Any]:
-    """Return the opening of `ops.fft`, `ops.fft2` and `ops.ifft2`.
-
-    Args:
-        inverse: whether it is the inverse.
-        axes: the axes that are transformed, counted from the end.
-    """
-
-    def opened(_: Parts, operation: Any, x: Any) -> Number:  # noqa: ARG001 (an opening's signature)
-        real, imaginary = x
-        number: Number = (real, None if _is_zero(imaginary) else imaginary)
-        for axis in axes:
-            size = real.shape[axis]
-            found = (np.fft.ifft if inverse else np.fft.fft)(np.eye(size))
-            number = _product(number, found.real, found.imag, axis)
-        return number
-
-    return opened
+def complex_transform(_: Parts, operation: Any, x: Any) -> Number:
+    """Decompose `ops.fft`, `ops.fft2` and `ops.ifft2`."""
+    name = type(operation).__name__
+    transform = np.fft.ifft if name.startswith("I") else np.fft.fft
+    real, imaginary = x
+    number: Number = (real, None if _is_zero(imaginary) else imaginary)
+    for axis in (-1, -2) if name.endswith("2") else (-1,):
+        found = transform(np.eye(real.shape[axis]))
+        number = _product(number, found.real, found.imag, axis)
+    return number
 
 
 def inverse_of_real(_: Parts, operation: Any, x: Any) -> Tensor:
-    """Open `ops.irfft`, whose result is real."""
+    """Decompose `ops.irfft`, whose result is real."""
     real, imaginary = x
     count = real.shape[-1]
     length = operation.fft_length or 2 * (count - 1)
@@ -61,7 +52,7 @@ class RealTransform(keras.layers.Layer):
         length: of the transform; what the input has more is left out, what it has less is 0.
     """
 
-    tfopt_kind = Kind.FLOAT
+    tfopt_traits = OpTraits(kind=Kind.FLOAT, transforms_waveforms=True)
 
     def __init__(self, length: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -83,7 +74,7 @@ class RealTransform(keras.layers.Layer):
 
 
 def of_real(parts: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Open `ops.rfft` where LiteRT has no operator for its length."""
+    """Decompose `ops.rfft` where LiteRT has no operator for its length."""
     length = operation.fft_length or x.shape[-1]
     if length is None or is_power_of_two(length):
         return None
@@ -91,7 +82,7 @@ def of_real(parts: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor] | 
 
 
 def short_time(parts: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Open `ops.stft` where LiteRT has no operator for its length."""
+    """Decompose `ops.stft` where LiteRT has no operator for its length."""
     length = operation.fft_length
     if is_power_of_two(length):
         return None
@@ -103,7 +94,7 @@ def short_time(parts: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor]
 
 
 def inverse_short_time(_: Parts, operation: Any, x: Any) -> Tensor:
-    """Open `ops.istft` as products and sums of frames."""
+    """Decompose `ops.istft` into products and sums of frames."""
     length, step = operation.fft_length, operation.sequence_stride
     window = _window(operation)
     window_fn = None
@@ -128,7 +119,7 @@ def _window(operation: Any) -> np.ndarray | None:
 
 
 def frames(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.extract_sequences` as choices of indices."""
+    """Decompose `ops.extract_sequences` into choices of indices."""
     if x.shape[-1] is None:
         return None
     return signal_functions.frame(x, operation.sequence_length, operation.sequence_stride)
@@ -154,5 +145,5 @@ def _times(x: Tensor, matrix: np.ndarray, axis: int) -> Tensor:
 def _is_zero(x: Any) -> bool:
     if not isinstance(x, keras.KerasTensor):
         return not np.any(np.asarray(x))
-    made = producer(x)
-    return made is not None and type(made.operation).__name__ == "ZerosLike"
+    maker = producer(x)
+    return maker is not None and type(maker.operation).__name__ == "ZerosLike"

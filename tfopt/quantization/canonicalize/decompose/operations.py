@@ -8,14 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfopt.graph import Opening, Parts, as_array
+from tfopt.graph import Parts, as_array
 from tfopt.quantization.layers.index_bounds import RowOfIndex
 
 Tensor: TypeAlias = keras.KerasTensor
 
 
 def flip(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open a reversal along axes as choices of indices."""
+    """Decompose a reversal along axes into choices of indices."""
     axes = _listed(operation.axis)
     if axes is None or any(x.shape[axis] is None for axis in axes):
         return None
@@ -25,7 +25,7 @@ def flip(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
 
 
 def roll(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open a rotation along axes as choices of indices."""
+    """Decompose a rotation along axes into choices of indices."""
     axes, shifts = _listed(operation.axis), _listed(operation.shift)
     if axes is None or shifts is None or any(x.shape[axis] is None for axis in axes):
         return None
@@ -41,7 +41,7 @@ def _listed(value: Any) -> list[int] | None:
 
 
 def pad(_: Parts, operation: Any, x: Tensor, constant_values: Any = None) -> Tensor | None:  # noqa: ARG001
-    """Open a padding with the tensor's own values as choices of indices."""
+    """Decompose a padding with the tensor's own values into choices of indices."""
     widths = list(operation.pad_width)
     widths = widths * len(x.shape) if len(widths) == 1 else widths
     if operation.mode not in ("reflect", "symmetric"):
@@ -57,7 +57,7 @@ def pad(_: Parts, operation: Any, x: Tensor, constant_values: Any = None) -> Ten
 
 
 def one_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.one_hot` as an embedding in unit vectors: its operator knows no integers of a scale."""
+    """Decompose `ops.one_hot` into an embedding in unit vectors: its operator reads no scale."""
     if operation.axis not in range(-1, len(x.shape) + 1) or getattr(operation, "sparse", False):
         return None
     found = _unit_vectors(parts, x, operation.num_classes, operation.dtype)
@@ -65,14 +65,14 @@ def one_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
 
 
 def multi_hot(parts: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.multi_hot` as the largest of unit vectors."""
+    """Decompose `ops.multi_hot` into the largest of unit vectors."""
     if operation.axis != -1 or getattr(operation, "sparse", False) or len(x.shape) < 2:
         return None
     return ops.max(_unit_vectors(parts, x, operation.num_classes, operation.dtype), axis=-2)
 
 
 def category_encoding(parts: Parts, layer: Any, x: Tensor, count_weights: Any = None) -> Tensor | None:
-    """Open CategoryEncoding as an embedding in the unit vectors."""
+    """Decompose CategoryEncoding into an embedding in the unit vectors."""
     if count_weights is not None or layer.sparse:
         return None
     if layer.output_mode == "one_hot":
@@ -93,55 +93,60 @@ def _unit_vectors(parts: Parts, x: Tensor, count: int, dtype: Any) -> Tensor:
 
 
 def glu(_: Parts, operation: Any, x: Tensor) -> Tensor:
-    """Open a gated linear unit (Dauphin et al. 2016, arXiv 1612.08083)."""
+    """Decompose a gated linear unit (Dauphin et al. 2016, arXiv 1612.08083)."""
     one, gate = ops.split(x, 2, axis=operation.axis)
     return one * ops.sigmoid(gate)
 
 
-def hard_tanh(_: Parts, operation: Any, x: Tensor) -> Tensor:  # noqa: ARG001 (an opening's signature)
-    """Open `hard_tanh` as a clip to [-1, 1]."""
+def hard_tanh(_: Parts, operation: Any, x: Tensor) -> Tensor:  # noqa: ARG001 (a decomposition's signature)
+    """Decompose `hard_tanh` into a clip to [-1, 1]."""
     return ops.clip(x, -1.0, 1.0)
 
 
 def select(_: Parts, operation: Any, conditions: list, choices: list, default: Any = 0) -> Tensor:  # noqa: ARG001
-    """Open `ops.select` as choices between two, the first condition outermost."""
+    """Decompose `ops.select` into choices between two, the first condition outermost."""
     y = default
     for condition, choice in list(zip(conditions, choices, strict=True))[::-1]:
         y = ops.where(condition, choice, y)
     return y
 
 
-def fmax(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG001 (an opening's signature)
-    """Open `ops.fmax` as the maximum, which it is where there is no NaN."""
+def fmax(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG001 (a decomposition's signature)
+    """Decompose `ops.fmax` into the maximum, which it is where there is no NaN."""
     return ops.maximum(one, other)
 
 
-def fmin(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG001 (an opening's signature)
-    """Open `ops.fmin` as the minimum, which it is where there is no NaN."""
+def fmin(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG001 (a decomposition's signature)
+    """Decompose `ops.fmin` into the minimum, which it is where there is no NaN."""
     return ops.minimum(one, other)
 
 
-def adaptive_pooling(pool: type[keras.layers.Layer]) -> Opening:
-    """Return the opening of pooling to a given size, where the windows do not overlap."""
+_POOLS = {
+    keras.layers.AdaptiveAveragePooling1D: keras.layers.AveragePooling1D,
+    keras.layers.AdaptiveAveragePooling2D: keras.layers.AveragePooling2D,
+    keras.layers.AdaptiveMaxPooling1D: keras.layers.MaxPooling1D,
+    keras.layers.AdaptiveMaxPooling2D: keras.layers.MaxPooling2D,
+}
 
-    def opened(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
-        sizes = x.shape[1:-1]
-        fits = all(size and size % count == 0 for size, count in zip(sizes, layer.output_size, strict=True))
-        if layer.data_format != "channels_last" or not fits:
-            return None
-        window = tuple(size // count for size, count in zip(sizes, layer.output_size, strict=True))
-        return parts("pool", pool, window if len(window) > 1 else window[0], dtype=layer.dtype_policy)(x)
 
-    return opened
+def adaptive_pooling(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
+    """Decompose pooling to a given size into one with windows, where these do not overlap."""
+    sizes = x.shape[1:-1]
+    fits = all(size and size % count == 0 for size, count in zip(sizes, layer.output_size, strict=True))
+    if layer.data_format != "channels_last" or not fits:
+        return None
+    window = tuple(size // count for size, count in zip(sizes, layer.output_size, strict=True))
+    pool = _POOLS[type(layer)]
+    return parts("pool", pool, window if len(window) > 1 else window[0], dtype=layer.dtype_policy)(x)
 
 
 def moments(_: Parts, operation: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Open `ops.moments` as a mean and a variance."""
+    """Decompose `ops.moments` into a mean and a variance."""
     return tuple(f(x, operation.axes, keepdims=operation.keepdims) for f in (ops.mean, ops.var))
 
 
 def average(_: Parts, operation: Any, x: Tensor, weights: Any = None) -> Tensor | None:
-    """Open `ops.average` as a mean, or as a product with weights that are an array along one axis."""
+    """Decompose `ops.average` into a mean, or into a product with an array of weights along one axis."""
     if isinstance(operation, keras.layers.Layer):
         return None
     if weights is None:
@@ -153,7 +158,7 @@ def average(_: Parts, operation: Any, x: Tensor, weights: Any = None) -> Tensor 
 
 
 def rgb_to_grayscale(_: Parts, operation: Any, images: Tensor) -> Tensor | None:
-    """Open the conversion to grayscale as its weighted sum of channels (ITU-R BT.601, as Keras rounds it)."""
+    """Decompose a conversion to grayscale into a product with weights (ITU-R BT.601, as Keras rounds it)."""
     if operation.data_format == "channels_first" or images.shape[-1] != 3:
         return None
     weights = np.array([[0.2989], [0.5870], [0.1140]], images.dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
@@ -15,7 +14,7 @@ Tensor: TypeAlias = keras.KerasTensor
 
 
 def extract_patches(_: Parts, operation: Any, x: Tensor) -> Tensor | None:
-    """Open `ops.image.extract_patches` as a transposition, or as slices where patches overlap.
+    """Decompose `ops.image.extract_patches` into a transposition, or into slices where patches overlap.
 
     Keras multiplies by an identity matrix, whose products a file of integers would round.
     """
@@ -61,27 +60,25 @@ def _padded(x: Tensor, spans: list[int], strides: tuple[int, ...]) -> Tensor:
     return ops.pad(x, [[0, 0], *([count // 2, count - count // 2] for count in missing), [0, 0]])
 
 
-def pooling_3d(pool: Callable[..., keras.layers.Layer]) -> Callable[..., Tensor | None]:
-    """Return the opening of a pooling of volumes: of each slice, then along the depth."""
-
-    def opened(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
-        averages_ends = pool is keras.layers.AveragePooling2D and layer.padding != "valid"
-        if layer.data_format != "channels_last" or averages_ends or None in x.shape[1:]:
-            return None
-        depth, height, width, channels = x.shape[1:]
-        shared = {"padding": layer.padding, "dtype": layer.dtype_policy}
-        slices = parts("slices", pool, layer.pool_size[1:], strides=layer.strides[1:], **shared)
-        x = slices(ops.reshape(x, (-1, height, width, channels)))
-        height, width = x.shape[1:3]
-        along = parts("depth", pool, (layer.pool_size[0], 1), strides=(layer.strides[0], 1), **shared)
-        x = along(ops.reshape(x, (-1, depth, height * width, channels)))
-        return ops.reshape(x, (-1, x.shape[1], height, width, channels))
-
-    return opened
+def pooling_3d(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:
+    """Decompose a pooling of volumes into one of each slice, then one along the depth."""
+    averages = isinstance(layer, keras.layers.AveragePooling3D)
+    averages_padding = averages and layer.padding != "valid"
+    if layer.data_format != "channels_last" or averages_padding or None in x.shape[1:]:
+        return None
+    pool = keras.layers.AveragePooling2D if averages else keras.layers.MaxPooling2D
+    depth, height, width, channels = x.shape[1:]
+    shared = {"padding": layer.padding, "dtype": layer.dtype_policy}
+    slices = parts("slices", pool, layer.pool_size[1:], strides=layer.strides[1:], **shared)
+    x = slices(ops.reshape(x, (-1, height, width, channels)))
+    height, width = x.shape[1:3]
+    along = parts("depth", pool, (layer.pool_size[0], 1), strides=(layer.strides[0], 1), **shared)
+    x = along(ops.reshape(x, (-1, depth, height * width, channels)))
+    return ops.reshape(x, (-1, x.shape[1], height, width, channels))
 
 
 def up_sampling_3d(_: Parts, layer: Any, x: Tensor) -> Tensor | None:
-    """Open UpSampling3D as repetitions."""
+    """Decompose UpSampling3D into repetitions."""
     if layer.data_format != "channels_last":
         return None
     for axis, count in enumerate(layer.size, 1):

@@ -1,7 +1,7 @@
 """Recurrent layers: one linear layer on all inputs at once, and a loop with one on the state.
 
-A file holds each kernel once and the steps of the loop one after another: the loop itself has no form in
-integers.
+A file holds each kernel once and the steps of the loop one after another: the loop itself cannot be written
+in integers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def recurrent(
     initial_state: Any = None,
     mask: Any = None,
 ) -> Any:
-    """Open LSTM, GRU, SimpleRNN, ConvLSTM, and RNN over their cells or over users'.
+    """Decompose LSTM, GRU, SimpleRNN, ConvLSTM, and RNN over their cells or over users'.
 
     None for cells without a rule.
 
@@ -60,7 +60,7 @@ def bidirectional(
     initial_state: Any = None,
     mask: Any = None,
 ) -> Any:
-    """Open a Bidirectional layer."""
+    """Decompose a Bidirectional layer."""
     given: list[Any] = [None, None]
     if initial_state is not None:
         half = len(initial_state) // 2
@@ -110,12 +110,12 @@ def _looped(
     cells = [layer.cell] if single else layer.cell.cells
     prefixes = [prefix if single else f"{prefix}cell_{number}_" for number in range(len(cells))]
     found = [cell_of(parts, each, cell) for each, cell in zip(prefixes, cells, strict=True)]
-    opened = [cell for cell in found if cell is not None]
-    if len(opened) < len(cells):
+    decomposed = [cell for cell in found if cell is not None]
+    if len(decomposed) < len(cells):
         return None
     if layer.stateful:
         raise UnsupportedOperation(
-            f"The layer {layer.name!r} keeps its state from batch to batch, a TFLite file does not: make it "
+            f"The layer {layer.name!r} keeps its state from batch to batch, a TFLite file does not: build it "
             "with stateful=False, the state an input (initial_state) and an output (return_state=True)."
         )
     if sequences.shape[1] is None:
@@ -130,17 +130,17 @@ def _looped(
         initial_state = [initial_state]
     x = sequences
     last: list[list[Tensor]] = []
-    for number, cell in enumerate(opened):
+    for number, cell in enumerate(decomposed):
         loop = _Loop(parts, prefixes[number], cell, cells[number].dtype_policy)
-        behind = number + 1 == len(cells)
+        is_last = number + 1 == len(cells)
         x, states = loop(
             x,
             None if initial_state is None else keras.tree.flatten(initial_state[number]),
             mask,
             zero_masked=layer.zero_output_for_mask,
-            return_sequences=layer.return_sequences or not behind,
+            return_sequences=layer.return_sequences or not is_last,
             backwards=layer.go_backwards,
-            in_order=in_order or not behind,
+            in_order=in_order or not is_last,
         )
         last.append(states)
     return x, last[0] if single else last
@@ -191,8 +191,8 @@ class _Loop:
         loop = Recurrence(
             body, first, x.shape[1], len(read), **settings, name=self._name(), dtype=self._dtype
         )
-        output, *behind = loop([*read, *([] if given is None else given)])
-        return output, behind[: cell.states]
+        output, *last_states = loop([*read, *([] if given is None else given)])
+        return output, last_states[: cell.states]
 
     def _name(self) -> str:
         name = f"{self._prefix}loop"
@@ -213,10 +213,10 @@ class _Loop:
 
         Args:
             read: the sequences: what the cell reads, and the mask where there is one.
-            states: of the shapes and dtypes of those before the step; `None` for zero. Behind those of the
-                cell may stand the output of the step before.
+            states: of the shapes and dtypes of those before the step; `None` for zero. Those of the cell may
+                be followed by the output of the step before.
             zero_masked: whether the output of a masked step is zero.
-            repeated: whether the output is to stand behind the states.
+            repeated: whether the output follows the states.
         """
         batch = read[0].shape[0]
         slices = [keras.Input(batch_shape=(batch, *x.shape[2:]), dtype=x.dtype) for x in read]
@@ -238,8 +238,8 @@ class _Loop:
                 output = _chosen(slices[1], output, past[0] if past else None)
             else:
                 output = after[0]
-        made = [output, *after, *([output] if repeated else [])]
-        return Program.of([*slices, *(x for x in given if x is not None)], made), made
+        created = [output, *after, *([output] if repeated else [])]
+        return Program.of([*slices, *(x for x in given if x is not None)], created), created
 
 
 def _chosen(counts: Tensor, now: Tensor, before: Tensor | None) -> Tensor:

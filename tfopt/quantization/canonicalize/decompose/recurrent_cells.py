@@ -63,9 +63,9 @@ class _Scope:
 
 
 Step: TypeAlias = Callable[[Tensor, list[Tensor | None]], tuple[Tensor, list[Tensor]]]
-"""Returns the output of a step and the states behind it.
+"""Returns the output of a step and the states after it.
 
-Takes the projected input of the step, and the states before it, `None` for zero; in front of them the first
+Takes the projected input of the step, and the states before it, `None` for zero; before them the first
 one as dropout left it.
 """
 
@@ -230,7 +230,7 @@ def _of_gates(
 
 
 def _gru(scope: _Scope, cell: Any) -> Cell:
-    """Cho et al. 2014 (arXiv 1406.1078); with `reset_after` the form of cuDNN."""
+    """Cho et al. 2014 (arXiv 1406.1078); with `reset_after` as cuDNN computes it."""
     gates = 2 * cell.units
     bias, held_bias = cell.bias, None
     if bias is not None and cell.reset_after:

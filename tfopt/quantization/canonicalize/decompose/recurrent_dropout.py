@@ -2,7 +2,7 @@
 
 Cells that Keras computes gate by gate, those of ConvLSTM, and of LSTM and GRU where states are dropped, draw
 a mask for each gate. Their layers compute all gates at once: in training they are given the batch once for
-each mask, one behind the other, and of what they make of it `OwnGates` keeps the gates of each mask.
+each mask, one after the other, and of their output `OwnGates` keeps the gates of each mask.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import keras
 import tensorflow as tf
 
 from tfopt.graph import current_loop
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 
 class _GateDropout(keras.layers.Dropout):
     """Dropout of a batch, once for each gate."""
 
-    tfopt_kind = Kind.SAME_SCALE
+    tfopt_traits = OpTraits(kind=Kind.SAME_SCALE)
 
     def __init__(self, rate: float, gates: int = 1, **kwargs: Any) -> None:
         super().__init__(rate, **kwargs)
@@ -30,7 +30,7 @@ class _GateDropout(keras.layers.Dropout):
         return {**super().get_config(), "gates": self.gates}
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Return the inputs; in training, those left for each gate, one behind the other."""
+        """Return the inputs; in training, those left for each gate, one after the other."""
         if not training:
             return inputs
         return tf.concat([super(_GateDropout, self).call(inputs, True) for _ in range(self.gates)], 0)
@@ -98,7 +98,7 @@ class OwnGates(keras.layers.Layer):
         gates: how many gates that are; None for all.
     """
 
-    tfopt_kind = Kind.SAME_SCALE
+    tfopt_traits = OpTraits(kind=Kind.SAME_SCALE)
 
     def __init__(self, masks: int, first: int = 0, gates: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -21,7 +21,7 @@ def time_distributed(
     x: keras.KerasTensor,
     mask: Any = None,
 ) -> keras.KerasTensor:
-    """Open a TimeDistributed layer."""
+    """Decompose a TimeDistributed layer."""
     inner = layer.layer
     if mask is not None and any(isinstance(each, READERS) for each in (inner, *inner_layers(inner))):
         raise UnsupportedOperation(
@@ -41,5 +41,5 @@ def time_distributed(
 
 
 def wrapped(_: Parts, layer: Any, x: keras.KerasTensor) -> keras.KerasTensor:
-    """Open a wrapper that only training knows of as the layer in it."""
+    """Decompose a wrapper that only training knows of into the layer in it."""
     return layer.layer(x)

@@ -6,95 +6,85 @@ not take them; the sums, products and ReLU6 that they are made of do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
 
+from tfopt.quantization.canonicalize.named_functions import named
 from tfopt.quantization.canonicalize.rewrite.arithmetic import product, scaled
-from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.operators.traits import activation_name
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
+from tfopt.quantization.operators.activations import ACTIVATIONS, activation_traits
 
 Tensor: TypeAlias = keras.KerasTensor
 
 
-def activated(place: Place, function: Any, x: Tensor) -> Tensor:
+def activated(context: RewriteContext, function: Any, x: Tensor) -> Tensor:
     """Return `function(x)`, of simpler operations where there is a rule."""
-    rewrite = _ACTIVATIONS.get(getattr(function, "__name__", ""))
-    if rewrite is not None:
-        return rewrite(place, x)
-    return _layer(place, function, x)
+    known = ACTIVATIONS.get(getattr(function, "__name__", ""))
+    if known is not None and known.rewrite is not None:
+        return named("rewrite", known.rewrite)(context, None, x)
+    return _layer(context, function, x)
 
 
-def activation(place: Place, layer: Any, x: Tensor) -> Tensor | None:
+def activation(context: RewriteContext, layer: Any, x: Tensor) -> Tensor | None:
     """Rewrite the layer Activation."""
-    rewrite = _ACTIVATIONS.get(activation_name(layer))
-    return None if rewrite is None else rewrite(place, x)
+    rewrite = activation_traits(layer).rewrite
+    return None if rewrite is None else named("rewrite", rewrite)(context, layer, x)
 
 
-def operation(name: str) -> Callable[[Place, Any, Tensor], Tensor]:
-    """Return the rewriting of the operation in `keras.ops` that is the activation `name`."""
-    return lambda place, _, x: activated(place, keras.activations.get(name), x)
-
-
-def relu(place: Place, layer: Any, x: Tensor) -> Tensor | None:
+def relu(context: RewriteContext, layer: Any, x: Tensor) -> Tensor | None:
     """Rewrite a ReLU with a slope, or with a ceiling other than 6, the only one that LiteRT fuses."""
     if layer.threshold != 0:
         return None
     slope, ceiling = float(layer.negative_slope), layer.max_value
     if slope and ceiling is None:
-        return place.layer(keras.layers.LeakyReLU, slope, dtype=x.dtype)(x)
-    return None if slope or ceiling in (None, 6) or ceiling <= 0 else _capped(place, x, float(ceiling))
+        return context.layer(keras.layers.LeakyReLU, slope, dtype=x.dtype)(x)
+    return None if slope or ceiling in (None, 6) or ceiling <= 0 else _capped(context, x, float(ceiling))
 
 
-def clip(place: Place, clip: Any, x: Tensor) -> Tensor | None:
+def clip(context: RewriteContext, clip: Any, x: Tensor) -> Tensor | None:
     """Rewrite `clip(x, low, high)` as a ReLU with a ceiling: `low + relu(x - low, high - low)`."""
     limits = clip.x_min, clip.x_max
     if not all(isinstance(limit, (int, float)) for limit in limits) or not limits[0] < limits[1]:
         return None
     low, height = float(limits[0]), float(limits[1] - limits[0])
-    above = scaled(place.part("above"), x, 1.0, -low)
+    above = scaled(context.part("above"), x, 1.0, -low)
     if above is None:
         return None
-    return scaled(place, _capped(place.part("capped") if low else place, above, height), 1.0, low)
+    return scaled(context, _capped(context.part("capped") if low else context, above, height), 1.0, low)
 
 
-def _capped(place: Place, x: Tensor, ceiling: float) -> Tensor:
+def _capped(context: RewriteContext, x: Tensor, ceiling: float) -> Tensor:
     if ceiling == 6.0:
-        return _layer(place, "relu6", x)
-    x = scaled(place.part("to_6"), x, 6.0 / ceiling, 0.0)
-    return scaled(place, _layer(place.part("relu6"), "relu6", x), ceiling / 6.0, 0.0)
+        return _layer(context, "relu6", x)
+    x = scaled(context.part("to_6"), x, 6.0 / ceiling, 0.0)
+    return scaled(context, _layer(context.part("relu6"), "relu6", x), ceiling / 6.0, 0.0)
 
 
-def _silu(place: Place, x: Tensor) -> Tensor:
-    return product(place, x, _layer(place.part("sigmoid"), "sigmoid", x))
+def silu(context: RewriteContext, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `x * sigmoid(x)`."""
+    return product(context, x, _layer(context.part("sigmoid"), "sigmoid", x))
 
 
-def _hard_sigmoid(place: Place, x: Tensor) -> Tensor:
-    x = scaled(place.part("plus_3"), x, 1.0, 3.0)
-    return scaled(place, _layer(place.part("relu6"), "relu6", x), 1.0 / 6.0, 0.0)
+def hard_sigmoid(context: RewriteContext, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `relu6(x + 3) / 6`."""
+    x = scaled(context.part("plus_3"), x, 1.0, 3.0)
+    return scaled(context, _layer(context.part("relu6"), "relu6", x), 1.0 / 6.0, 0.0)
 
 
-def _hard_silu(place: Place, x: Tensor) -> Tensor:
-    return product(place, x, _hard_sigmoid(place.part("hard_sigmoid"), x))
+def hard_silu(context: RewriteContext, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `x * hard_sigmoid(x)`."""
+    return product(context, x, hard_sigmoid(context.part("hard_sigmoid"), None, x))
 
 
-def _mish(place: Place, x: Tensor) -> Tensor:
-    softplus = _layer(place.part("softplus"), "softplus", x)
-    return product(place, x, _layer(place.part("tanh"), "tanh", softplus))
+def mish(context: RewriteContext, _: Any, x: Tensor) -> Tensor:
+    """Rewrite `x * tanh(softplus(x))`."""
+    softplus = _layer(context.part("softplus"), "softplus", x)
+    return product(context, x, _layer(context.part("tanh"), "tanh", softplus))
 
 
-def _layer(place: Place, function: Any, x: Tensor) -> Tensor:
+def _layer(context: RewriteContext, function: Any, x: Tensor) -> Tensor:
     if isinstance(function, keras.Layer):
         config = {key: value for key, value in function.get_config().items() if key != "name"}
-        return place.layer(type(function), weights=function.weights, **config)(x)
-    return place.layer(keras.layers.Activation, function, dtype=x.dtype)(x)
-
-
-_ACTIVATIONS: dict[str, Callable[[Place, Tensor], Tensor]] = {
-    "silu": _silu,
-    "hard_sigmoid": _hard_sigmoid,
-    "hard_silu": _hard_silu,
-    "mish": _mish,
-}
-"""The name of an activation -> what it is made of."""
+        return context.layer(type(function), weights=function.weights, **config)(x)
+    return context.layer(keras.layers.Activation, function, dtype=x.dtype)(x)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
-from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -24,7 +23,7 @@ class ArgMax(keras.layers.Layer):
         smallest: whether it is the index of the smallest value.
     """
 
-    tfopt_kind = Kind.FLOAT
+    tfopt_traits = OpTraits(kind=Kind.FLOAT)
 
     def __init__(self, axis: int, keepdims: bool = False, smallest: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -50,16 +49,12 @@ class ArgMax(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
-def rewriting(smallest: bool) -> Callable[[Place, Any, Tensor], Tensor | None]:
-    """Return the rewriting of `ops.argmin` or `ops.argmax`.
+def arg_max(context: RewriteContext, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite `ops.argmax` or `ops.argmin`.
 
     The file has an operator for them, and none for Keras's comparison of bits.
     """
-
-    def rewrite(place: Place, operation: Any, x: Tensor) -> Tensor | None:
-        if operation.axis is None or not keras.backend.is_float_dtype(x.dtype):
-            return None
-        options = {"keepdims": operation.keepdims, "smallest": smallest}
-        return place.layer(ArgMax, operation.axis, **options, dtype=x.dtype)(x)
-
-    return rewrite
+    if operation.axis is None or not keras.backend.is_float_dtype(x.dtype):
+        return None
+    options = {"keepdims": operation.keepdims, "smallest": type(operation).__name__ == "Argmin"}
+    return context.layer(ArgMax, operation.axis, **options, dtype=x.dtype)(x)

@@ -12,7 +12,7 @@ import numpy as np
 from tfopt.graph import producer
 from tfopt.quantization.canonicalize.rewrite import finite_gradients
 from tfopt.quantization.canonicalize.rewrite.casts import as_float
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 from tfopt.quantization.layers.division import Inverse, Quotient
 from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.operators.traits import ceiling
@@ -20,7 +20,7 @@ from tfopt.quantization.operators.traits import ceiling
 Tensor: TypeAlias = keras.KerasTensor
 
 
-def scaled(place: Place, x: Tensor, scale: Any, offset: Any, dtype: Any = None) -> Tensor | None:
+def scaled(context: RewriteContext, x: Tensor, scale: Any, offset: Any, dtype: Any = None) -> Tensor | None:
     """Return `x * scale + offset`, or None where it is an integer or the constants do not go by channels.
 
     Numbers that do both become two operators, as LiteRT has none that does both without a kernel.
@@ -32,25 +32,25 @@ def scaled(place: Place, x: Tensor, scale: Any, offset: Any, dtype: Any = None) 
     numbers = isinstance(scale, float) and isinstance(offset, float)
     if offset == 0.0 and isinstance(scale, float) and (factors := _hard_swish(x)) is not None:
         one, gate = factors
-        return product(place, one, place.part("gate").layer(Scaling, scale, 0.0, dtype=dtype)(gate))
+        return product(context, one, context.part("gate").layer(Scaling, scale, 0.0, dtype=dtype)(gate))
     if numbers and scale != 1.0 and offset != 0.0:
-        x = place.part("scale").layer(Scaling, scale, 0.0, dtype=dtype)(x)
+        x = context.part("scale").layer(Scaling, scale, 0.0, dtype=dtype)(x)
         scale = 1.0
     if scale == 1.0 and offset == 0.0 and x.dtype == dtype.compute_dtype:
         return x
-    return place.layer(Scaling, scale, offset, dtype=dtype)(x)
+    return context.layer(Scaling, scale, offset, dtype=dtype)(x)
 
 
 def _hard_swish(x: Tensor) -> tuple[Tensor, Tensor] | None:
     """Return the factors of `x * relu6(x + 3)`, or None where a tensor is another.
 
-    The converter makes one operator, without a rounding between, of that and a factor behind it, but not of
+    The converter makes one operator, without a rounding between, of that and a factor after it, but not of
     one where the factor is part of the gate.
     """
-    made = producer(x)
-    if made is None or type(made.operation).__name__ != "Multiply" or len(made.inputs) != 2:
+    maker = producer(x)
+    if maker is None or type(maker.operation).__name__ != "Multiply" or len(maker.inputs) != 2:
         return None
-    for one, gate in (made.inputs, made.inputs[::-1]):
+    for one, gate in (maker.inputs, maker.inputs[::-1]):
         relu6 = producer(gate)
         if relu6 is None or ceiling(relu6.operation) != 6.0:
             continue
@@ -74,24 +74,24 @@ def _by_channel(constant: Any, x: Tensor) -> float | list[float] | None:
 
 
 def of_rank(x: Tensor, rank: int) -> Tensor:
-    """Return `x` with axes of size 1 in front: Keras's layers put them behind the first axis."""
+    """Return `x` with axes of size 1 in front: Keras's layers put them after the first axis."""
     return x if len(x.shape) >= rank else of_rank(keras.ops.expand_dims(x, 0), rank)
 
 
-def product(place: Place, one: Tensor, other: Tensor) -> Tensor:
+def product(context: RewriteContext, one: Tensor, other: Tensor) -> Tensor:
     """Return `one * other`, broadcast as NumPy does."""
     one, other = of_rank(one, len(other.shape)), of_rank(other, len(one.shape))
-    return place.layer(keras.layers.Multiply, dtype=one.dtype)([one, other])
+    return context.layer(keras.layers.Multiply, dtype=one.dtype)([one, other])
 
 
-def _folded(kind: Callable[..., keras.Layer]) -> Callable[[Place, list[Tensor]], Tensor]:
+def _folded(kind: Callable[..., keras.Layer]) -> Callable[[RewriteContext, list[Tensor]], Tensor]:
     """Return what folds many tensors two by two."""
 
-    def fold(place: Place, tensors: list[Tensor]) -> Tensor:
+    def fold(context: RewriteContext, tensors: list[Tensor]) -> Tensor:
         last = len(tensors) - 1
         numbered = enumerate(tensors[1:], 1)
         return functools.reduce(
-            lambda total, item: (place if item[0] == last else place.part(str(item[0])))
+            lambda total, item: (context if item[0] == last else context.part(str(item[0])))
             .layer(kind, dtype=total.dtype)([total, item[1]]),
             numbered,
             tensors[0],
@@ -105,126 +105,126 @@ _largest, _smallest = _folded(keras.layers.Maximum), _folded(keras.layers.Minimu
 
 
 def _constant(one: Any, other: Any) -> tuple[Tensor, Any, bool] | None:
-    """Return tensor, constant, and whether the constant stands first; None where both are tensors."""
+    """Return tensor, constant, and whether the constant comes first; None where both are tensors."""
     if not isinstance(other, keras.KerasTensor):
         return one, other, False
     return (other, one, True) if not isinstance(one, keras.KerasTensor) else None
 
 
-def add(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None:
+def add(context: RewriteContext, _: Any, one: Any, other: Any = None) -> Tensor | None:
     """Rewrite a sum of many, or with a constant."""
     if isinstance(one, (list, tuple)):
-        return _sum(place, list(one)) if len(one) > 2 else None
+        return _sum(context, list(one)) if len(one) > 2 else None
     found = _constant(one, other)
-    return found and scaled(place, as_float(place, *found[:2]), 1.0, found[1])
+    return found and scaled(context, as_float(context, *found[:2]), 1.0, found[1])
 
 
-def multiply(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None:
+def multiply(context: RewriteContext, _: Any, one: Any, other: Any = None) -> Tensor | None:
     """Rewrite a product of many, or with a constant."""
     if isinstance(one, (list, tuple)):
-        return _product(place, list(one)) if len(one) > 2 else None
+        return _product(context, list(one)) if len(one) > 2 else None
     found = _constant(one, other)
-    return found and scaled(place, as_float(place, *found[:2]), found[1], 0.0)
+    return found and scaled(context, as_float(context, *found[:2]), found[1], 0.0)
 
 
-def subtract(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None:
+def subtract(context: RewriteContext, _: Any, one: Any, other: Any = None) -> Tensor | None:
     """Rewrite a difference from or of a constant."""
     if isinstance(one, (list, tuple)) or not (found := _constant(one, other)):
         return None
     x, constant, first = found
-    x = as_float(place, x, constant)
-    return (
-        scaled(place, x, -1.0, constant) if first else scaled(place, x, 1.0, -np.asarray(constant, "float32"))
-    )
+    x = as_float(context, x, constant)
+    if first:
+        return scaled(context, x, -1.0, constant)
+    return scaled(context, x, 1.0, -np.asarray(constant, "float32"))
 
 
-def divide(place: Place, _: Any, one: Any, other: Any) -> Tensor | None:
+def divide(context: RewriteContext, _: Any, one: Any, other: Any) -> Tensor | None:
     """Rewrite a division: by a constant as a factor, by a tensor as one in float."""
     if not isinstance(other, keras.KerasTensor):
-        return scaled(place, as_float(place, one), 1.0 / np.asarray(other, "float32"), 0.0)
-    other = as_float(place.part("divisor"), other)
+        return scaled(context, as_float(context, one), 1.0 / np.asarray(other, "float32"), 0.0)
+    other = as_float(context.part("divisor"), other)
     if isinstance(one, keras.KerasTensor):
-        return place.layer(Quotient, dtype=other.dtype)([as_float(place, one), other])
-    return scaled(place, place.part("inverse").layer(Inverse, dtype=other.dtype)(other), one, 0.0)
+        return context.layer(Quotient, dtype=other.dtype)([as_float(context, one), other])
+    return scaled(context, context.part("inverse").layer(Inverse, dtype=other.dtype)(other), one, 0.0)
 
 
-def reciprocal(place: Place, _: Any, x: Tensor) -> Tensor:
+def reciprocal(context: RewriteContext, _: Any, x: Tensor) -> Tensor:
     """Rewrite `1 / x`."""
-    x = as_float(place, x)
-    return place.layer(Inverse, dtype=x.dtype)(x)
+    x = as_float(context, x)
+    return context.layer(Inverse, dtype=x.dtype)(x)
 
 
-def negative(place: Place, _: Any, x: Tensor) -> Tensor | None:
+def negative(context: RewriteContext, _: Any, x: Tensor) -> Tensor | None:
     """Rewrite `-x`."""
-    return scaled(place, x, -1.0, 0.0)
+    return scaled(context, x, -1.0, 0.0)
 
 
-def square(place: Place, _: Any, x: Tensor) -> Tensor | None:
+def square(context: RewriteContext, _: Any, x: Tensor) -> Tensor | None:
     """Rewrite `x ** 2`, for which there is no int8 operator, as a product."""
-    return product(place, x, x) if keras.backend.is_float_dtype(x.dtype) else None
+    return product(context, x, x) if keras.backend.is_float_dtype(x.dtype) else None
 
 
-def power(place: Place, _: Any, x: Any, exponent: Any) -> Tensor | None:
+def power(context: RewriteContext, _: Any, x: Any, exponent: Any) -> Tensor | None:
     """Rewrite powers with a number: `x ** 2` is a product, others are computed in float."""
     if not isinstance(exponent, (int, float)) or not keras.backend.is_float_dtype(x.dtype):
         return None
     known: dict[float, Callable[[], Tensor]] = {
         1: lambda: x,
-        2: lambda: product(place, x, x),
-        -1: lambda: reciprocal(place, None, x),
+        2: lambda: product(context, x, x),
+        -1: lambda: reciprocal(context, None, x),
     }
-    return known.get(exponent, lambda: finite_gradients.power(place, x, exponent))()
+    return known.get(exponent, lambda: finite_gradients.power(context, x, exponent))()
 
 
-def average(place: Place, operation: Any, tensors: Any, *_: Any, **__: Any) -> Tensor | None:
+def average(context: RewriteContext, operation: Any, tensors: Any, *_: Any, **__: Any) -> Tensor | None:
     """Rewrite the layer Average as a sum and a factor; `ops.average`, of one tensor, it is not."""
     if not isinstance(operation, keras.layers.Average):
         return None
-    return scaled(place, _sum(place.part("sum"), list(tensors)), 1.0 / len(tensors), 0.0)
+    return scaled(context, _sum(context.part("sum"), list(tensors)), 1.0 / len(tensors), 0.0)
 
 
-def maximum(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None:
+def maximum(context: RewriteContext, _: Any, one: Any, other: Any = None) -> Tensor | None:
     """Rewrite the larger of many; `max(x, c)` is `relu(x - c) + c`, which has a range of its own."""
     if isinstance(one, (list, tuple)):
-        return _largest(place, list(one)) if len(one) > 2 else None
+        return _largest(context, list(one)) if len(one) > 2 else None
     found = _constant(one, other)
-    return found and _beyond(place, found[0], found[1], 1.0)
+    return found and _beyond(context, found[0], found[1], 1.0)
 
 
-def minimum(place: Place, _: Any, one: Any, other: Any = None) -> Tensor | None:
+def minimum(context: RewriteContext, _: Any, one: Any, other: Any = None) -> Tensor | None:
     """Rewrite the smaller of many; `min(x, c)` is `c - relu(c - x)`."""
     if isinstance(one, (list, tuple)):
-        return _smallest(place, list(one)) if len(one) > 2 else None
+        return _smallest(context, list(one)) if len(one) > 2 else None
     found = _constant(one, other)
-    return found and _beyond(place, found[0], found[1], -1.0)
+    return found and _beyond(context, found[0], found[1], -1.0)
 
 
-def _beyond(place: Place, x: Tensor, constant: Any, sign: float) -> Tensor | None:
+def _beyond(context: RewriteContext, x: Tensor, constant: Any, sign: float) -> Tensor | None:
     limit = np.asarray(constant, "float32")
-    moved = scaled(place.part("moved"), x, sign, -sign * limit)
+    moved = scaled(context.part("moved"), x, sign, -sign * limit)
     if moved is None:
         return None
     name = "relu" if sign != 1.0 or limit.any() else None
-    rest = (place.part(name) if name else place).layer(keras.layers.ReLU, dtype=x.dtype)(moved)
-    return scaled(place, rest, sign, limit)
+    rest = (context.part(name) if name else context).layer(keras.layers.ReLU, dtype=x.dtype)(moved)
+    return scaled(context, rest, sign, limit)
 
 
-def scaled_sum(place: Place, layer: Any, tensors: list[Tensor]) -> Tensor:
+def scaled_sum(context: RewriteContext, layer: Any, tensors: list[Tensor]) -> Tensor:
     """Rewrite InceptionResNetV2's `x + scale * residual`."""
     x, residual = tensors
-    return _sum(place, [x, scaled(place.part("scale"), residual, layer.scale, 0.0)])
+    return _sum(context, [x, scaled(context.part("scale"), residual, layer.scale, 0.0)])
 
 
-def rescaling(place: Place, layer: Any, x: Tensor) -> Tensor | None:
+def rescaling(context: RewriteContext, layer: Any, x: Tensor) -> Tensor | None:
     """Rewrite the layer Rescaling."""
-    return scaled(place, x, layer.scale, layer.offset, layer.dtype_policy)
+    return scaled(context, x, layer.scale, layer.offset, layer.dtype_policy)
 
 
-def normalization(place: Place, layer: Any, x: Tensor) -> Tensor | None:
+def normalization(context: RewriteContext, layer: Any, x: Tensor) -> Tensor | None:
     """Rewrite the layer Normalization with the statistics that it has now."""
     mean = np.asarray(layer.mean, "float32")
     deviation = np.sqrt(np.asarray(layer.variance, "float32"))
     deviation = np.maximum(deviation, keras.config.epsilon())
     if layer.invert:
-        return scaled(place, x, deviation, mean, layer.dtype_policy)
-    return scaled(place, x, 1.0 / deviation, -mean / deviation, layer.dtype_policy)
+        return scaled(context, x, deviation, mean, layer.dtype_policy)
+    return scaled(context, x, 1.0 / deviation, -mean / deviation, layer.dtype_policy)

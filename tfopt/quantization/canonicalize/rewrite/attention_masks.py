@@ -1,7 +1,7 @@
 """Masks of attention written by hand: sums with -1e9, and choices between a score and -1e9.
 
 A mask may be added to a part of the scores first, such as a bias of the position, or before they are divided
-by a temperature. It moves behind what follows: masked scores are a fixed distance below the smallest score,
+by a temperature. It moves after what follows: masked scores are a fixed distance below the smallest score,
 and in a sum the smallest of a part says nothing.
 """
 
@@ -16,68 +16,69 @@ from tfopt.graph import Constant, Node, producer
 from tfopt.quantization.canonicalize.rewrite import arithmetic
 from tfopt.quantization.canonicalize.rewrite.arithmetic import of_rank, scaled
 from tfopt.quantization.canonicalize.rewrite.softmax import DOWN, MaskedScores, masked, pushed_down
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 from tfopt.quantization.layers.scaling import Scaling
 
 Tensor: TypeAlias = keras.KerasTensor
 
 MINUS_INFINITY = -1e3
-"""A constant below it in the place of a score, or added to one, stands for a mask."""
+"""A constant below it as a score, or added to one, stands for a mask."""
 
 _SHAPING = {"ExpandDims", "GetItem", "Reshape", "Squeeze", "Transpose", "Permute", "BroadcastTo", "Repeat"}
 """What may stand between the product with -1e9 and the sum."""
 
 
-def add(place: Place, operation: Any, one: Any, other: Any = None) -> Tensor | None:
+def add(context: RewriteContext, operation: Any, one: Any, other: Any = None) -> Tensor | None:
     """Rewrite a sum, `scores + (1 - mask) * -1e9` as masked scores."""
     pair = one if other is None else (one, other)
     if len(pair) == 2:
         for scores, bias in (pair, pair[::-1]):
-            found = _masked_by_sum(place, scores, bias, 1.0)
+            found = _masked_by_sum(context, scores, bias, 1.0)
             if found is not None:
                 return found
         for scores, term in (pair, pair[::-1]):
             masked_ = _masked(scores)
             if masked_ is not None:
                 inner, bias = masked_
-                part = place.part("sum")
-                return pushed_down(place, _sum(part, operation, inner, term), bias)
-    return arithmetic.add(place, operation, one, other)
+                part = context.part("sum")
+                return pushed_down(context, _sum(part, operation, inner, term), bias)
+    return arithmetic.add(context, operation, one, other)
 
 
-def subtract(place: Place, operation: Any, one: Any, other: Any = None) -> Tensor | None:
+def subtract(context: RewriteContext, operation: Any, one: Any, other: Any = None) -> Tensor | None:
     """Rewrite a difference, `scores - (1 - mask) * 1e9` as masked scores."""
     pair = one if other is None else (one, other)
-    found = _masked_by_sum(place, pair[0], pair[1], -1.0)
-    return arithmetic.subtract(place, operation, one, other) if found is None else found
+    found = _masked_by_sum(context, pair[0], pair[1], -1.0)
+    return arithmetic.subtract(context, operation, one, other) if found is None else found
 
 
-def multiply(place: Place, operation: Any, one: Any, other: Any = None) -> Tensor | None:
+def multiply(context: RewriteContext, operation: Any, one: Any, other: Any = None) -> Tensor | None:
     """Rewrite a product; one of masked scores and a number above zero as masked scores."""
     for scores, factor in ((one, other), (other, one)):
         found = _masked(scores) if _is_positive(factor) else None
         if found is not None:
-            return pushed_down(place, scaled(place.part("product"), found[0], factor, 0.0), found[1])
-    return arithmetic.multiply(place, operation, one, other)
+            return pushed_down(context, scaled(context.part("product"), found[0], factor, 0.0), found[1])
+    return arithmetic.multiply(context, operation, one, other)
 
 
-def divide(place: Place, operation: Any, one: Any, other: Any) -> Tensor | None:
+def divide(context: RewriteContext, operation: Any, one: Any, other: Any) -> Tensor | None:
     """Rewrite a quotient; one of masked scores and a number above zero as masked scores."""
     found = _masked(one) if _is_positive(other) else None
     if found is not None:
-        return pushed_down(place, scaled(place.part("quotient"), found[0], 1.0 / float(other), 0.0), found[1])
-    return arithmetic.divide(place, operation, one, other)
+        quotient = scaled(context.part("quotient"), found[0], 1.0 / float(other), 0.0)
+        return pushed_down(context, quotient, found[1])
+    return arithmetic.divide(context, operation, one, other)
 
 
-def where(place: Place, _: Any, mask: Any, x: Any, other: Any) -> Tensor | None:
+def where(context: RewriteContext, _: Any, mask: Any, x: Any, other: Any) -> Tensor | None:
     """Rewrite `where(mask, scores, -1e9)`, its reverse, and `where(mask, scores - 1e9, scores)`."""
     if _is_minus_infinity(other) and _fits(mask, x):
-        return masked(place, x, mask)
+        return masked(context, x, mask)
     if _is_minus_infinity(x) and _fits(mask, other):
-        return masked(place, other, _reversed(mask))
-    made = producer(x) if isinstance(x, keras.KerasTensor) else None
-    lowered = made is not None and _is_moved_down(made.operation) and made.inputs[0] is other
-    return masked(place, other, _reversed(mask)) if lowered and _fits(mask, other) else None
+        return masked(context, other, _reversed(mask))
+    maker = producer(x) if isinstance(x, keras.KerasTensor) else None
+    lowered = maker is not None and _is_moved_down(maker.operation) and maker.inputs[0] is other
+    return masked(context, other, _reversed(mask)) if lowered and _fits(mask, other) else None
 
 
 def _masked(scores: Any) -> tuple[Tensor, Tensor] | None:
@@ -89,14 +90,14 @@ def _masked(scores: Any) -> tuple[Tensor, Tensor] | None:
     return inner, bias
 
 
-def _sum(place: Place, operation: Any, one: Tensor, other: Any) -> Tensor:
-    found = add(place, operation, one, other)
+def _sum(context: RewriteContext, operation: Any, one: Tensor, other: Any) -> Tensor:
+    found = add(context, operation, one, other)
     if found is not None:
         return found
     if not isinstance(other, keras.KerasTensor):
-        other = place.part("constant").layer(Constant.of, np.asarray(other, one.dtype))(place.reference)
+        other = context.part("constant").layer(Constant.of, np.asarray(other, one.dtype))(context.reference)
     one, other = of_rank(one, len(other.shape)), of_rank(other, len(one.shape))
-    return place.layer(keras.layers.Add, dtype=one.dtype)([one, other])
+    return context.layer(keras.layers.Add, dtype=one.dtype)([one, other])
 
 
 def _is_positive(value: Any) -> bool:
@@ -105,33 +106,37 @@ def _is_positive(value: Any) -> bool:
     )
 
 
-def _masked_by_sum(place: Place, scores: Any, bias: Any, sign: float) -> Tensor | None:
+def _masked_by_sum(context: RewriteContext, scores: Any, bias: Any, sign: float) -> Tensor | None:
     if not isinstance(scores, keras.KerasTensor) or not keras.backend.is_float_dtype(scores.dtype):
         return None
     if not isinstance(bias, keras.KerasTensor):
         array = sign * np.asarray(bias, "float32")
         if array.ndim == 0 or array.min() > MINUS_INFINITY or not _fits(array, scores):
             return None
-        lowest = place.part("bias").layer(Constant.of, np.maximum(array, DOWN).astype(scores.dtype))
-        return pushed_down(place, scores, lowest(place.reference))
-    kept = _kept(place, bias, sign) if _fits(bias, scores) else None
-    return None if kept is None else masked(place, scores, kept)
+        lowest = context.part("bias").layer(Constant.of, np.maximum(array, DOWN).astype(scores.dtype))
+        return pushed_down(context, scores, lowest(context.reference))
+    kept = _kept(context, bias, sign) if _fits(bias, scores) else None
+    return None if kept is None else masked(context, scores, kept)
 
 
-def _kept(place: Place, bias: Tensor, sign: float) -> Tensor | None:
+def _kept(context: RewriteContext, bias: Tensor, sign: float) -> Tensor | None:
     """Return 1 where `bias` is 0, and 0 where it stands for minus infinity; None where it is no mask."""
     shaping: list[tuple[Node, Tensor]] = []
-    made = producer(bias)
-    while made is not None and type(made.operation).__name__ in _SHAPING and len(made.inputs) == 1:
-        shaping.append((made, made.inputs[0]))
-        made = producer(made.inputs[0])
-    if made is None or not isinstance(made.operation, Scaling) or not isinstance(made.operation.scale, float):
+    maker = producer(bias)
+    while maker is not None and type(maker.operation).__name__ in _SHAPING and len(maker.inputs) == 1:
+        shaping.append((maker, maker.inputs[0]))
+        maker = producer(maker.inputs[0])
+    if (
+        maker is None
+        or not isinstance(maker.operation, Scaling)
+        or not isinstance(maker.operation.scale, float)
+    ):
         return None
-    factor = sign * made.operation.scale
-    if made.operation.offset != 0.0 or abs(factor) < -MINUS_INFINITY:
+    factor = sign * maker.operation.scale
+    if maker.operation.offset != 0.0 or abs(factor) < -MINUS_INFINITY:
         return None
-    # -1e9 stands before a number that is 1 where scores are masked, 1e9 before one that is -1 there.
-    kept = scaled(place.part("kept"), made.inputs[0], np.sign(factor), 1.0)
+    # -1e9 multiplies a number that is 1 where scores are masked, 1e9 before one that is -1 there.
+    kept = scaled(context.part("kept"), maker.inputs[0], np.sign(factor), 1.0)
     for node, old in reversed(shaping):
         values = {id(old): kept}
         args, kwargs = keras.tree.map_structure(

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 _P = 0.3275911
 _COEFFICIENTS = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
@@ -23,7 +23,7 @@ class ErrorFunction(keras.layers.Layer):
         Abramowitz and Stegun, 1964, Handbook of Mathematical Functions, formula 7.1.26.
     """
 
-    tfopt_kind = Kind.FLOAT
+    tfopt_traits = OpTraits(kind=Kind.FLOAT)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Return the error function of each element."""
@@ -39,6 +39,6 @@ class ErrorFunction(keras.layers.Layer):
         return input_shape
 
 
-def erf(place: Place, _: Any, x: keras.KerasTensor) -> keras.KerasTensor:
+def erf(context: RewriteContext, _: Any, x: keras.KerasTensor) -> keras.KerasTensor:
     """Rewrite `ops.erf`, such as that in a GELU that is written out."""
-    return place.layer(ErrorFunction, dtype=x.dtype)(x)
+    return context.layer(ErrorFunction, dtype=x.dtype)(x)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
 
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 from tfopt.quantization.layers.finite_gradients import FiniteGradient
 
 Tensor: TypeAlias = keras.KerasTensor
 
 
-def rewriting(function: str, *names: str) -> Callable[..., Tensor | None]:
-    """Return the rewriting of the operation of `keras.ops.function` that has the attributes `names`."""
-
-    def rewrite(place: Place, operation: Any, x: Tensor) -> Tensor | None:
-        if not keras.backend.is_float_dtype(x.dtype):
-            return None
-        arguments = {name: getattr(operation, name) for name in names}
-        return place.layer(FiniteGradient, function, arguments, dtype=x.dtype)(x)
-
-    return rewrite
+_ARGUMENTS = {"Std": ("axis", "keepdims"), "Norm": ("ord", "axis", "keepdims")}
+"""The attributes of an operation that its function is called with besides the tensor."""
 
 
-def power(place: Place, x: Tensor, exponent: float) -> Tensor:
+def function(context: RewriteContext, operation: Any, x: Tensor) -> Tensor | None:
+    """Rewrite an operation whose class is called as its function, such as Sqrt."""
+    if not keras.backend.is_float_dtype(x.dtype):
+        return None
+    name = type(operation).__name__
+    arguments = {each: getattr(operation, each) for each in _ARGUMENTS.get(name, ())}
+    return context.layer(FiniteGradient, name.lower(), arguments, dtype=x.dtype)(x)
+
+
+def power(context: RewriteContext, x: Tensor, exponent: float) -> Tensor:
     """Return `x ** exponent`, in float."""
-    return place.layer(FiniteGradient, "power", {"x2": float(exponent)}, dtype=x.dtype)(x)
+    return context.layer(FiniteGradient, "power", {"x2": float(exponent)}, dtype=x.dtype)(x)

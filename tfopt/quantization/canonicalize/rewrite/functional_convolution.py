@@ -8,7 +8,7 @@ import keras
 
 from tfopt.graph import Constant, Node, producer
 from tfopt.quantization.canonicalize.masked_kernels import masked_kernel
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 from tfopt.quantization.layers.scaling import Scaling
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -22,21 +22,21 @@ _LAYERS: dict[tuple[str, int], type[keras.layers.Layer]] = {
 """The operation and its spatial dimensions -> the layer that does the same."""
 
 
-def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | None:
+def layer_of(context: RewriteContext, operation: Any, x: Tensor, kernel: Any) -> Tensor | None:
     """Rewrite a convolution whose kernel is a variable or an array as a layer; None for computed kernels.
 
-    A number that the kernel is multiplied by, as an equalized learning rate has it, stands behind the layer.
+    A number that the kernel is multiplied by, as an equalized learning rate has it, comes after the layer.
     A mask of zeros and ones is held by the kernel itself.
     """
     node = producer(kernel) if isinstance(kernel, keras.KerasTensor) else None
     factor = _factor(node)
     if node is not None and factor is not None:
-        result = layer_of(place.part("unscaled"), operation, x, node.inputs[0])
-        return None if result is None else place.layer(Scaling, factor, 0.0, dtype=x.dtype)(result)
+        result = layer_of(context.part("unscaled"), operation, x, node.inputs[0])
+        return None if result is None else context.layer(Scaling, factor, 0.0, dtype=x.dtype)(result)
     name = type(operation).__name__
     sizes = kernel.shape
     layer = _LAYERS.get((name, len(sizes) - 2))
-    held = masked_kernel(kernel) or _held(place, kernel)
+    held = masked_kernel(kernel) or _held(context, kernel)
     if layer is None or held is None or operation.data_format == "channels_first":
         return None
     prefix = "depthwise" if name == "DepthwiseConv" else "kernel"
@@ -52,12 +52,12 @@ def layer_of(place: Place, operation: Any, x: Tensor, kernel: Any) -> Tensor | N
         "dtype": keras.dtype_policies.get(x.dtype),
     }
     if name == "DepthwiseConv":
-        made = place.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)
+        created = context.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)
     else:
         groups = x.shape[-1] // sizes[-2]
-        made = place.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)
-    made.tfopt_of_code = True
-    return made(x)
+        created = context.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)
+    created.tfopt_of_code = True
+    return created(x)
 
 
 def _factor(node: Node | None) -> float | None:
@@ -67,9 +67,9 @@ def _factor(node: Node | None) -> float | None:
     return node.operation.scale if isinstance(node.operation.scale, float) else None
 
 
-def _held(place: Place, kernel: Any) -> Constant | None:
+def _held(context: RewriteContext, kernel: Any) -> Constant | None:
     """Return the layer that holds a kernel, None where it is computed."""
     if not isinstance(kernel, keras.KerasTensor):
-        return Constant.of(kernel, place.name)
+        return Constant.of(kernel, context.name)
     node = producer(kernel)
     return node.operation if node is not None and isinstance(node.operation, Constant) else None

@@ -8,12 +8,12 @@ import keras
 
 from tfopt.graph import Constant, producer
 from tfopt.quantization.canonicalize.masked_kernels import masked_kernel
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 
 Tensor: TypeAlias = keras.KerasTensor
 
 
-def matmul(place: Place, operation: Any, one: Any, other: Any) -> Tensor | None:
+def matmul(context: RewriteContext, operation: Any, one: Any, other: Any) -> Tensor | None:
     """Return a product with a variable's matrix as that of a Dense layer; None of two tensors.
 
     The layer has the very variable. All products with it are calls of the one layer, so that its weights have
@@ -30,13 +30,13 @@ def matmul(place: Place, operation: Any, one: Any, other: Any) -> Tensor | None:
         or len(one.shape) < 2
     ):
         return None
-    return place.sibling(constant.name, "matrix").layer(lambda name: _dense_of(constant, name))(one)
+    return context.sibling(constant.name, "matrix").layer(lambda name: _dense_of(constant, name))(one)
 
 
 def _matrix(value: Any) -> Constant | None:
-    """Return the layer that holds a matrix, where that is what made a tensor."""
-    made = producer(value) if isinstance(value, keras.KerasTensor) and len(value.shape) == 2 else None
-    return made.operation if made is not None and isinstance(made.operation, Constant) else None
+    """Return the layer that holds a matrix, where a tensor is its output."""
+    maker = producer(value) if isinstance(value, keras.KerasTensor) and len(value.shape) == 2 else None
+    return maker.operation if maker is not None and isinstance(maker.operation, Constant) else None
 
 
 def _dense_of(constant: Constant, name: str) -> keras.layers.Dense:

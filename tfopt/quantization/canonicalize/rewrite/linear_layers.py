@@ -8,25 +8,25 @@ import keras
 
 from tfopt.graph import StructuralCopy
 from tfopt.quantization.canonicalize.rewrite.activations import activated
-from tfopt.quantization.canonicalize.rewrite_context import Place
-from tfopt.quantization.operators.traits import activation_name
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
+from tfopt.quantization.operators.activations import activation_name
 
 Tensor: TypeAlias = keras.KerasTensor
 
 
-def split_activation(place: Place, layer: Any, x: Tensor) -> Tensor:
-    """Return the layer without its activation, and that behind it.
+def split_activation(context: RewriteContext, layer: Any, x: Tensor) -> Tensor:
+    """Return the layer without its activation, and that after it.
 
-    It keeps its very variables, which code may read beside the layer: `x @ ops.transpose(self.dense.kernel)`.
+    It keeps its very variables, which code may read too: `x @ ops.transpose(self.dense.kernel)`.
     """
     inner = {id(weight) for weight in getattr(layer.activation, "weights", ())}
     if not inner:
-        return _activated(place, layer, place.layer(lambda name: _linear(layer, name))(x))
+        return _activated(context, layer, context.layer(lambda name: _linear(layer, name))(x))
     config = layer.get_config() | {"activation": "linear"}
     del config["name"]
     weights = [weight for weight in layer.weights if id(weight) not in inner]
-    bare = place.layer(lambda name: type(layer).from_config(config | {"name": name}), weights=weights)
-    return _activated(place, layer, bare(x))
+    bare = context.layer(lambda name: type(layer).from_config(config | {"name": name}), weights=weights)
+    return _activated(context, layer, bare(x))
 
 
 def _linear(layer: Any, name: str) -> keras.Layer:
@@ -35,7 +35,7 @@ def _linear(layer: Any, name: str) -> keras.Layer:
     return bare
 
 
-def split_separable(place: Place, layer: Any, x: Tensor) -> Tensor:
+def split_separable(context: RewriteContext, layer: Any, x: Tensor) -> Tensor:
     """Return a depthwise convolution, then a pointwise one, then the activation."""
     two = isinstance(layer, keras.layers.SeparableConv2D)
     shared = {
@@ -44,7 +44,7 @@ def split_separable(place: Place, layer: Any, x: Tensor) -> Tensor:
         "dtype": layer.dtype_policy,
         "trainable": layer.trainable,
     }
-    depthwise = place.part("depthwise").layer(
+    depthwise = context.part("depthwise").layer(
         keras.layers.DepthwiseConv2D if two else keras.layers.DepthwiseConv1D,
         layer.kernel_size,
         strides=layer.strides,
@@ -56,7 +56,7 @@ def split_separable(place: Place, layer: Any, x: Tensor) -> Tensor:
         weights=[layer.depthwise_kernel],
         **shared,
     )
-    pointwise = place.part("pointwise").layer(
+    pointwise = context.part("pointwise").layer(
         keras.layers.Conv2D if two else keras.layers.Conv1D,
         layer.filters,
         1,
@@ -68,15 +68,15 @@ def split_separable(place: Place, layer: Any, x: Tensor) -> Tensor:
         weights=[layer.pointwise_kernel, *([layer.bias] if layer.use_bias else [])],
         **{**shared, "padding": "valid"},
     )
-    return _activated(place, layer, pointwise(depthwise(x)))
+    return _activated(context, layer, pointwise(depthwise(x)))
 
 
-def activity_regularization(place: Place, layer: Any, x: Tensor) -> Tensor:
+def activity_regularization(context: RewriteContext, layer: Any, x: Tensor) -> Tensor:
     """Return the input: without its penalty, which is added elsewhere, nothing is left of the layer."""
     same = x.dtype == layer.compute_dtype
-    return x if same else place.layer(keras.layers.Identity, dtype=layer.compute_dtype)(x)
+    return x if same else context.layer(keras.layers.Identity, dtype=layer.compute_dtype)(x)
 
 
-def _activated(place: Place, layer: Any, x: Tensor) -> Tensor:
+def _activated(context: RewriteContext, layer: Any, x: Tensor) -> Tensor:
     name = activation_name(layer)
-    return x if name == "linear" else activated(place.part(name), layer.activation, x)
+    return x if name == "linear" else activated(context.part(name), layer.activation, x)

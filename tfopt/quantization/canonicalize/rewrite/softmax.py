@@ -10,14 +10,14 @@ import tensorflow as tf
 
 from tfopt.graph import Constant
 from tfopt.quantization.canonicalize.rewrite.arithmetic import of_rank, product, scaled
-from tfopt.quantization.canonicalize.rewrite_context import Place
+from tfopt.quantization.canonicalize.rewrite_context import RewriteContext
 from tfopt.quantization.layers.cast_to_float import AsFloat
-from tfopt.quantization.operators.traits import Kind
+from tfopt.quantization.operators.op_traits import Kind, OpTraits
 
 Tensor: TypeAlias = keras.KerasTensor
 
 DOWN = -128.0
-"""What is added to a masked score. Keras adds -1e9, and integers would know nothing but that."""
+"""What is added to a masked score. Keras adds -1e9, which would take all of a range."""
 
 BELOW = 16.0
 """How far below the smallest score a masked one stays: `exp(-16)` is a hundred-thousandth of an int8 step."""
@@ -25,7 +25,7 @@ BELOW = 16.0
 
 @keras.saving.register_keras_serializable(package="tfopt")
 class MaskedScores(keras.layers.Layer):
-    """Returns `scores + bias`, cut off at `BELOW` under the smallest score, which keeps the range narrow.
+    """Returns `scores + bias`, cut off at `BELOW` under the smallest score, which keeps the range small.
 
     Exported as a sum: the range of what follows cuts off by itself.
 
@@ -33,7 +33,7 @@ class MaskedScores(keras.layers.Layer):
         in_float: whether the sum stays in float, where no range does. Then it is exported as it is.
     """
 
-    tfopt_kind = Kind.SUM
+    tfopt_traits = OpTraits(kind=Kind.SUM)
 
     def __init__(self, in_float: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -62,7 +62,7 @@ class MaskedScores(keras.layers.Layer):
         return {**super().get_config(), "in_float": self.in_float}
 
 
-def softmax(place: Place, layer: Any, x: Tensor, mask: Any = None) -> Tensor | None:
+def softmax(context: RewriteContext, layer: Any, x: Tensor, mask: Any = None) -> Tensor | None:
     """Rewrite a Softmax over the last axis that has a mask: a tensor or array, 1 where scores count.
 
     In a row that is masked altogether all scores are alike: the uniform row is multiplied by 0, as Keras's
@@ -72,45 +72,45 @@ def softmax(place: Place, layer: Any, x: Tensor, mask: Any = None) -> Tensor | N
     if [axis % len(x.shape) for axis in axes] != [len(x.shape) - 1]:
         return None
     if mask is None:
-        return None if layer.axis == -1 else _softmax(place, x)
-    counts = _rows(place, x, mask)
+        return None if layer.axis == -1 else _softmax(context, x)
+    counts = _rows(context, x, mask)
     if counts is None:
-        return _softmax(place, masked(place, x, mask))
-    return product(place, _softmax(place.part("weights"), masked(place, x, mask)), counts)
+        return _softmax(context, masked(context, x, mask))
+    return product(context, _softmax(context.part("weights"), masked(context, x, mask)), counts)
 
 
-def _rows(place: Place, x: Tensor, mask: Any) -> Tensor | None:
+def _rows(context: RewriteContext, x: Tensor, mask: Any) -> Tensor | None:
     """Return 1 for rows in which any score counts, 0 for others; None where all rows have one."""
     if isinstance(mask, keras.KerasTensor):
-        return keras.ops.max(_kept(place, x, mask), axis=-1, keepdims=True)
+        return keras.ops.max(_kept(context, x, mask), axis=-1, keepdims=True)
     rows = (np.asarray(mask).astype("float32") > 0.5).any(axis=-1, keepdims=True)
     if rows.all():
         return None
-    return place.part("rows").layer(Constant.of, rows.astype("float32"))(place.reference)
+    return context.part("rows").layer(Constant.of, rows.astype("float32"))(context.reference)
 
 
-def masked(place: Place, x: Tensor, mask: Any) -> Tensor:
+def masked(context: RewriteContext, x: Tensor, mask: Any) -> Tensor:
     """Return scores that a mask has pushed down: a tensor or array, 1 or True where scores count."""
     if isinstance(mask, keras.KerasTensor):
-        bias = scaled(place.part("bias"), _kept(place, x, mask), -DOWN, DOWN)
+        bias = scaled(context.part("bias"), _kept(context, x, mask), -DOWN, DOWN)
     else:
         array = (np.asarray(mask).astype("float32") > 0.5).astype("float32")
-        bias = place.part("bias").layer(Constant.of, (1.0 - array) * DOWN)(place.reference)
-    return pushed_down(place, x, bias)
+        bias = context.part("bias").layer(Constant.of, (1.0 - array) * DOWN)(context.reference)
+    return pushed_down(context, x, bias)
 
 
-def _kept(place: Place, x: Tensor, mask: Tensor) -> Tensor:
+def _kept(context: RewriteContext, x: Tensor, mask: Tensor) -> Tensor:
     """Return a mask as numbers of the type of `x`."""
     if keras.backend.is_float_dtype(mask.dtype):
         return mask
-    return place.part("kept").layer(AsFloat, dtype=x.dtype)(mask)
+    return context.part("kept").layer(AsFloat, dtype=x.dtype)(mask)
 
 
-def pushed_down(place: Place, x: Tensor, bias: Tensor) -> Tensor:
+def pushed_down(context: RewriteContext, x: Tensor, bias: Tensor) -> Tensor:
     """Return scores plus 0 where they count and `DOWN` where they do not."""
     x, bias = of_rank(x, len(bias.shape)), of_rank(bias, len(x.shape))
-    return place.part("masked").layer(MaskedScores, dtype=x.dtype)([x, bias])
+    return context.part("masked").layer(MaskedScores, dtype=x.dtype)([x, bias])
 
 
-def _softmax(place: Place, x: Tensor) -> Tensor:
-    return place.layer(keras.layers.Softmax, dtype=x.dtype)(x)
+def _softmax(context: RewriteContext, x: Tensor) -> Tensor:
+    return context.layer(keras.layers.Softmax, dtype=x.dtype)(x)

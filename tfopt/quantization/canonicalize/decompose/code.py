@@ -1,4 +1,4 @@
-"""Activations that are code: any function, a function of `keras.ops`, a layer of the user's own."""
+"""What is code: the `call` of a layer, and activations that are any function or a layer of the user's own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Parts, traced
+from tfopt.graph import Parts, open_call, traced
+
+run = open_call
+"""Decompose a layer into what its `call` does."""
 
 
-def is_code(operation: Any) -> bool:
+def has_code_as_activation(operation: Any) -> bool:
     """Return whether a layer's activation is none of Keras's, which are known by their names."""
     function = getattr(operation, "activation", None)
     if not isinstance(operation, _WITH_ACTIVATION) or function is None:
@@ -38,8 +41,8 @@ _WITH_ACTIVATION = (
 )
 
 
-def opened(parts: Parts, layer: Any, x: keras.KerasTensor) -> Any:
-    """Open a layer whose activation is code as the bare layer and that code.
+def activation(parts: Parts, layer: Any, x: keras.KerasTensor) -> Any:
+    """Decompose a layer whose activation is code into the bare layer and that code.
 
     Raises:
         NotSymbolic: the code needs numbers.
