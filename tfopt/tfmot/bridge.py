@@ -19,6 +19,7 @@ from tfopt.legacy import to_legacy
 from tfopt.measure.kernels import Kernel, kernels
 from tfopt.pruning.mask import SparsityMask, mask_of
 from tfopt.tfmot import pruning
+from tfopt.tfmot.callbacks import UpdatePruningStep
 from tfopt.tfmot.methods import METHODS
 from tfopt.tfmot.module import generator_states, layers, weight
 from tfopt.tfmot.opened import DEPTHWISE, POINTWISE
@@ -132,8 +133,6 @@ class TFMOTModel(keras.layers.Layer):
 
     def pruning_callback(self) -> keras.callbacks.Callback:
         """Return the callback that drives pruning, and whose own model is this layer's."""
-        from tfopt.tfmot.callbacks import UpdatePruningStep
-
         return UpdatePruningStep(self)
 
     def apply_masks(self) -> None:
