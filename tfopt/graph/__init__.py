@@ -24,7 +24,7 @@ from tfopt.graph.layers.over_batch import ONE_BATCH, OverBatch, of_one_batch, va
 from tfopt.graph.layers.program import Program
 from tfopt.graph.layers.recurrence import Loop, Recurrence, current_loop
 from tfopt.graph.layers.tie import Tie, shared_config
-from tfopt.graph.rewriting.decompose import Opener, Opening, Parts, open_call
+from tfopt.graph.rewriting.decompose import Decomposer, Decomposition, Parts, decompose_call
 from tfopt.graph.rewriting.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.rewriting.input_shapes import (
     InputShapes,
@@ -70,14 +70,14 @@ __all__ = [
     "Complex",
     "Constant",
     "Copier",
+    "Decomposer",
+    "Decomposition",
     "InputShapes",
     "KeepsState",
     "Loop",
     "Loss",
     "Node",
     "NotSymbolic",
-    "Opener",
-    "Opening",
     "OverBatch",
     "Parts",
     "Program",
@@ -96,6 +96,7 @@ __all__ = [
     "calls",
     "copy",
     "current_loop",
+    "decompose_call",
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
@@ -112,7 +113,6 @@ __all__ = [
     "mask_of",
     "nodes",
     "of_one_batch",
-    "open_call",
     "output_producers",
     "own_trainable",
     "own_training",

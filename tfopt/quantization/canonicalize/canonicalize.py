@@ -102,11 +102,11 @@ def canonical(model: keras.Model, wide: Callable[[str], bool] = lambda _: False)
         return name
 
     opening = opener()
-    paths.closed = opening.closed
+    paths.closed = opening.left_whole
     try:
         result = replay(model, emit, emit_input, emit_output, opening, name_loop=name_loop)
     finally:
-        opening.close()
+        opening.restore_names()
     for layer, sources in made.values():
         take_weights(layer, sources)
     require_masked(opening.constants)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfopt.graph import Parts, mask_of, open_call, set_mask
+from tfopt.graph import Parts, decompose_call, mask_of, set_mask
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -49,7 +49,7 @@ def multi_head(
         attention_mask = ops.ones((1, query.shape[1], value.shape[1]), "bool")
     fused = not return_attention_scores and _dropout(layer) == 0.0 and len(query.shape) == 3
     with _masked_as_fused(layer) if fused else contextlib.nullcontext():
-        outputs = open_call(
+        outputs = decompose_call(
             parts,
             layer,
             query,
@@ -88,7 +88,7 @@ def _masked_as_fused(layer: Any) -> Iterator[None]:
 def single_head(parts: Parts, layer: Any, inputs: list[Tensor], mask: Any = None, **kwargs: Any) -> Any:
     """Open Attention and AdditiveAttention."""
     masks = [mask_of(tensor) for tensor in inputs] if mask is None else mask
-    return open_call(
+    return decompose_call(
         parts, layer, inputs, mask=masks if any(each is not None for each in masks) else None, **kwargs
     )
 

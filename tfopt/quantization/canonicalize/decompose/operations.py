@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfopt.graph import Opening, Parts, as_array
+from tfopt.graph import Decomposition, Parts, as_array
 from tfopt.quantization.layers.index_bounds import RowOfIndex
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -121,7 +121,7 @@ def fmin(_: Parts, operation: Any, one: Any, other: Any) -> Tensor:  # noqa: ARG
     return ops.minimum(one, other)
 
 
-def adaptive_pooling(pool: type[keras.layers.Layer]) -> Opening:
+def adaptive_pooling(pool: type[keras.layers.Layer]) -> Decomposition:
     """Return the opening of pooling to a given size, where the windows do not overlap."""
 
     def opened(parts: Parts, layer: Any, x: Tensor) -> Tensor | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Opener, Opening, open_call
+from tfopt.graph import Decomposer, Decomposition, decompose_call
 from tfopt.quantization.canonicalize.decompose import (
     activations,
     attention,
@@ -21,8 +21,8 @@ from tfopt.quantization.canonicalize.decompose import (
 )
 from tfopt.quantization.layers import tied_embedding
 
-OPENINGS: dict[str, Opening] = {
-    "Lambda": open_call,
+OPENINGS: dict[str, Decomposition] = {
+    "Lambda": decompose_call,
     "TimeDistributed": wrappers.time_distributed,
     "MultiHeadAttention": attention.multi_head,
     "GroupedQueryAttention": attention.multi_head,
@@ -81,9 +81,9 @@ OPENINGS: dict[str, Opening] = {
     "RNN": recurrent.recurrent,
     "ConvLSTM1D": recurrent.recurrent,
     "ConvLSTM2D": recurrent.recurrent,
-    "LSTMCell": open_call,
-    "GRUCell": open_call,
-    "SimpleRNNCell": open_call,
+    "LSTMCell": decompose_call,
+    "GRUCell": decompose_call,
+    "SimpleRNNCell": decompose_call,
     "Bidirectional": recurrent.bidirectional,
 }
 
@@ -108,12 +108,12 @@ def _of_keras(kind: type) -> bool:
     return kind.__module__.startswith("keras.") or kind is object
 
 
-def opener() -> Opener:
+def opener() -> Decomposer:
     """Return what opens the layers of a model on its way to the canonical form."""
-    return Opener(_opening)
+    return Decomposer(_opening)
 
 
-def _opening(operation: Any) -> Opening | None:
+def _opening(operation: Any) -> Decomposition | None:
     """Return the opening of an operation: the table's, or its own `call` where users wrote it."""
     module = type(operation).__module__
     if module.startswith("keras."):
@@ -124,4 +124,4 @@ def _opening(operation: Any) -> Opening | None:
         return OPENINGS.get(next(each.__name__ for each in type(operation).__mro__ if _of_keras(each)))
     if module.startswith("keras_hub.") and type(operation).__name__ in _KERAS_HUB:
         return OPENINGS[type(operation).__name__]
-    return open_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None
+    return decompose_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None
