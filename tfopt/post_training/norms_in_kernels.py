@@ -18,7 +18,7 @@ from tfopt.post_training.kernels import Kernel, kernels_of, norm_factors, normal
 def with_norms_in_kernels(model: keras.Model) -> keras.Model:
     """Return a copy of a model that computes the same, whose batch normalizations multiply by 1.
 
-    Those behind another layer than one with a kernel, behind an activation, or in several places stay.
+    Those after another layer than one with a kernel, after an activation, or in several places stay.
 
     Args:
         model: any built model in float.
@@ -27,12 +27,12 @@ def with_norms_in_kernels(model: keras.Model) -> keras.Model:
     nodes, reader = graph.nodes(flat), readers(flat)
     once = called_once(nodes)
     for node in nodes:
-        layer, behind = node.operation, reader.get(id(node.outputs[0]))
+        layer, after = node.operation, reader.get(id(node.outputs[0]))
         kernels = kernels_of(layer)
-        if not kernels or layer.activation is not keras.activations.linear or not normalizes_channels(behind):
+        if not kernels or layer.activation is not keras.activations.linear or not normalizes_channels(after):
             continue
-        if behind is not None and {id(layer), id(behind.operation)} <= once:
-            _multiply_in(behind.operation, layer, kernels[-1])
+        if after is not None and {id(layer), id(after.operation)} <= once:
+            _multiply_in(after.operation, layer, kernels[-1])
     return with_weights_of(model, flat)
 
 
