@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tfopt.tfmot.decomposed import DEPTHWISE, POINTWISE
 from tfopt.tfmot.library import tf_keras, tfmot
-from tfopt.tfmot.opened import DEPTHWISE, POINTWISE
 from tfopt.tfmot.refusals import explained, refusal
 
 SCHEMES: dict[str, Callable[[], Any]] = {
