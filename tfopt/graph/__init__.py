@@ -1,6 +1,13 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
-from tfopt.graph._keras import own_trainable, replace_variable, shared_constraint
+from tfopt.graph._keras import operation_of
+from tfopt.graph._keras_layers import (
+    attention_dropout,
+    attention_masked,
+    own_trainable,
+    replace_variable,
+    shared_constraint,
+)
 from tfopt.graph.added_losses import (
     LOSSES_SUFFIX,
     AddedLosses,
@@ -22,7 +29,8 @@ from tfopt.graph.layers.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.layers.constant import Constant, as_array
 from tfopt.graph.layers.over_batch import ONE_BATCH, OverBatch, of_one_batch, valued
 from tfopt.graph.layers.program import Program
-from tfopt.graph.layers.recurrence import Loop, Recurrence, current_loop
+from tfopt.graph.layers.recurrence import Recurrence
+from tfopt.graph.layers.step_loop import Loop, current_loop
 from tfopt.graph.layers.tie import Tie, shared_config
 from tfopt.graph.rewriting.decompose import Decomposer, Decomposition, Parts, decompose_call
 from tfopt.graph.rewriting.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
@@ -92,6 +100,8 @@ __all__ = [
     "as_functional",
     "as_graph",
     "as_taken",
+    "attention_dropout",
+    "attention_masked",
     "beside_losses",
     "calls",
     "copy",
@@ -113,6 +123,7 @@ __all__ = [
     "mask_of",
     "nodes",
     "of_one_batch",
+    "operation_of",
     "output_producers",
     "own_trainable",
     "own_training",

@@ -143,7 +143,7 @@ class Decomposer:
     ) -> keras.Model:
         """Return the functional model of what a layer is made of, with its names and weights."""
         flat = keras.tree.flatten(outputs)
-        calls = _keras.calls_behind(flat, inputs)
+        calls = _keras.calls_between(flat, inputs)
         self._name(node.operation, calls, parts)
         _note_readers(calls)
         model = keras.Model(inputs, flat)

@@ -60,7 +60,7 @@ def replay(
 ) -> keras.Model:
     """Run `emit` over the graph of `model` on new inputs and return the model that comes out.
 
-    Nested models are opened: `emit` sees only layers and operations. The inputs and outputs keep their
+    Nested models are flattened: `emit` sees only layers and operations. The inputs and outputs keep their
     structure, shapes and dtypes.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from tfopt.errors import UnsupportedOperation
+from tfopt.legacy._tf_keras import lookup_layer
 from tfopt.legacy.activations import SAME, hard_sigmoid_of_keras_2
 from tfopt.legacy.extra_layers import EXTRA
 from tfopt.legacy.settings import FUNCTIONS, OBJECTS, Omitted, means_nothing, settings_of
@@ -197,8 +198,7 @@ def _with_vocabulary(layer: Any, kind: type, settings: dict[str, Any]) -> keras.
     if settings.get("output_mode") != "int":
         settings["dtype"] = keras.config.floatx()
     if settings.get("output_mode") == "tf_idf":
-        inner = getattr(layer, "_lookup_layer", layer)
-        weights = inner.idf_weights.numpy()
+        weights = lookup_layer(layer).idf_weights.numpy()
         settings["idf_weights"] = weights[len(weights) - len(vocabulary) :]
     return kind(**settings)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tfopt.legacy._keras import given_output_shape
 from tfopt.legacy.activations import SAME
 from tfopt.legacy.settings import FUNCTIONS, OBJECTS, Omitted, means_nothing, settings_of
 
@@ -42,18 +43,18 @@ _PARTS: Mapping[str, Callable[[Any], dict[str, keras.Layer]]] = {
 }
 """Layers that hold others -> these, under the names of the arguments."""
 
-_GIVEN = {
-    "Lambda": {
-        "function": "function",
-        "output_shape": "_output_shape",
-        "mask": "mask",
-        "arguments": "arguments",
+_GIVEN: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "Lambda": lambda layer: {
+        "function": layer.function,
+        "output_shape": given_output_shape(layer),
+        "mask": layer.mask,
+        "arguments": layer.arguments,
     }
 }
-"""Class -> settings that its config holds as bytecode or text -> the attributes that hold what was given."""
+"""Class -> the settings that its config holds as bytecode or text, as they were given."""
 
 _BROKEN = {"SpectralNormalization"}
-"""What tf_keras has and cannot build beside Keras 3: it asks `tf.keras`, then Keras 3, for a part of it."""
+"""What tf_keras has and cannot build next to Keras 3: it asks `tf.keras`, then Keras 3, for a part of it."""
 
 
 def parts(layer: keras.Layer) -> dict[str, keras.Layer]:
@@ -83,7 +84,7 @@ def counterpart(layer: keras.Layer, held: Mapping[str, Any]) -> Any | None:
             settings[key] = value
         elif not means_nothing(_OMITTED, key, value):
             return None
-    settings |= {key: getattr(layer, held_as) for key, held_as in _GIVEN.get(name, {}).items()}
+    settings |= _GIVEN[name](layer) if name in _GIVEN else {}
     settings["dtype"] = layer.dtype_policy.name
     for key, value in settings.items():
         if key in FUNCTIONS and not (value is None or (isinstance(value, str) and value in SAME)):
