@@ -50,7 +50,7 @@ def _slots(container: Any, key: Any, value: Any, name: str, seen: set[int]) -> I
             yield from _slots(value, each, item, f"{name}_{each}", seen)
     elif isinstance(value, tuple) and any(isinstance(item, Variable) for item in value):
         items = list(value)
-        made = type(value)._make if hasattr(value, "_make") else tuple
+        made = getattr(value, "_make", tuple)  # of the value: TensorFlow wraps named tuples in a proxy
         for each, item in enumerate(value):
             if isinstance(item, Variable):
 
