@@ -1,4 +1,4 @@
-"""What the targets of a data set are: classes or numbers. Those of training decide it for all splits."""
+"""Targets are classes or numbers, as those of training decide for all splits."""
 
 from __future__ import annotations
 
