@@ -21,6 +21,7 @@ from tfopt.graph.added_losses import (
 )
 from tfopt.graph.analysis.evaluate import Step, evaluate
 from tfopt.graph.analysis.own_scaling import as_taken, scaled_twice
+from tfopt.graph.analysis.running import running
 from tfopt.graph.analysis.tree import tree
 from tfopt.graph.analysis.uses import Use, uses
 from tfopt.graph.functions import signal_functions
@@ -48,7 +49,6 @@ from tfopt.graph.rewriting.shared_variables import take_weights, tie_shared_vari
 from tfopt.graph.structural_copy import StructuralCopy
 from tfopt.graph.tracing.losses_in_code import adds_losses
 from tfopt.graph.tracing.not_symbolic import KeepsState, NotSymbolic
-from tfopt.graph.tracing.running import running
 from tfopt.graph.tracing.trace import as_functional, traced
 from tfopt.graph.tracing.whole_call import as_graph
 from tfopt.graph.walk import (

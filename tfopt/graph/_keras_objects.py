@@ -1,4 +1,4 @@
-"""What Keras's objects are made of, for copies of them that need no config.
+"""The parts of Keras's objects, for copies of them that need no config.
 
 `get_config` describes what a constructor took; what a layer *is* stands in its attributes, and Keras gives no
 public way to copy these. This module knows which of them belong to the object itself (its calls, the losses

@@ -1,4 +1,4 @@
-"""What `tf.image` does to batches of images, channels last, in `keras.ops`."""
+"""Functions of `tf.image` on batches of images, channels last, in `keras.ops`."""
 
 from __future__ import annotations
 

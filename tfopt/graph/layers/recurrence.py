@@ -1,4 +1,4 @@
-"""A recurrence as one layer: what happens in a step, run by a loop in training and unrolled in a file."""
+"""A recurrence as one layer: its steps run in a loop in training and are unrolled in a file."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Recurrence(keras.layers.Layer):
 
     @property
     def programs(self) -> list[Program]:
-        """What runs, in order: the first step where it differs, and the others."""
+        """The programs in the order in which they run: the first step, if it differs, then the body."""
         return [program for program in (self.first, self.body) if program is not None]
 
     def times(self, program: Program) -> int:

@@ -1,4 +1,4 @@
-"""The steps of a recurrence in a loop of TensorFlow, as they run in training, and what layers in it see."""
+"""The loop of TensorFlow that runs the steps of a recurrence, and the state that layers in it share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfopt.graph.layers.program import Call, Program, operations_of
 
 @dataclasses.dataclass(frozen=True)
 class Loop:
-    """What layers know that are called inside of a loop.
+    """The state that layers share which are called inside a loop.
 
     Attributes:
         prepared: layer (by `id`) -> what its `before_loop` returned.

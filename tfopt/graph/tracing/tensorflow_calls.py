@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class Recording:
-    """What a trace met.
+    """Notes of a trace.
 
     Attributes:
         refused: the function of TensorFlow that was called last on a symbolic tensor without a rule.

@@ -1,4 +1,4 @@
-"""What the code that users wrote for a layer mentions: the names in it, and in the functions around it."""
+"""Names that the code of a user's layer mentions, in itself and in the functions around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the code of a layer reads and calls while it is traced: its variables, and the layers in it.
+"""The variables and the layers that the code of a layer uses while it is traced.
 
 The layer must be private to the trace: a copy that no user and no other thread can see.
 """

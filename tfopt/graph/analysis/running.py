@@ -14,7 +14,7 @@ from tfopt.graph.tracing.trace import plain_text
 
 @contextlib.contextmanager
 def running(model: keras.Model) -> Iterator[None]:
-    """Say of what `model` raises when it is called that it is the model's own.
+    """Re-raise errors of `model` itself with its name.
 
     Raises:
         UnsupportedModel: the model failed.
