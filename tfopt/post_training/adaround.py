@@ -11,7 +11,7 @@ import numpy as np
 from tfopt import _validation, graph
 from tfopt.data.representative import Representative
 from tfopt.post_training.copies import called_once, flat_copy, with_weights_of
-from tfopt.post_training.kernels import Bits, Kernel, nearest, value
+from tfopt.post_training.kernels import Bits, KernelAxes, nearest, value
 from tfopt.post_training.patches import MATRIX_LAYERS, as_matrices, from_matrices, rows
 from tfopt.post_training.rounding import grids, round_kernels
 from tfopt.post_training.samples import samples_of
@@ -115,7 +115,7 @@ def adaround(
     return with_weights_of(model, result)
 
 
-def _rounded(call: Call, kernel: Kernel, scale: np.ndarray, iterations: int) -> np.ndarray:
+def _rounded(call: Call, kernel: KernelAxes, scale: np.ndarray, iterations: int) -> np.ndarray:
     layer: Any = call.float_node.operation
     weights = value(layer, kernel)
     grid = np.broadcast_to(scale, weights.shape)

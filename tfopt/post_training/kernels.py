@@ -21,8 +21,8 @@ SMALLEST_SCALE = 1e-9
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """A kernel, and where its channels are.
+class KernelAxes:
+    """A kernel of a kind of layer: its name, and the axes of its channels.
 
     Attributes:
         name: of the layer's attribute.
@@ -37,15 +37,15 @@ class Kernel:
     least_bits: int = 4
 
 
-_DENSE = (Kernel("kernel", -2, (-1,)),)
-_TRANSPOSED = (Kernel("kernel", -1, (-2,), 8),)
-_DEPTHWISE = (Kernel("kernel", -2, (-2, -1), 8),)
+_DENSE = (KernelAxes("kernel", -2, (-1,)),)
+_TRANSPOSED = (KernelAxes("kernel", -1, (-2,), 8),)
+_DEPTHWISE = (KernelAxes("kernel", -2, (-2, -1), 8),)
 _SEPARABLE = (
-    Kernel("depthwise_kernel", -2, (-2, -1), 8),
-    Kernel("pointwise_kernel", -2, (-1,)),
+    KernelAxes("depthwise_kernel", -2, (-2, -1), 8),
+    KernelAxes("pointwise_kernel", -2, (-1,)),
 )
 
-KERNELS: Mapping[str, tuple[Kernel, ...]] = {
+KERNELS: Mapping[str, tuple[KernelAxes, ...]] = {
     **dict.fromkeys(("Dense", "Conv1D", "Conv2D"), _DENSE),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), _TRANSPOSED),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _DEPTHWISE),
@@ -54,7 +54,7 @@ KERNELS: Mapping[str, tuple[Kernel, ...]] = {
 """The name of a Keras class -> its kernels, in the order in which it multiplies by them."""
 
 
-def kernels_of(operation: Any) -> tuple[Kernel, ...]:
+def kernels_of(operation: Any) -> tuple[KernelAxes, ...]:
     """Return the kernels of a layer whose last axis numbers channels; of others, none."""
     if not type(operation).__module__.startswith("keras."):
         return ()  # a user's subclass may do anything with its kernel
@@ -63,7 +63,7 @@ def kernels_of(operation: Any) -> tuple[Kernel, ...]:
     return KERNELS.get(type(operation).__name__, ())
 
 
-def value(layer: keras.Layer, kernel: Kernel) -> np.ndarray:
+def value(layer: keras.Layer, kernel: KernelAxes) -> np.ndarray:
     """Return a kernel's values."""
     return keras.ops.convert_to_numpy(getattr(layer, kernel.name))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfopt import graph
 from tfopt.post_training.copies import called_once, flat_copy, readers, with_weights_of
-from tfopt.post_training.kernels import Kernel, kernels_of, norm_factors, normalizes_channels, value
+from tfopt.post_training.kernels import KernelAxes, kernels_of, norm_factors, normalizes_channels, value
 
 
 def with_norms_in_kernels(model: keras.Model) -> keras.Model:
@@ -36,7 +36,7 @@ def with_norms_in_kernels(model: keras.Model) -> keras.Model:
     return with_weights_of(model, flat)
 
 
-def _multiply_in(norm: Any, layer: Any, kernel: Kernel) -> None:
+def _multiply_in(norm: Any, layer: Any, kernel: KernelAxes) -> None:
     factors, weights = norm_factors(norm), value(layer, kernel)
     shape = [weights.shape[axis] if axis in kernel.outputs else 1 for axis in range(-weights.ndim, 0)]
     getattr(layer, kernel.name).assign(weights * factors.reshape(shape))

@@ -14,7 +14,7 @@ from tfopt.graph import Node
 from tfopt.post_training.copies import readers
 from tfopt.post_training.kernels import (
     Bits,
-    Kernel,
+    KernelAxes,
     bits_by_name,
     channels,
     kernels_of,
@@ -43,7 +43,7 @@ class Grid:
     """
 
     node: Node
-    kernel: Kernel
+    kernel: KernelAxes
     scale: np.ndarray
     norm: Any
 
@@ -109,7 +109,7 @@ class _Norms:
         self._maker = {id(tensor): node for node in nodes for tensor in node.outputs}
         self._biases_move = biases_move
 
-    def after(self, node: Node, kernel: Kernel) -> np.ndarray | None:
+    def after(self, node: Node, kernel: KernelAxes) -> np.ndarray | None:
         """Return what multiplies each output channel of a kernel, or None where nothing does."""
         layer: Any = node.operation
         norm = self._reader.get(id(node.outputs[0]))

@@ -13,7 +13,7 @@ from tfopt.tfmot.schedules import CubicSchedule
 
 
 class Pruned(Protocol):
-    """What the callback drives: a layer that runs a wrapped model.
+    """A layer that runs a wrapped model, for the callback that prunes it.
 
     Attributes:
         module: the tf_keras model with pruning wrappers.

@@ -1,4 +1,4 @@
-"""What `tfopt.prune`, `tfopt.quantize_aware` and `tfopt.cluster` do with `engine="tfmot"`."""
+"""`tfopt.prune`, `tfopt.quantize_aware` and `tfopt.cluster` with `engine="tfmot"`."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def quantize_aware(
     name = options.pop("scheme", _PRESERVING[kept])
     if kept and name != _PRESERVING[kept]:
         raise InvalidArgumentError("Give preserve, or scheme among the engine_options, not both.")
-    _validation.choice("engine_options", "scheme", name, quantization.SCHEMES)
+    _validation.choice("engine_options", "scheme", name, quantization.LIBRARY_SCHEMES)
     graph.require_functional(model)
     paths = list(dict.fromkeys(node.path for node in graph.nodes(model)))
     chosen = rules_.resolve(rules, paths, _DEFAULT)

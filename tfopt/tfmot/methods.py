@@ -1,4 +1,4 @@
-"""What tensorflow-model-optimization can do to a model: a table."""
+"""The methods of tensorflow-model-optimization that a model can be wrapped by, as a table."""
 
 from __future__ import annotations
 

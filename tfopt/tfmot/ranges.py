@@ -32,7 +32,7 @@ class Range:
         self._variables = variables
 
     def observe(self, observer: Observer | None) -> None:
-        """Let what passes be seen by `observer`, unquantized, until called with None. For eager calls."""
+        """Show the unquantized values to `observer` until called with None. For eager calls."""
         self._tap.observers[id(self._variables["min_var"])] = observer
 
     def set_range(self, minimum: float, maximum: float, batches: int = 1, *, held: bool = False) -> None:  # noqa: ARG002
@@ -46,7 +46,7 @@ class Range:
 
 
 class _Tap:
-    """Stands in for a quantizer, and shows what comes to it to an observer."""
+    """Takes the place of a quantizer, and shows its inputs to an observer."""
 
     def __init__(self, quantizer: Any) -> None:
         self.quantizer = quantizer
