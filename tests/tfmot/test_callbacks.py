@@ -56,8 +56,8 @@ def test_schedules_are_told_the_steps_of_the_training(driven):
     assert not driven.wrapper.pruning_schedule.ended(tf.Variable(9))
 
 
-@pytest.mark.parametrize(("done", "left"), [(9, True), (10, False)])
-def test_what_has_come_to_its_end_trains_on_by_itself(driven, done, left):
+@pytest.mark.parametrize(("done", "ended"), [(9, False), (10, True)])
+def test_what_has_come_to_its_end_trains_on_by_itself(driven, done, ended):
     callback = UpdatePruningStep(driven)
     callback.set_params({"steps": 5, "epochs": 4})
     callback.on_train_begin()
@@ -66,4 +66,4 @@ def test_what_has_come_to_its_end_trains_on_by_itself(driven, done, left):
     assert driven.updates == [done + 1]
     assert int(driven.wrapper.pruning_step) == done
     assert driven.masked == 2
-    assert driven.driven is left
+    assert driven.driven is ended

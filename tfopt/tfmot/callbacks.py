@@ -18,7 +18,7 @@ class Pruned(Protocol):
     Attributes:
         module: the tf_keras model with pruning wrappers.
         strategy: where its variables live.
-        driven: whether a callback raises the sparsity while the model trains.
+        driven: whether the model may train: a callback raises its sparsity, or that has reached its end.
     """
 
     module: Any

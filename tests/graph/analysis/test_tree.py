@@ -26,11 +26,8 @@ def test_paths_are_those_of_the_layers_around():
     inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="head")], name="inner")
     inputs = keras.Input((3,), name="x")
     model = keras.Model(inputs, Block(name="block")(inner(inputs)))
-    paths = [path for path, _ in tree(model)]
-    assert paths[0] == ""
-    assert [path for path in paths if "input" not in path] == [
-        *("", "x", "inner", "inner/head", "block", "block/second", "block/first")
-    ]
+    paths = [path for path, layer in tree(model) if not isinstance(layer, keras.layers.InputLayer)]
+    assert paths == ["", "inner", "inner/head", "block", "block/second", "block/first"]
 
 
 def test_a_shared_layer_comes_once_and_wrappers_are_left_out():
