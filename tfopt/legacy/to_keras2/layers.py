@@ -9,7 +9,7 @@ import keras
 
 from tfopt.legacy._keras import given_output_shape
 from tfopt.legacy.activations import SAME
-from tfopt.legacy.settings import FUNCTIONS, OBJECTS, Omitted, means_nothing, settings_of
+from tfopt.legacy.settings import FUNCTIONS, OBJECTS, PARTS, Omitted, means_nothing, settings_of
 
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 """Class -> setting in Keras 3 -> setting in tf_keras."""
@@ -35,14 +35,6 @@ _OMITTED: Omitted = {
     "zero_output_for_mask": (False,),
 }
 
-_PARTS: Mapping[str, Callable[[Any], dict[str, keras.Layer]]] = {
-    "Bidirectional": lambda layer: {"layer": layer.forward_layer, "backward_layer": layer.backward_layer},
-    "RNN": lambda layer: {"cell": layer.cell},
-    "StackedRNNCells": lambda layer: {str(n): cell for n, cell in enumerate(layer.cells)},
-    "TimeDistributed": lambda layer: {"layer": layer.layer},
-}
-"""Layers that hold others -> these, under the names of the arguments."""
-
 _GIVEN: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "Lambda": lambda layer: {
         "function": layer.function,
@@ -59,7 +51,7 @@ _BROKEN = {"SpectralNormalization"}
 
 def parts(layer: keras.Layer) -> dict[str, keras.Layer]:
     """Return the layers that a layer was given, under the names of the arguments."""
-    return _PARTS[type(layer).__name__](layer) if type(layer).__name__ in _PARTS else {}
+    return PARTS[type(layer).__name__](layer) if type(layer).__name__ in PARTS else {}
 
 
 def counterpart(layer: keras.Layer, held: Mapping[str, Any]) -> Any | None:
