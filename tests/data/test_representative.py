@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfopt.data.forms import repeatable
 from tfopt.data.representative import MAX_SAMPLES, calibration_arrays
+from tfopt.data.sample_formats import repeatable
 from tfopt.errors import InvalidArgumentError
 from tfopt.quantization.qat.calibration_data import calibration_batches
 

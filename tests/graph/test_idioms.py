@@ -48,7 +48,7 @@ def test_the_graph_computes_the_same_at_any_batch_size(name):
     keras.utils.set_random_seed(0)
     model = MODELS[name]()
     opened, paths = canonical(as_functional(model))
-    assert not paths.closed
+    assert not paths.left_whole
     assert all(type(node.operation).__module__.startswith(("keras.", "tfopt.")) for node in nodes(opened))
     for batch in (1, 3, 8):
         x = _samples(model, batch)

@@ -19,7 +19,7 @@ def _kernels(model):
 
 def _steps(model, bits, per_channel=True):
     return {
-        grid.node.path: grid.step for grid in grids(model, bits, per_channel) if grid.kernel.name == "kernel"
+        grid.node.path: grid.scale for grid in grids(model, bits, per_channel) if grid.kernel.name == "kernel"
     }
 
 

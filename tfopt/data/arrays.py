@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from tfopt import _validation
-from tfopt.data import checks, labels
+from tfopt.data import checks
 from tfopt.data.dataset import SPLITS, Dataset
 from tfopt.data.scale import scales_of
 from tfopt.data.splits import hold_out
-from tfopt.data.structure import Arrays, count, leaves, map_leaves, unlisted
+from tfopt.data.structure import Arrays, count, leaves, map_leaves, named_map, unlisted
+from tfopt.data.targets import Targets
 from tfopt.errors import DataError, InvalidArgumentError
 
 _TEST_SEED = 0
@@ -84,57 +85,15 @@ def from_arrays(
             "already, leave it out."
         )
     _check_options(num_classes, class_names, validation, test, seed)
-    x_train, y_train = unlisted(x_train, y_train)
-    x_val, y_val = unlisted(x_val, y_val)
-    x_test, y_test = unlisted(x_test, y_test)
-    given = {"train": (x_train, y_train), "validation": (x_val, y_val), "test": (x_test, y_test)}
-    for split, (x, y) in given.items():
-        if (x is None) != (y is None):
-            raise DataError(f"The {split} split needs both its inputs and its labels; one is missing.")
-    given = {split: (x, y) for split, (x, y) in given.items() if x is not None}
-    if "train" not in given:
-        raise DataError("Training samples are missing: give x_train and y_train.")
-
-    given_weights = {"train": sample_weight, "validation": sample_weight_val, "test": sample_weight_test}
-    splits: dict[str, tuple[Arrays, ...]] = {}
-    checks.check_split(x_train, y_train, "train")
-    if num_classes == "infer" and isinstance(y_train, tuple | dict):
-        num_classes = None
-    classes = None if num_classes == "infer" else num_classes
-    text = num_classes is not None and labels.is_text(y_train)
-    if text and class_names is None:
-        class_names = labels.text_names(y_train)
-    elif num_classes == "infer" and labels.is_one_hot(y_train):
-        classes = np.shape(y_train)[1]
-    scales = scales_of(scale, x_train)
-    for split, (x, y) in given.items():
-        checks.check_split(x, y, split)
-        x = _scaled(scales, _named_map(checks.as_float, x, f"x_{SPLITS[split]}"), split)
-        if num_classes is None:
-            y = _named_map(checks.as_float, y, f"y_{SPLITS[split]}")
-        elif text:
-            y = labels.from_text(y, class_names or (), f"y_{SPLITS[split]}")
-            classes = classes or len(class_names or ())
-            checks.check_range(y, classes, f"y_{SPLITS[split]}")
-        else:
-            y = checks.integer_labels(y, f"y_{SPLITS[split]}")
-            classes = classes or max(len(class_names or ()), int(y.max()) + 1)
-            checks.check_range(y, classes, f"y_{SPLITS[split]}")
-        weights = given_weights.pop(split)
-        splits[split] = (x, y) if weights is None else (x, y, checks.sample_weights(weights, y, split))
-    missing = [split for split, weights in given_weights.items() if weights is not None]
-    if missing:
-        raise DataError(f"There are sample weights for a split that is not given: {', '.join(missing)}.")
-    if class_names is not None and len(class_names) != classes:
-        raise DataError(f"There are {len(class_names)} class names for {classes} classes.")
-
-    stratify = stratify and classes is not None
-    for split, share, split_seed in (("test", test, _TEST_SEED), ("validation", validation, seed)):
-        if split not in splits:
-            splits["train"], splits[split] = _part(splits["train"], share, split_seed, stratify)
-    shapes = {split: map_leaves(lambda array: array.shape[1:], parts[0]) for split, parts in splits.items()}
-    if len({repr(shape) for shape in shapes.values()}) != 1:
-        raise DataError(f"The inputs of the splits differ in shape: {shapes}. Bring them to one shape.")
+    given = _given({"train": (x_train, y_train), "validation": (x_val, y_val), "test": (x_test, y_test)})
+    weights = {"train": sample_weight, "validation": sample_weight_val, "test": sample_weight_test}
+    checks.check_split(*given["train"], "train")
+    targets = Targets(given["train"][1], num_classes, class_names)
+    scales = scales_of(scale, given["train"][0])
+    splits = _read(given, weights, targets, scales)
+    targets.require_names_fit()
+    _hold_out(splits, validation, test, seed, stratify=stratify and targets.num_classes is not None)
+    _require_one_shape(splits)
     arrays: dict[str, Any] = {
         f"{part}_{SPLITS[split]}": map_leaves(_read_only, values)
         for split, parts in splits.items()
@@ -146,14 +105,64 @@ def from_arrays(
                 "Keras takes class_weight or sample_weight, not both: multiply them yourself, "
                 "sample_weight * [class_weight[label] for label in y_train], and give sample_weight alone."
             )
-        arrays["class_weight"] = checks.class_weights(class_weight, arrays["y_train"], classes)
+        arrays["class_weight"] = checks.class_weights(class_weight, arrays["y_train"], targets.num_classes)
     return Dataset(
         name=name,
-        num_classes=classes,
+        num_classes=targets.num_classes,
         scale=scales,
-        class_names=None if class_names is None else tuple(class_names),
+        class_names=targets.class_names,
         **arrays,
     )
+
+
+_Splits: TypeAlias = dict[str, tuple[Arrays, ...]]
+"""Split -> inputs, targets and, where there are some, sample weights."""
+
+
+def _given(splits: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Return the inputs and targets of the splits that were given, lists of samples as arrays.
+
+    Raises:
+        DataError: one of the two is missing, or the training samples are.
+    """
+    splits = {split: unlisted(x, y) for split, (x, y) in splits.items()}
+    for split, (x, y) in splits.items():
+        if (x is None) != (y is None):
+            raise DataError(f"The {split} split needs both its inputs and its labels; one is missing.")
+    given = {split: (x, y) for split, (x, y) in splits.items() if x is not None}
+    if "train" not in given:
+        raise DataError("Training samples are missing: give x_train and y_train.")
+    return given
+
+
+def _read(
+    given: dict[str, tuple[Any, Any]], weights: dict[str, Any], targets: Targets, scales: Any
+) -> _Splits:
+    """Return the splits that were given: checked, with their weights, the inputs scaled."""
+    splits: _Splits = {}
+    for split, (x, y) in given.items():
+        checks.check_split(x, y, split)
+        x = _scaled(scales, named_map(checks.as_float, x, f"x_{SPLITS[split]}"), split)
+        y = targets.read(y, f"y_{SPLITS[split]}")
+        weight = weights[split]
+        splits[split] = (x, y) if weight is None else (x, y, checks.sample_weights(weight, y, split))
+    missing = [split for split, weight in weights.items() if weight is not None and split not in splits]
+    if missing:
+        raise DataError(f"There are sample weights for a split that is not given: {', '.join(missing)}.")
+    return splits
+
+
+def _hold_out(splits: _Splits, validation: float, test: float, seed: int, *, stratify: bool) -> None:
+    """Add the splits that were not given, of samples of training."""
+    for split, share, split_seed in (("test", test, _TEST_SEED), ("validation", validation, seed)):
+        if split not in splits:
+            splits["train"], splits[split] = _part(splits["train"], share, split_seed, stratify)
+
+
+def _require_one_shape(splits: _Splits) -> None:
+    shapes = {split: map_leaves(lambda array: array.shape[1:], parts[0]) for split, parts in splits.items()}
+    if len({repr(shape) for shape in shapes.values()}) != 1:
+        raise DataError(f"The inputs of the splits differ in shape: {shapes}. Bring them to one shape.")
 
 
 def _check_options(num_classes: Any, class_names: Any, validation: Any, test: Any, seed: Any) -> None:
@@ -173,14 +182,6 @@ def _check_options(num_classes: Any, class_names: Any, validation: Any, test: An
     _validation.whole("from_arrays", "seed", seed, at_least=0)
 
 
-def _named_map(check: Callable[[Any, str], np.ndarray], arrays: Any, name: str) -> Arrays:
-    """Apply a check to each array, telling it the array's name."""
-    checked = {key: check(array, f"{name}{key and '/' + key}") for key, array in leaves(arrays)}
-    if isinstance(arrays, Mapping):
-        return checked
-    return tuple(checked.values()) if isinstance(arrays, tuple | list) else checked[""]
-
-
 def _scaled(scales: Any, x: Arrays, split: str) -> Arrays:
     """Return the inputs of a split, scaled."""
     each = dict(leaves(scales))
@@ -194,7 +195,7 @@ def _scaled(scales: Any, x: Arrays, split: str) -> Arrays:
         done = each[key](array, name)
         return array if done is array else checks.as_float(done, f"{name} (scaled)")
 
-    return _named_map(scaled, x, f"x_{SPLITS[split]}")
+    return named_map(scaled, x, f"x_{SPLITS[split]}")
 
 
 def _part(

@@ -1,4 +1,4 @@
-"""What training cannot use is refused here, by the name of the array that holds it."""
+"""Checks of arrays before training; errors name the array."""
 
 from __future__ import annotations
 

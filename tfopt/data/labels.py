@@ -1,4 +1,4 @@
-"""Class labels in the forms in which people keep them: integers, text, one-hot rows."""
+"""Class labels in three formats: integers, text, one-hot rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to the numbers of an input before a model sees them: the deed and its name, in one value."""
+"""The scaling of an input before a model sees it: the function and its name, in one value."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def load(
             `"mnist"`, `"fashion_mnist"`, `"cifar10"`, `"cifar100"` (through `keras.datasets`);
             a path to an `.npz` file with x_train, y_train, x_test, y_test, optionally x_val, y_val, or
             with x, y alone; a path to a folder `<class>/<image>`, or `train/<class>/<image>`
-            beside `test/...` and optionally `validation/...`.
+            next to `test/...` and optionally `validation/...`.
             Bytes (`uint8`) of shape (samples, height, width) become images of one channel.
         seed: decides which training samples are held out for validation.
         image_size: (height, width) to which the images of a folder are resized, or one number for both;

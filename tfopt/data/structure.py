@@ -84,6 +84,14 @@ def map_leaves(function: Callable[[Any], Any], arrays: Any) -> Any:
     return function(arrays)
 
 
+def named_map(function: Callable[[Any, str], np.ndarray], arrays: Any, name: str) -> Arrays:
+    """Return the same structure with `function` applied to each array and its name: `x_train/left`."""
+    made = {key: function(array, f"{name}{key and '/' + key}") for key, array in leaves(arrays)}
+    if isinstance(arrays, Mapping):
+        return made
+    return tuple(made.values()) if isinstance(arrays, tuple | list) else made[""]
+
+
 def fits(shape: Sequence[int | None], known: Sequence[int | None]) -> bool:
     """Return whether a shape is one of `known`, where None stands for any size."""
     return len(shape) == len(known) and all(b is None or a == b for a, b in zip(shape, known, strict=True))

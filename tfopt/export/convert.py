@@ -14,8 +14,8 @@ import numpy as np
 from tfopt import graph
 from tfopt import rules as rules_
 from tfopt.data import Dataset
-from tfopt.data.forms import repeatable
 from tfopt.data.representative import MAX_SAMPLES, Representative, calibration_arrays
+from tfopt.data.sample_formats import repeatable
 from tfopt.errors import ConversionError, InvalidArgumentError, UnsupportedModel, UnsupportedOperation
 from tfopt.export.calibrated import calibrated, require_data
 from tfopt.export.converter.fix_biases import with_mended_biases

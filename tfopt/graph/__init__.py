@@ -1,6 +1,13 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
-from tfopt.graph._keras import own_trainable, replace_variable, shared_constraint
+from tfopt.graph._keras import operation_of
+from tfopt.graph._keras_layers import (
+    attention_dropout,
+    attention_masked,
+    own_trainable,
+    replace_variable,
+    shared_constraint,
+)
 from tfopt.graph.added_losses import (
     LOSSES_SUFFIX,
     AddedLosses,
@@ -14,6 +21,7 @@ from tfopt.graph.added_losses import (
 )
 from tfopt.graph.analysis.evaluate import Step, evaluate
 from tfopt.graph.analysis.own_scaling import as_taken, scaled_twice
+from tfopt.graph.analysis.running import running
 from tfopt.graph.analysis.tree import tree
 from tfopt.graph.analysis.uses import Use, uses
 from tfopt.graph.functions import signal_functions
@@ -22,9 +30,10 @@ from tfopt.graph.layers.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.layers.constant import Constant, as_array
 from tfopt.graph.layers.over_batch import ONE_BATCH, OverBatch, of_one_batch, valued
 from tfopt.graph.layers.program import Program
-from tfopt.graph.layers.recurrence import Loop, Recurrence, current_loop
+from tfopt.graph.layers.recurrence import Recurrence
+from tfopt.graph.layers.step_loop import Loop, current_loop
 from tfopt.graph.layers.tie import Tie, shared_config
-from tfopt.graph.rewriting.decompose import Opener, Opening, Parts, open_call
+from tfopt.graph.rewriting.decompose import Decomposer, Decomposition, Parts, decompose_call
 from tfopt.graph.rewriting.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
 from tfopt.graph.rewriting.input_shapes import (
     InputShapes,
@@ -40,7 +49,6 @@ from tfopt.graph.rewriting.shared_variables import take_weights, tie_shared_vari
 from tfopt.graph.structural_copy import StructuralCopy
 from tfopt.graph.tracing.losses_in_code import adds_losses
 from tfopt.graph.tracing.not_symbolic import KeepsState, NotSymbolic
-from tfopt.graph.tracing.running import running
 from tfopt.graph.tracing.trace import as_functional, traced
 from tfopt.graph.tracing.whole_call import as_graph
 from tfopt.graph.walk import (
@@ -70,14 +78,14 @@ __all__ = [
     "Complex",
     "Constant",
     "Copier",
+    "Decomposer",
+    "Decomposition",
     "InputShapes",
     "KeepsState",
     "Loop",
     "Loss",
     "Node",
     "NotSymbolic",
-    "Opener",
-    "Opening",
     "OverBatch",
     "Parts",
     "Program",
@@ -92,10 +100,13 @@ __all__ = [
     "as_functional",
     "as_graph",
     "as_taken",
+    "attention_dropout",
+    "attention_masked",
     "beside_losses",
     "calls",
     "copy",
     "current_loop",
+    "decompose_call",
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
@@ -112,7 +123,7 @@ __all__ = [
     "mask_of",
     "nodes",
     "of_one_batch",
-    "open_call",
+    "operation_of",
     "output_producers",
     "own_trainable",
     "own_training",

@@ -1,17 +1,16 @@
-"""The one place that reads Keras's private record of a functional model, and of the layers in a layer.
+"""The one place that reads Keras's private record of a functional model, and what is on its tensors.
 
 Keras keeps the calls that made a functional model in `Function._nodes_by_depth` and gives no public way
 to read them; `clone_model(call_function=...)` shows one call at a time, without its consumers, and does
-not open nested models. The layers that a layer holds are in `Layer._layers`; only a model's are public. The
-mask of a sequence travels on its tensor as `_keras_mask`. What layers do to constants, Keras computes at
-once; to see it as a part of the graph, layers that are private to a trace get a class of their own for it.
+not open nested models. A symbolic tensor knows the call that made it by `_keras_history`, an operation the
+calls of it and those that read what it returned by `_inbound_nodes` and `_outbound_nodes`. The layers that a
+layer holds are in `Layer._layers`; only a model's are public. The mask of a sequence travels on its tensor as
+`_keras_mask`. All of it is so in Keras 3.10 to 3.15.
 """
 
-import contextlib
 import dataclasses
-import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -53,7 +52,7 @@ class Call:
     outputs: list[keras.KerasTensor]
 
 
-def calls_behind(outputs: Any, inputs: Sequence[keras.KerasTensor]) -> list[Call]:
+def calls_between(outputs: Any, inputs: Sequence[keras.KerasTensor]) -> list[Call]:
     """Return the calls that make `outputs` of `inputs`, in an order that runs."""
     known = {id(x) for x in inputs}
     found: list[Call] = []
@@ -96,6 +95,26 @@ def set_mask(tensor: keras.KerasTensor, mask: keras.KerasTensor) -> None:
     tensor._keras_mask = mask
 
 
+def operation_of(tensor: keras.KerasTensor) -> keras.Operation:
+    """Return the operation that made `tensor`; of an input, its `InputLayer`."""
+    return tensor._keras_history.operation
+
+
+def readers(operation: keras.Operation) -> list[Any]:
+    """Return the list to which Keras adds each call that reads what an operation returned."""
+    return operation._outbound_nodes
+
+
+def set_readers(operation: keras.Operation, calls: list[Any]) -> None:
+    """Let Keras add the calls that read what an operation returned to another list."""
+    vars(operation)["_outbound_nodes"] = calls
+
+
+def set_shape(tensor: keras.KerasTensor, shape: tuple[int | None, ...]) -> None:
+    """Give a symbolic tensor a shape with sizes that Keras did not derive."""
+    tensor._shape = shape
+
+
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     """Return every layer inside `layer`, at any depth, each once."""
     return layer._flatten_layers(include_self=False)
@@ -109,32 +128,6 @@ def held_layers(layer: keras.Layer) -> list[keras.Layer]:
     return [*called, *layer._layers]
 
 
-def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
-    """Return the variables that `layer` itself made to be trained, also where it is frozen now."""
-    return list(layer._trainable_variables)
-
-
-def replace_variable(layer: keras.Layer, old: keras.Variable, new: keras.Variable) -> None:
-    """Let `layer`, which is built, have `new` by the names by which it has `old`."""
-    names = [name for name, value in vars(layer).items() if value is old]
-    lists = layer._trainable_variables, layer._non_trainable_variables
-    ordered = [[new if each is old else each for each in variables] for variables in lists]
-    layer._untrack_variable(old)
-    layer._tracker.unlock()
-    for name in names:
-        setattr(layer, name, new)
-    layer._tracker.lock()
-    for variables, order in zip(lists, ordered, strict=True):
-        list.__setitem__(variables, slice(None), order)
-
-
-def shared_constraint(layer: keras.Layer) -> str | None:
-    """Return the attribute with the one constraint of the kernels of all layers in `layer`; None without."""
-    if isinstance(layer, keras.layers.MultiHeadAttention):
-        return "_kernel_constraint"
-    return "kernel_constraint" if isinstance(layer, keras.layers.GroupQueryAttention) else None
-
-
 def build_shapes(model: keras.Model) -> Any:
     """Return the shapes that a model was built for, in the structure of its inputs; None where unknown."""
     return (model.get_build_config() or {}).get("input_shape")
@@ -146,29 +139,6 @@ def with_mask_of(old: Any, new: Any) -> Any:
     if mask is not None and new is not old:
         new._keras_mask = mask
     return new
-
-
-@contextlib.contextmanager
-def calls_replaced(layers: list[keras.Layer], called: Callable[..., Any]) -> Iterator[None]:
-    """Let `called(layer, call, args, kwargs)` answer where one of `layers` is called.
-
-    `call` is what would have answered. The class of these layers alone changes meanwhile, to one that
-    differs in `__call__`.
-    """
-    classes = {id(layer): type(layer) for layer in layers}
-    for layer in layers:
-        old = type(layer)
-
-        def call(self: keras.Layer, *args: Any, old: type = old, **kwargs: Any) -> Any:
-            return called(self, functools.partial(old.__call__, self), args, kwargs)
-
-        new = type(old.__name__, (old,), {"__call__": call, "__module__": old.__module__})
-        object.__setattr__(layer, "__class__", new)  # Layer.__setattr__ would look for variables in it
-    try:
-        yield
-    finally:
-        for layer in layers:
-            object.__setattr__(layer, "__class__", classes[id(layer)])
 
 
 def with_masks(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -208,22 +178,3 @@ def pass_mask_on(layer: keras.Layer, inputs: Any, outputs: Any, mask: Any = None
     for output, each in zip(keras.tree.flatten(outputs), keras.tree.flatten(masks), strict=False):
         if isinstance(output, keras.KerasTensor) and each is not None and mask_of(output) is None:
             output._keras_mask = each
-
-
-def is_bookkeeping(attribute: str) -> bool:
-    """Return whether an attribute of a layer is Keras's or TensorFlow's list of what the others hold."""
-    return attribute in _BOOKKEEPING or attribute.startswith("_self_")
-
-
-_BOOKKEEPING = {
-    "_tracker",
-    "_trainable_variables",
-    "_non_trainable_variables",
-    "_layers",
-    "_metrics",
-    "_seed_generators",
-    "_losses",
-    "_inbound_nodes",
-    "_outbound_nodes",
-    "_functional",
-}

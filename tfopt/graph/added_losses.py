@@ -2,12 +2,11 @@
 
 `self.add_loss(...)` in `call`, and an activity regularizer, make tensors that no output is made of, and a
 graph holds nothing else. So they hang on an output: `AddedLosses` returns it as it is. What computes them
-stands in the graph beside what a file holds, and ends there.
+stands in the graph next to what a file holds, and ends there.
 """
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 import keras
 import tensorflow as tf
 
-from tfopt.graph import _keras
+from tfopt.graph import _keras, _keras_layers
 
 When: TypeAlias = Literal["always", "training", "inference"]
 """The calls in which a loss is added."""
@@ -39,11 +38,8 @@ class Loss:
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
-class AddedLosses(keras.layers.Layer):
+class AddedLosses(_keras_layers.LossesByThread):
     """Returns the first of a list of tensors, and adds the others to the loss.
-
-    The replicas of a strategy run in threads that take turns wherever ranges are averaged over them, and
-    Keras holds the losses of all in one list (`Layer._losses`). Each is given its own here.
 
     Args:
         when: each of the others is added.
@@ -60,7 +56,6 @@ class AddedLosses(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.when = list(when)
         self.supports_masking = True
-        self._threads: dict[int, int] = {}  # `id` of a loss -> the thread that added it
 
     def call(self, inputs: Sequence[tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Return the first input."""
@@ -70,19 +65,6 @@ class AddedLosses(keras.layers.Layer):
                 # Keras sums them with what compile() was given, and those of half precision do not fit.
                 self.add_loss(tf.cast(loss, keras.config.floatx()))
         return tf.identity(inputs[0])
-
-    def add_loss(self, loss: tf.Tensor) -> None:
-        """Add a loss, for this thread."""
-        if not self._losses:
-            self._threads.clear()
-        self._threads[id(loss)] = threading.get_ident()
-        super().add_loss(loss)
-
-    def _get_own_losses(self) -> list[tf.Tensor]:
-        """Return what this thread has added; what any has where it has added none."""
-        found = super()._get_own_losses()
-        own = [loss for loss in found if self._threads.get(id(loss)) == threading.get_ident()]
-        return own or found
 
     def compute_output_spec(self, inputs: Sequence[Any], training: Any = None) -> keras.KerasTensor:
         """Return shape and dtype of the first input."""

@@ -1,4 +1,4 @@
-"""What is reached from an object: through attributes, containers, bound methods and closures."""
+"""Objects that are reached from an object: through attributes, containers, bound methods and closures."""
 
 from __future__ import annotations
 

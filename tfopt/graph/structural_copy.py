@@ -3,7 +3,7 @@
 `get_config` describes what a constructor took, and code that people write often has none that can be read
 back. What a layer *is* stands in its attributes: variables, layers, random states, adapted statistics,
 tables, functions. This module copies these, and the record that Keras keeps of the calls in a functional
-model. It reads private attributes of Keras for that, as `Layer.__dict__` is where they are.
+model; what is private in that is in `tfopt.graph._keras_objects`.
 """
 
 from __future__ import annotations
@@ -17,34 +17,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
-from keras.src.ops.function import make_node_key
-from keras.src.ops.node import KerasHistory, Node
-from keras.src.utils.tracking import Tracker
 
+from tfopt.graph import _keras_objects, _tensorflow
+from tfopt.graph._keras_objects import Node, Tracker
 from tfopt.graph.reached import holds_state
 
 _DROPPED: Any = object()
 """Stands for what a copy does not get: what `compile` made."""
-
-COMPILED = (
-    *("optimizer", "loss", "compiled", "_compile_loss", "_compile_metrics", "_loss_tracker"),
-    *("_compile_config", "_compiled_trainable_state", "_jit_compile", "_run_eagerly", "_initial_epoch"),
-    *("train_function", "test_function", "predict_function", "steps_per_execution", "stop_training"),
-    *("history", "_distribute_strategy"),
-)
-"""The attributes of a model that `compile` and `fit` set."""
-
-_MADE_ANEW = (
-    "build",
-    "quantize",
-    "_inbound_nodes",
-    "_outbound_nodes",
-    "_losses",
-    "_loss_ids",
-    "_losses_override",
-)
-"""The attributes of a layer that belong to the object: wrapped methods, its calls, their losses."""
 
 
 class StructuralCopy:
@@ -67,9 +46,7 @@ class StructuralCopy:
         self._in_float32 = in_float32
         self._memo: dict[int, Any] = {}
         self._originals: list[Any] = []  # kept alive, for `id` names an object only while that lives
-        self._calls: list[tuple[Node, Node]] = []
-        self._graphs: list[Any] = []
-        self._symbols: list[tuple[keras.KerasTensor, keras.KerasTensor]] = []
+        self._calls = _keras_objects.CopiedCalls(self._copy, self._remember)
         self._depth = 0
 
     def __call__(self, value: Any) -> Any:
@@ -80,7 +57,7 @@ class StructuralCopy:
         finally:
             self._depth -= 1
         if not self._depth:
-            self._wire_calls()
+            self._calls.wire(self._memo)
         return copied
 
     def _copy(self, value: Any) -> Any:
@@ -113,13 +90,8 @@ class StructuralCopy:
         half = self._in_float32 and value.dtype in ("float16", "bfloat16")
         if self._share and not half:
             return value
-        new = self._remember(value, object.__new__(type(value)))
-        held = {name: each for name, each in vars(value).items() if name != "_value"}
-        vars(new).update({name: self._copy(each) for name, each in held.items()}, _value=None)
-        new._dtype = "float32" if half else value.dtype
-        if value._value is not None:
-            new._initialize(tf.cast(tf.convert_to_tensor(value._value), new._dtype))
-        return new
+        dtype = "float32" if half else value.dtype
+        return _keras_objects.copied_variable(value, dtype, self._copy, self._remember)
 
     def _policy(self, value: keras.DTypePolicy) -> keras.DTypePolicy:
         other = self._in_float32 and "float" in value.name  # not a policy of integers
@@ -134,57 +106,33 @@ class StructuralCopy:
         )
 
     def _symbol(self, value: keras.KerasTensor) -> keras.KerasTensor:
-        new = self._remember(value, object.__new__(type(value)))
-        held = {name: each for name, each in vars(value).items() if name != "_keras_history"}
-        vars(new).update({name: self._copy(each) for name, each in held.items()})
-        history = getattr(value, "_keras_history", None)
-        if history is not None:
-            new._keras_history = history
-            self._symbols.append((value, new))
-            if history.operation is not None:
-                self._copy(history.operation._inbound_nodes[history.node_index])
-        return new
+        return self._calls.symbol(value)
 
     def _node(self, value: Node) -> Node:
-        new = self._remember(value, object.__new__(Node))
-        self._calls.append((value, new))
-        arguments = object.__new__(type(value.arguments))
-        vars(arguments).update({name: self._copy(each) for name, each in vars(value.arguments).items()})
-        new.operation, new.is_input = self._copy(value.operation), value.is_input
-        new.arguments, new.outputs = arguments, self._all(value.outputs)
-        return new
+        return self._calls.node(value)
 
     def _operation(self, value: keras.Operation) -> keras.Operation:
         if hasattr(value, "tfopt_copy"):  # runs another library's model, whose inside is not ours to read
             return self._remember(value, value.tfopt_copy())
-        base = keras.Layer if isinstance(value, keras.Layer) else keras.Operation
-        new = self._remember(value, base.__new__(type(value)))
-        vars(new).update(_inbound_nodes=[], _outbound_nodes=[])
-        if isinstance(value, keras.Layer):
-            vars(new).update(_losses=[], _loss_ids=set(), _losses_override=[])
-        skipped = set(_MADE_ANEW)
+        new = self._remember(value, _keras_objects.empty_operation(value))
+        skipped = {*_keras_objects.OF_THE_OBJECT}
         if isinstance(value, keras.Model):
-            skipped |= set(COMPILED)
-            vars(new).update(_uncompiled())
-            for name in COMPILED:
+            skipped |= {*_keras_objects.COMPILED}
+            vars(new).update(_keras_objects.uncompiled())
+            for name in _keras_objects.COMPILED:
                 if isinstance(state := vars(value).get(name), (keras.Operation, keras.metrics.Metric)):
                     self._remember(state, _DROPPED)
         # From the inputs on, for a walk back from the outputs would be as deep as the model.
-        for _, nodes in sorted(getattr(value, "_nodes_by_depth", {}).items(), reverse=True):
+        for nodes in _keras_objects.recorded_calls(value):
             self._all(nodes)
         for name, each in vars(value).items():
             if name not in skipped and (copied := self._copy(each)) is not _DROPPED:
                 vars(new)[name] = copied
-        if "_nodes_by_depth" in vars(value):
-            self._graphs.append(new)
+        self._calls.add_model(new)
         return new
 
     def _tracker(self, value: Tracker) -> Tracker:
-        new = self._remember(value, object.__new__(Tracker))
-        vars(new).update(vars(value))
-        new.config = {name: (test, self._copy(store)) for name, (test, store) in value.config.items()}
-        new.stored_ids = {name: {id(each) for each in store} for name, (_, store) in new.config.items()}
-        return new
+        return _keras_objects.copied_tracker(value, self._copy, self._remember)
 
     def _list(self, value: list) -> list:
         new = self._remember(value, _empty(list, value))
@@ -256,7 +204,7 @@ class StructuralCopy:
         """Copy what `tf.function` returned, around the copy of its code."""
         python = value.python_function
         copied = self._copy(python)
-        return value if copied is python else self._remember(value, value._clone(copied))
+        return value if copied is python else self._remember(value, _tensorflow.around(copied, value))
 
     def _constraint(self, value: keras.constraints.Constraint) -> keras.constraints.Constraint:
         """Copy a constraint: a variable that is shared has its own, and the layer the very same."""
@@ -270,24 +218,6 @@ class StructuralCopy:
             if (copied := self._copy(each)) is not _DROPPED:
                 vars(new)[name] = copied
         return new
-
-    def _wire_calls(self) -> None:
-        """Give operations the calls that were copied, and tensors the place of theirs among these."""
-        for old, new in sorted(self._calls, key=lambda pair: _index(pair[0])):
-            new.operation._inbound_nodes.append(new)
-            for tensor in old.arguments.keras_tensors:
-                if (source := tensor._keras_history.operation) is not None:
-                    self._memo[id(source)]._outbound_nodes.append(new)
-        for old, new in self._symbols:
-            operation, index, position = old._keras_history
-            if operation is not None:
-                node = self._memo[id(operation._inbound_nodes[index])]
-                operation, index = node.operation, _index(node)
-            new._keras_history = KerasHistory(operation, index, position)
-        for graph in self._graphs:  # knows its calls by keys of addresses
-            calls = (node for nodes in graph._nodes_by_depth.values() for node in nodes)
-            graph._nodes = {make_node_key(node.operation, _index(node)) for node in calls}
-        self._calls, self._symbols, self._graphs = [], [], []
 
     _RULES: tuple[tuple[Any, Any], ...] = (
         ((type(None), bool, int, float, complex, str, bytes, type, types.ModuleType), _same),
@@ -314,21 +244,11 @@ class StructuralCopy:
     """Types -> how they are copied; the first that fits counts, then `_object`."""
 
 
-def _uncompiled() -> dict[str, Any]:
-    """Return the attributes of a model that is not compiled, of the current distribution strategy."""
-    trainer = type("_Trainer", (TensorFlowTrainer,), {})()
-    return {name: value for name, value in vars(trainer).items() if name in COMPILED}
-
-
 def _empty(base: Any, value: Any) -> Any:
     """Return an empty container of the class of `value`; a plain one in place of a library's proxy."""
     kind: Any = type(value) if issubclass(type(value), base) else base
     foreign = kind.__module__.split(".")[0] == "tensorflow"
     return base() if foreign else kind.__new__(kind)
-
-
-def _index(node: Node) -> int:
-    return next(index for index, each in enumerate(node.operation._inbound_nodes) if each is node)
 
 
 def _is(one: Any, other: Any) -> bool:

@@ -92,7 +92,7 @@ def input_names(model: keras.Model) -> tuple[str, ...]:
 
 
 def nodes(model: keras.Model) -> list[Node]:
-    """Return every call in an order that runs, nested models opened.
+    """Return every call in an order that runs, nested models flattened.
 
     The tensors inside a nested model are its own, not those that it was called with.
     """
@@ -169,7 +169,7 @@ def called_with(node: Node, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
 def layers(model: keras.Model) -> list[tuple[str, keras.Layer]]:
     """Return (path, layer) of every layer that is no model itself, each once, in an order that runs.
 
-    The layers that a recurrence runs in a loop stand behind it.
+    The layers that a recurrence runs in a loop come after it.
     """
     found: dict[int, tuple[str, keras.Layer]] = {}
     for node in (each for outer in nodes(model) for each in (outer, *looped(outer))):

@@ -1,26 +1,25 @@
-"""The one place that reads and sets what Keras 3 keeps private about the tensors and operations of a model.
+"""What `keras.ops` and the layers of Keras 3 do not offer when a model is converted.
 
 `keras.ops` gives operations names by their kind, which a layer of the model may have too, and Keras refuses a
-model with the same name twice. Functions of `keras.ops` take no name, so it is set afterwards; which
-operations made a tensor only Keras's private history knows. It also knows the layer of an input, whose name
-is not that of the tensor, and a tensor's mask.
+model with the same name twice. Functions of `keras.ops` take no name, so it is set afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 
-
-def input_name(tensor: keras.KerasTensor) -> str:
-    """Return the name of the input layer that a tensor comes from."""
-    return tensor._keras_history.operation.name
+from tfopt import graph
 
 
-def mask_of(tensor: keras.KerasTensor) -> keras.KerasTensor | None:
-    """Return the mask that goes with a tensor."""
-    return getattr(tensor, "_keras_mask", None)
+def given_output_shape(layer: keras.layers.Lambda) -> Any:
+    """Return the output shape, or the function that computes it, that a `Lambda` was given.
+
+    Its config holds the bytecode of a function. The attribute is private, as in Keras 3.15.
+    """
+    return layer._output_shape
 
 
 def name_operations(
@@ -31,13 +30,10 @@ def name_operations(
     waiting = list(outputs)
     while waiting:
         tensor = waiting.pop(0)
-        if id(tensor) in known:
+        node = None if id(tensor) in known else graph.producer(tensor)
+        if node is None:
             continue
-        history = tensor._keras_history
-        if history is None:
-            continue
-        node = history.operation._inbound_nodes[history.node_index]
-        known |= {id(each) for each in node.output_tensors}
-        if not isinstance(history.operation, keras.Layer):
-            history.operation.name = name()
-        waiting += node.input_tensors
+        known |= {id(each) for each in node.outputs}
+        if not isinstance(node.operation, keras.Layer):
+            node.operation.name = name()
+        waiting += node.inputs

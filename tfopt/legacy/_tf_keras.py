@@ -2,7 +2,7 @@
 
 Of a tf_keras model the calls that made it are in `_nodes_by_depth` alone, as in Keras 3. The layers that
 hold TensorFlow operations are public only in files: calling an operation on a symbolic tensor makes one,
-but under a name that cannot be chosen.
+but under a name that cannot be chosen. All of it is so in tf_keras 2.21.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ def is_ragged(tensor: Any) -> bool:
 def built_shape(model: Any) -> Any | None:
     """Return the input shape of a Sequential model that was built without being told its input."""
     return model._build_input_shape
+
+
+def lookup_layer(layer: Any) -> Any:
+    """Return the layer that holds the vocabulary of a `TextVectorization`; of others, the layer itself."""
+    return getattr(layer, "_lookup_layer", layer)
 
 
 def reading_code() -> AbstractContextManager[None]:

@@ -63,7 +63,7 @@ class KerasThree(tf_keras.layers.Layer):
 
     @property
     def restored(self) -> list[tf.Variable]:
-        """The variables that reading a SavedModel has put beside those of the hosted layer."""
+        """The variables that reading a SavedModel has put next to those of the hosted layer."""
         own = {id(variable) for variable in self._hosted_variables}
         return [variable for variable in self.weights if id(variable) not in own]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Omitted = Mapping[str, tuple[Any, ...] | None]
@@ -14,6 +14,14 @@ FUNCTIONS = ("activation", "recurrent_activation")
 
 OBJECTS = ("_initializer", "_regularizer", "_constraint")
 """How the names of settings end that are objects with a config of their own."""
+
+PARTS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "Bidirectional": lambda layer: {"layer": layer.forward_layer, "backward_layer": layer.backward_layer},
+    "RNN": lambda layer: {"cell": layer.cell},
+    "StackedRNNCells": lambda layer: {str(n): cell for n, cell in enumerate(layer.cells)},
+    "TimeDistributed": lambda layer: {"layer": layer.layer},
+}
+"""Layers of both that hold others -> these, under the names of the arguments."""
 
 REMAKES = {"Bidirectional"}
 """Layers that make their own copies of the layers that they are given."""

@@ -1,4 +1,4 @@
-"""Figures of models and files: zeros, multiply-accumulates, bytes, latency.
+"""Metrics of models and files: zeros, multiply-accumulates, bytes, latency.
 
 What needs Keras is imported when it is first used, so that a file can be measured without it.
 """

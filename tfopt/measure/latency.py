@@ -1,4 +1,4 @@
-"""How long a TFLite file takes, beside another one.
+"""How long a TFLite file takes, next to another one.
 
 A latency alone says as much about the machine and its other tenants as about the file. So all files run in
 one process, by turns, on one thread, and the clock is the CPU time of that thread: it stayed the same

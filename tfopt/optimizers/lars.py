@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core import hyperparameters, keras_private
 from tfopt.optimizers._core.base import Optimizer, Update, has_path
 from tfopt.optimizers._core.group import Group
 
@@ -102,7 +102,7 @@ class LARS(Optimizer):
         decay = self.weight_decay if layout.decays else 0.0
         total = gradient + weights * decay if decay else gradient
         adapts = [
-            not has_path(self._trainable_variables[index], self.exclude_from_layer_adaptation)
+            not has_path(keras_private.variables_of(self)[index], self.exclude_from_layer_adaptation)
             for index in layout.indices
         ]
         if not any(adapts):

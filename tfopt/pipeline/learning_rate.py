@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.optimizers._core.base import configured_learning_rate
+from tfopt.optimizers._core.keras_private import configured_learning_rate
 from tfopt.optimizers.learning_rate_free.base import LearningRateFree
 from tfopt.schedules._core import nested
 from tfopt.schedules._core.schedule import Schedule

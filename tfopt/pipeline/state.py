@@ -16,7 +16,7 @@ import tensorflow as tf
 _ARRAY = "__array__"
 _VARIABLE = "__variable__"
 _FUNCTION = "__function__"
-_OWN = {"params", "_model", "validation_data"}
+_OWN = {*vars(keras.callbacks.Callback()), "validation_data"}
 """Attributes of every Keras callback, which `fit` sets anew."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tfopt import _validation, graph
 from tfopt.data.representative import Representative
 from tfopt.post_training.copies import called_once, flat_copy, with_weights_of
-from tfopt.post_training.kernels import Bits, Kernel, nearest, value
+from tfopt.post_training.kernels import Bits, KernelAxes, nearest, value
 from tfopt.post_training.patches import MATRIX_LAYERS, as_matrices, from_matrices, rows
 from tfopt.post_training.rounding import grids, round_kernels
 from tfopt.post_training.samples import samples_of
@@ -40,7 +40,7 @@ class Problem:
 
     Attributes:
         weights: the float kernel.
-        step: the distance of two values of its grid.
+        scale: of its grid, the distance of two neighbouring values.
         last: the largest integer of the grid, 127 or 7.
         squares: mean of X'X, of shape (groups, weights, weights).
         products: mean of X'(X W - Y).
@@ -48,7 +48,7 @@ class Problem:
     """
 
     weights: np.ndarray
-    step: np.ndarray
+    scale: np.ndarray
     last: int
     squares: np.ndarray
     products: np.ndarray
@@ -100,29 +100,29 @@ def adaround(
     exact, rounded, result = flat_copy(model), flat_copy(model), flat_copy(model)
     arrays = samples_of(exact, data)
     once = called_once(graph.nodes(exact))
-    steps = {
-        (grid.node.path, grid.kernel.name): (grid.kernel, grid.step)
+    scales = {
+        (grid.node.path, grid.kernel.name): (grid.kernel, grid.scale)
         for grid in grids(exact, bits, per_channel)
         if id(grid.node.operation) in once and type(grid.node.operation).__name__ in MATRIX_LAYERS
     }
     round_kernels(rounded, bits, per_channel)
     for call in side_by_side(exact, rounded, arrays):
-        if (call.path, "kernel") in steps:
-            kernel, step = steps[call.path, "kernel"]
-            weights = _rounded(call, kernel, step, iterations)
+        if (call.path, "kernel") in scales:
+            kernel, scale = scales[call.path, "kernel"]
+            weights = _rounded(call, kernel, scale, iterations)
             result.get_layer(call.path).kernel.assign(weights)
             rounded.get_layer(call.path).set_weights(result.get_layer(call.path).get_weights())
     return with_weights_of(model, result)
 
 
-def _rounded(call: Call, kernel: Kernel, step: np.ndarray, iterations: int) -> np.ndarray:
+def _rounded(call: Call, kernel: KernelAxes, scale: np.ndarray, iterations: int) -> np.ndarray:
     layer: Any = call.float_node.operation
     weights = value(layer, kernel)
-    grid = np.broadcast_to(step, weights.shape)
+    grid = np.broadcast_to(scale, weights.shape)
     last = round(float(np.max(np.abs(weights / grid))))
     squares, products, power = _moments(call, as_matrices(layer, weights))
     problem = Problem(as_matrices(layer, weights), as_matrices(layer, grid), last, squares, products, power)
-    plain = as_matrices(layer, nearest(weights, step))
+    plain = as_matrices(layer, nearest(weights, scale))
     found = solve(problem, iterations)
     better = problem.errors(found) < problem.errors(plain)
     return from_matrices(layer, np.where(better[:, np.newaxis], found, plain), weights.shape)
@@ -148,22 +148,22 @@ def _moments(call: Call, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 def solve(problem: Problem, iterations: int) -> np.ndarray:
     """Return weights on the grid, by Adam on V with rounding h(V) between the neighbours of each weight."""
     low, high = STRETCH
-    scaled = problem.weights / problem.step
-    # What is at the end of the grid sets its step: moved, the file would find another.
-    ends = np.abs(scaled) > problem.last - 1e-3
-    floor = np.where(ends, np.round(scaled), np.floor(scaled))
-    fraction = np.clip(scaled - floor, 0.0, 1.0) * ~ends
+    scaled = problem.weights / problem.scale
+    # What is at a limit of the grid sets its scale: moved, the file would find another.
+    limits = np.abs(scaled) > problem.last - 1e-3
+    floor = np.where(limits, np.round(scaled), np.floor(scaled))
+    fraction = np.clip(scaled - floor, 0.0, 1.0) * ~limits
     share = np.clip((fraction - low) / (high - low), 1e-6, 1 - 1e-6)
     v = np.log(share / (1 - share)).astype(np.float32)
-    nearest_error = problem.errors((floor + np.round(fraction)) * problem.step)
+    nearest_error = problem.errors((floor + np.round(fraction)) * problem.scale)
     # In units of the error of rounding to nearest, so that one weight of the regularizer fits all layers.
     unit = problem.weights.shape[1] / np.maximum(nearest_error, 1e-12)[:, np.newaxis]
     moments = (np.zeros_like(v), np.zeros_like(v))
     for iteration in range(iterations):
         sigmoid = 1 / (1 + np.exp(-v))
         h = np.clip(sigmoid * (high - low) + low, 0.0, 1.0)
-        change = (floor + h) * problem.step - problem.weights
-        gradient = unit * 2 * (problem.squares @ change + problem.products) * problem.step
+        change = (floor + h) * problem.scale - problem.weights
+        gradient = unit * 2 * (problem.squares @ change + problem.products) * problem.scale
         progress = (iteration / iterations - WARMUP) / (1 - WARMUP)
         if progress > 0:
             beta = BETAS[1] + 0.5 * (BETAS[0] - BETAS[1]) * (1 + np.cos(np.pi * progress))
@@ -171,9 +171,9 @@ def solve(problem: Problem, iterations: int) -> np.ndarray:
             gradient -= WEIGHT * 2 * beta * np.abs(centred) ** (beta - 1) * np.sign(centred)
         slope = np.where((h > 0) & (h < 1), (high - low) * sigmoid * (1 - sigmoid), 0.0)
         v = _adam(v, gradient * slope, moments, iteration + 1)
-    up = np.where(ends, 0.0, v > 0)
+    up = np.where(limits, 0.0, v > 0)
     integers = np.clip(floor + up, -problem.last, problem.last)
-    return (integers * problem.step).astype(np.float32)
+    return (integers * problem.scale).astype(np.float32)
 
 
 def _adam(

@@ -25,7 +25,7 @@ def bias_correction(
     Rounding a kernel shifts the mean of what comes out of it, the more the fewer weights a channel has, and
     what follows was trained for the old mean. Layer by layer, in the order in which they run, the mean of
     each output channel is measured in the float model and in the one with rounded weights, and the difference
-    taken from the bias: that of the layer, or of the batch normalization behind a layer without one. Kernels
+    taken from the bias: that of the layer, or of the batch normalization after a layer without one. Kernels
     stay as they are: `to_tflite` rounds them as was assumed here.
 
     Args:
@@ -71,10 +71,10 @@ def _bias_holder(node: Node, reader: dict[int, Node]) -> Any:
     layer: Any = node.operation
     if layer.bias is not None:
         return layer
-    behind = reader.get(id(node.outputs[0]))
-    if behind is None or not normalizes_channels(behind):
+    after = reader.get(id(node.outputs[0]))
+    if after is None or not normalizes_channels(after):
         return None
-    return behind.operation if layer.activation is keras.activations.linear else None
+    return after.operation if layer.activation is keras.activations.linear else None
 
 
 def _mean_difference(call: Call) -> np.ndarray:

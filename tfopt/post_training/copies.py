@@ -13,7 +13,7 @@ from tfopt.graph import Node
 
 
 def flat_copy(model: keras.Model) -> keras.Model:
-    """Return the inference form of `model` in float32, nested models opened.
+    """Return the inference form of `model` in float32, nested models flattened.
 
     Raises:
         UnsupportedModel: the model is subclassed, and its code cannot be read.

@@ -36,7 +36,7 @@ class Pair:
 
     Attributes:
         first, second: the layers.
-        norm: the batch normalization behind the first, or `None`.
+        norm: the batch normalization after the first, or `None`.
     """
 
     first: keras.Layer
@@ -83,22 +83,22 @@ def _pairs(model: keras.Model) -> list[Pair]:
 
 
 def _pair(node: Node, reader: dict[int, Node], once: set[int]) -> Pair | None:
-    first, norm, behind = node.operation, None, reader.get(id(node.outputs[0]))
+    first, norm, after = node.operation, None, reader.get(id(node.outputs[0]))
     if not kernels_of(first) or not _passes_scales(first):
         return None
     bare = first.activation is keras.activations.linear
-    while behind is not None and len(behind.inputs) == 1:
-        operation = behind.operation
+    while after is not None and len(after.inputs) == 1:
+        operation = after.operation
         if kernels_of(operation):
             grouped = getattr(operation, "groups", 1) > 1
             fits = id(operation) in once and not grouped
             return Pair(first, operation, norm) if fits else None
-        if bare and normalizes_channels(behind) and id(operation) in once:
+        if bare and normalizes_channels(after) and id(operation) in once:
             norm = operation
         elif not _passes_scales(operation):
             return None
         bare = False
-        behind = reader.get(id(behind.outputs[0]))
+        after = reader.get(id(after.outputs[0]))
     return None
 
 
@@ -124,7 +124,7 @@ def _equalize(pair: Pair) -> float:
     ranges = np.max(np.abs(first), axis=others).reshape(-1)
     if pair.norm is not None:
         ranges = ranges * np.abs(norm_factors(pair.norm))
-    # Behind Flatten, the channels come once for each place.
+    # After Flatten, the channels come once for each place.
     inputs = np.moveaxis(second, into.inputs, 0)
     by_channel = inputs.reshape(-1, len(ranges), *inputs.shape[1:])
     theirs = np.max(np.abs(by_channel), axis=(0, *range(2, by_channel.ndim)))

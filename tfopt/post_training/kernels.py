@@ -17,13 +17,13 @@ from tfopt.quantization.operators.registry import OPERATORS
 Bits: TypeAlias = "int | Mapping[str, int | None]"
 """Of the weights: 8 or 4 for all layers, or by layer path, where `None` leaves a layer in float."""
 
-SMALLEST_STEP = 1e-9
-"""A channel of zeros has a step of zero otherwise, and a division by it no value."""
+SMALLEST_SCALE = 1e-9
+"""A channel of zeros has a scale of zero otherwise, and a division by it no value."""
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """A kernel, and where its channels are.
+class KernelAxes:
+    """A kernel of a kind of layer: its name, and the axes of its channels.
 
     Attributes:
         name: of the layer's attribute.
@@ -38,9 +38,9 @@ class Kernel:
     least_bits: int = 4
 
 
-KERNELS: Mapping[str, tuple[Kernel, ...]] = {
+KERNELS: Mapping[str, tuple[KernelAxes, ...]] = {
     name: tuple(
-        Kernel(each.attribute, each.inputs, each.outputs, each.fewest_bits.post_training)
+        KernelAxes(each.attribute, each.inputs, each.outputs, each.fewest_bits.post_training)
         for each in traits.kernels
         if each.inputs is not None and not callable(each.outputs)
     )
@@ -49,7 +49,7 @@ KERNELS: Mapping[str, tuple[Kernel, ...]] = {
 """The name of a Keras class -> its kernels, in the order in which it multiplies by them."""
 
 
-def kernels_of(operation: Any) -> tuple[Kernel, ...]:
+def kernels_of(operation: Any) -> tuple[KernelAxes, ...]:
     """Return the kernels of a layer whose last axis numbers channels; of others, none."""
     if not type(operation).__module__.startswith("keras."):
         return ()  # a user's subclass may do anything with its kernel
@@ -58,7 +58,7 @@ def kernels_of(operation: Any) -> tuple[Kernel, ...]:
     return KERNELS.get(type(operation).__name__, ())
 
 
-def value(layer: keras.Layer, kernel: Kernel) -> np.ndarray:
+def value(layer: keras.Layer, kernel: KernelAxes) -> np.ndarray:
     """Return a kernel's values."""
     return keras.ops.convert_to_numpy(getattr(layer, kernel.name))
 
@@ -80,13 +80,13 @@ def bits_by_name(bits: Bits, names: Iterable[str]) -> dict[str, int | None]:
     return found
 
 
-def steps(
+def scales(
     kernel: np.ndarray, outputs: Sequence[int], bits: int, factors: np.ndarray, per_channel: bool
 ) -> np.ndarray:
-    """Return the distance of two values of the grid that a file has for a kernel, one an output channel.
+    """Return the scales of the grid that a file has for a kernel, one an output channel.
 
     The grid is symmetric and ends at the largest magnitude: of a channel, or of the kernel after the batch
-    normalization behind it has been multiplied into it, as the converter does.
+    normalization after it has been multiplied into it, as the converter does.
 
     Args:
         kernel: its values.
@@ -104,12 +104,12 @@ def steps(
     largest = np.max(np.abs(kernel), axis=others, keepdims=True)
     if not per_channel:
         largest = np.max(largest * scaled) / np.maximum(scaled, np.finfo(np.float32).tiny)
-    return np.maximum(largest / (2 ** (bits - 1) - 1), SMALLEST_STEP).astype(np.float32)
+    return np.maximum(largest / (2 ** (bits - 1) - 1), SMALLEST_SCALE).astype(np.float32)
 
 
-def nearest(kernel: np.ndarray, step: np.ndarray) -> np.ndarray:
+def nearest(kernel: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return a kernel with each weight at the nearest value of its grid."""
-    return (np.round(kernel / step) * step).astype(np.float32)
+    return (np.round(kernel / scale) * scale).astype(np.float32)
 
 
 def channels(kernel: np.ndarray, outputs: Sequence[int]) -> int:
@@ -133,6 +133,6 @@ def norm_factors(norm: Any) -> np.ndarray:
 
 
 def norm_offset(norm: Any) -> np.ndarray:
-    """Return what a batch normalization adds to each channel at inference, behind its factor."""
+    """Return what a batch normalization adds to each channel at inference, after its factor."""
     beta = keras.ops.convert_to_numpy(norm.beta) if norm.center else 0.0
     return np.asarray(beta - keras.ops.convert_to_numpy(norm.moving_mean) * norm_factors(norm), np.float32)

@@ -14,7 +14,7 @@ from tfopt.graph import Node
 from tfopt.post_training.copies import readers
 from tfopt.post_training.kernels import (
     Bits,
-    Kernel,
+    KernelAxes,
     bits_by_name,
     channels,
     kernels_of,
@@ -22,7 +22,7 @@ from tfopt.post_training.kernels import (
     norm_factors,
     norm_offset,
     normalizes_channels,
-    steps,
+    scales,
     value,
 )
 
@@ -37,14 +37,14 @@ class Grid:
     Attributes:
         node: the call of the layer.
         kernel: which of its kernels it is.
-        step: the distance of two values; it broadcasts against the kernel.
+        scale: the distance of two neighbouring values; it broadcasts against the kernel.
         norm: the batch normalization before the layer that the converter takes into the kernel, if it does.
             What that adds to each input is multiplied with the weights before they are rounded.
     """
 
     node: Node
-    kernel: Kernel
-    step: np.ndarray
+    kernel: KernelAxes
+    scale: np.ndarray
     norm: Any
 
 
@@ -54,14 +54,14 @@ def round_kernels(
     """Move every kernel of a flat copy to the nearest values of its grid; arguments as of `grids`.
 
     Returns:
-        `id` of a batch normalization that is taken into the kernel of a Dense layer behind it -> that layer,
+        `id` of a batch normalization that is taken into the kernel of a Dense layer after it -> that layer,
         and what rounding has taken from its weights: what these lose of the offset, its bias has.
     """
     taken = {}
     for grid in grids(model, bits, per_channel, biases_move=biases_move):
         layer: Any = grid.node.operation
         exact = value(layer, grid.kernel)
-        rounded = nearest(exact, grid.step)
+        rounded = nearest(exact, grid.scale)
         getattr(layer, grid.kernel.name).assign(rounded)
         if grid.norm is not None:
             layer.bias.assign_add(norm_offset(grid.norm) @ (exact - rounded))
@@ -87,20 +87,20 @@ def grids(model: keras.Model, bits: Bits, per_channel: bool, *, biases_move: boo
             fewest = wanted[node.path]
             if fewest is not None:
                 weights = value(node.operation, kernel)
-                behind, norm = norms.behind(node, kernel), norms.before(node)
+                after, norm = norms.after(node, kernel), norms.before(node)
                 before = np.ones(1, np.float32) if norm is None else norm_factors(norm)[:, np.newaxis]
                 width = max(fewest, kernel.least_bits)
-                factors = np.ones(channels(weights, kernel.outputs), np.float32) if behind is None else behind
-                step = steps(weights * before, kernel.outputs, width, factors, per_channel)
-                step = step / np.maximum(np.abs(before), SMALLEST_FACTOR)
-                found[id(node.operation), kernel.name] = Grid(node, kernel, step, norm)
+                factors = np.ones(channels(weights, kernel.outputs), np.float32) if after is None else after
+                scale = scales(weights * before, kernel.outputs, width, factors, per_channel)
+                scale = scale / np.maximum(np.abs(before), SMALLEST_FACTOR)
+                found[id(node.operation), kernel.name] = Grid(node, kernel, scale, norm)
     return list(found.values())
 
 
 class _Norms:
     """Which kernels the converter multiplies batch normalizations into, and by what.
 
-    One behind a layer goes into it; but one right before a Dense layer with a bias that is not zero goes into
+    One after a layer goes into it; but one right before a Dense layer with a bias that is not zero goes into
     that, unless a convolution stands before it.
     """
 
@@ -109,7 +109,7 @@ class _Norms:
         self._maker = {id(tensor): node for node in nodes for tensor in node.outputs}
         self._biases_move = biases_move
 
-    def behind(self, node: Node, kernel: Kernel) -> np.ndarray | None:
+    def after(self, node: Node, kernel: KernelAxes) -> np.ndarray | None:
         """Return what multiplies each output channel of a kernel, or None where nothing does."""
         layer: Any = node.operation
         norm = self._reader.get(id(node.outputs[0]))
@@ -138,7 +138,7 @@ class _Norms:
 
 
 def _takes_in(node: Node | None) -> bool:
-    """Return whether a call is of a convolution that a batch normalization behind it goes into."""
+    """Return whether a call is of a convolution that a batch normalization after it goes into."""
     if node is None or not kernels_of(node.operation) or _is_dense(node):
         return False
     layer: Any = node.operation

@@ -1,4 +1,4 @@
-"""Running a float model and the one that is being quantized beside each other, operation by operation."""
+"""Running a float model and the one that is being quantized side by side, operation by operation."""
 
 from __future__ import annotations
 

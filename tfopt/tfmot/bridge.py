@@ -19,9 +19,10 @@ from tfopt.legacy import to_legacy
 from tfopt.measure.kernels import Kernel, kernels
 from tfopt.pruning.mask import SparsityMask, mask_of
 from tfopt.tfmot import pruning
+from tfopt.tfmot.callbacks import UpdatePruningStep
+from tfopt.tfmot.decomposed import DEPTHWISE, POINTWISE
 from tfopt.tfmot.methods import METHODS
 from tfopt.tfmot.module import generator_states, layers, weight
-from tfopt.tfmot.opened import DEPTHWISE, POINTWISE
 from tfopt.tfmot.ranges import Range, fit_to_weights, tapped
 from tfopt.tfmot.recipe import Recipe, unmasked
 
@@ -35,7 +36,7 @@ class TFMOTModel(keras.layers.Layer):
 
     Args:
         recipe: how the model is made.
-        model: the Keras 3 model that the recipe tells of, where it is at hand.
+        model: the Keras 3 model that the recipe describes, where the caller has it.
     """
 
     tfopt_bridge = True
@@ -132,8 +133,6 @@ class TFMOTModel(keras.layers.Layer):
 
     def pruning_callback(self) -> keras.callbacks.Callback:
         """Return the callback that drives pruning, and whose own model is this layer's."""
-        from tfopt.tfmot.callbacks import UpdatePruningStep
-
         return UpdatePruningStep(self)
 
     def apply_masks(self) -> None:
@@ -243,8 +242,8 @@ def _paths(model: keras.Model, module: Any) -> dict[int, str]:
     """Return `id(tf.Variable)` of the wrapped model -> path of its layer in `model`."""
     paths: dict[str, str] = {}
     for path, _ in graph.layers(model):
-        opened = path.replace("/", ".")
-        paths |= dict.fromkeys((opened, opened + DEPTHWISE, opened + POINTWISE), path)
+        flat = path.replace("/", ".")
+        paths |= dict.fromkeys((flat, flat + DEPTHWISE, flat + POINTWISE), path)
     return {
         id(variable): paths.get(place.replace("/", "."), place)
         for place, layer in layers(module)

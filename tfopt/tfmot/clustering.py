@@ -1,4 +1,4 @@
-"""Wrapping with `cluster_weights`, and what comes of it."""
+"""Wrapping with `cluster_weights`, and unwrapping."""
 
 from __future__ import annotations
 

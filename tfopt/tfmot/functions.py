@@ -1,4 +1,4 @@
-"""What `tfopt.prune`, `tfopt.quantize_aware` and `tfopt.cluster` do with `engine="tfmot"`."""
+"""`tfopt.prune`, `tfopt.quantize_aware` and `tfopt.cluster` with `engine="tfmot"`."""
 
 from __future__ import annotations
 
@@ -73,15 +73,6 @@ def prune(
     if schedule is not None and options.get("sparsity_m_by_n"):
         raise InvalidArgumentError("sparsity_m_by_n makes all zeros at once: leave schedule out.")
 
-    def schedule_of(share: float) -> dict[str, Any]:
-        if own is not None:
-            return schedules.to_json(own)
-        if schedule is not None:
-            return schedules.to_json(schedules.CubicSchedule(schedule, share))
-        # Ends where it begins, for the masks are to stay.
-        config = {"target_sparsity": share, "begin_step": 0, "end_step": 0, "frequency": 1}
-        return {"class_name": "ConstantSparsity", "config": config}
-
     settings, named = _settings(model, rules, sparsity)
     for path, setting in settings.items():
         check_sparsity(setting, f"The sparsity that the rules give to {path!r}")
@@ -90,7 +81,7 @@ def prune(
         model,
         "prune",
         {
-            "layers": {path: schedule_of(share) for path, share in settings.items()},
+            "layers": {path: _schedule_of(share, schedule, own) for path, share in settings.items()},
             "named": named,
             "ours": sorted(_owners(model)),
             "wrapper": options,
@@ -118,7 +109,7 @@ def quantize_aware(
     Masks of kernels that were pruned before keep their zeros in training.
 
     Args:
-        model: a functional or Sequential model; nested ones are opened. It is left as it is.
+        model: a functional or Sequential model; nested ones are flattened. It is left as it is.
         scheme: `"int8"`.
         rules: layer path pattern -> `"int8"`, or None for a layer that stays in float.
         preserve: `"sparsity"`, `"clusters"` or both: the engine's own ways to keep what kernels have.
@@ -141,7 +132,7 @@ def quantize_aware(
     name = options.pop("scheme", _PRESERVING[kept])
     if kept and name != _PRESERVING[kept]:
         raise InvalidArgumentError("Give preserve, or scheme among the engine_options, not both.")
-    _validation.choice("engine_options", "scheme", name, quantization.SCHEMES)
+    _validation.choice("engine_options", "scheme", name, quantization.LIBRARY_SCHEMES)
     graph.require_functional(model)
     paths = list(dict.fromkeys(node.path for node in graph.nodes(model)))
     chosen = rules_.resolve(rules, paths, _DEFAULT)
@@ -190,6 +181,23 @@ def cluster(
     for count in (clusters, *settings.values()):
         _validation.whole("cluster", "clusters", count, at_least=least)
     return bridged(model, "cluster", {"layers": settings, "named": named, "wrapper": options})
+
+
+def _schedule_of(share: float, schedule: Cubic | None, own: Any) -> dict[str, Any]:
+    """Return how the sparsity of a layer rises to `share`, as JSON.
+
+    Args:
+        share: of zeros in the end.
+        schedule: while training; without one all zeros are made at once.
+        own: a schedule of tensorflow-model-optimization, in place of both.
+    """
+    if own is not None:
+        return schedules.to_json(own)
+    if schedule is not None:
+        return schedules.to_json(schedules.CubicSchedule(schedule, share))
+    # Ends where it begins, for the masks are to stay.
+    config = {"target_sparsity": share, "begin_step": 0, "end_step": 0, "frequency": 1}
+    return {"class_name": "ConstantSparsity", "config": config}
 
 
 def _settings(

@@ -1,8 +1,12 @@
-"""The one door to tensorflow-model-optimization, which changes a process that imports it.
+"""The one place that imports tensorflow-model-optimization, and reads what it and tf_keras keep private.
 
-Its import sets `TF_USE_LEGACY_KERAS=1` for good. `tf.keras`, which TensorFlow resolves when it is first
-touched, then is Keras 2 for the whole process, or, where it was touched before, `tf.optimizers` and its like
-become Keras 2 beside a `tf.keras` that is Keras 3.
+Its import changes the process: it sets `TF_USE_LEGACY_KERAS=1` for good. `tf.keras`, which TensorFlow
+resolves when it is first touched, then is Keras 2 for the whole process, or, where it was touched before,
+`tf.optimizers` and its like become Keras 2 next to a `tf.keras` that is Keras 3.
+
+The quantizers of activations and outputs, and the ranges that they work in, are attributes of the wrappers
+of tensorflow-model-optimization 0.8. tf_keras 2.21 keeps the states of its random generators private: they
+are no weights, yet a run that resumes needs them.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 from tfopt.errors import InvalidArgumentError
 
@@ -37,6 +42,40 @@ def tfmot() -> ModuleType:
 def tf_keras() -> ModuleType:
     """Return the module `tf_keras`: Keras 2, whose classes tensorflow-model-optimization wraps."""
     return _import("tf_keras")
+
+
+def generator_state(part: Any) -> Any | None:
+    """Return the `tf.Variable` with the state of the random generator of dropout and its like.
+
+    tf_keras draws from operations whose state cannot be read, unless it is told to use generators.
+
+    Args:
+        part: a module; of one that draws no random numbers None is returned.
+    """
+    generator = getattr(part, "_random_generator", None)
+    if generator is None:
+        return None
+    generator._rng_type, generator._built = generator.RNG_STATEFUL, False
+    generator._maybe_init()
+    return generator._generator.state
+
+
+def weight_quantizers(layer: Any) -> list[tuple[Any, Any, dict[str, Any]]]:
+    """Return (weight, quantizer, its range) of each weight of a layer that is quantized."""
+    return list(getattr(layer, "_weight_vars", ()))
+
+
+def quantizers(layer: Any) -> Iterator[tuple[Any, int | None, Any, list[dict[str, Any]]]]:
+    """Yield (who holds a quantizer, at which index if it is a list, the quantizer, its ranges) of a layer."""
+    if hasattr(layer, "quantizer_vars"):
+        yield layer, None, layer.quantizer, [layer.quantizer_vars]
+    for activation in getattr(layer, "_quantize_activations", ()):
+        names = ("_pre_activation_vars", "_post_activation_vars")
+        ranges = [getattr(activation, name) for name in names if hasattr(activation, name)]
+        yield activation, None, activation.quantizer, ranges
+    outputs = getattr(layer, "_output_quantizers", None)
+    if outputs:
+        yield outputs, 0, outputs[0], [layer._output_quantizer_vars]
 
 
 def _import(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""What tensorflow-model-optimization can do to a model: a table."""
+"""The methods of tensorflow-model-optimization that a model can be wrapped by, as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tfopt.tfmot import clustering, pruning, quantization
-from tfopt.tfmot.opened import opened
+from tfopt.tfmot.decomposed import decomposed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ METHODS = {
     "prune": Method(wrap=pruning.wrap, strip=pruning.strip),
     "quantize": Method(
         wrap=quantization.wrap,
-        prepare=opened,
+        prepare=decomposed,
         needs_weights=lambda options: options["scheme"] != "default_8bit",
     ),
     "cluster": Method(

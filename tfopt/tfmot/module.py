@@ -1,15 +1,11 @@
-"""Reading a tf_keras model that may hold wrappers of tensorflow-model-optimization.
-
-tf_keras keeps the states of its random generators private (`_random_generator`): they are no weights, yet a
-run that resumes needs them.
-"""
+"""Reading a tf_keras model that may hold wrappers of tensorflow-model-optimization."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tfopt.tfmot.library import tf_keras
+from tfopt.tfmot.library import generator_state, tf_keras
 
 _WRAPPERS = "tensorflow_model_optimization."
 
@@ -63,15 +59,5 @@ def own_name(variable: Any) -> str:
 
 
 def generator_states(module: Any) -> list[Any]:
-    """Return the `tf.Variable`s that hold the states of the random generators of dropout and its like.
-
-    tf_keras draws from operations whose state cannot be read, unless it is told to use generators.
-    """
-    states = []
-    for part in module.submodules:
-        generator = getattr(part, "_random_generator", None)
-        if generator is not None:
-            generator._rng_type, generator._built = generator.RNG_STATEFUL, False
-            generator._maybe_init()
-            states.append(generator._generator.state)
-    return states
+    """Return the `tf.Variable`s that hold the states of the random generators of dropout and its like."""
+    return [state for part in module.submodules if (state := generator_state(part)) is not None]

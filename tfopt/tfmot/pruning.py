@@ -1,4 +1,4 @@
-"""Wrapping with `prune_low_magnitude`, and what comes of it."""
+"""Wrapping with `prune_low_magnitude`, and the masks of a wrapped model."""
 
 from __future__ import annotations
 

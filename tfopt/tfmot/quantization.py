@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tfopt.tfmot.decomposed import DEPTHWISE, POINTWISE
 from tfopt.tfmot.library import tf_keras, tfmot
-from tfopt.tfmot.opened import DEPTHWISE, POINTWISE
 from tfopt.tfmot.refusals import explained, refusal
 
-SCHEMES: dict[str, Callable[[], Any]] = {
+LIBRARY_SCHEMES: dict[str, Callable[[], Any]] = {
     "default_8bit": lambda: _default().Default8BitQuantizeScheme(),
     "preserve_sparsity": lambda: _combined().Default8BitPrunePreserveQuantizeScheme(),
     "preserve_cluster": lambda: _combined().Default8BitClusterPreserveQuantizeScheme(),
@@ -37,8 +37,8 @@ def wrap(legacy: Any, options: dict[str, Any]) -> Any:
 
     Args:
         legacy: a tf_keras model without nested ones.
-        options: `scheme`, a key of `SCHEMES`; `float`, the paths of layers that stay in float; `arguments`,
-            those of `quantize_apply`.
+        options: `scheme`, a key of `LIBRARY_SCHEMES`; `float`, the paths of layers that stay in float;
+            `arguments`, those of `quantize_apply`.
     """
     library = tfmot().quantization.keras
     in_float = {path.replace("/", ".") for path in options["float"]}
@@ -54,6 +54,6 @@ def wrap(legacy: Any, options: dict[str, Any]) -> Any:
 
     with explained("quantize"), library.quantize_scope():
         annotated = tf_keras().models.clone_model(legacy, clone_function=annotate)
-        scheme = SCHEMES[options["scheme"]]()
+        scheme = LIBRARY_SCHEMES[options["scheme"]]()
         module = library.quantize_apply(annotated, scheme=scheme, **options["arguments"])
     return module

@@ -2,18 +2,16 @@
 
 They start at +-6, that of the input at 0, and move by a thousandth a step, so that a short training does
 worse than quantizing after training. Eight forward passes that set them did better than a thousand steps.
-There is no public way to the quantizers of activations: they are attributes of the wrappers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from tfopt.quantization.observers import Observer
-from tfopt.tfmot.library import tfmot
+from tfopt.tfmot.library import quantizers, tfmot, weight_quantizers
 from tfopt.tfmot.module import own_name
 
 
@@ -22,7 +20,7 @@ class Range:
 
     Args:
         tap: the quantizer that works in it.
-        variables: its ends, `min_var` and `max_var`.
+        variables: its limits, `min_var` and `max_var`.
     """
 
     observer = "moving_average"
@@ -34,7 +32,7 @@ class Range:
         self._variables = variables
 
     def observe(self, observer: Observer | None) -> None:
-        """Let what passes be seen by `observer`, unquantized, until called with None. For eager calls."""
+        """Show the unquantized values to `observer` until called with None. For eager calls."""
         self._tap.observers[id(self._variables["min_var"])] = observer
 
     def set_range(self, minimum: float, maximum: float, batches: int = 1, *, held: bool = False) -> None:  # noqa: ARG002
@@ -48,7 +46,7 @@ class Range:
 
 
 class _Tap:
-    """Stands in for a quantizer, and shows what comes to it to an observer."""
+    """Takes the place of a quantizer, and shows its inputs to an observer."""
 
     def __init__(self, quantizer: Any) -> None:
         self.quantizer = quantizer
@@ -67,7 +65,8 @@ def tapped(module: Any) -> list[tuple[str, Range]]:
     library = tfmot().quantization.keras.quantizers
     moving = (library.MovingAverageQuantizer, library.AllValuesQuantizer)
     found = []
-    for holder, index, quantizer, ranges in _quantizers(module):
+    held = (each for layer in module.layers for each in quantizers(layer))
+    for holder, index, quantizer, ranges in held:
         if isinstance(quantizer, moving):
             tap = _Tap(quantizer)
             if index is None:
@@ -81,19 +80,5 @@ def tapped(module: Any) -> list[tuple[str, Range]]:
 def fit_to_weights(module: Any) -> None:
     """Set the ranges of weights to what the weights are."""
     for layer in module.layers:
-        for weight, quantizer, variables in getattr(layer, "_weight_vars", ()):
+        for weight, quantizer, variables in weight_quantizers(layer):
             quantizer(weight, training=True, weights=variables)
-
-
-def _quantizers(module: Any) -> Iterator[tuple[Any, int | None, Any, list[dict[str, Any]]]]:
-    """Yield (who holds a quantizer, at which index if it is a list, the quantizer, its ranges)."""
-    for layer in module.layers:
-        if hasattr(layer, "quantizer_vars"):
-            yield layer, None, layer.quantizer, [layer.quantizer_vars]
-        for activation in getattr(layer, "_quantize_activations", ()):
-            names = ("_pre_activation_vars", "_post_activation_vars")
-            ranges = [getattr(activation, name) for name in names if hasattr(activation, name)]
-            yield activation, None, activation.quantizer, ranges
-        outputs = getattr(layer, "_output_quantizers", None)
-        if outputs:
-            yield outputs, 0, outputs[0], [layer._output_quantizer_vars]

@@ -1,4 +1,4 @@
-"""Turning what tensorflow-model-optimization raises into an error that names the layer."""
+"""Errors of tensorflow-model-optimization as errors that name the layer."""
 
 from __future__ import annotations
 

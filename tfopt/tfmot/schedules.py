@@ -34,7 +34,7 @@ class CubicSchedule:
             self.set_total(None)
 
     def set_total(self, steps: int | None) -> None:
-        """Tell how many steps the training has; None where nobody knows."""
+        """Tell how many steps the training has; None where that is unknown."""
         # sparsity_at and finished raise where shares meet an unknown number.
         self.schedule.finished(0, steps)
         begin, end = (

@@ -58,3 +58,18 @@ def test_subclassed_models_that_cannot_be_read_are_refused():
         UnsupportedModel, match=r"symbolic tensors: tf\.math\.igamma does not .*test_trace.py:"
     ):
         as_functional(model)
+
+
+def test_what_was_read_and_what_could_not_be_is_logged(caplog):
+    model = Subclassed()
+    model(np.zeros((1, 6), "int32"))
+    refused = Subclassed(lambda x: tf.math.igamma(x, x))
+    refused(np.zeros((1, 6), "int32"))
+    with caplog.at_level("DEBUG", "tfopt.graph"):
+        as_functional(model)
+        with pytest.raises(UnsupportedModel):
+            as_functional(refused)
+    assert f"read the code of {model.name} (Subclassed)" in caplog.messages
+    assert f"the code of the model {model.name} is a graph of 2 calls" in caplog.messages
+    failed = [each for each in caplog.messages if each.startswith(f"the code of the model {refused.name}")]
+    assert "cannot be read: tf.math.igamma does not take symbolic tensors" in failed[0]

@@ -1,9 +1,8 @@
 """Reaching the gradients of a running `fit`: after they are summed over replicas, before they are applied.
 
-This module alone touches the private methods of Keras's optimizers for that, as there is no public way:
-`apply` sees the gradients of one replica and one batch, still with the loss scale, and a callback sees none.
-`_backend_update_step` is called with exactly those that are to be applied, and a callable of that name on the
-instance hides the method of the class. So does one that lets several replicas accumulate gradients.
+There is no public way: `apply` sees the gradients of one replica and one batch, still with the loss scale,
+and a callback sees none. So a hook hides the private method that updates (`keras_private.UPDATE_STEP`), which
+is called with exactly those that are to be applied.
 """
 
 from __future__ import annotations
@@ -17,16 +16,10 @@ import tensorflow as tf
 
 from tfopt.clipping.slices import Gradient, sum_duplicates, sums_of_squares
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
-from tfopt.optimizers._core import replicated_accumulation
+from tfopt.optimizers._core import keras_private, replicated_accumulation
 from tfopt.optimizers._core.base import Optimizer
 
-_PATCHED = "_backend_update_step"
-_PRIVATE = (
-    _PATCHED,
-    "_all_reduce_sum_gradients",
-    "_distributed_tf_update_step",
-    *replicated_accumulation.PRIVATE,
-)
+_PRIVATE = (*keras_private.FOR_UPDATES, *keras_private.FOR_ACCUMULATION)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +69,7 @@ class Link:
 
 
 class UpdateHook:
-    """Stands in for one optimizer's `_backend_update_step` and runs the links of one `fit`."""
+    """Takes the place of the method that updates in one optimizer, and runs the links of one `fit`."""
 
     def __init__(self, optimizer: keras.optimizers.Optimizer, index: int, scaler: Any, fit: Any) -> None:
         self.optimizer = optimizer
@@ -85,7 +78,7 @@ class UpdateHook:
         self.fit = fit
         self.links: list[Link] = []
         # tfopt's optimizers, and any in a wrapper of tfopt's, accumulate over replicas by themselves.
-        mended = isinstance(optimizer, Optimizer) or replicated_accumulation.METHOD in vars(optimizer)
+        mended = isinstance(optimizer, Optimizer) or keras_private.APPLY in vars(optimizer)
         self.accumulates = not mended
 
     @property
@@ -96,7 +89,9 @@ class UpdateHook:
     def __call__(self, gradients: Sequence[Gradient], variables: Sequence, learning_rate: Any) -> None:
         """Apply one update: sum over replicas, transform, observe, hand to the optimizer's rule."""
         targets = [v.value if isinstance(v, keras.Variable) else v for v in variables]
-        reduced = self.optimizer._all_reduce_sum_gradients(list(zip(gradients, targets, strict=True)))
+        reduced = keras_private.summed_over_replicas(
+            self.optimizer, list(zip(gradients, targets, strict=True))
+        )
         # Two replicas can hold slices of the same row, so this comes after the sum.
         before = after = [sum_duplicates(gradient) for gradient, _ in reduced]
         squares = sums_of_squares(before)
@@ -114,12 +109,10 @@ class UpdateHook:
         for transform in self.transforms:
             after = transform(update, after)
         finish = [link.observe(update, after) for link in self.links if link.observe]
-        # Nadam's method, which this one hides, also multiplies up its momenta. With nothing to update, it
-        # does only that.
-        type(self.optimizer)._backend_update_step(self.optimizer, [], [], learning_rate)
-        tf.__internal__.distribute.interim.maybe_merge_call(
-            self._update if self.transforms else self._update_always,
+        keras_private.update_nothing(self.optimizer, learning_rate)
+        keras_private.merged(
             tf.distribute.get_strategy(),
+            self._update if self.transforms else self._update_always,
             list(zip(after, targets, strict=True)),
             learning_rate,
             update.finite,
@@ -129,20 +122,20 @@ class UpdateHook:
                 last()
 
     def _update_always(self, strategy: Any, pairs: list, learning_rate: Any, _: Any) -> None:
-        self.optimizer._distributed_tf_update_step(strategy, pairs, learning_rate)
+        keras_private.update_summed(self.optimizer, strategy, pairs, learning_rate)
 
     def _update(self, strategy: Any, pairs: list, learning_rate: Any, finite: Any) -> None:
         # The gradients are the same on all replicas by now, so the first one speaks for all.
         finite = strategy.experimental_local_results(finite)[0]
         tf.cond(
             finite,
-            lambda: self.optimizer._distributed_tf_update_step(strategy, pairs, learning_rate),
+            lambda: keras_private.update_summed(self.optimizer, strategy, pairs, learning_rate),
             self._skip,
         )
 
     def _skip(self) -> None:
-        """Take back the step that Keras will count, for its LossScaleOptimizer counts none that it skips."""
-        self.optimizer._iterations.assign_sub(self.optimizer.gradient_accumulation_steps or 1)
+        """Take back the update that Keras will count, and halve the loss scale."""
+        keras_private.uncount(self.optimizer)
         if self.scaler is not None:
             # It looks at the first replica only, and would keep a scale at which another one overflows.
             self.scaler.step_counter.assign(0)
@@ -205,14 +198,14 @@ def attach(link: Link) -> list[UpdateHook]:
 def detach(owner: keras.callbacks.Callback) -> None:
     """Undo `attach` for the links of `owner`; call it in `on_train_end`."""
     for optimizer in rules_of(owner.model.optimizer):
-        hook = vars(optimizer).get(_PATCHED)
+        hook = vars(optimizer).get(keras_private.UPDATE_STEP)
         if hook is None:
             continue
         hook.links = [link for link in hook.links if link.owner is not owner]
         if not hook.links:
-            del vars(optimizer)[_PATCHED]
+            del vars(optimizer)[keras_private.UPDATE_STEP]
             if hook.accumulates:
-                del vars(optimizer)[replicated_accumulation.METHOD]
+                del vars(optimizer)[keras_private.APPLY]
     retrace(owner.model)
 
 
@@ -228,13 +221,13 @@ def _hook(optimizer: keras.optimizers.Optimizer, index: int, scaler: Any, fit: A
             f"{type(optimizer).__name__} has no {', '.join(missing)}: tfopt reaches gradients through these "
             f"methods of Keras 3.15 on TensorFlow (this is Keras {keras.__version__})."
         )
-    hook = vars(optimizer).get(_PATCHED)
+    hook = vars(optimizer).get(keras_private.UPDATE_STEP)
     # All callbacks of one fit() share their `params`. Others are left over from a fit() that an error or a
     # Ctrl-C ended before on_train_end.
     if hook is None or hook.fit is not fit:
         left, hook = hook, UpdateHook(optimizer, index, scaler, fit)
         hook.accumulates = hook.accumulates or (left is not None and left.accumulates)
-        vars(optimizer)[_PATCHED] = hook
+        vars(optimizer)[keras_private.UPDATE_STEP] = hook
         if hook.accumulates:
             replicated_accumulation.stand_in(optimizer)
     return hook

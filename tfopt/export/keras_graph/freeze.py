@@ -13,13 +13,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfopt import _validation, graph
 from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.export.flatbuffer.parse import OPEN_SIZE, unique
 from tfopt.export.flatbuffer.tensor_names import TensorNames, layer_of
+from tfopt.export.keras_graph._tensorflow import with_constants
 from tfopt.export.keras_graph.check_finite import require_finite
 from tfopt.export.keras_graph.expected_tensors import FilePlan, file_plan
 from tfopt.export.keras_graph.float_barriers import with_barriers
@@ -119,7 +119,7 @@ def freeze(
     ]
     with graph.running(named_after or model):
         function = tf.function(call).get_concrete_function(*specs)
-    frozen = convert_variables_to_constants_v2(function)
+    frozen = with_constants(function)
     graph_def = frozen.graph.as_graph_def()
     _require_no_assignments(
         named_after or model, lowered, function.graph.as_graph_def(), graph_def, assigned, shapes

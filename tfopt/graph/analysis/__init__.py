@@ -1,1 +1,1 @@
-"""What can be found out about a graph without changing it."""
+"""Analyses of a graph, which do not change it."""

@@ -38,7 +38,7 @@ def evaluate(model: keras.Model, inputs: Sequence[Any], visit: Visit) -> list[St
     """Run `model` at inference and return its outputs as steps.
 
     Args:
-        model: built Sequential or functional; models in it are opened.
+        model: built Sequential or functional; models in it are flattened.
         inputs: one array an input, in the model's order, samples first.
         visit: sees every tensor, and may replace it. Masks of sequences stay with what replaces it.
 

@@ -18,7 +18,7 @@ from tfopt.data.scale import BYTES, Scale
 from tfopt.data.structure import count as count_of
 from tfopt.data.structure import fits, leaves
 from tfopt.graph.analysis.evaluate import Step, evaluate
-from tfopt.graph.tracing.running import running
+from tfopt.graph.analysis.running import running
 from tfopt.graph.walk import input_names, is_functional
 
 _SAMPLES = 8

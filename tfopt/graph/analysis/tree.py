@@ -1,4 +1,4 @@
-"""The layers of any model, at whatever depth they stand: it need not be functional."""
+"""The layers of any model, at any depth: it need not be functional."""
 
 from __future__ import annotations
 

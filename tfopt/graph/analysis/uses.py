@@ -1,4 +1,4 @@
-"""What the operations of a model do with a variable: multiply by it, look rows up in it, or else."""
+"""How the operations of a model use a variable: in a product, as a table, or element by element."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfopt.graph import _keras
 
 
 class Use(enum.Enum):
-    """What becomes of a variable where it meets the data."""
+    """How a variable is combined with the data."""
 
     PRODUCT = "multiplied as a matrix or by a convolution"
     DEPTHWISE = "a depthwise kernel, whose channels have few weights each"

@@ -52,7 +52,7 @@ def frame(
 
 
 def _overlap_and_add(signal: Any, frame_step: Any) -> Any:
-    """Return the sum of frames, each a step behind the one before, by the parts of a step's length."""
+    """Return the sum of frames, each a step after the one before, by the parts of a step's length."""
     step, count, length = _number(frame_step), _size(signal, -2), _size(signal, -1)
     parts = -(-length // step)
     outer = signal.shape[:-2]
@@ -170,7 +170,7 @@ def _both(fft_length: Any) -> tuple[int | None, int | None]:
 
 
 def _fitted(x: Any, axis: int, length: int) -> Any:
-    """Return a tensor cut along an axis to a length, or with zeros behind."""
+    """Return a tensor cut along an axis to a length, or with zeros after it."""
     axis, missing = axis % len(x.shape), length - _size(x, axis)
     if missing > 0:
         return ops.pad(x, [(0, missing if each == axis else 0) for each in range(len(x.shape))])
@@ -274,7 +274,7 @@ OF_COMPLEX: dict[str, Callable[..., Any]] = {
     "signal.ifft2d": _ifft2d,
     "signal.inverse_stft": inverse_stft,
 }
-"""The path of a function in `tf` -> its equivalent on complex ones; beside it stand those in `SHAPING`."""
+"""The path of a function in `tf` -> its equivalent on complex ones; next to it stand those in `SHAPING`."""
 
 SHAPING = (
     *("reshape", "transpose", "expand_dims", "squeeze", "concat", "stack", "unstack", "split", "slice"),

@@ -105,7 +105,7 @@ def _gather(
         return ops.take(params, indices, axis=axis)
     rank = len(params.shape)
     one_each = axis % rank == batch_dims and len(indices.shape) == batch_dims + 1
-    _require(one_each, "batch_dims, but for indices of one axis more, on the axis behind them")
+    _require(one_each, "batch_dims, but for indices of one axis more, on the axis after them")
     for _ in range(rank - len(indices.shape)):
         indices = ops.expand_dims(indices, -1)
     return ops.take_along_axis(params, indices, axis=batch_dims)

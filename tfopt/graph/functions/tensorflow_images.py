@@ -1,4 +1,4 @@
-"""What `tf.image` does to batches of images, channels last, in `keras.ops`."""
+"""Functions of `tf.image` on batches of images, channels last, in `keras.ops`."""
 
 from __future__ import annotations
 
@@ -46,4 +46,4 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "image.flip_up_down": lambda image: ops.flip(image, axis=-3),
     "image.per_image_standardization": _per_image_standardization,
 }
-"""The name behind `tf.` -> the same for symbolic tensors."""
+"""The name after `tf.` -> the same for symbolic tensors."""

@@ -1,4 +1,4 @@
-"""A tensor that is part of a model, as a layer: a variable of an opened layer, an array in a call."""
+"""A tensor that is part of a model, as a layer: a variable of a decomposed layer, an array in a call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def as_array(value: Any) -> np.ndarray:
 class Constant(keras.layers.Layer):
     """Returns its weight, whatever it is called with.
 
-    A functional model can hold values only as weights of layers, and a layer has a place in it only behind
+    A functional model can hold values only as weights of layers, and a layer has a place in it only after
     an input.
 
     Args:
@@ -30,7 +30,7 @@ class Constant(keras.layers.Layer):
         tied_to: the layer whose variable is the weight, None where it has its own.
 
     Attributes:
-        only_multiplied: whether code that was opened reads it for products with it alone.
+        only_multiplied: whether code that was traced reads it for products with it alone.
         masks: for each reading of it in code, the array of zeros and ones that multiplies it, of its shape;
             None where code does something else.
     """

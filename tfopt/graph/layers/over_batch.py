@@ -1,4 +1,4 @@
-"""What has a row for each sample, as a layer: it is told the batch by another tensor."""
+"""Rows for each sample, as a layer that takes the size of the batch from another tensor."""
 
 from __future__ import annotations
 

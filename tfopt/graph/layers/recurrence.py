@@ -1,11 +1,8 @@
-"""A recurrence as one layer: what happens in a step, run by a loop in training and unrolled in a file."""
+"""A recurrence as one layer: its steps run in a loop in training and are unrolled in a file."""
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,49 +10,20 @@ import tensorflow as tf
 from keras import ops
 
 from tfopt.graph.layers.program import Program, operations_of
+from tfopt.graph.layers.step_loop import StepLoop
 from tfopt.graph.layers.tie import shared_config
 
 Run = Callable[[Program, list[Any]], list[Any]]
 """Runs a program on tensors and returns its outputs."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Loop:
-    """What layers know that are called inside of a loop.
-
-    Attributes:
-        prepared: layer (by `id`) -> what its `before_loop` returned.
-        notes: where layers put vectors that they want to see behind the loop, in training.
-    """
-
-    prepared: dict[int, Any]
-    notes: list[tf.Tensor] = dataclasses.field(default_factory=list)
-
-
-_LOOP: contextvars.ContextVar[Loop | None] = contextvars.ContextVar("tfopt_loop", default=None)
-
-
-def current_loop() -> Loop | None:
-    """Return the loop whose body is being run, None outside of one."""
-    return _LOOP.get()
-
-
-@contextlib.contextmanager
-def _inside(loop: Loop) -> Iterator[None]:
-    token = _LOOP.set(loop)
-    try:
-        yield
-    finally:
-        _LOOP.reset(token)
-
-
 @keras.saving.register_keras_serializable(package="tfopt")
 class Recurrence(keras.layers.Layer):
     """Runs a step over the time axis of its inputs.
 
-    It is called with a list: `sequences` tensors of the shape `(batch, steps, ...)`, and behind them the
+    It is called with a list: `sequences` tensors of the shape `(batch, steps, ...)`, and after them the
     states before the first step, as many as the program of that step takes. It returns a list: the outputs
-    of all steps `(batch, steps, ...)` or of the last one, and the states behind the last step.
+    of all steps `(batch, steps, ...)` or of the last one, and the states after the last step.
 
     A layer in it may have three methods. `before_loop` returns what it needs but once in all steps, which it
     finds in `current_loop().prepared`; it is told the keyword arguments of its `calls`, the number of
@@ -106,7 +74,7 @@ class Recurrence(keras.layers.Layer):
 
     @property
     def programs(self) -> list[Program]:
-        """What runs, in order: the first step where it differs, and the others."""
+        """The programs in the order in which they run: the first step, if it differs, then the body."""
         return [program for program in (self.first, self.body) if program is not None]
 
     def times(self, program: Program) -> int:
@@ -140,104 +108,22 @@ class Recurrence(keras.layers.Layer):
             if self.return_sequences:
                 outputs = outputs.write(0, output)
         if self.steps > start:
-            output, states, outputs = self._loop(start, slices, output, states, outputs, bool(training))
+            assert self.body is not None
+            loop = StepLoop(
+                program=self.body,
+                states=self.body.inputs[self.sequences :],
+                start=start,
+                steps=self.steps,
+                keeps_outputs=self.return_sequences,
+                training=bool(training),
+            )
+            output, states, outputs = loop.run(slices, output, states, outputs)
         if not self.return_sequences:
             return [output, *states]
         stacked = outputs.stack()
         if self.backwards and self.in_order:
             stacked = tf.reverse(stacked, [0])
         return [_swapped(stacked), *states]
-
-    def _loop(
-        self,
-        start: int,
-        slices: Callable[[Any], list[tf.Tensor]],
-        output: tf.Tensor | None,
-        states: list[tf.Tensor],
-        outputs: tf.TensorArray,
-        training: bool,
-    ) -> tuple[tf.Tensor, list[tf.Tensor], tf.TensorArray]:
-        assert self.body is not None
-        program = self.body
-        inner = operations_of(program)
-        example = slices(start)[0]
-        batch_size = tf.shape(example)[0]
-
-        def shape(register: keras.KerasTensor) -> tf.TensorShape:
-            return tf.TensorShape([example.shape[0], *register.shape[1:]])
-
-        runs = self.steps - start
-        prepared = {
-            id(layer): layer.before_loop(
-                calls=[call.kwargs for call in program.calls if call.operation is layer],
-                steps=runs,
-                batch_size=batch_size,
-                training=training,
-            )
-            for layer in inner
-            if hasattr(layer, "before_loop")
-        }
-        noting = [
-            (call, count)
-            for call in (program.calls if training else ())
-            if hasattr(call.operation, "notes") and (count := call.operation.notes(**call.kwargs))
-        ]
-        variables = _assignable(inner) if training else []
-        changed: set[int] = set()
-        given = program.inputs[self.sequences :]
-        if output is None:
-            output = _zeros(program.outputs[0], batch_size)
-        states = [tf.cast(state, register.dtype) for state, register in zip(states, given, strict=True)]
-
-        def step(number: Any, output: Any, states: Any, values: Any, outputs: Any, noted: Any) -> tuple:
-            loop = Loop(prepared)
-            with (
-                _inside(loop),
-                keras.StatelessScope(list(zip(variables, values, strict=True))) as scope,
-            ):
-                before = list(map(scope.get_current_value, variables))
-                output, *new = program([*slices(number), *states])
-            after = list(map(scope.get_current_value, variables))
-            changed.update(
-                id(variable)
-                for variable, old, now in zip(variables, before, after, strict=True)
-                if now is not old
-            )
-            new = [tf.cast(state, register.dtype) for state, register in zip(new, given, strict=True)]
-            if self.return_sequences:
-                outputs = outputs.write(number, output)
-            if noting:
-                noted = noted.write(number - start, tf.concat(loop.notes, 0))
-            return number + 1, output, new, after, outputs, noted
-
-        # A loop has no place for assignments under a distribution strategy: the values go through it.
-        values = [ops.convert_to_tensor(variable, dtype=variable.dtype) for variable in variables]
-        noted = tf.TensorArray(
-            "float32", runs if noting else 0, element_shape=[sum(count for _, count in noting)]
-        )
-        _, output, states, values, outputs, noted = tf.while_loop(
-            lambda number, *_: number < self.steps,
-            step,
-            (tf.constant(start), output, states, values, outputs, noted),
-            shape_invariants=(
-                tf.TensorShape([]),
-                shape(program.outputs[0]),
-                [shape(register) for register in given],
-                [value.shape for value in values],
-                tf.TensorShape(None),
-                tf.TensorShape(None),
-            ),
-            maximum_iterations=runs,
-        )
-        for variable, value in zip(variables, values, strict=True):
-            if id(variable) in changed:
-                variable.assign(value)
-        if noting:
-            counts = [count for _, count in noting]
-            numbers = tf.split(tf.ensure_shape(noted.stack(), [runs, sum(counts)]), counts, axis=1)
-            for (call, _), columns in zip(noting, numbers, strict=True):
-                call.operation.after_loop(columns, **call.kwargs)
-        return output, states, outputs
 
     def run(
         self,
@@ -252,7 +138,7 @@ class Recurrence(keras.layers.Layer):
         Args:
             inputs: tensors, or symbolic ones.
             run: runs a program.
-            steps: stop behind so many; the rest of the outputs is the last one.
+            steps: stop after so many; the rest of the outputs is the last one.
             moved: is called with sequences as they are taken apart and put together, and returns them.
             left: is called with what is returned just as the last step made it, and returns that.
         """
@@ -337,17 +223,3 @@ def _by_step(x: tf.Tensor, steps: int) -> tf.TensorArray:
 def _swapped(x: tf.Tensor) -> tf.Tensor:
     """Return a tensor with its first two axes swapped."""
     return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
-
-
-def _zeros(register: keras.KerasTensor, batch_size: tf.Tensor) -> tf.Tensor:
-    return tf.zeros([batch_size, *register.shape[1:]], register.dtype)
-
-
-def _assignable(operations: Sequence[Any]) -> list[keras.Variable]:
-    """Return what layers may change by themselves when they are called in training."""
-    found: dict[int, keras.Variable] = {}
-    for layer in operations:
-        if isinstance(layer, keras.layers.Layer):
-            moving = getattr(layer, "moving_variables", layer.non_trainable_variables)
-            found.update({id(variable): variable for variable in moving})
-    return list(found.values())

@@ -1,7 +1,8 @@
-"""Opening what is a graph of its own: layers made of others, and subclassed models."""
+"""Decomposing what is a graph of its own: layers that are made of others, and subclassed models."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,9 +21,11 @@ from tfopt.graph.tracing.trace import call_with, traced, without_default_trainin
 from tfopt.graph.tracing.variables import Constants
 from tfopt.graph.walk import Node, tensors_in
 
+logger = logging.getLogger(__name__)
+
 
 class Parts:
-    """The layers that one opened layer is made of, kept from one of its calls to the next.
+    """The layers that one decomposed layer is made of, kept from one of its calls to the next.
 
     Args:
         constants: the layers that hold variables, in the whole model.
@@ -70,24 +73,24 @@ class Parts:
             self._made[name] = layer, ()
 
 
-Opening: TypeAlias = Callable[..., Any]
-"""Takes parts, the layer and symbolic arguments; returns symbolic outputs, or None to leave it closed."""
+Decomposition: TypeAlias = Callable[..., Any]
+"""Takes parts, the layer and symbolic arguments; returns symbolic outputs, or None to leave it whole."""
 
 
-class Opener:
+class Decomposer:
     """Turns a call of a layer into a functional model of what it is made of.
 
     Args:
-        find: returns the opening of an operation, or None where it is none's.
+        find: returns the decomposition of an operation, or None where it has none.
     """
 
-    def __init__(self, find: Callable[[keras.Operation], Opening | None]) -> None:
+    def __init__(self, find: Callable[[keras.Operation], Decomposition | None]) -> None:
         self._find = find
         self._parts: dict[int, tuple[keras.Operation, Parts]] = {}
         self._renamed: list[tuple[keras.Layer, str]] = []
         self.constants = Constants()
         self.regularizers = ActivityRegularizers()
-        self.closed: dict[str, NotSymbolic] = {}
+        self.left_whole: dict[str, NotSymbolic] = {}
         """The path of each layer whose code could not be read -> why."""
         self.rewritten: list[keras.Operation] = []
         """The layers that are made of others now, but those whose code runs in place."""
@@ -95,7 +98,7 @@ class Opener:
     def __call__(
         self, node: Node, args: tuple, kwargs: dict[str, Any], new: Callable[[Any], Any]
     ) -> tuple[keras.Model, list[keras.KerasTensor]] | None:
-        """Return the model and what to call it with, or None where the layer stays closed.
+        """Return the model and what to call it with, or None where the layer is left whole.
 
         Args:
             node: the call.
@@ -104,28 +107,15 @@ class Opener:
         """
         # A nested model does not show what becomes of a mask until it is called on a tensor that has one.
         nested = _keras.functional(node.operation) is not None
-        opening = open_call if nested else self._find(node.operation)
-        tensors = {id(tensor): tensor for tensor in tensors_in((args, kwargs))}
-        if opening is None or not tensors:
+        decomposition = decompose_call if nested else self._find(node.operation)
+        if decomposition is None or not tensors_in((args, kwargs)):
             return None
-        masks: dict[int, int] = {}
-        for old in node.inputs:
-            if (old_mask := _keras.mask_of(old)) is not None:
-                mask = new(old_mask)
-                tensors[id(mask)] = mask
-                masks[id(new(old))] = id(mask)
-        inputs = {
-            key: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for key, tensor in tensors.items()
-        }
-
-        for key, mask_key in masks.items():
-            _keras.set_mask(inputs[key], inputs[mask_key])
-
-        def own(value: Any) -> Any:
-            return inputs.get(id(value), value)
-
-        own_args, own_kwargs = keras.tree.map_structure(own, (args, kwargs))
-        if opening is not open_call:  # Keras notes it for every layer in a layer; a model tells it anew
+        tensors, inputs = _inputs_like(node, args, kwargs, new)
+        own_args, own_kwargs = keras.tree.map_structure(
+            lambda value: inputs.get(id(value), value), (args, kwargs)
+        )
+        if decomposition is not decompose_call:
+            # Keras notes it for every layer in a layer; a model tells it anew.
             own_kwargs.pop("training", None)
         elif not nested:
             own_kwargs = without_default_training(node.operation, own_kwargs)
@@ -134,26 +124,35 @@ class Opener:
         self._make_names_distinct(node.operation)
         regularizer = self.regularizers.taken(node.operation)
         try:
-            outputs = opening(parts, node.operation, *own_args, **own_kwargs)
+            outputs = decomposition(parts, node.operation, *own_args, **own_kwargs)
         except NotSymbolic as error:
-            self.closed[node.path], outputs = error, None
+            self.left_whole[node.path], outputs = error, None
+            logger.debug("left whole: %s (%s): %s", node.path, type(node.operation).__name__, error)
         if outputs is None:
             self.regularizers.give_back(node.operation)
             return None
-        if opening is not open_call:
+        if decomposition is not decompose_call:
             self.rewritten.append(node.operation)
         if regularizer is not None:
             penalty = parts("activity_regularizer", ActivityPenalty, regularizer)
             outputs = with_losses(outputs, [Loss(each) for each in penalties(outputs, penalty)])
+        return self._as_model(node, parts, list(inputs.values()), outputs), tensors
+
+    def _as_model(
+        self, node: Node, parts: Parts, inputs: list[keras.KerasTensor], outputs: Any
+    ) -> keras.Model:
+        """Return the functional model of what a layer is made of, with its names and weights."""
         flat = keras.tree.flatten(outputs)
-        calls = _keras.calls_behind(flat, list(inputs.values()))
+        calls = _keras.calls_between(flat, inputs)
         self._name(node.operation, calls, parts)
         _note_readers(calls)
-        model = keras.Model(list(inputs.values()), flat)
+        model = keras.Model(inputs, flat)
         parts.set_weights()
-        return model, list(tensors.values())
+        names = ", ".join(dict.fromkeys(type(call.operation).__name__ for call in calls))
+        logger.debug("decomposed: %s (%s): %s", node.path, type(node.operation).__name__, names)
+        return model
 
-    def close(self) -> None:
+    def restore_names(self) -> None:
         """Give layers that had to be renamed their names back."""
         for layer, name in self._renamed:
             layer.name = name
@@ -170,9 +169,9 @@ class Opener:
                 layer.name = f"{name}_{seen[name]}"
             seen[name] += 1
 
-    def _name(self, opened: keras.Operation, calls: list[_keras.Call], parts: Parts) -> None:
-        """Number what a layer is made of from the start in each opened layer, not in each process."""
-        inner = _keras.sublayers(opened) if isinstance(opened, keras.Layer) else []
+    def _name(self, decomposed: keras.Operation, calls: list[_keras.Call], parts: Parts) -> None:
+        """Number what a layer is made of from the start in each decomposed layer, not in each process."""
+        inner = _keras.sublayers(decomposed) if isinstance(decomposed, keras.Layer) else []
         named = {id(layer) for layer in inner}
         called = [call.operation for call in calls]
         loops = [each for each in called if isinstance(each, Recurrence)]
@@ -200,6 +199,31 @@ class Opener:
             found = f"{name}_{number}" if number else name
             if found not in taken:
                 return found
+
+
+def _inputs_like(
+    node: Node, args: tuple, kwargs: dict[str, Any], new: Callable[[Any], Any]
+) -> tuple[list[keras.KerasTensor], dict[int, keras.KerasTensor]]:
+    """Return the tensors of a call with their masks, and inputs like them by the `id` of each.
+
+    Args:
+        node: the call in the old model, whose tensors have the masks.
+        args, kwargs: what it is called with, in the new model.
+        new: returns the tensor of the new model in the place of one of the old.
+    """
+    tensors = {id(tensor): tensor for tensor in tensors_in((args, kwargs))}
+    masks: dict[int, int] = {}
+    for old in node.inputs:
+        if (old_mask := _keras.mask_of(old)) is not None:
+            mask = new(old_mask)
+            tensors[id(mask)] = mask
+            masks[id(new(old))] = id(mask)
+    inputs = {
+        key: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for key, tensor in tensors.items()
+    }
+    for key, mask_key in masks.items():
+        _keras.set_mask(inputs[key], inputs[mask_key])
+    return list(tensors.values()), inputs
 
 
 def _note_readers(calls: list[_keras.Call]) -> None:
@@ -234,8 +258,8 @@ def _mask_of(call: _keras.Call, x: Any, shape: tuple[int, ...]) -> np.ndarray | 
     return np.broadcast_to(mask, shape).astype(bool)
 
 
-def open_call(parts: Parts, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-    """Open a layer or a subclassed model by running its `call`.
+def decompose_call(parts: Parts, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+    """Decompose a layer or a subclassed model by running its `call` on symbolic tensors.
 
     Raises:
         NotSymbolic: that needs more than symbols.

@@ -54,7 +54,7 @@ def with_input_shapes(model: keras.Model, shapes: InputShapes | None) -> keras.M
 
 
 def has_open_sizes(model: keras.Model) -> bool:
-    """Return whether a functional model has an input with a size of None beside the batch."""
+    """Return whether a functional model has an input with a size of None other than the batch."""
     return _keras.functional(model) is not None and any(None in x.shape[1:] for x in model.inputs)
 
 

@@ -23,7 +23,7 @@ def is_quantized(model: keras.Model) -> bool:
 
 
 def lower(model: keras.Model, *, share_variables: bool = False) -> keras.Model:
-    """Return the inference form of `model`, in float32, with nested models opened and loops unrolled.
+    """Return the inference form of `model`, in float32, with nested models flattened and loops unrolled.
 
     The inputs and outputs keep their order, structure and names. What the model adds to its loss is left out.
 

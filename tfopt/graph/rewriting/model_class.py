@@ -8,8 +8,9 @@ from typing import Any
 import keras
 
 from tfopt.graph import _keras
+from tfopt.graph._keras_objects import COMPILED
 from tfopt.graph.reached import holds_any
-from tfopt.graph.structural_copy import COMPILED, StructuralCopy
+from tfopt.graph.structural_copy import StructuralCopy
 
 TRAINING = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "compile", "fit")
 """The methods of a model that say how it is trained."""
@@ -23,7 +24,7 @@ def own_training(model: keras.Model) -> list[str]:
 def with_class_of(model: keras.Model, graph: keras.Model) -> keras.Model:
     """Return `graph` as a model of the class of `model`, where that class trains in a way of its own.
 
-    What the model holds beside its graph, such as metrics and factors, goes with it. A class whose methods
+    What the model holds besides its graph, such as metrics and factors, goes with it. A class whose methods
     reach into the graph cannot be kept: they would train the layers that were replaced. A warning says so.
 
     Args:

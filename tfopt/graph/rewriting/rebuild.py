@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 
@@ -14,7 +16,7 @@ from tfopt.graph import _keras
 from tfopt.graph.layers.constant import Constant
 from tfopt.graph.layers.program import Program
 from tfopt.graph.layers.recurrence import Recurrence
-from tfopt.graph.rewriting.decompose import Opener
+from tfopt.graph.rewriting.decompose import Decomposer
 from tfopt.graph.structural_copy import StructuralCopy
 from tfopt.graph.walk import (
     Node,
@@ -52,27 +54,32 @@ def replay(
     emit: Emit,
     emit_input: Callable[[keras.KerasTensor], keras.KerasTensor] = lambda tensor: tensor,
     emit_output: Callable[[int, keras.KerasTensor], keras.KerasTensor] = lambda _, tensor: tensor,
-    opener: Opener | None = None,
+    decomposer: Decomposer | None = None,
     unroll: int | None = None,
     name_loop: Callable[[Node], str] = lambda node: node.path.replace("/", "."),
 ) -> keras.Model:
     """Run `emit` over the graph of `model` on new inputs and return the model that comes out.
 
-    Nested models are opened: `emit` sees only layers and operations. The inputs and outputs keep their
-    structure, shapes and dtypes. `emit_input` returns what the model reads in place of an input,
-    `emit_output` what it returns in place of its n-th output. `opener` opens layers and subclassed models;
-    without one, these are not allowed in `model`. `emit` sees what runs in a loop too, once, and a loop
-    comes of it; or, where `unroll` is given, each step by itself, up to so many, and no loop. `name_loop`
-    returns the name of a loop in the new model.
+    Nested models are flattened: `emit` sees only layers and operations. The inputs and outputs keep their
+    structure, shapes and dtypes.
+
+    Args:
+        model: functional, or a built Sequential.
+        emit: returns the outputs of a call in the new model.
+        emit_input: returns what the model reads in place of an input.
+        emit_output: returns what the model returns in place of its n-th output.
+        decomposer: decomposes layers and subclassed models; without one, the latter are not allowed.
+        unroll: how many steps of a loop `emit` sees one by one, so that the new model has no loop. Without
+            it, `emit` sees what runs in a loop once, and the new model has a loop.
+        name_loop: returns the name of a loop in the new model.
     """
     require_functional(model)
     old_inputs, old_outputs = _keras.structure(model)
     new_inputs = keras.tree.map_structure(
         lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), old_inputs
     )
-    flat = _replay(
-        model, [emit_input(x) for x in keras.tree.flatten(new_inputs)], emit, "", opener, (unroll, name_loop)
-    )
+    run = _Replay(emit, decomposer, unroll, name_loop)
+    flat = run.model(model, [emit_input(x) for x in keras.tree.flatten(new_inputs)], "")
     flat = [emit_output(index, tensor) for index, tensor in enumerate(flat)]
     return keras.Model(new_inputs, keras.tree.pack_sequence_as(old_outputs, flat), name=model.name)
 
@@ -89,38 +96,65 @@ def unrolled(model: keras.Model, steps: int = sys.maxsize) -> keras.Model:
     return replay(model, lambda node, args, kwargs: node.operation(*args, **kwargs), unroll=steps)
 
 
-_Loops: TypeAlias = tuple[int | None, Callable[[Node], str]]
+@dataclasses.dataclass(frozen=True)
+class _Replay:
+    """Runs `emit` over models and the loops in them; the fields are the arguments of `replay`.
 
+    A `prefix` is the path of the model that calls stand in.
+    """
 
-def _replay(
-    model: keras.Model, inputs: list[Any], emit: Emit, prefix: str, opener: Opener | None, loops: _Loops
-) -> list[Any]:
-    old_inputs, old_outputs = map(keras.tree.flatten, _keras.structure(model))
-    new: dict[int, Any] = {id(old): tensor for old, tensor in zip(old_inputs, inputs, strict=True)}
+    emit: Emit
+    decomposer: Decomposer | None
+    unroll: int | None
+    name_loop: Callable[[Node], str]
 
-    def fill(value: Any) -> Any:
-        if not isinstance(value, keras.KerasTensor):
-            return value
-        if id(value) not in new:  # a mask that no layer of this graph reads
-            run(_keras.call_of(value))
-        return new[id(value)]
+    def model(self, model: keras.Model, inputs: list[Any], prefix: str) -> list[Any]:
+        """Return what `model` returns for new inputs, flat."""
+        old_inputs, old_outputs = map(keras.tree.flatten, _keras.structure(model))
+        new: dict[int, Any] = {id(old): tensor for old, tensor in zip(old_inputs, inputs, strict=True)}
 
-    def run(call: Any) -> None:
-        node = as_node(prefix, *call)
-        args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
-        masked = opener is not None and any(_keras.mask_of(tensor) is not None for tensor in node.inputs)
+        def fill(value: Any) -> Any:
+            if not isinstance(value, keras.KerasTensor):
+                return value
+            if id(value) not in new:  # a mask that no layer of this graph reads
+                run(_keras.call_of(value))
+            return new[id(value)]
+
+        def run(call: Any) -> None:
+            node = as_node(prefix, *call)
+            args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
+            results = self._call(node, args, kwargs, fill, prefix)
+            new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
+
+        for call in _keras.calls(model):
+            if any(id(output) not in new for output in call[-1]):
+                run(call)
+        return [new[id(x)] for x in old_outputs]
+
+    def _call(
+        self, node: Node, args: tuple, kwargs: dict[str, Any], fill: Callable[[Any], Any], prefix: str
+    ) -> list[Any]:
+        """Return the outputs of one call; `fill` returns the new tensor in the place of an old one."""
         if isinstance(node.operation, Recurrence):
-            results = _replay_loop(node, list(tensors_in(args)), emit, prefix, opener, loops)
-        elif _keras.functional(node.operation) is not None and not masked:
-            given = [tensor(node, number, x) for number, x in enumerate(called_with(node, args, kwargs))]
-            results = _replay(node.operation, given, emit, node.path + "/", opener, loops)
-        elif opened := opener and opener(node, args, kwargs, fill):
-            results = _replay(*opened, emit, node.path + "/", opener, loops)
-        else:
-            results = keras.tree.flatten(emit(node, args, kwargs))
-        new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
+            return self._loop(node, list(tensors_in(args)), prefix)
+        masked = self.decomposer is not None and any(_keras.mask_of(x) is not None for x in node.inputs)
+        if _keras.functional(node.operation) is not None and not masked:
+            given = [
+                self._held(node, number, x, fill) for number, x in enumerate(called_with(node, args, kwargs))
+            ]
+            return self.model(node.operation, given, node.path + "/")
+        return self._operation(node, args, kwargs, fill)
 
-    def tensor(node: Node, number: int, value: Any) -> Any:
+    def _operation(
+        self, node: Node, args: tuple, kwargs: dict[str, Any], fill: Callable[[Any], Any]
+    ) -> list[Any]:
+        """Return the outputs of a call of what is no model and no loop, or of what it is made of."""
+        decomposed = self.decomposer and self.decomposer(node, args, kwargs, fill)
+        if decomposed:
+            return self.model(*decomposed, node.path + "/")
+        return keras.tree.flatten(self.emit(node, args, kwargs))
+
+    def _held(self, node: Node, number: int, value: Any, fill: Callable[[Any], Any]) -> Any:
         """Return what a nested model is called with; an array or a variable becomes a layer."""
         if isinstance(value, keras.KerasTensor):
             return value
@@ -129,21 +163,30 @@ def _replay(
         reference = next(iter(tensors_in((node.args, node.kwargs))))
         args = (fill(reference),)
         output = constant(reference)
-        return emit(Node(f"{node.path}/{name}", constant, args, {}, (reference,), (output,)), args, {})
+        return self.emit(Node(f"{node.path}/{name}", constant, args, {}, (reference,), (output,)), args, {})
 
-    for call in _keras.calls(model):
-        if any(id(output) not in new for output in call[-1]):
-            run(call)
-    return [new[id(x)] for x in old_outputs]
+    def _loop(self, node: Node, inputs: list[Any], prefix: str) -> list[Any]:
+        """Return what a recurrence returns: a new one, or its steps one after another."""
+        loop: Any = node.operation
+        name = self.name_loop(node)
+        if self.unroll is None:
+            return loop.replayed(functools.partial(self._program, prefix), name)(inputs)
+        numbers = itertools.count()
 
+        def named(tensors: Any) -> Any:
+            call: Any = _keras.call_of(keras.tree.flatten(tensors)[0])
+            operation = call[0]
+            operation.name = f"{name}.{type(operation).__name__.lower()}_{next(numbers)}"
+            return tensors
 
-def _replay_loop(
-    node: Node, inputs: list[Any], emit: Emit, prefix: str, opener: Opener | None, loops: _Loops
-) -> list[Any]:
-    loop: Any = node.operation
-    steps, name = loops
+        def left(tensor: Any) -> Any:
+            # What the last step makes is fused with nothing after it, as in the steps before.
+            return keras.layers.Identity(name=f"{name}.identity_{next(numbers)}")(tensor)
 
-    def run(program: Program, tensors: list[Any]) -> list[Any]:
+        return loop.run(inputs, functools.partial(self._program, prefix), self.unroll, named, left)
+
+    def _program(self, prefix: str, program: Program, tensors: list[Any]) -> list[Any]:
+        """Return what a step of a loop returns for new tensors."""
         new = {id(old): tensor for old, tensor in zip(program.inputs, tensors, strict=True)}
 
         def fill(value: Any) -> Any:
@@ -151,28 +194,9 @@ def _replay_loop(
 
         for node in program.nodes(prefix):
             args, kwargs = keras.tree.map_structure(fill, (node.args, node.kwargs))
-            if opened := opener and opener(node, args, kwargs, fill):
-                results = _replay(*opened, emit, node.path + "/", opener, loops)
-            else:
-                results = keras.tree.flatten(emit(node, args, kwargs))
+            results = self._operation(node, args, kwargs, fill)
             new.update({id(old): result for old, result in zip(node.outputs, results, strict=True)})
         return [new[id(old)] for old in program.outputs]
-
-    if steps is None:
-        return loop.replayed(run, name(node))(inputs)
-    numbers = itertools.count()
-
-    def named(tensors: Any) -> Any:
-        call: Any = _keras.call_of(keras.tree.flatten(tensors)[0])
-        operation = call[0]
-        operation.name = f"{name(node)}.{type(operation).__name__.lower()}_{next(numbers)}"
-        return tensors
-
-    def left(tensor: Any) -> Any:
-        # What the last step makes is fused with nothing behind it, as in the steps before.
-        return keras.layers.Identity(name=f"{name(node)}.identity_{next(numbers)}")(tensor)
-
-    return loop.run(inputs, run, steps, named, left)
 
 
 class Copier:

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import _keras
+from tfopt.graph import _keras, _keras_layers
 from tfopt.graph.layers.constant import Constant, as_array
 from tfopt.graph.layers.tie import Tie
 from tfopt.graph.walk import layers
@@ -29,7 +29,7 @@ def take_weights(layer: keras.Layer, sources: Sequence[Any]) -> None:
     for own, source in zip(layer.weights, sources, strict=True) if sources else ():
         alike = isinstance(source, keras.Variable) and (source.shape, source.dtype) == (own.shape, own.dtype)
         if alike:
-            _keras.replace_variable(layer, own, source)
+            _keras_layers.replace_variable(layer, own, source)
         else:
             own.assign(as_array(source))
 

@@ -82,7 +82,7 @@ class Assignable:
                 raise _OfInput
             return known[id(x)]
 
-        for call in _keras.calls_behind(value, [self._reference]):
+        for call in _keras.calls_between(value, [self._reference]):
             if isinstance(call.operation, Constant):
                 results = [tf.convert_to_tensor(as_array(call.operation.value))]
             else:

@@ -60,7 +60,7 @@ def for_any_batch(run: Callable[[Any], tuple[Any, Any]], arguments: Any) -> tupl
     (calls, inputs, outputs), (other_calls, other_inputs, other_outputs) = pairs
     known = {id(mine): (other_inputs[key][1], given) for key, (given, mine) in inputs.items()}
     needed = {
-        id(call.outputs[0]) for call in _keras.calls_behind(outputs[0], [x for _, x in inputs.values()])
+        id(call.outputs[0]) for call in _keras.calls_between(outputs[0], [x for _, x in inputs.values()])
     }
     of_losses = {id(call) for call in calls if id(call.outputs[0]) not in needed}
     merge = _Merge(known, [given for given, _ in inputs.values()], of_losses)
@@ -113,7 +113,7 @@ def _recorded(
 
     sized = keras.tree.map_structure(of_size, arguments)
     outputs = run(sized)
-    return _keras.calls_behind(outputs, [x for _, x in made.values()]), made, outputs
+    return _keras.calls_between(outputs, [x for _, x in made.values()]), made, outputs
 
 
 class _Merge:
@@ -292,7 +292,7 @@ _BROADCASTING = {
 
 
 def described(operation: keras.Operation) -> dict[str, Any]:
-    """Return what an operation is beside its name and its calls."""
+    """Return what an operation was made with, without its name."""
     if isinstance(operation, keras.Layer):
         return {key: value for key, value in operation.get_config().items() if key != "name"}
     return {key: value for key, value in vars(operation).items() if key != "name" and not key.startswith("_")}

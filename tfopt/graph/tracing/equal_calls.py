@@ -21,13 +21,13 @@ def joined(first: Any, second: Any, inputs: Sequence[keras.KerasTensor]) -> Any:
         first, second: structures of what came of the two readings.
         inputs: of both.
     """
-    known = _keras.calls_behind(first, inputs)
+    known = _keras.calls_between(first, inputs)
     made: dict[int, keras.KerasTensor] = {}
 
     def place(value: Any) -> Any:
         return made.get(id(value), value)
 
-    for call in _keras.calls_behind(second, inputs):
+    for call in _keras.calls_between(second, inputs):
         args, kwargs = keras.tree.map_structure(place, (call.args, call.kwargs))
         equal = (
             each

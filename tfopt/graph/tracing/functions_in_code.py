@@ -1,8 +1,8 @@
 """Functions that do not take symbolic tensors, replaced in code that is traced.
 
-TensorFlow offers most of its functions to a dispatcher where they fail, see `_tensorflow`, but not those of
-`tf.signal` that transform real numbers, nor those that map a function over an axis. The functions of a layer
-that is traced, which is private to the trace, run as copies that call others.
+TensorFlow offers most of its functions to a dispatcher where they fail, see `tensorflow_calls`, but not those
+of `tf.signal` that transform real numbers, nor those that map a function over an axis. The functions of a
+layer that is traced, which is private to the trace, run as copies that call others.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from tfopt.graph import _keras
+
 
 def note_sizes(layer: Any, result: Any, x: Any = None, *_: Any) -> None:
     """Let the result of an EinsumDense have the sizes that its equation takes from `x`, its input."""
@@ -24,4 +26,4 @@ def note_sizes(layer: Any, result: Any, x: Any = None, *_: Any) -> None:
     shape = tuple(
         sizes.get(axis) if size is None else size for axis, size in zip(made, result.shape, strict=True)
     )
-    result._shape = shape
+    _keras.set_shape(result, shape)

@@ -64,7 +64,7 @@ def in_both(losses: Sequence[Any], trained: Sequence[Any]) -> list[Loss]:
 
 
 def adds_losses(layer: keras.Layer) -> bool:
-    """Return whether the code that users wrote for a layer speaks of `add_loss`."""
+    """Return whether the code that users wrote for a layer mentions `add_loss`."""
     own = [*(function for _, function in methods(type(layer))), *functions_in(vars(layer).values())]
     return any(mentions(function, "add_loss") for function in own)
 

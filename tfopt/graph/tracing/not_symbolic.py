@@ -10,4 +10,4 @@ class NotSymbolic(UnsupportedModel):
 
 
 class KeepsState(NotSymbolic):
-    """What a call computes depends on the calls before it, which a file does not know, in float neither."""
+    """The outputs of a call depend on the calls before it, and a file keeps no state between calls."""

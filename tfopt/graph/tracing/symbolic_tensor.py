@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt.graph import _keras
 from tfopt.graph.functions.complex_numbers import Complex
 
 
@@ -71,9 +72,7 @@ def make_sliceable(tensors: Iterable[keras.KerasTensor]) -> None:
     """Make tensors sliceable, and all that is computed from them from now on."""
     for tensor in tensors:
         tensor.__class__ = SymbolicTensor
-        attributes = vars(tensor._keras_history.operation)
-        if not isinstance(attributes["_outbound_nodes"], _Readers):
-            attributes["_outbound_nodes"] = _Readers(attributes["_outbound_nodes"])
+        _watch_readers(_keras.operation_of(tensor))
 
 
 class _Readers(list):
@@ -82,8 +81,13 @@ class _Readers(list):
     def append(self, node: Any) -> None:
         """Add a call whose outputs have just been made."""
         super().append(node)
-        operation = node.operation
         for output in node.outputs:
             output.__class__ = SymbolicTensor
-        if not isinstance(operation._outbound_nodes, _Readers):
-            vars(operation)["_outbound_nodes"] = _Readers(operation._outbound_nodes)
+        _watch_readers(node.operation)
+
+
+def _watch_readers(operation: keras.Operation) -> None:
+    """Let the list of the calls that read what an operation returns look at what is added to it."""
+    readers = _keras.readers(operation)
+    if not isinstance(readers, _Readers):
+        _keras.set_readers(operation, _Readers(readers))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import re
 import sys
 import traceback
@@ -15,21 +16,23 @@ from typing import Any, TypeAlias
 import keras
 
 from tfopt.errors import UnsupportedModel
-from tfopt.graph import _keras
+from tfopt.graph import _keras, _tensorflow
 from tfopt.graph.added_losses import Loss, with_losses
 from tfopt.graph.functions.complex_numbers import Complex
 from tfopt.graph.layers.activity_penalty import ActivityPenalty, penalties
 from tfopt.graph.layers.constant import Constant
 from tfopt.graph.reached import closed_over
-from tfopt.graph.tracing import _tensorflow
 from tfopt.graph.tracing.batch import DependsOnBatch, asks_for_batch, for_any_batch
 from tfopt.graph.tracing.equal_calls import joined
 from tfopt.graph.tracing.functions_in_code import readable_functions
 from tfopt.graph.tracing.losses_in_code import in_both, may_add_others_in_training, recorded_losses
 from tfopt.graph.tracing.not_symbolic import KeepsState, NotSymbolic
 from tfopt.graph.tracing.symbolic_tensor import make_sliceable
+from tfopt.graph.tracing.tensorflow_calls import recording
 from tfopt.graph.tracing.variables import Constants, symbolic
 from tfopt.graph.walk import INSIDE, require_functional, tensors_in
+
+logger = logging.getLogger(__name__)
 
 Code: TypeAlias = Callable[[Any, bool | None], Any]
 """Runs code with a structure of arguments, in training (`True`) or as at inference (`None`)."""
@@ -53,12 +56,14 @@ def traced(layer: keras.Layer, arguments: Any, constants: Constants, call: Code)
         NotSymbolic: the code needs numbers.
     """
     outputs, losses = _read(layer, arguments, constants, call, None)
+    logger.debug("read the code of %s (%s)", layer.name, type(layer).__name__)
     if not may_add_others_in_training(layer):
         return with_losses(outputs, [Loss(loss) for loss in losses])
     try:
         _, trained = _read(layer, arguments, constants, call, True)
     except NotSymbolic as error:
         unread = f"{layer.name!r} ({type(layer).__name__}): {error}"
+        logger.debug("read as at inference alone: %s", unread)
         return with_losses(outputs, [Loss(loss) for loss in losses], unread=unread)
     given = tensors_in(arguments)
     masks = [mask for mask in map(_keras.mask_of, given) if mask is not None]
@@ -78,18 +83,18 @@ def _read(
         reference = tensors_in(arguments)[0]
         make_sliceable(tensors_in(arguments))
         with (
-            symbolic(layer, reference, constants, functools.partial(_opened, training), training),
+            symbolic(layer, reference, constants, functools.partial(_in_place, training), training),
             recorded_losses([layer, *_keras.sublayers(layer)]) as losses,
             readable_functions(layer),
             _tensorflow.variable_scope_kept(),
-            _tensorflow.recording() as recorded,
+            recording() as recorded,
         ):
             try:
                 outputs = call(arguments, training)
             except Exception as error:
                 kind = type(error) if isinstance(error, NotSymbolic) else NotSymbolic
                 raise kind(_reason(error, recorded.refused)) from error
-        _require_no_captured(_keras.calls_behind(outputs, tensors_in(arguments)))
+        _require_no_captured(_keras.calls_between(outputs, tensors_in(arguments)))
         flat = keras.tree.flatten(outputs)
         if any(isinstance(output, Complex) for output in flat):
             raise NotSymbolic("it returns complex numbers: return what is computed of them, or their parts")
@@ -114,7 +119,7 @@ def _read(
         if not of_any_batch or isinstance(error, KeepsState):
             raise
         return _for_any_batch(run, arguments)
-    if asks_for_batch(_keras.calls_behind(read, tensors_in(arguments))):
+    if asks_for_batch(_keras.calls_between(read, tensors_in(arguments))):
         return _for_any_batch(run, arguments)
     return read
 
@@ -132,7 +137,8 @@ def _require_no_captured(calls: list[_keras.Call]) -> None:
 
 
 def _for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
-    with _tensorflow.recording() as recorded:  # layers are called once more, and code makes their masks
+    logger.debug("code asks for the size of the batch: it is read for two sizes and compared")
+    with recording() as recorded:  # layers are called once more, and code makes their masks
         try:
             return for_any_batch(run, arguments)
         except NotSymbolic:
@@ -142,7 +148,7 @@ def _for_any_batch(run: Callable[[Any], Any], arguments: Any) -> Any:
 
 
 def _require_known_sizes(arguments: Any, error: NotSymbolic) -> None:
-    """Raise another error where a size beside the batch is unknown, for code that asks for it fails so."""
+    """Raise an error that names a size other than the batch that is unknown, where there is one."""
     for x in tensors_in(arguments):
         if None in x.shape[1:]:
             raise NotSymbolic(
@@ -213,12 +219,16 @@ def as_functional(model: keras.Model) -> keras.Model:
     try:
         outputs, inputs = _called(model, config["input_shape"])
     except NotSymbolic as error:
+        logger.debug("the code of the model %s cannot be read: %s", model.name, error)
         raise UnsupportedModel(
             f"The model {model.name!r} is subclassed ({type(model).__name__}), and its call() cannot run on "
             f"symbolic tensors: {error}. Use only layers and keras.ops in it, or "
             "make it functional: inputs = keras.Input(shape); model = keras.Model(inputs, outputs)."
         ) from error
-    return keras.Model(inputs, outputs, name=model.name)
+    graph = keras.Model(inputs, outputs, name=model.name)
+    calls = sum(1 for _ in _keras.calls(graph))
+    logger.debug("the code of the model %s is a graph of %d calls", model.name, calls)
+    return graph
 
 
 def _require_one_argument(model: keras.Model) -> None:
@@ -253,7 +263,7 @@ def _called(model: keras.Model, shapes: Any) -> tuple[Any, Any]:
             ],
         )
         outputs = traced(model, inputs, constants, functools.partial(_called_with, model))
-        _make_names_distinct([call.operation for call in _keras.calls_behind(outputs, tensors_in(inputs))])
+        _make_names_distinct([call.operation for call in _keras.calls_between(outputs, tensors_in(inputs))])
         return outputs, inputs
 
     try:
@@ -282,7 +292,7 @@ def _is_index(tensor: keras.KerasTensor, outputs: Any) -> bool:
     """Return whether all that reads an input looks up rows with it."""
     readers = [
         call
-        for call in _keras.calls_behind(outputs, [])
+        for call in _keras.calls_between(outputs, [])
         # A mask of tokens compares them with 0.
         if not isinstance(call.operation, Constant)
         and type(call.operation).__name__ != "NotEqual"
@@ -340,8 +350,8 @@ def _penalized(layer: keras.Layer, outputs: Any) -> Any:
     return outputs
 
 
-def _opened(training: bool | None, layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Run the code of a layer in traced code in place of a call, and name what it calls after it."""
+def _in_place(training: bool | None, layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Run the code of a layer in traced code, in place of a call; name what it calls after the layer."""
     if layer.autocast:
         args, kwargs = keras.tree.map_structure(
             lambda x: _as_dtype(x, layer.compute_dtype), (args, kwargs), none_is_leaf=True
@@ -353,7 +363,7 @@ def _opened(training: bool | None, layer: keras.Layer, args: tuple, kwargs: dict
     inputs = tensors_in(given)
     masks = [mask for mask in map(_keras.mask_of, inputs) if mask is not None]
     inner = {id(each) for each in _keras.sublayers(layer)}
-    for call in _keras.calls_behind(outputs, [*inputs, *masks]):
+    for call in _keras.calls_between(outputs, [*inputs, *masks]):
         own = id(call.operation) in inner or not isinstance(call.operation, keras.Layer)
         if own and not call.operation.name.startswith(layer.name + INSIDE):
             call.operation.name = layer.name + INSIDE + call.operation.name

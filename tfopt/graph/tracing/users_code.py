@@ -1,4 +1,4 @@
-"""What the code that users wrote for a layer speaks of: the names in it, and in the functions around it."""
+"""Names that the code of a user's layer mentions, in itself and in the functions around it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def functions_in(values: Iterable[Any]) -> Iterator[types.FunctionType]:
 
 
 def mentions(function: types.FunctionType, name: str) -> bool:
-    """Return whether a function speaks of `name`, by itself or through functions around it."""
+    """Return whether a function mentions `name`, by itself or through functions around it."""
     seen: set[types.FunctionType] = set()
     waiting = [function]
     while waiting:

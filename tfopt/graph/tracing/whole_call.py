@@ -6,6 +6,7 @@ Writing a file needs no look into a model: TensorFlow traces whatever its `call`
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from tfopt.graph import _keras
 from tfopt.graph.structural_copy import StructuralCopy
 from tfopt.graph.tracing.trace import plain_text
 from tfopt.graph.walk import require_built
+
+logger = logging.getLogger(__name__)
 
 
 def as_graph(model: keras.Model) -> keras.Model:
@@ -42,9 +45,12 @@ def as_graph(model: keras.Model) -> keras.Model:
     for dtypes in itertools.product(("float32", "int32"), repeat=min(_count(shapes), _MOST_INPUTS)):
         inputs = _inputs(shapes, itertools.chain(dtypes, itertools.repeat("float32")))
         try:
-            return keras.Model(inputs, copied(inputs), name=model.name)
+            whole = keras.Model(inputs, copied(inputs), name=model.name)
         except Exception as error:  # noqa: BLE001 (whatever users' code raises)
             failed = failed or error
+            continue
+        logger.debug("the model %s is one call, on inputs of %s", model.name, ", ".join(dtypes))
+        return whole
     raise UnsupportedModel(
         f"The subclassed model {model.name!r} ({type(model).__name__}) cannot run on symbolic tensors: "
         f"{type(failed).__name__}: {plain_text(failed)} Its call() must run inside of a tf.function."

@@ -17,9 +17,9 @@ from tfopt.errors import (
     UnsupportedModel,
     UnsupportedOperation,
 )
-from tfopt.graph.walk import tensors_in
+from tfopt.graph.walk import mask_of, tensors_in
 from tfopt.legacy import _tf_keras
-from tfopt.legacy._keras import mask_of, name_operations
+from tfopt.legacy._keras import name_operations
 from tfopt.legacy.from_keras2 import nodes, operations
 from tfopt.legacy.from_keras2.layers import counterpart, parts, trained_activation
 from tfopt.legacy.settings import REMAKES
@@ -166,7 +166,7 @@ class _Conversion:
             name_operations(keras.tree.flatten(results), inputs, lambda: self._new_name(layer.name))
             return results
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
-        made, *behind = self._in_order(layer)
+        made, *after = self._in_order(layer)
         if isinstance(made, (keras.layers.RNN, keras.layers.Bidirectional)) and isinstance(
             args[0], (list, tuple)
         ):
@@ -174,7 +174,7 @@ class _Conversion:
             # Keras 3 forgets the mask of a sequence that comes with a state.
             args, kwargs = (first,), {"mask": mask_of(first)} | kwargs | {"initial_state": state}
         result = made(*args, **kwargs)
-        for each in behind:
+        for each in after:
             result = each(result)
         return result
 
@@ -187,7 +187,7 @@ class _Conversion:
         return [self.layer(each) for each in (layer, activation) if each is not None]
 
     def _new_name(self, name: str) -> str:
-        """Return `name`, or with a number behind it where an operation has it already."""
+        """Return `name`, or with a number after it where an operation has it already."""
         name = name.replace("/", ".")
         self._names[name] += 1
         return name if self._names[name] == 1 else self._new_name(f"{name}_{self._names[name] - 1}")
@@ -210,10 +210,10 @@ class _Conversion:
         return made
 
     def _part(self, holder: Any, layer: Any) -> keras.Layer:
-        made, *behind = self._in_order(layer)
-        if behind:
+        made, *after = self._in_order(layer)
+        if after:
             raise UnsupportedOperation(
-                f"The layer {layer.name!r} in {holder.name!r} has the activation {behind[0].name!r} with "
+                f"The layer {layer.name!r} in {holder.name!r} has the activation {after[0].name!r} with "
                 "weights, which Keras 3 builds only as a layer of its own. Make it one and save the model "
                 "again."
             )

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from tfopt.errors import UnsupportedOperation
+from tfopt.legacy._tf_keras import lookup_layer
 from tfopt.legacy.activations import SAME, hard_sigmoid_of_keras_2
 from tfopt.legacy.extra_layers import EXTRA
-from tfopt.legacy.settings import FUNCTIONS, OBJECTS, Omitted, means_nothing, settings_of
+from tfopt.legacy.settings import FUNCTIONS, OBJECTS, PARTS, Omitted, means_nothing, settings_of
 
 _CLASSES: Mapping[str, str] = {
     "SyncBatchNormalization": "BatchNormalization",
@@ -58,13 +59,7 @@ _KINDS = {
     "_constraint": keras.constraints,
 }
 
-_PARTS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
-    "Bidirectional": lambda layer: {"layer": layer.forward_layer, "backward_layer": layer.backward_layer},
-    "RNN": lambda layer: {"cell": layer.cell},
-    "SpectralNormalization": lambda layer: {"layer": layer.layer},
-    "StackedRNNCells": lambda layer: {str(n): cell for n, cell in enumerate(layer.cells)},
-    "TimeDistributed": lambda layer: {"layer": layer.layer},
-}
+_PARTS = {**PARTS, "SpectralNormalization": lambda layer: {"layer": layer.layer}}
 """Layers that hold others -> these, under the names of the arguments."""
 
 
@@ -197,8 +192,7 @@ def _with_vocabulary(layer: Any, kind: type, settings: dict[str, Any]) -> keras.
     if settings.get("output_mode") != "int":
         settings["dtype"] = keras.config.floatx()
     if settings.get("output_mode") == "tf_idf":
-        inner = getattr(layer, "_lookup_layer", layer)
-        weights = inner.idf_weights.numpy()
+        weights = lookup_layer(layer).idf_weights.numpy()
         settings["idf_weights"] = weights[len(weights) - len(vocabulary) :]
     return kind(**settings)
 

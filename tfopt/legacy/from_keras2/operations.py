@@ -357,7 +357,7 @@ def _plain(value: Any) -> Any:
 
 
 def _alike(x: Any, y: Any) -> tuple[Any, Any]:
-    """Return two operands; a list or an array is given the type of the tensor beside it."""
+    """Return two operands; a list or an array is given the type of the other one, a tensor."""
     symbolic = next(value for value in (x, y) if isinstance(value, keras.KerasTensor))
     first, second = (
         _array(value, symbolic.dtype) if isinstance(value, (list, tuple, np.ndarray)) else value

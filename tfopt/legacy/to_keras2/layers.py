@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
+from tfopt.legacy._keras import given_output_shape
 from tfopt.legacy.activations import SAME
-from tfopt.legacy.settings import FUNCTIONS, OBJECTS, Omitted, means_nothing, settings_of
+from tfopt.legacy.settings import FUNCTIONS, OBJECTS, PARTS, Omitted, means_nothing, settings_of
 
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 """Class -> setting in Keras 3 -> setting in tf_keras."""
@@ -34,31 +35,23 @@ _OMITTED: Omitted = {
     "zero_output_for_mask": (False,),
 }
 
-_PARTS: Mapping[str, Callable[[Any], dict[str, keras.Layer]]] = {
-    "Bidirectional": lambda layer: {"layer": layer.forward_layer, "backward_layer": layer.backward_layer},
-    "RNN": lambda layer: {"cell": layer.cell},
-    "StackedRNNCells": lambda layer: {str(n): cell for n, cell in enumerate(layer.cells)},
-    "TimeDistributed": lambda layer: {"layer": layer.layer},
-}
-"""Layers that hold others -> these, under the names of the arguments."""
-
-_GIVEN = {
-    "Lambda": {
-        "function": "function",
-        "output_shape": "_output_shape",
-        "mask": "mask",
-        "arguments": "arguments",
+_GIVEN: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "Lambda": lambda layer: {
+        "function": layer.function,
+        "output_shape": given_output_shape(layer),
+        "mask": layer.mask,
+        "arguments": layer.arguments,
     }
 }
-"""Class -> settings that its config holds as bytecode or text -> the attributes that hold what was given."""
+"""Class -> the settings that its config holds as bytecode or text, as they were given."""
 
 _BROKEN = {"SpectralNormalization"}
-"""What tf_keras has and cannot build beside Keras 3: it asks `tf.keras`, then Keras 3, for a part of it."""
+"""What tf_keras has and cannot build next to Keras 3: it asks `tf.keras`, then Keras 3, for a part of it."""
 
 
 def parts(layer: keras.Layer) -> dict[str, keras.Layer]:
     """Return the layers that a layer was given, under the names of the arguments."""
-    return _PARTS[type(layer).__name__](layer) if type(layer).__name__ in _PARTS else {}
+    return PARTS[type(layer).__name__](layer) if type(layer).__name__ in PARTS else {}
 
 
 def counterpart(layer: keras.Layer, held: Mapping[str, Any]) -> Any | None:
@@ -83,7 +76,7 @@ def counterpart(layer: keras.Layer, held: Mapping[str, Any]) -> Any | None:
             settings[key] = value
         elif not means_nothing(_OMITTED, key, value):
             return None
-    settings |= {key: getattr(layer, held_as) for key, held_as in _GIVEN.get(name, {}).items()}
+    settings |= _GIVEN[name](layer) if name in _GIVEN else {}
     settings["dtype"] = layer.dtype_policy.name
     for key, value in settings.items():
         if key in FUNCTIONS and not (value is None or (isinstance(value, str) and value in SAME)):

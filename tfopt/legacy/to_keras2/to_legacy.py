@@ -10,9 +10,8 @@ from typing import Any
 import keras
 
 from tfopt.errors import ConversionError, TfoptError
-from tfopt.graph import _keras, require_functional
+from tfopt.graph import _keras, operation_of, require_functional
 from tfopt.graph.walk import tensors_in
-from tfopt.legacy._keras import input_name
 from tfopt.legacy.settings import REMAKES
 from tfopt.legacy.state import Pair, copy_state
 from tfopt.legacy.to_keras2.layers import counterpart, parts
@@ -171,7 +170,8 @@ def _input(tensor: keras.KerasTensor) -> Any:
     import tf_keras
 
     batch, *shape = tensor.shape
-    return tf_keras.Input(shape, batch, name=input_name(tensor), dtype=tensor.dtype, sparse=tensor.sparse)
+    name = operation_of(tensor).name
+    return tf_keras.Input(shape, batch, name=name, dtype=tensor.dtype, sparse=tensor.sparse)
 
 
 def _spec(value: Any) -> Any:

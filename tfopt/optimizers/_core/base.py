@@ -1,7 +1,4 @@
-"""What tfopt's optimizers share: how an update reaches variables, and where they fix Keras's base class.
-
-This module is the only one of the package that overrides private methods of `keras.optimizers.Optimizer`.
-"""
+"""What tfopt's optimizers share: how an update reaches variables, and where they fix Keras's base class."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ import keras
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import hyperparameters, replicated_accumulation
+from tfopt.optimizers._core import hyperparameters, keras_private, replicated_accumulation
 from tfopt.optimizers._core.group import Group, Layout, Step, layouts
 
 Update = tuple[tf.Tensor, Mapping[str, tf.Tensor]]
 """What is subtracted from the weights of a group, and its new state by slot."""
 
 
-class Optimizer(keras.optimizers.Optimizer):
+class Optimizer(keras_private.KerasOptimizer):
     """Base of tfopt's optimizers: a subclass writes `slots`, `update` and `get_config`.
 
     `update` is a pure function of gradient, weights and state. The base class applies it to groups of
@@ -140,9 +137,9 @@ class Optimizer(keras.optimizers.Optimizer):
             dtype: by default that of the computation.
             initializer: as in Keras. What `create_state` assigns is lost under `fit`.
         """
-        first = self._trainable_variables[layout.indices[0]]
+        first = keras_private.variables_of(self)[layout.indices[0]]
         owner = "joined" if layout.joined else getattr(first, "path", first.name).replace("/", "_")
-        with self._distribution_strategy.extended.colocate_vars_with(_native(first)):
+        with keras_private.strategy_of(self).extended.colocate_vars_with(_native(first)):
             return self.add_variable(
                 layout.shape if shape is None else tuple(shape),
                 initializer=initializer,
@@ -187,15 +184,15 @@ class Optimizer(keras.optimizers.Optimizer):
         """Update `trainable_variables` (or the variables that the optimizer was built with) by `grads`."""
         super().apply([None if g is None else tf.convert_to_tensor(g) for g in grads], trainable_variables)
 
-    def _distributed_tf_update_step(self, distribution: Any, pairs: Sequence, learning_rate: Any) -> None:
+    def _update_everywhere(self, distribution: Any, pairs: Sequence, learning_rate: Any) -> None:
         on_each_replica(self.update_variables, distribution, pairs, learning_rate)
 
     def update_variables(
         self, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable], learning_rate: Any
     ) -> None:
         """Update the variables of one replica by dense gradients, summed over replicas."""
-        indices = [self._get_variable_index(variable) for variable in variables]
-        gradients = super()._clip_gradients(gradients)
+        indices = [keras_private.index_of(self, variable) for variable in variables]
+        gradients = keras_private.clipped(self, gradients)
         known = dict(zip(indices, zip(gradients, variables, strict=True), strict=True))
         present = [(la, state) for la, state in self._groups if not known.keys().isdisjoint(la.indices)]
         number = self.iterations + 1
@@ -210,7 +207,7 @@ class Optimizer(keras.optimizers.Optimizer):
 
         # A sum is finite only if all that it adds up is.
         sums = [tf.cast(tf.reduce_sum(group.gradient), tf.float32) for group in groups]
-        tf.cond(tf.math.is_finite(tf.add_n(sums)), assign, self._uncount)
+        tf.cond(tf.math.is_finite(tf.add_n(sums)), assign, lambda: keras_private.uncount(self))
 
     def _group(self, layout: Layout, state: Mapping, known: Mapping[int, tuple], step: Step) -> Group:
         """Return the tensors of a group; a variable that the loss does not reach has a gradient of zero."""
@@ -218,7 +215,8 @@ class Optimizer(keras.optimizers.Optimizer):
             known[index][0] if index in known else tf.zeros(shape)
             for index, shape in zip(layout.indices, layout.shapes, strict=True)
         ]
-        weights = [known[i][1] if i in known else self._trainable_variables[i] for i in layout.indices]
+        variables = keras_private.variables_of(self)
+        weights = [known[i][1] if i in known else variables[i] for i in layout.indices]
         return Group(
             layout=layout,
             gradient=layout.join(gradients),
@@ -240,25 +238,8 @@ class Optimizer(keras.optimizers.Optimizer):
                 value = tf.where(tf.repeat(reached, layout.sizes), value, group.state[slot])
             self.assign(state[slot], value)
 
-    def _uncount(self) -> None:
-        """Take back the step that Keras will count, as its LossScaleOptimizer counts none that it skips."""
-        self._iterations.assign_sub(self.gradient_accumulation_steps or 1)
-
-    # Mended parts of Keras's base class.
-
-    def _backend_apply_gradients(self, grads: Sequence, trainable_variables: Sequence) -> None:
-        own = super()._backend_apply_gradients
-        replicated_accumulation.apply_gradients(self, own, grads, trainable_variables)
-
-    def _get_current_learning_rate(self) -> Any:
-        return current_learning_rate(self)
-
-    def _apply_weight_decay(self, variables: Sequence) -> None:
-        """Do nothing: Keras decays all variables before `update`, also in a step that is skipped."""
-
-    def _clip_gradients(self, grads: Sequence) -> Sequence:
-        """Do nothing: this comes before the sum over replicas."""
-        return grads
+    def _apply_in_replica(self, own: Callable[..., None], gradients: Sequence, variables: Sequence) -> None:
+        replicated_accumulation.apply_gradients(self, own, gradients, variables)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments and what is excluded from weight decay."""
@@ -272,22 +253,6 @@ class Optimizer(keras.optimizers.Optimizer):
         optimizer = super().from_config(config, custom_objects)
         optimizer.exclude_from_weight_decay(var_names=excluded)
         return optimizer
-
-
-def configured_learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
-    """Return the rate that an optimizer was made with: a variable, a schedule or a function.
-
-    Keras's public `learning_rate` is the number of the moment where there is a schedule.
-    """
-    return optimizer._learning_rate
-
-
-def current_learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
-    """Return the rate of the next update, as Keras's private method of the class does, by updates."""
-    # Keras hands a schedule `_iterations`, which counts batches also where several make one update.
-    if isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-        return optimizer._learning_rate(optimizer.iterations)
-    return keras.optimizers.Optimizer._get_current_learning_rate(optimizer)
 
 
 def path_patterns(var_list: Iterable | None, var_names: Iterable[str] | None) -> tuple[str, ...]:

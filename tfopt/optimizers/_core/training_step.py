@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfopt.clipping.slices import map_values
 from tfopt.errors import UnsupportedModel
+from tfopt.optimizers._core import keras_private
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +39,9 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             tape.watch(at)
             with keras.StatelessScope(state_mapping=list(zip(variables, at, strict=True))):
-                mode = {"training": True} if model._call_has_training_arg else {}
+                mode = {"training": True} if keras_private.takes_training(model) else {}
                 prediction = model(self.x, **mode)
-                loss = model._compute_loss(
-                    x=self.x,
-                    y=self.y,
-                    y_pred=prediction,
-                    sample_weight=self.sample_weight,
-                    training=True,
-                )
+                loss = keras_private.loss_of(model, self.x, self.y, prediction, self.sample_weight)
             # float16 gradients need the loss scale here as in the first pass.
             scaled = model.optimizer.scale_loss(loss)
         scale = model.optimizer.scale_loss(tf.ones([]))

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfopt import _validation
-from tfopt.optimizers._core import hyperparameters
+from tfopt.optimizers._core import hyperparameters, keras_private
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group, Step
 
@@ -94,14 +94,15 @@ class ScheduleFree(Optimizer):
     def _move_everywhere(self, *, to_average: bool) -> None:
         if not self.built:
             return
-        first = self._trainable_variables[0]
-        self._distribution_strategy.extended.update(
+        variables = keras_private.variables_of(self)
+        first = variables[0]
+        keras_private.strategy_of(self).extended.update(
             first.value if isinstance(first, keras.Variable) else first,
             lambda _: self._move(to_average=to_average),
             group=False,
         )
         # Pruned weights are to be zero in both.
-        for variable in self._trainable_variables:
+        for variable in variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable))
 
@@ -112,7 +113,7 @@ class ScheduleFree(Optimizer):
             share = (tf.cast(at_average, layout.dtype) - float(to_average)) * (1 - self._beta)
             moves = layout.split(share * tf.convert_to_tensor(state["offset"]))
             for index, move in zip(layout.indices, moves, strict=True):
-                self.assign_add(self._trainable_variables[index], move)
+                self.assign_add(keras_private.variables_of(self)[index], move)
         self.assign(self._at_average, to_average)
 
     # One update.
@@ -130,7 +131,7 @@ class ScheduleFree(Optimizer):
         self, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable], learning_rate: Any
     ) -> None:
         """Update the variables of one replica by dense gradients, summed over replicas."""
-        if len(variables) < len(self._trainable_variables):
+        if len(variables) < len(keras_private.variables_of(self)):
             # Those without gradient must not stay at `x` when the others leave it.
             self._move(to_average=False)
         super().update_variables(gradients, variables, learning_rate)

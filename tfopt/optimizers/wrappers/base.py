@@ -1,8 +1,8 @@
 """Optimizers around another optimizer.
 
 A wrapper takes part in the very update of the optimizer within: after gradients were accumulated, summed over
-replicas and clipped, before constraints and the moving average of weights. For that it stands in for private
-methods of the innermost optimizer (`_stand_in`); this module alone does.
+replicas and clipped, before constraints and the moving average of weights. For that it hides private methods
+of the innermost optimizer (`_stand_in`).
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ import tensorflow as tf
 
 from tfopt.clipping.slices import sum_duplicates, values
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import replicated_accumulation
+from tfopt.optimizers._core import keras_private, replicated_accumulation
 from tfopt.optimizers._core.base import (
     Optimizer,
-    current_learning_rate,
     has_path,
     on_each_replica,
     path_patterns,
 )
-
-_UPDATE = "_distributed_tf_update_step"
 
 
 class Wrapper(keras.optimizers.Optimizer):
@@ -97,17 +94,17 @@ class Wrapper(keras.optimizers.Optimizer):
         if isinstance(inner, (Optimizer, Wrapper)) or inner.weight_decay is None:
             return
         for variable in variables:
-            if inner._use_weight_decay(variable) and not self.has_path(variable, self._decay_exclusions):
+            if keras_private.decays(inner, variable) and not self.has_path(variable, self._decay_exclusions):
                 rate = tf.cast(learning_rate, variable.dtype)
                 variable.assign_sub(variable * (rate * inner.weight_decay))
 
     def index(self, variable: Any) -> int:
         """Return the position of a replica's variable in the list that the optimizer was built with."""
-        return self._get_variable_index(variable)
+        return keras_private.index_of(self, variable)
 
     def has_path(self, variable: Any, patterns: Iterable[str]) -> bool:
         """Return whether the path of a replica's variable holds one of the regular expressions."""
-        return has_path(self._trainable_variables[self.index(variable)], patterns)
+        return has_path(keras_private.variables_of(self)[self.index(variable)], patterns)
 
     def _update(self, distribution: Any, pairs: Sequence, learning_rate: Any) -> None:
         on_each_replica(self._update_if_finite, distribution, pairs, learning_rate)
@@ -116,26 +113,24 @@ class Wrapper(keras.optimizers.Optimizer):
         rule = self.innermost
         gradients = [sum_duplicates(gradient) for gradient in gradients]
         if not isinstance(rule, Optimizer):
-            gradients = type(rule)._clip_gradients(rule, gradients)
+            gradients = keras_private.clipped(rule, gradients)
         sums = [tf.cast(tf.reduce_sum(values(gradient)), tf.float32) for gradient in gradients]
 
         def update() -> None:
             self.update_variables(gradients, variables, learning_rate)
 
-        def uncount() -> None:
-            rule._iterations.assign_sub(rule.gradient_accumulation_steps or 1)
-
-        tf.cond(tf.math.is_finite(tf.add_n(sums)), update, uncount)
+        tf.cond(tf.math.is_finite(tf.add_n(sums)), update, lambda: keras_private.uncount(rule))
 
     def _stand_in(self, rule: keras.optimizers.Optimizer) -> None:
-        """Hide methods of `rule` by others, as attributes that Keras does not track."""
-        vars(rule)[_UPDATE] = self._update
+        """Hide methods of `rule` by others."""
+        vars(rule)[keras_private.UPDATE] = self._update
         if not isinstance(rule, Optimizer):
             replicated_accumulation.stand_in(rule)
-            vars(rule)["_get_current_learning_rate"] = functools.partial(current_learning_rate, rule)
+            rate = functools.partial(keras_private.current_learning_rate, rule)
+            vars(rule)[keras_private.RATE] = rate
             # These two come when it is certain that there is an update, and of what.
-            vars(rule)["_clip_gradients"] = lambda gradients: gradients
-            vars(rule)["_apply_weight_decay"] = lambda variables: None  # noqa: ARG005
+            vars(rule)[keras_private.CLIP] = lambda gradients: gradients
+            vars(rule)[keras_private.DECAY] = lambda variables: None  # noqa: ARG005
 
     # What an optimizer is asked for, answered by the inner one.
 
@@ -242,7 +237,7 @@ def _checked(kind: type[Wrapper], inner: Any) -> keras.optimizers.Optimizer:
         if type(within) is kind:
             raise InvalidArgumentError(f"{name}: {inner.name} holds a {name} already; wrap it once.")
         within = within.inner_optimizer
-    if _UPDATE in vars(within) and not isinstance(inner, Wrapper):
+    if keras_private.UPDATE in vars(within) and not isinstance(inner, Wrapper):
         raise InvalidArgumentError(
             f"{name}: {inner.name} is in another wrapper; wrap that one, or a new optimizer."
         )

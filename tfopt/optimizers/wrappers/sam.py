@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfopt.clipping.slices import map_values
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
-from tfopt.optimizers._core import hyperparameters, training_step
+from tfopt.optimizers._core import hyperparameters, keras_private, training_step
 from tfopt.optimizers.wrappers.base import Wrapper
 
 MODES = ("sam", "asam", "gsam")
@@ -78,7 +78,8 @@ class SAM(Wrapper):
     @tf.autograph.experimental.do_not_convert
     def apply(self, grads: Sequence, trainable_variables: Sequence | None = None) -> None:
         """Update by the gradients at the weights, and those that the training step around this gives."""
-        variables = list(self._trainable_variables if trainable_variables is None else trainable_variables)
+        own = keras_private.variables_of(self)
+        variables = list(own if trainable_variables is None else trainable_variables)
         self.apply_twice(grads, variables, training_step.current("SAM").gradients)
 
     @tf.autograph.experimental.do_not_convert

@@ -64,7 +64,7 @@ def canonical(
     try:
         result = replay(model, run.call, run.input, run.output, run.decomposer, name_loop=run.loop)
     finally:
-        run.decomposer.close()
+        run.decomposer.restore_names()
     for layer, sources in run.created.values():
         take_weights(layer, sources)
     for path, reason in run.paths.left_whole.items():
@@ -88,7 +88,7 @@ class _Canonicalization:
         self.decomposer = decomposer()
         self.created: Created = {}
         self.paths = Paths()
-        self.paths.left_whole = self.decomposer.closed
+        self.paths.left_whole = self.decomposer.left_whole
         self._int16 = int16
         self._output_names = _output_names(model)
         self._copier = Copier(_without_mask, dict.fromkeys(self._output_names, ".core"), share_variables=True)

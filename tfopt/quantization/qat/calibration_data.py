@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from tfopt.data.forms import FORMS, Samples, batches_of, never_ends
+from tfopt.data.sample_formats import FORMS, Samples, batches_of, never_ends
 from tfopt.data.sets import as_samples, fixed_batch
 from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 from keras import ops
 
-from tfopt.graph import Parts, mask_of, open_call, set_mask
+from tfopt.graph import Parts, attention_dropout, attention_masked, decompose_call, mask_of, set_mask
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -47,9 +46,9 @@ def multi_head(
     if use_causal_mask and attention_mask is None:
         # With a mask of its own, the causal one is made while the length of the sequence is known.
         attention_mask = ops.ones((1, query.shape[1], value.shape[1]), "bool")
-    fused = not return_attention_scores and _dropout(layer) == 0.0 and len(query.shape) == 3
-    with _masked_as_fused(layer) if fused else contextlib.nullcontext():
-        outputs = open_call(
+    fused = not return_attention_scores and attention_dropout(layer) == 0.0 and len(query.shape) == 3
+    with attention_masked(layer, _masked_as_fused) if fused else contextlib.nullcontext():
+        outputs = decompose_call(
             parts,
             layer,
             query,
@@ -63,32 +62,17 @@ def multi_head(
     return outputs if return_attention_scores or outputs is None else outputs[0]
 
 
-def _dropout(layer: Any) -> float:
-    return layer.dropout if isinstance(layer, keras.layers.GroupQueryAttention) else layer._dropout
-
-
-@contextlib.contextmanager
-def _masked_as_fused(layer: Any) -> Iterator[None]:
-    """Let a private layer mask as the fused operation: a query with no key weighs all alike, not none."""
-
-    def masked_softmax(scores: Tensor, attention_mask: Any = None) -> Tensor:
-        if attention_mask is None:
-            return layer._softmax(scores)
-        while len(attention_mask.shape) < len(scores.shape):
-            attention_mask = ops.expand_dims(attention_mask, -3)  # heads
-        return layer._softmax(ops.where(attention_mask, scores, MASKED))
-
-    vars(layer)["_masked_softmax"] = masked_softmax
-    try:
-        yield
-    finally:
-        del vars(layer)["_masked_softmax"]
+def _masked_as_fused(scores: Tensor, attention_mask: Tensor) -> Tensor:
+    """Mask scores as the fused operation does: a query with no key weighs all alike, not none."""
+    while len(attention_mask.shape) < len(scores.shape):
+        attention_mask = ops.expand_dims(attention_mask, -3)  # heads
+    return ops.where(attention_mask, scores, MASKED)
 
 
 def single_head(parts: Parts, layer: Any, inputs: list[Tensor], mask: Any = None, **kwargs: Any) -> Any:
     """Decompose Attention and AdditiveAttention."""
     masks = [mask_of(tensor) for tensor in inputs] if mask is None else mask
-    return open_call(
+    return decompose_call(
         parts, layer, inputs, mask=masks if any(each is not None for each in masks) else None, **kwargs
     )
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Parts, open_call, traced
+from tfopt.graph import Parts, decompose_call, traced
 
-run = open_call
+run = decompose_call
 """Decompose a layer into what its `call` does."""
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfopt.graph import Constant, NotSymbolic, Parts, as_array, inner_layers, open_call
+from tfopt.graph import Constant, NotSymbolic, Parts, as_array, decompose_call, inner_layers
 from tfopt.quantization.canonicalize.decompose.recurrent_dropout import InputDropout, OwnGates
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -308,7 +308,7 @@ def _of_code(parts: Parts, cell: Any) -> Cell | None:
     initial = _initial_states(cell)
 
     def step(x: Tensor, states: list[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
-        output, after = open_call(parts, cell, x, states[1:])
+        output, after = decompose_call(parts, cell, x, states[1:])
         return output, keras.tree.flatten(after)
 
     return Cell(project=lambda x: x, step=step, states=len(initial), initial=initial, output_is_state=False)

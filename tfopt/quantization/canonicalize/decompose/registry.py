@@ -7,12 +7,12 @@ from typing import Any
 
 import keras
 
-from tfopt.graph import Opener, Opening, open_call
+from tfopt.graph import Decomposer, Decomposition, decompose_call
 from tfopt.quantization.canonicalize.decompose import code
 from tfopt.quantization.canonicalize.named_functions import named
 from tfopt.quantization.operators.registry import OPERATORS
 
-DECOMPOSITIONS: Mapping[str, Opening] = {
+DECOMPOSITIONS: Mapping[str, Decomposition] = {
     name: named("decompose", traits.decomposition)
     for name, traits in OPERATORS.items()
     if traits.decomposition is not None
@@ -38,12 +38,12 @@ def _of_keras(kind: type) -> bool:
     return kind.__module__.startswith("keras.") or kind is object
 
 
-def decomposer() -> Opener:
+def decomposer() -> Decomposer:
     """Return what decomposes the layers of a model on its way to the canonical form."""
-    return Opener(decomposition_of)
+    return Decomposer(decomposition_of)
 
 
-def decomposition_of(operation: Any) -> Opening | None:
+def decomposition_of(operation: Any) -> Decomposition | None:
     """Return the decomposition of an operation: the registry's, or its own `call` where users wrote it."""
     module = type(operation).__module__
     if module.startswith("keras."):
@@ -54,4 +54,4 @@ def decomposition_of(operation: Any) -> Opening | None:
         return DECOMPOSITIONS.get(next(each.__name__ for each in type(operation).__mro__ if _of_keras(each)))
     if module.startswith("keras_hub.") and type(operation).__name__ in _KERAS_HUB:
         return DECOMPOSITIONS[type(operation).__name__]
-    return open_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None
+    return decompose_call if isinstance(operation, keras.Layer) and not module.startswith("tfopt.") else None

@@ -1,4 +1,4 @@
-"""A model before quantization: nested models opened, separable convolutions split in two.
+"""A model before quantization: nested models flattened, separable convolutions split in two.
 
 tensorflow-model-optimization refuses the first, and splits the second itself under names that tell nothing,
 so that masks would not find their kernels.
@@ -27,8 +27,8 @@ _POINTWISE = (
 )
 
 
-def opened(model: keras.Model) -> keras.Model:
-    """Return a copy of `model` with nested models opened and each `SeparableConv2D` split."""
+def decomposed(model: keras.Model) -> keras.Model:
+    """Return a copy of `model` with nested models flattened and each `SeparableConv2D` split."""
     copier = graph.Copier()
     parts: dict[int, tuple[keras.Layer, keras.Layer, keras.Layer]] = {}
 

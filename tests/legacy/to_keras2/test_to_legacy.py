@@ -8,7 +8,7 @@ from keras import layers, ops
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.tfmot.opened import opened
+from tfopt.tfmot.decomposed import decomposed
 
 IMAGE, SEQUENCE = (8, 8, 3), (6, 4)
 
@@ -192,7 +192,7 @@ def test_masks():
 def test_an_operation_that_is_called_twice_becomes_two_layers():
     inner, inputs = keras.Input((4,)), keras.Input((4,))
     block = keras.Model(inner, inner * 2.0 + 1.0, name="block")
-    new = opened(keras.Model(inputs, block(block(inputs))))
+    new = decomposed(keras.Model(inputs, block(block(inputs))))
     old = tfopt.to_legacy(new)
     x = np.ones((2, 4), "float32")
     np.testing.assert_allclose(old(x), new(x), atol=1e-6)

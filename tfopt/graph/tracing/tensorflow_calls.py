@@ -1,9 +1,7 @@
 """Recording of TensorFlow's functions on symbolic tensors, by TensorFlow's own dispatch.
 
-TensorFlow offers a call that failed to its global dispatchers. They have no public place: the class is in
-`tf.__internal__.dispatch`, the name under which a function is public in
-`tensorflow.python.util.tf_export`. The one dispatcher here answers only where a trace runs in the same
-context and was given a symbolic tensor; for everybody else the call fails as before.
+TensorFlow offers a call that failed to its global dispatchers. The one dispatcher here handles it only where
+a trace runs in the same context and was given a symbolic tensor; for everybody else the call fails as before.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import logging
 import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -19,15 +18,17 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.util import tf_export
 
+from tfopt.graph import _tensorflow
 from tfopt.graph.functions import segment_functions, signal_functions
 from tfopt.graph.functions.complex_numbers import Complex
 from tfopt.graph.functions.tensorflow_functions import FUNCTIONS
 
+logger = logging.getLogger(__name__)
+
 
 class Recording:
-    """What a trace met.
+    """Notes of a trace.
 
     Attributes:
         refused: the function of TensorFlow that was called last on a symbolic tensor without a rule.
@@ -51,17 +52,18 @@ def recording() -> Iterator[Recording]:
         _RECORDING.reset(token)
 
 
-class _Dispatcher(tf.__internal__.dispatch.GlobalOpDispatcher):
+class _Dispatcher(_tensorflow.Dispatcher):
     def handle(self, op: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         recorded = _RECORDING.get()
         values = keras.tree.flatten((args, kwargs))
         if recorded is None or not any(isinstance(value, (keras.KerasTensor, Complex)) for value in values):
             return self.NOT_SUPPORTED
-        name = tf_export.get_canonical_name_for_symbol(op)
+        name = _tensorflow.public_name(op)
         of_complex = any(isinstance(value, Complex) for value in values)
         function = (_of_complex if of_complex else _functions)().get(name)
         recorded.refused = f"tf.{name or op.__name__}"
         if function is None:
+            logger.debug("%s has no equivalent for symbolic tensors", recorded.refused)
             return self.NOT_SUPPORTED
         try:
             given = _bound(function, op, args, kwargs)
@@ -105,8 +107,7 @@ def _of_complex() -> dict[str, Callable[..., Any]]:
 
 def _by_canonical_name(table: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
     return {
-        tf_export.get_canonical_name_for_symbol(operator.attrgetter(path)(tf)): function
-        for path, function in table.items()
+        _tensorflow.public_name(operator.attrgetter(path)(tf)): function for path, function in table.items()
     }
 
 
@@ -136,18 +137,3 @@ def _register() -> None:
         if not _REGISTERED:
             _REGISTERED.append(_Dispatcher())
             _REGISTERED[0].register()
-
-
-@contextlib.contextmanager
-def variable_scope_kept() -> Iterator[None]:
-    """Leave TensorFlow's variable scope as it was.
-
-    `tf.map_fn`, by which Keras multiplies sparse tensors, sets its caching device and does not take it back
-    where the traced code fails; no distribution strategy could be entered afterwards.
-    """
-    scope = tf.compat.v1.get_variable_scope()
-    before = scope._caching_device
-    try:
-        yield
-    finally:
-        scope._caching_device = before

@@ -14,7 +14,7 @@ from tfopt.graph.tracing.trace import plain_text
 
 @contextlib.contextmanager
 def running(model: keras.Model) -> Iterator[None]:
-    """Say of what `model` raises when it is called that it is the model's own.
+    """Re-raise errors of `model` itself with its name.
 
     Raises:
         UnsupportedModel: the model failed.
@@ -26,5 +26,5 @@ def running(model: keras.Model) -> Iterator[None]:
     except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
         raise UnsupportedModel(
             f"The model {model.name!r} itself fails on a batch of its inputs: {type(error).__name__}: "
-            f"{plain_text(error)} Mend it until model.predict(x) runs."
+            f"{plain_text(error)} Change it until model.predict(x) runs."
         ) from error

@@ -1,4 +1,4 @@
-"""The forms in which samples come for calibration, read one way: batch by batch, without labels."""
+"""The formats of samples for calibration, all read batch by batch, without labels."""
 
 from __future__ import annotations
 
