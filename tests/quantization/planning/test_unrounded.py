@@ -27,8 +27,8 @@ def _rows_of_the_batch(x):
 
 WAYS = {
     "embedding": _embedded,
-    "beside_positions": lambda x: _embedded(x) + L.Embedding(6, 4)(ops.arange(ops.shape(x)[1])),
-    "beside_a_row_a_sample": lambda x: _embedded(x) + L.Lambda(_rows_of_the_batch)(x),
+    "next_to_positions": lambda x: _embedded(x) + L.Embedding(6, 4)(ops.arange(ops.shape(x)[1])),
+    "next_to_a_row_a_sample": lambda x: _embedded(x) + L.Lambda(_rows_of_the_batch)(x),
     "cast": lambda x: _embedded(ops.cast(x, "int32")),
     "reshape": lambda x: _embedded(L.Reshape((2, 3))(x)),
     "slice": lambda x: _embedded(x[:, 1:4]),
@@ -40,7 +40,7 @@ WAYS = {
     "category_encoding": lambda x: L.CategoryEncoding(TOKENS, output_mode="multi_hot")(x),
     "discretization": lambda x: L.Embedding(5, 4)(L.Discretization([700.25, 700.75, 701.25, 701.75])(x)),
 }
-QUICK = ("embedding", "beside_a_row_a_sample", "beside_positions", "slice", "one_hot")
+QUICK = ("embedding", "next_to_a_row_a_sample", "next_to_positions", "slice", "one_hot")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def _table(x):
     return L.Concatenate()([numbers, L.Flatten()(_embedded(ops.cast(x[:, 4:], "int32")))])
 
 
-def test_numbers_beside_tokens_in_one_input_have_a_range_of_their_own():
+def test_numbers_next_to_tokens_in_one_input_have_a_range_of_their_own():
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(64, 4)), rng.integers(0, TOKENS, (64, 2))], axis=1).astype("float32")

@@ -55,8 +55,8 @@ class RewriteContext:
     def reference(self) -> keras.KerasTensor:
         """An input of the model, or of the step of a loop; its first axis is the batch."""
         tensor = self.near
-        while (created := producer(tensor)) is not None and created.inputs:
-            tensor = created.inputs[0]
+        while (maker := producer(tensor)) is not None and maker.inputs:
+            tensor = maker.inputs[0]
         return tensor
 
     def part(self, name: str) -> RewriteContext:

@@ -198,8 +198,8 @@ def test_an_uncommon_state_is_refused_with_advice_that_makes_a_file_of_it():
     keras.utils.set_random_seed(0)
     gru, head = L.GRU(5, return_state=True), L.Dense(3)
     inputs, state = keras.Input((3, 4)), keras.Input((5,))
-    outputs, behind = gru(inputs, initial_state=state)
-    model = keras.Model([inputs, state], {"y": head(outputs), "state": behind})
+    outputs, last = gru(inputs, initial_state=state)
+    model = keras.Model([inputs, state], {"y": head(outputs), "state": last})
     halves = np.concatenate([X[:, :3], X[:, 3:]])
     states = np.concatenate([np.zeros((16, 5), "float32"), gru(X[:, :3])[1]])
     quantized = tfopt.quantize_aware(model)
@@ -223,7 +223,7 @@ def _concatenated(x):
     return L.Concatenate()([L.LSTM(4)(x), L.GRU(5)(x)])
 
 
-def _beside_others(x):
+def _next_to_others(x):
     return L.Concatenate()([L.Flatten()(x), L.LSTM(4)(x), L.Reshape((5,))(L.GRU(5)(x))])
 
 
@@ -232,7 +232,7 @@ def _states(x):
     return L.Maximum()([hidden, carry])
 
 
-@pytest.mark.parametrize("meet", [L.Bidirectional(L.LSTM(4)), _concatenated, _beside_others, _states])
+@pytest.mark.parametrize("meet", [L.Bidirectional(L.LSTM(4)), _concatenated, _next_to_others, _states])
 def test_what_a_loop_ends_with_meets_other_tensors_in_one_scale(meet):
     """The steps keep their own scale, and the last output is rounded once more."""
     keras.utils.set_random_seed(0)

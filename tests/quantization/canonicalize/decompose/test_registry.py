@@ -1,4 +1,4 @@
-"""How layers made of others are opened: names, what stays trainable and shared, and what is refused."""
+"""How layers made of others are decomposed: names, what stays trainable and shared, and what is refused."""
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ def test_a_rule_for_the_whole_holds_for_its_parts():
     )
 
 
-def test_an_opened_layer_that_is_shared_stays_shared():
+def test_a_decomposed_layer_that_is_shared_stays_shared():
     inputs = keras.Input((5, 8))
     attention = L.MultiHeadAttention(2, 4, name="attention")
     once, twice = attention(inputs, inputs), None

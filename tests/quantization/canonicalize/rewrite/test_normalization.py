@@ -147,7 +147,7 @@ def uneven():
     return model, quantized, tfopt.to_tflite(quantized)
 
 
-def test_small_tokens_beside_a_large_one_keep_their_precision(uneven):
+def test_small_tokens_next_to_a_large_one_keep_their_precision(uneven):
     model, quantized, file = uneven
     assert not file.summary().float_operators
     expected = np.asarray(model(UNEVEN))

@@ -238,8 +238,8 @@ class _Loop:
                 output = _chosen(slices[1], output, past[0] if past else None)
             else:
                 output = after[0]
-        created = [output, *after, *([output] if repeated else [])]
-        return Program.of([*slices, *(x for x in given if x is not None)], created), created
+        results = [output, *after, *([output] if repeated else [])]
+        return Program.of([*slices, *(x for x in given if x is not None)], results), results
 
 
 def _chosen(counts: Tensor, now: Tensor, before: Tensor | None) -> Tensor:

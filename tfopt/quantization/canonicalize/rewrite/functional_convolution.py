@@ -52,12 +52,12 @@ def layer_of(context: RewriteContext, operation: Any, x: Tensor, kernel: Any) ->
         "dtype": keras.dtype_policies.get(x.dtype),
     }
     if name == "DepthwiseConv":
-        created = context.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)
+        convolution = context.layer(layer, sizes[:-2], depth_multiplier=sizes[-1], **shared)
     else:
         groups = x.shape[-1] // sizes[-2]
-        created = context.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)
-    created.tfopt_of_code = True
-    return created(x)
+        convolution = context.layer(layer, sizes[-1], sizes[:-2], groups=groups, **shared)
+    convolution.tfopt_of_code = True
+    return convolution(x)
 
 
 def _factor(node: Node | None) -> float | None:

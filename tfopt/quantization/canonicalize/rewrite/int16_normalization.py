@@ -76,8 +76,8 @@ def in_rows(
     rows = moved
     if len(last) > 1:
         rows = reshaped(context, "rows", moved, (*others, math.prod(sizes[len(others) :])))
-    created = reshaped(context, "shape", body(rows), sizes)
-    return permuted(context, "axes_back", created, [order.index(axis) + 1 for axis in range(1, rank)])
+    result = reshaped(context, "shape", body(rows), sizes)
+    return permuted(context, "axes_back", result, [order.index(axis) + 1 for axis in range(1, rank)])
 
 
 def reshaped(context: RewriteContext, name: str, x: Tensor, shape: Sequence[int]) -> Tensor:

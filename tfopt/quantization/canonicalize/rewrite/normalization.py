@@ -50,8 +50,8 @@ def unit(context: RewriteContext, norm: Any, x: Tensor) -> Tensor | None:
     def body(rows: Tensor) -> Tensor:
         return _affine(context, norm, divided(context, rows, 0.0, weight=1.0), None, None)
 
-    created = in_rows(context, norm.axis, x, body)
-    return context.layer(UnitVectors, norm.axis, dtype=norm.dtype_policy)(x) if created is None else created
+    result = in_rows(context, norm.axis, x, body)
+    return context.layer(UnitVectors, norm.axis, dtype=norm.dtype_policy)(x) if result is None else result
 
 
 def normalize(context: RewriteContext, operation: Any, x: Tensor) -> Tensor | None:
@@ -115,7 +115,7 @@ def _affine(context: RewriteContext, norm: Any, x: Tensor, gamma: Any, beta: Any
     if not weights:
         same = x.dtype == norm.compute_dtype
         return x if same else context.layer(keras.layers.Identity, dtype=norm.dtype_policy)(x)
-    created = context.layer(
+    affine = context.layer(
         Affine,
         weights[0].shape,
         center=beta is not None,
@@ -125,7 +125,7 @@ def _affine(context: RewriteContext, norm: Any, x: Tensor, gamma: Any, beta: Any
         weights=weights,
         **{name: getattr(norm, name, None) for name in _TRAINING},
     )
-    return created(x)
+    return affine(x)
 
 
 def _by_tensors(context: RewriteContext, x: Tensor, gamma: Any, beta: Any) -> Tensor:
