@@ -10,7 +10,7 @@ import keras
 from tfopt.data.representative import Representative
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.keras_graph.check_finite import require_finite
-from tfopt.export.keras_graph.freeze import packed
+from tfopt.export.keras_graph.inputs_outputs import packed
 from tfopt.export.options import Options
 from tfopt.graph import layers
 from tfopt.post_training.norms_in_kernels import with_norms_in_kernels

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.schemes import ENGINES, Engine, scheme_of
-from tfopt.quantization.scheme import SCHEMES as TRAINED
+from tfopt.quantization.scheme import SCHEMES
 
 BLOCK_SIZES = (None, 32, 64, 128, 256)
 ALGORITHMS: Mapping[str, str] = MappingProxyType(
@@ -111,6 +111,11 @@ class Options:
         return {pattern: "float32" if name is None else name for pattern, name in (self.rules or {}).items()}
 
     @property
+    def integer(self) -> bool:
+        """Whether activations become integers, in one layer at least."""
+        return any(scheme_of(name).integer for name in (self.scheme, *self.named_rules.values()))
+
+    @property
     def needs_data(self) -> bool:
         """Whether something but a range of activations must see data."""
         return any(name in NEED_DATA for name in (self.weights.algorithm, *self.corrections))
@@ -134,7 +139,7 @@ class Options:
     def _beyond_keras(self) -> list[str]:
         """What is asked for that a quantization-aware graph does not know."""
         named = {name for name in (self.scheme, *self.named_rules.values()) if name != "float32"}
-        return [f"the scheme {name!r}" for name in sorted(named - TRAINED.keys())] + [
+        return [f"the scheme {name!r}" for name in sorted(named - SCHEMES.keys())] + [
             f"algorithm={name!r}" for name in {self.weights.algorithm} - {"min_max"}
         ]
 

@@ -11,7 +11,7 @@ from tfopt.errors import InvalidArgumentError
 SchemeName: TypeAlias = Literal[
     "float32", "float16", "dynamic", "int8", "int16x8", "int8_weights", "int4_weights", "int4"
 ]
-EndType: TypeAlias = Literal["float32", "int8", "uint8", "int16"]
+InputOutputType: TypeAlias = Literal["float32", "int8", "uint8", "int16"]
 """The type of a file's input or output."""
 Engine: TypeAlias = Literal["keras", "converter", "litert-quantizer"]
 """Who turns floats into integers: tfopt's quantization-aware graph, TensorFlow's converter, or
@@ -21,7 +21,7 @@ ENGINES: tuple[Engine, ...] = ("keras", "converter", "litert-quantizer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scheme:
+class FileScheme:
     """What a file is made of.
 
     Attributes:
@@ -30,36 +30,36 @@ class Scheme:
             that it gets.
         integer: whether activations become integers, for which their ranges must be known.
         weight_bits: of the weights; `None` where they stay in float.
-        end_types: the types that inputs and outputs may have, the default first.
+        input_output_types: the dtypes that inputs and outputs may have, the default first.
     """
 
     converter: Mapping[str, bool] | None = None
     entries: tuple[Mapping[str, Any], ...] = ()
     integer: bool = False
     weight_bits: int | None = 8
-    end_types: tuple[EndType, ...] = ("float32",)
+    input_output_types: tuple[InputOutputType, ...] = ("float32",)
 
 
-SCHEMES: Mapping[str, Scheme] = {
-    "float32": Scheme(converter={}, entries=({"mode": "float"},), weight_bits=None),
-    "float16": Scheme(
+FILE_SCHEMES: Mapping[str, FileScheme] = {
+    "float32": FileScheme(converter={}, entries=({"mode": "float"},), weight_bits=None),
+    "float16": FileScheme(
         converter={"optimize": True, "float16": True}, entries=({"mode": "float16"},), weight_bits=None
     ),
-    "dynamic": Scheme(converter={"optimize": True}, entries=({"mode": "dynamic"},)),
-    "int8": Scheme(
+    "dynamic": FileScheme(converter={"optimize": True}, entries=({"mode": "dynamic"},)),
+    "int8": FileScheme(
         converter={"optimize": True},
         entries=({"mode": "static"},),
         integer=True,
-        end_types=("int8", "uint8", "float32"),
+        input_output_types=("int8", "uint8", "float32"),
     ),
-    "int16x8": Scheme(
+    "int16x8": FileScheme(
         converter={"optimize": True, "int16": True},
         entries=({"mode": "static", "activation_bits": 16},),
         integer=True,
-        end_types=("int16", "float32"),
+        input_output_types=("int16", "float32"),
     ),
-    "int8_weights": Scheme(entries=({"mode": "weight_only"},)),
-    "int4_weights": Scheme(
+    "int8_weights": FileScheme(entries=({"mode": "weight_only"},)),
+    "int4_weights": FileScheme(
         entries=(
             {"mode": "weight_only"},
             {"mode": "weight_only", "weight_bits": 4},
@@ -67,27 +67,27 @@ SCHEMES: Mapping[str, Scheme] = {
         ),
         weight_bits=4,
     ),
-    "int4": Scheme(
+    "int4": FileScheme(
         entries=({"mode": "static"}, {"mode": "static", "weight_bits": 4}),
         integer=True,
         weight_bits=4,
-        end_types=("int8", "uint8", "float32"),
+        input_output_types=("int8", "uint8", "float32"),
     ),
 }
 
 
-def scheme_of(name: str) -> Scheme:
+def scheme_of(name: str) -> FileScheme:
     """Return the scheme that is called `name`.
 
     Raises:
         InvalidArgumentError: none is.
     """
-    if name not in SCHEMES:
-        raise InvalidArgumentError(f"scheme must be one of {', '.join(SCHEMES)}, or None, got {name!r}.")
-    return SCHEMES[name]
+    if name not in FILE_SCHEMES:
+        raise InvalidArgumentError(f"scheme must be one of {', '.join(FILE_SCHEMES)}, or None, got {name!r}.")
+    return FILE_SCHEMES[name]
 
 
-def end_type(argument: str, wanted: str | None, scheme: str) -> str:
+def input_output_type(argument: str, wanted: str | None, scheme: str) -> str:
     """Return the type of inputs or outputs: `wanted`, or the scheme's default where that is `None`.
 
     Args:
@@ -98,7 +98,7 @@ def end_type(argument: str, wanted: str | None, scheme: str) -> str:
     Raises:
         InvalidArgumentError: the scheme does not have it.
     """
-    allowed = scheme_of(scheme).end_types
+    allowed = scheme_of(scheme).input_output_types
     if wanted is not None and wanted not in allowed:
         *others, last = map(repr, allowed)
         choice = f"{', '.join(others)} or {last}" if others else last

@@ -3,27 +3,30 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export import TFLiteModel
 from tfopt.export.converter.process import ConverterProcess
-from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.fields import operator_name
+from tfopt.export.flatbuffer.read import parse
+from tfopt.export.flatbuffer.write import serialize
 from tfopt.export.runtime.first_run import failure_of, require_run, try_out
 
 
 def _changed(file, operator, change):
     """Return the file with another tensor of what an operator makes."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     graph = model.subgraphs[0]
-    found = next(op for op in graph.operators if parse.operator_name(model, op) == operator)
+    found = next(op for op in graph.operators if operator_name(model, op) == operator)
     change(graph.tensors[found.outputs[0]])
-    return serialize.write(model)
+    return serialize(model)
 
 
 def _as_int32(tensor):
-    tensor.type = parse.schema.TensorType.INT32
+    tensor.type = schema.TensorType.INT32
 
 
 def _very_fine(tensor):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer.parse import OPEN_SIZE
+from tfopt.export.flatbuffer.inputs_outputs import OPEN_SIZE
 
 
 class ConverterDiedError(ConversionError):

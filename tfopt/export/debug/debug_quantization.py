@@ -27,7 +27,7 @@ from tfopt.export.debug.intermediate_tensors import (
 )
 from tfopt.export.debug.match_tensors import is_quantizer, path_of
 from tfopt.export.flatbuffer.tensor_names import layer_of
-from tfopt.export.keras_graph.freeze import names
+from tfopt.export.keras_graph.inputs_outputs import names
 from tfopt.export.runtime.compare import File
 from tfopt.export.runtime.tflite_model import Inputs, TFLiteModel
 from tfopt.graph import Step

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer.parse import add_buffer, operator_code, operator_name, text, type_name
+from tfopt.export.flatbuffer.edit import add_buffer, operator_code
+from tfopt.export.flatbuffer.fields import constant, operator_name, scales_of, text, type_name
 
 _TYPES = {8: schema.TensorType.INT8, 4: schema.TensorType.INT4, 2: schema.TensorType.INT2}
 
@@ -171,24 +172,3 @@ def _copied_for(graph: Any, readers: list[Any], index: int) -> Any:
         new = len(graph.tensors) - 1
         operator.inputs = [new if i == index else i for i in operator.inputs]
     return graph.tensors[-1]
-
-
-def drop_unused_buffers(model: Any) -> None:
-    """Empty the buffers that no tensor and no metadata reads; the others keep their numbers."""
-    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
-    used |= {entry.buffer for entry in model.metadata or []}
-    for number, buffer in enumerate(model.buffers):
-        if number not in used:
-            buffer.data = None
-
-
-def constant(model: Any, tensor: Any) -> bytes | None:
-    """Return the content of a constant tensor, or None for one that is computed."""
-    data = model.buffers[tensor.buffer].data
-    return None if data is None or len(data) == 0 else np.asarray(data, np.uint8).tobytes()
-
-
-def scales_of(tensor: Any) -> np.ndarray:
-    """Return the scales of a tensor, float64; none where it is not quantized."""
-    scales = None if tensor.quantization is None else tensor.quantization.scale
-    return np.asarray([] if scales is None else scales, np.float64)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer.parse import add_buffer, operator_code, per_tensor, text
+from tfopt.export.flatbuffer.edit import add_buffer, operator_code
+from tfopt.export.flatbuffer.fields import per_tensor, text
 
 _VERSIONS = {"DEPTHWISE_CONV_2D": 3, "AVERAGE_POOL_2D": 1, "PRELU": 1, "SOFTMAX": 1, "QUANTIZE": 1}
 """Operator -> the version of the schema that knows its int8 form, or float beside it, where it is not 2."""

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tfopt.export.flatbuffer import parse
 from tfopt.export.flatbuffer.class_names import class_names_in
-from tfopt.export.flatbuffer.parse import TensorSpec, operator_name, text, type_name
+from tfopt.export.flatbuffer.fields import operator_name, per_tensor, text, type_name
+from tfopt.export.flatbuffer.inputs_outputs import TensorSpec, inputs_and_outputs
+from tfopt.export.flatbuffer.read import naming_damage, parse
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.measure.size import compressed_bytes, raw_bytes
 from tfopt.report import formats
@@ -156,9 +157,9 @@ def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
     Raises:
         InvalidArgumentError: this is no TFLite file, or a damaged one.
     """
-    model = parse.read(content, source)
-    with parse.naming_damage(source):
-        inputs, outputs = parse.interface(model)
+    model = parse(content, source)
+    with naming_damage(source):
+        inputs, outputs = inputs_and_outputs(model)
         calls = [(graph, operator) for graph in model.subgraphs for operator in graph.operators or []]
         weights = tuple(_weights(model))
         floats = tuple(_float_operators(model, calls))
@@ -203,7 +204,7 @@ def _integers(model: Any, calls: list[tuple[Any, Any]]) -> Counter[str]:
     found: Counter[str] = Counter()
     for graph, operator in calls:
         results = [graph.tensors[index] for index in _ends(operator.outputs)]
-        kinds = {type_name(x) for x in results if parse.per_tensor(x)[0] is not None}
+        kinds = {type_name(x) for x in results if per_tensor(x)[0] is not None}
         if operator_name(model, operator) not in (*CONVERSIONS, *_READING):
             found.update(kinds & {"int8", "uint8", "int16"})
     return found
@@ -244,7 +245,7 @@ def _values(tensor: Any, data: np.ndarray, size: int) -> np.ndarray:
         values = np.where(codes >= 2 ** (bits - 1), codes - 2**bits, codes)
     else:
         values = np.frombuffer(data.tobytes(), _STORED[type_name(tensor)])
-    _, zero_point = parse.per_tensor(tensor)
+    _, zero_point = per_tensor(tensor)
     return values if not zero_point else values.astype(np.int32) - zero_point
 
 

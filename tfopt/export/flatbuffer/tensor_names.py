@@ -6,6 +6,7 @@ and the converter joins the names of what it fuses with `;`. A person wants to r
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,14 @@ class TensorNames:
         if known is None:
             return "/".join(scopes)
         return self.layers[known] + LAYER_END + "/".join(scopes[1:])
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """Return `name`, or with `_1`, `_2`... behind it what is not in `taken` yet, and add it there."""
+    candidates = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
+    chosen = next(candidate for candidate in candidates if candidate not in taken)
+    taken.add(chosen)
+    return chosen
 
 
 def layer_of(tensor: str) -> str:

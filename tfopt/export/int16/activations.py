@@ -1,4 +1,7 @@
-"""Activations of 16 bits in a file that the converter made with 8; see `wide_model`."""
+"""Activations in int16 in a file that the converter made in int8.
+
+The model that the converter got is made by `tfopt.export.keras_graph.int16_as_int8`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer import parse, serialize
-from tfopt.export.flatbuffer.integer_constants import drop_unused_buffers, scales_of
-from tfopt.export.flatbuffer.parse import operator_code, operator_name, text, type_name
+from tfopt.export.flatbuffer.edit import drop_unused_buffers, operator_code
+from tfopt.export.flatbuffer.fields import operator_name, scales_of, text, type_name
+from tfopt.export.flatbuffer.file import ParsedFile
 from tfopt.export.flatbuffer.tensor_names import layer_of
-from tfopt.export.int16.tensors import FLOAT32, INT8, INT16, INT32, INT64, WideTensors
+from tfopt.export.int16.tensors import FLOAT32, INT8, INT16, INT32, INT64, Int16Tensors
 from tfopt.export.keras_graph.int16_as_int8 import Grid, Wide
 
 _WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
@@ -31,31 +34,28 @@ _COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_
 _CONVERTING = ("QUANTIZE", "DEQUANTIZE")
 
 
-def with_wide_activations(content: bytes, wide: Wide) -> bytes:
-    """Return the file with 16-bit integers where the model has them.
+def write_int16_activations(file: ParsedFile, wide: Wide) -> bool:
+    """Give the tensors 16-bit integers that have them in the model.
 
     Args:
-        content: what the converter made of a model that `wide_model.narrowed` has changed.
+        file: what the converter made of a model that `int16_as_int8.narrowed` has changed.
         wide: what that returned.
 
     Raises:
         ConversionError: the converter has changed a constant so that its values are not to be found.
     """
-    if not wide.scales and not wide.fixed:
-        return content
-    model = parse.read(content, "What the converter wrote")
-    for graph in model.subgraphs:
-        _Widening(model, graph, wide).run()
-    drop_unused_buffers(model)
-    return serialize.write(model)
+    for graph in file.graphs:
+        _Int16Graph(file.model, graph, wide).run()
+    drop_unused_buffers(file.model)
+    return True
 
 
-class _Widening:
-    """One graph of a file, whose wide tensors get their type, and their neighbours what fits them."""
+class _Int16Graph:
+    """One graph of a file, whose int16 tensors get their type, and their neighbours what fits them."""
 
     def __init__(self, model: Any, graph: Any, wide: Wide) -> None:
         self._model, self._graph, self._wide = model, graph, wide
-        self._tensors = WideTensors(model, graph, wide)
+        self._tensors = Int16Tensors(model, graph, wide)
         self._scales: dict[int, float] = {}
 
     def run(self) -> None:

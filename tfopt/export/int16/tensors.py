@@ -10,8 +10,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer.integer_constants import constant, scales_of
-from tfopt.export.flatbuffer.parse import add_buffer, operator_code, text, type_name
+from tfopt.export.flatbuffer.edit import add_buffer, operator_code
+from tfopt.export.flatbuffer.fields import constant, scales_of, text, type_name
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.int16.constants import cut_off_from, matrices_from, only, rounded_from
 from tfopt.export.keras_graph.int16_as_int8 import Grid, Wide
@@ -24,7 +24,7 @@ _NAMES = {INT8: "int8", INT16: "int16", FLOAT32: "float32"}
 _SMALLEST = 1e-6
 
 
-class WideTensors:
+class Int16Tensors:
     """The tensors of one graph of a file, by number; new ones are appended.
 
     Args:

@@ -20,7 +20,8 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export.flatbuffer.parse import SIGNATURE, read
+from tfopt.export.flatbuffer.inputs_outputs import SIGNATURE
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.options import ALGORITHMS
 
 Mode: TypeAlias = Literal["float", "float16", "weight_only", "dynamic", "static"]
@@ -139,7 +140,7 @@ def quantize_file(
     """
     if not entries:
         raise InvalidArgumentError("quantize_file needs one entry or more, got none.")
-    read(content, "The file to quantize")
+    parse(content, "The file to quantize")
     seen: dict[str, dict[str, Any]] = {}
     with _translated():
         from litert_quantizer import Quantizer

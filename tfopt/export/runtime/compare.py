@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.flatbuffer.parse import OPEN_SIZE, TensorSpec
+from tfopt.export.flatbuffer.inputs_outputs import OPEN_SIZE, TensorSpec
 from tfopt.export.flatbuffer.summary import FileSummary
 from tfopt.export.runtime.tflite_model import Inputs, TFLiteModel
 from tfopt.export.runtime.verify import OutputDifference, difference

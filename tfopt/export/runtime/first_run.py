@@ -17,9 +17,10 @@ import numpy as np
 
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export.converter.process import ChildEnded, ConverterProcess
-from tfopt.export.flatbuffer import parse, serialize
-from tfopt.export.flatbuffer.parse import operator_name, text
+from tfopt.export.flatbuffer.fields import operator_name, text
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.flatbuffer.tensor_names import layer_of
+from tfopt.export.flatbuffer.write import serialize
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def failure_of(content: bytes, samples: Sequence[np.ndarray] | None = None) -> F
         if trial.passes(content):
             return None
         said, crashed = trial.said, trial.crashed
-        count = len(parse.read(content).subgraphs[0].operators or [])
+        count = len(parse(content).subgraphs[0].operators or [])
         if not count:
             return Failure(trial.said, "none", 0, "", trial.crashed)
         low, high = 0, count  # the first `low` operators run, the first `high` do not
@@ -108,7 +109,7 @@ def failure_of(content: bytes, samples: Sequence[np.ndarray] | None = None) -> F
                 low = middle
             else:
                 high, said, crashed = middle, trial.said, trial.crashed
-    model = parse.read(content)
+    model = parse(content)
     graph = model.subgraphs[0]
     operator = graph.operators[high - 1]
     layer = layer_of(text(graph.tensors[int(operator.outputs[0])].name))
@@ -136,12 +137,12 @@ class _Trial:
 
 def _first(content: bytes, count: int) -> bytes:
     """Return a file of its first operators alone."""
-    model: Any = parse.read(content)
+    model: Any = parse(content)
     graph = model.subgraphs[0]
     graph.operators = graph.operators[:count]
     graph.outputs = list(graph.operators[-1].outputs)
     model.signatureDefs = []
-    return serialize.write(model)
+    return serialize(model)
 
 
 def _sentence(said: str) -> str:

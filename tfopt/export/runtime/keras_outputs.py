@@ -10,7 +10,7 @@ import numpy as np
 from tfopt import graph
 from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.keras_graph.freeze import names, packed
+from tfopt.export.keras_graph.inputs_outputs import names, packed
 from tfopt.export.runtime.verify import TOLERANCES, Tolerance
 
 BATCH = 128

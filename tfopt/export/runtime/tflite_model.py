@@ -15,10 +15,10 @@ from tfopt.data.ordered import in_order
 from tfopt.data.sets import as_samples
 from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
-from tfopt.export.flatbuffer import parse
 from tfopt.export.flatbuffer.check_scales import are_unusual, require_scales
 from tfopt.export.flatbuffer.class_names import with_class_names
-from tfopt.export.flatbuffer.parse import TensorSpec
+from tfopt.export.flatbuffer.inputs_outputs import TensorSpec, inputs_and_outputs
+from tfopt.export.flatbuffer.read import naming_damage, parse
 from tfopt.export.flatbuffer.summary import FileSummary, inspect_file
 from tfopt.export.runtime.findings import of_input
 from tfopt.export.runtime.first_run import require_run, try_out
@@ -65,9 +65,9 @@ class TFLiteModel:
                 f"A TFLite file is given as its path or its content in bytes, got {type(content).__name__}."
             )
         self._content = bytes(content)
-        model = parse.read(self._content, self._source)
-        with parse.naming_damage(self._source):
-            self.inputs, self.outputs = parse.interface(model)
+        model = parse(self._content, self._source)
+        with naming_damage(self._source):
+            self.inputs, self.outputs = inputs_and_outputs(model)
             require_scales(model, self._source)
             self._untried = are_unusual(model)
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tfopt.export.flatbuffer.edit import add_buffer
+from tfopt.export.flatbuffer.fields import operator_name, text
 from tfopt.export.flatbuffer.integer_constants import Integers, beside_integers, tensor_of
-from tfopt.export.flatbuffer.parse import add_buffer, operator_name, text
 from tfopt.export.flatbuffer.replace_operator import Replacement
 from tfopt.quantization.quantizers.weight_grids import STEPS_OF_BLOCKS
 

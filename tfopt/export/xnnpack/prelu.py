@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer.integer_constants import constant
+from tfopt.export.flatbuffer.fields import constant
 from tfopt.export.flatbuffer.replace_operator import Replacement
 
 _MOST = 127

@@ -20,15 +20,20 @@ IDENTIFIER = b"TFL3"
 _FIRST_SIZE = 1 << 16
 
 
-def write(model: Any) -> bytes:
-    """Return a `ModelT` as the content of a file. The model is not to be used afterwards."""
+def serialize(model: Any) -> bytes:
+    """Return a `ModelT` as the content of a file."""
     shared: dict[tuple, int] = {}
-    for graph in model.subgraphs:
-        for tensor in graph.tensors:
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    originals = [tensor.quantization for tensor in tensors]
+    builder = flatbuffers.Builder(_FIRST_SIZE)
+    try:
+        for tensor in tensors:
             if tensor.quantization is not None:
                 tensor.quantization = _SharedQuantization(tensor.quantization, shared)
-    builder = flatbuffers.Builder(_FIRST_SIZE)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
+        builder.Finish(model.Pack(builder), IDENTIFIER)
+    finally:
+        for tensor, original in zip(tensors, originals, strict=True):
+            tensor.quantization = original
     return bytes(builder.Output())
 
 
