@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfopt.export.options import Options
+from tfopt.export.schemes import Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,11 @@ class Conversion:
     left_open: Collection[str]
     named_after: keras.Model | None
     paths: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> Engine:
+        """Who turns floats into integers: of a quantization-aware model its own graph."""
+        return "keras" if self.quantized else self.options.writer
 
     @property
     def by_litert_quantizer(self) -> bool:

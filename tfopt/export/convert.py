@@ -51,7 +51,7 @@ def to_tflite(
             - `"int16x8"`: weights in int8, activations in int16.
             - `"int8_weights"`: weights in int8, turned into floats before use.
             - `"int4_weights"`: weights in int4, of fully connected layers in blocks that share a scale;
-              what has no 4-bit form in int8.
+              what has no 4-bit kernel in int8.
             - `"int4"`: weights of convolutions and fully connected layers in int4, the rest in int8.
         representative_dataset: samples to find the ranges of activations with, for `"int8"`, `"int16x8"` and
             `"int4"` of a model that is not quantization-aware: all that `tfopt.quantization.calibrate` takes,
@@ -71,7 +71,7 @@ def to_tflite(
             layers, which is the graph's. `"litert-quantizer"`, which quantizes the
             converter's float file, and which `None` is for the rest.
         algorithm: how weights are rounded: `"min_max"`, to the nearest value of a grid up to the largest
-            weight; `"mse"` or `"octav"`, of a grid that cuts off the largest weights for finer steps;
+            weight; `"mse"` or `"octav"`, of a grid that cuts off the largest weights for a finer scale;
             `"gptq"`, `"oscar"`, of fully connected layers, so that their outputs on the representative data
             change least; `"hadamard"`, of fully connected layers, rotated. With integer activations
             `"min_max"` or `"octav"`.
@@ -81,9 +81,9 @@ def to_tflite(
         corrections: what is done to the weights before, any of `"cross_layer_equalization"`, `"adaround"` and
             `"bias_correction"`; see `tfopt.post_training`. The last two look at the representative data.
         float_where_faster: whether int8 operators that LiteRT's delegate does not take may compute in float,
-            where that is faster than any integer form of them: a softmax over many values, PReLU, an
+            where that is faster than any integer lowering of them: a softmax over many values, PReLU, an
             average pooling over windows that the border cuts. See "Written for the delegate" in the guide.
-        input_shapes: of a model whose inputs have sizes of `None` beside the batch, the sizes that the file
+        input_shapes: of a model whose inputs have sizes of `None` after the batch, the sizes that the file
             is to have: the shape of one sample, or a dict by the names of the inputs. `None` in a shape
             leaves a size open: whoever runs the file resizes its input, and `predict` does. Without the
             argument they are those of the representative data, if there is any.
@@ -94,7 +94,7 @@ def to_tflite(
         UnsupportedModel: a subclassed model that has not been called, or that cannot run in a `tf.function`.
         UnsupportedOperation: an operation that no file has, or, with the engine `"keras"`, no scheme.
         DataError: the representative data is empty or holds NaN.
-        ConversionError: TensorFlow's converter or litert-quantizer refused the model, or died.
+        ConversionError: TensorFlow's converter or litert-quantizer refused the model, or crashed.
 
     Example:
         >>> file = tfopt.to_tflite(model, "int8", representative_dataset=x_train)

@@ -43,6 +43,11 @@ def file_content(model: keras.Model, conversion: Conversion) -> bytes:
     Raises:
         ConversionError: the engine refused the model, or died, or wrote another file than was planned.
     """
+    logger.info(
+        "%r becomes a TFLite file: scheme %s, engine %s, inputs %s, outputs %s",
+        *(model.name, conversion.options.scheme, conversion.engine),
+        *(conversion.input_type, conversion.output_type),
+    )
     try:
         return _content(model, conversion)
     except ConversionError as error:
@@ -127,7 +132,11 @@ def _by_converter(model: keras.Model, frozen: Frozen, conversion: Conversion) ->
     inputs = unquantized if integer_inputs else None
     run_passes(
         file,
-        [*after_converter(frozen), *for_trained_model(frozen, weights, inputs), *_for_runtime(conversion)],
+        [
+            *after_converter(frozen),
+            *for_trained_model(frozen, weights, inputs),
+            *_for_runtime(frozen, conversion),
+        ],
     )
     return file.serialize()
 
@@ -157,14 +166,16 @@ def _by_litert_quantizer(model: keras.Model, frozen: Frozen, conversion: Convers
         file,
         [
             *after_litert_quantizer(conversion.settings, options.scheme, per_channel=per_channel),
-            *_for_runtime(conversion),
+            *_for_runtime(frozen, conversion),
         ],
     )
     return file.serialize()
 
 
-def _for_runtime(conversion: Conversion) -> list[Pass]:
+def _for_runtime(frozen: Frozen, conversion: Conversion) -> list[Pass]:
     return for_runtime(
+        frozen.plan,
+        integer=conversion.integer,
         float_where_faster=conversion.options.float_where_faster,
         uint8_inputs=conversion.input_type == "uint8",
         uint8_outputs=conversion.output_type == "uint8",

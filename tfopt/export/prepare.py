@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,8 @@ from tfopt.export.schemes import scheme_of
 from tfopt.export.trained_weights.file_scheme import file_scheme
 from tfopt.post_training import corrected
 from tfopt.post_training.samples import shapes_of_data
+
+logger = logging.getLogger(__name__)
 
 
 def with_sizes(
@@ -91,7 +94,10 @@ def prepared(
     settings: Mapping[str, str] = {}
     if options.corrections or not (own_graph or quantized):
         settings = rules_.resolve(options.named_rules, [path for path, _ in graph.layers(model)], scheme)
+    for path, name in settings.items():
+        logger.debug("%r has the scheme %s", path, name)
     if options.corrections:
+        logger.info("%r is corrected before it is rounded: %s", model.name, ", ".join(options.corrections))
         model = _corrected(model, options, settings, data)
     if own_graph:
         model = calibrated(model, options, data)

@@ -63,7 +63,9 @@ def test_the_report_is_read_by_people_and_programs(sound):
     assert convolution["step"] > 0
     text = str(sound)
     assert "CONV_2D" in text
-    assert "100.0% of the integer operators add at most 1 LSB" in text
+    assert "Layer error" in text.splitlines()[0]
+    assert "Cumulative error" in text.splitlines()[0]
+    assert "100.0% of integer operators: layer error at most 1 LSB" in text
 
 
 @pytest.mark.parametrize("renamed", [False, True])

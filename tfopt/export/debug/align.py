@@ -1,4 +1,4 @@
-"""The tensors of a file and the steps of a model, side by side."""
+"""Matching the tensors of a file with the steps of a model."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Kernels: TypeAlias = Literal["delegate", "builtin", "reference"]
 kernels without it; its plain reference kernels, which microcontrollers follow."""
 
 INPUT = "INPUT"
-"""Stands for the operator of a tensor that the file is given."""
+"""The operator of a tensor that the file is given."""
 
 
 @dataclass(frozen=True)

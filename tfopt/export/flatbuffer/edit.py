@@ -15,7 +15,7 @@ def operator_code(model: Any, name: str, version: int = 1) -> int:
     Args:
         model: of the file.
         name: of the operator in TFLite's schema.
-        version: the least that knows the form in which it is used.
+        version: the least that has what it is used for.
     """
     builtin = getattr(schema.BuiltinOperator, name)
     for number, code in enumerate(model.operatorCodes):

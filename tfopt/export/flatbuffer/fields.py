@@ -26,7 +26,7 @@ def operator_name(model: Any, operator: Any) -> str:
 
 def type_name(tensor: Any) -> str:
     """Return a tensor's type, such as `"int8"`."""
-    return _TYPES[tensor.type]
+    return str(_TYPES[tensor.type])
 
 
 def per_tensor(tensor: Any) -> tuple[float, int] | tuple[None, None]:

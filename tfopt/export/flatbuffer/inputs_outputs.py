@@ -24,8 +24,8 @@ class TensorSpec:
         shape: with the batch size in front; None for another size that whoever runs the file chooses.
         dtype: such as `"int8"`.
         scale, zero_point: real = scale * (integer - zero_point); `None` where it is not quantized.
-        step: the distance of two neighbouring values that it can take, its LSB. A float output that an
-            integer one was turned into has one too. `None` for what was computed in float.
+        step: its scale, which is its LSB; of a float output that was dequantized, that of the integers.
+            `None` for what was computed in float.
     """
 
     name: str

@@ -33,7 +33,7 @@ def parse(content: bytes, source: str = "The content") -> Any:
     with naming_damage(source):
         model = flatbuffer_utils.read_model_from_bytearray(content)
         for buffer in model.buffers or []:
-            if isinstance(buffer.data, bytes):  # so it comes where it was stored behind the flatbuffer
+            if isinstance(buffer.data, bytes):  # so it comes where it was stored after the flatbuffer
                 buffer.data = np.frombuffer(buffer.data, np.uint8)
     if not model.subgraphs:
         raise InvalidArgumentError(f"{source} is a damaged TFLite file: it holds no graph.")

@@ -164,8 +164,9 @@ def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
         weights = tuple(_weights(model))
         floats = tuple(_float_operators(model, calls))
         operators = _operators(model, calls)
+        computed = _integers(model, calls) or _integer_inputs_outputs(inputs, outputs)
         return FileSummary(
-            scheme=_scheme(weights, _integers(model, calls) or _integer_ends(inputs, outputs), operators),
+            scheme=_scheme(weights, computed, operators),
             bytes=raw_bytes(content),
             compressed_bytes=compressed_bytes(content),
             inputs=inputs,
@@ -181,9 +182,9 @@ def _operators(model: Any, calls: list[tuple[Any, Any]]) -> list[OperatorSummary
     counts = Counter(operator_name(model, operator) for _, operator in calls)
     types: dict[str, set[str]] = {name: set() for name in counts}
     for graph, operator in calls:
-        for index in (*_ends(operator.inputs), *_ends(operator.outputs)):
+        for index in (*_indices(operator.inputs), *_indices(operator.outputs)):
             tensor = graph.tensors[index]
-            # Integer constants beside the data (biases, shapes, axes) say nothing about the arithmetic.
+            # Integer constants (biases, shapes, axes) say nothing about the arithmetic.
             if type_name(tensor) not in ("int32", "int64") or _data(model, tensor) is None:
                 types[operator_name(model, operator)].add(type_name(tensor))
     return [OperatorSummary(name, counts[name], tuple(sorted(types[name]))) for name in sorted(counts)]
@@ -193,7 +194,7 @@ def _float_operators(model: Any, calls: list[tuple[Any, Any]]) -> list[FloatOper
     found = []
     for graph, operator in calls:
         name = operator_name(model, operator)
-        results = [graph.tensors[index] for index in _ends(operator.outputs)]
+        results = [graph.tensors[index] for index in _indices(operator.outputs)]
         if name not in CONVERSIONS and any(type_name(tensor) in FLOATS for tensor in results):
             found.append(FloatOperator(name, layer_of(text(results[0].name))))
     return found
@@ -203,16 +204,16 @@ def _integers(model: Any, calls: list[tuple[Any, Any]]) -> Counter[str]:
     """Return type -> how many operators return integers that stand for real numbers."""
     found: Counter[str] = Counter()
     for graph, operator in calls:
-        results = [graph.tensors[index] for index in _ends(operator.outputs)]
+        results = [graph.tensors[index] for index in _indices(operator.outputs)]
         kinds = {type_name(x) for x in results if per_tensor(x)[0] is not None}
         if operator_name(model, operator) not in (*CONVERSIONS, *_READING):
             found.update(kinds & {"int8", "uint8", "int16"})
     return found
 
 
-def _integer_ends(*ends: tuple[TensorSpec, ...]) -> Counter[str]:
+def _integer_inputs_outputs(*sides: tuple[TensorSpec, ...]) -> Counter[str]:
     """Return type -> how many inputs and outputs are integers that stand for real numbers."""
-    return Counter(spec.dtype for specs in ends for spec in specs if spec.scale is not None)
+    return Counter(spec.dtype for specs in sides for spec in specs if spec.scale is not None)
 
 
 def _weights(model: Any) -> list[WeightSummary]:
@@ -239,14 +240,14 @@ def _values(tensor: Any, data: np.ndarray, size: int) -> np.ndarray:
     """Return the stored values, the zero point subtracted; a sparse encoding leaves zeros out."""
     bits = _PACKED.get(type_name(tensor))
     if bits is not None:
-        # The first value stands in the lowest bits.
+        # The first value is in the lowest bits.
         shifts = np.arange(0, 8, bits, dtype=np.uint8)
-        codes = ((data[:, None] >> shifts) & (2**bits - 1)).ravel()[:size].astype(np.int8)
-        values = np.where(codes >= 2 ** (bits - 1), codes - 2**bits, codes)
+        unsigned = ((data[:, None] >> shifts) & (2**bits - 1)).ravel()[:size].astype(np.int8)
+        values = np.where(unsigned >= 2 ** (bits - 1), unsigned - 2**bits, unsigned)
     else:
         values = np.frombuffer(data.tobytes(), _STORED[type_name(tensor)])
     _, zero_point = per_tensor(tensor)
-    return values if not zero_point else values.astype(np.int32) - zero_point
+    return np.asarray(values.astype(np.int32) - zero_point if zero_point else values)
 
 
 def _data(model: Any, tensor: Any) -> np.ndarray | None:
@@ -254,7 +255,7 @@ def _data(model: Any, tensor: Any) -> np.ndarray | None:
     return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
 
 
-def _ends(indices: Any) -> list[int]:
+def _indices(indices: Any) -> list[int]:
     return [int(index) for index in (indices if indices is not None else []) if index >= 0]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LAYER_END = ":"
-"""Stands between a layer's path and the operation in it: `block/conv:convolution`."""
+"""The separator of a layer's path and the operation in it: `block/conv:convolution`."""
 
 _NUMBER = re.compile(r"_\d+$")
 
@@ -50,7 +50,7 @@ class TensorNames:
 
 
 def unique(name: str, taken: set[str]) -> str:
-    """Return `name`, or with `_1`, `_2`... behind it what is not in `taken` yet, and add it there."""
+    """Return `name`, with `_1`, `_2`... after it where it is in `taken` already, and add it there."""
     candidates = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
     chosen = next(candidate for candidate in candidates if candidate not in taken)
     taken.add(chosen)

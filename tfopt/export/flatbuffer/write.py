@@ -15,14 +15,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 IDENTIFIER = b"TFL3"
-"""What stands in bytes 4 to 8 of every TFLite file."""
+"""Bytes 4 to 8 of every TFLite file."""
 
 _FIRST_SIZE = 1 << 16
 
 
 def serialize(model: Any) -> bytes:
     """Return a `ModelT` as the content of a file."""
-    shared: dict[tuple, int] = {}
+    shared: dict[tuple[Any, ...], int] = {}
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     originals = [tensor.quantization for tensor in tensors]
     builder = flatbuffers.Builder(_FIRST_SIZE)
@@ -45,7 +45,7 @@ class _SharedQuantization:
         shared: content -> offset of what is in the file already.
     """
 
-    def __init__(self, original: Any, shared: dict[tuple, int]) -> None:
+    def __init__(self, original: Any, shared: dict[tuple[Any, ...], int]) -> None:
         self._original = original
         self._shared = shared
 
@@ -53,7 +53,7 @@ class _SharedQuantization:
         """Write the parameters, or nothing, and return where they stand."""
         original = self._original
         if original.details is not None:  # block-wise scales: tables of their own
-            return original.Pack(builder)
+            return int(original.Pack(builder))
         vectors = {
             "Min": self._vector(builder, original.min, "<f4"),
             "Max": self._vector(builder, original.max, "<f4"),

@@ -26,7 +26,7 @@ _BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOS
 _FIXED = ("LOGISTIC", "SOFTMAX", "TANH")
 """The operators whose outputs have a prescribed scale."""
 _FIXED_SCALE = 1 / 32768
-_IN_FLOAT = ("PRELU", "RESIZE_BILINEAR")
+FLOAT_FOR_INT16 = ("PRELU", "RESIZE_BILINEAR")
 """The operators whose 16-bit kernels (LiteRT 2.3) are wrong, or weigh neighbours by a thousandth: they stay
 in float."""
 _COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL")
@@ -59,7 +59,7 @@ class _Int16Graph:
         self._scales: dict[int, float] = {}
 
     def run(self) -> None:
-        """Find the wide tensors, match what stands beside them, then set their types."""
+        """Find the int16 tensors, match the operators next to them, then set their types."""
         operators = list(self._graph.operators or [])
         for index in map(int, self._graph.inputs):
             self._find(index)
@@ -102,7 +102,7 @@ class _Int16Graph:
             return
         if any(type_name(self._graph.tensors[i]) == "int8" and i not in self._scales for i in outputs):
             operator.inputs = self._in_8_bits(operator, name, inputs)
-        elif name in _IN_FLOAT:
+        elif name in FLOAT_FOR_INT16:
             self._keep_in_float(operator, inputs, outputs[0])
         elif name in _COMPARISONS:
             operator.inputs = self._in_one_scale(operator, inputs)
@@ -115,7 +115,7 @@ class _Int16Graph:
             # it should broadcast.
             operator.builtinOptions.potScaleInt16 = False
         before = [self._scales[index] for index in inputs if index in self._scales]
-        ratio = 128.0 if _FIXED_SCALE in before else 1.0  # in 8 bits the prescribed step is so much larger
+        ratio = 128.0 if _FIXED_SCALE in before else 1.0  # in 8 bits the prescribed scale is so much larger
         for position, index in enumerate(inputs):
             known = index >= 0 and self._tensors.is_constant(index)
             if known and position == _BIASES.get(name):
@@ -161,12 +161,12 @@ class _Int16Graph:
         return [inputs[0], matrix]
 
     def _in_8_bits(self, operator: Any, name: str, inputs: list[int]) -> list[int]:
-        """Where a quantizer to 8 bits stood right behind one to 16, the converter has left it out."""
+        """Where a quantizer to 8 bits came right after one to 16, the converter has left it out."""
         ratio = 1.0
         for position, index in enumerate(inputs):
             if index in self._scales:
                 held = _grid(self._graph.tensors[index])
-                grid = self._narrow_grid(held)
+                grid = self._int8_grid(held)
                 ratio *= held[0] / grid[0]
                 inputs[position] = self._tensors.converted(index, INT8, grid, operator)
         bias = _BIASES.get(name, len(inputs))
@@ -174,7 +174,7 @@ class _Int16Graph:
             inputs[bias] = self._tensors.bias(inputs[bias], ratio, INT32)
         return inputs
 
-    def _narrow_grid(self, held: Grid) -> Grid:
+    def _int8_grid(self, held: Grid) -> Grid:
         for step, grid in self._wide.narrow.items():
             if np.isclose(held[0], step, rtol=1e-5, atol=0):
                 return grid

@@ -1,4 +1,4 @@
-"""Making the tensors that operators of 16 bits, and those beside them, need in the place of those of 8."""
+"""Making the tensors that int16 operators, and those next to them, need in place of int8 ones."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Int16Tensors:
 
     def __init__(self, model: Any, graph: Any, wide: Wide) -> None:
         self._model, self._graph, self._wide = model, graph, wide
-        self._made: dict[tuple, int] = {}
+        self._made: dict[tuple[int | float | None, ...], int] = {}
 
     def step(self, index: int) -> float | None:
-        """Return the step of a tensor that the converter has put on the grid of a 16-bit one, else None."""
+        """Return the scale of a tensor that the converter has put on the grid of a 16-bit one, else None."""
         tensor = self._graph.tensors[index]
         scales = scales_of(tensor)
         if type_name(tensor) != "int8" or len(scales) != 1 or int(tensor.quantization.zeroPoint[0]) != 0:
@@ -66,7 +66,7 @@ class Int16Tensors:
         )
 
     def bias(self, index: int, ratio: float, type_: int) -> int:
-        """Return a bias in steps that are `1 / ratio` of what they were."""
+        """Return a bias whose scale is `1 / ratio` of what it was."""
 
         def make() -> int:
             tensor = self._graph.tensors[index]
@@ -166,7 +166,7 @@ class Int16Tensors:
         operator.builtinOptions = getattr(schema, options + "T")()
         self._graph.operators.insert(place, operator)
 
-    def _once(self, key: tuple, make: Callable[[], int]) -> int:
+    def _once(self, key: tuple[int | float | None, ...], make: Callable[[], int]) -> int:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]

@@ -1,6 +1,6 @@
 """Keeping in float what a plan leaves in float, whatever the converter would like to quantize.
 
-At each boundary of a part in float stands an operation for which the converter has no integer form. It
+At each boundary of a part in float there is an operation for which the converter has no integer kernel. It
 changes values, and `tfopt.export.passes.remove_barriers` takes it out of the file that the converter writes.
 
 In the body of a loop and in the branches of a condition, which are in float as a whole, it also stands after
@@ -19,7 +19,7 @@ from tfopt.export.keras_graph.nodes import attribute, node_of
 from tfopt.quantization.planning.float_boundary import MARK
 
 _BARRIERS = {"Ceil": "CEIL", "Cos": "COS", "Sin": "SIN", "Floor": "FLOOR", "Round": "ROUND"}
-"""Operations without an integer form -> the operator of the file that each becomes."""
+"""Operations without an integer kernel -> the operator of the file that each becomes."""
 
 _PRESCRIBED = ("Sigmoid", "Tanh", "Softmax", "LogSoftmax")
 """Operations whose outputs the converter rounds unasked where a function returns them."""
@@ -52,7 +52,7 @@ def insert_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | No
 
 
 def _is_marked(node: tf.compat.v1.NodeDef) -> bool:
-    return attribute(node, "message").s == MARK
+    return bool(attribute(node, "message").s == MARK)
 
 
 def _after_prescribed(graph_def: tf.compat.v1.GraphDef) -> list[tf.compat.v1.NodeDef]:

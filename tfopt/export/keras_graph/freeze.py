@@ -43,16 +43,16 @@ FAKE_QUANTIZATION = (
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """A frozen graph and what its ends are called.
+    """A frozen graph and the names of its inputs and outputs.
 
     Attributes:
         graph_def: a serialized `tf.compat.v1.GraphDef`.
         inputs, outputs: names of its tensors, such as `"image:0"`, in the model's order.
-        input_names, output_names: what the Keras model calls them.
+        input_names, output_names: their names in the Keras model.
         tensor_names: what the graph's nodes have to do with the model's layers.
         operations: kind of TensorFlow operation -> the layers that it stands in.
-        wide: what is to have 16 bits in the file, and has the steps of these in the graph's 8.
-        barrier: the operator that is to be taken out of the file; see `barriers`.
+        wide: what is to have 16 bits in the file, and has the scales of these in the graph's 8.
+        barrier: the operator that is to be taken out of the file; see `insert_barriers`.
         plan: what the file's tensors are to be, where the graph says so.
     """
 
@@ -76,7 +76,7 @@ def freeze(
     named_after: keras.Model | None = None,
     left_open: Collection[str] = (),
 ) -> Frozen:
-    """Return the inference graph of `model`, in float32, with nested models opened.
+    """Return the inference graph of `model`, in float32, with nested models flattened.
 
     Args:
         model: built Sequential or functional.
@@ -138,7 +138,7 @@ def _frozen_function(
     def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
         # What a layer assigns is a value here, which the graph loses where no output depends on it.
         with keras.StatelessScope() as scope:
-            outputs = keras.tree.flatten(lowered(packed(lowered, tensors), training=False))
+            outputs: list[tf.Tensor] = keras.tree.flatten(lowered(packed(lowered, tensors), training=False))
             assigned[:] = [each for each in lowered.variables if scope.get_current_value(each) is not None]
         return outputs
 

@@ -59,10 +59,10 @@ def fixed_shapes(model: keras.Model, batch_size: int) -> tuple[tuple[int, ...], 
 
 
 def names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what the inputs and outputs of `model` are called, in its order.
+    """Return the names of the inputs and outputs of `model`, in its order.
 
     Dictionary keys where the model takes or returns a dictionary; else the names of the input tensors, and
-    of the layers that make the outputs (not of the quantizers behind them). Names that stand twice get
+    of the layers that make the outputs (not of the quantizers after them). Names that occur twice get
     `_1`, `_2`.
     """
     if isinstance(model, keras.Sequential):

@@ -47,7 +47,7 @@ def combine_before_reshaping(graph_def: tf.compat.v1.GraphDef, quantizers: Seque
 def add_before_reshaping(graph_def: tf.compat.v1.GraphDef) -> None:
     """Add the bias of a convolution of one dimension and one filter before the axis of one row is removed.
 
-    Behind that axis the converter takes a bias of one number for a scalar, which it moves into no
+    After that axis the converter takes a bias of one number for a scalar, which it moves into no
     convolution: it leaves both in float.
 
     Args:
@@ -79,7 +79,7 @@ def add_before_batch_to_space(graph_def: tf.compat.v1.GraphDef) -> None:
 
     TensorFlow cuts a tensor into pieces for a dilated convolution. Where several convolutions read the same
     pieces, as the two of a gated unit do, the converter makes no dilated operators of them, and leaves a
-    convolution in float whose bias stands behind the pieces.
+    convolution in float whose bias comes after the pieces.
 
     Args:
         graph_def: to change.
@@ -112,7 +112,7 @@ def add_before_batch_to_space(graph_def: tf.compat.v1.GraphDef) -> None:
         node.input.append(joined.name)
 
 
-def _cut(nodes: Mapping[str, Any], node: Any) -> tuple:
+def _cut(nodes: Mapping[str, Any], node: Any) -> tuple[str, bytes | str]:
     """Return what a SpaceToBatchND cuts, padding aside, and into how many pieces."""
     source = nodes[node_of(node.input[0])]
     while source.op in ("Pad", "PadV2", "Identity", "ExpandDims"):
@@ -198,4 +198,4 @@ def _put_before(graph_def: tf.compat.v1.GraphDef, nodes: Nodes, node: Any, resha
     for each in (before, node):
         each.attr.pop("_output_shapes", None)
         nodes[each.name] = each
-    return before.name
+    return str(before.name)

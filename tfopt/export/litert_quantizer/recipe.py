@@ -34,7 +34,7 @@ class PlannedOperator:
     """An operator of a file.
 
     Attributes:
-        scope: how litert-quantizer calls it: the names of its outputs, each with a `;` behind it.
+        scope: how litert-quantizer calls it: the names of its outputs, each with a `;` after it.
         name: such as `"CONV_2D"`.
         layer: the path of the Keras layer that it computes; `""` where its names tell of none.
         row: how many weights follow each other in a row of a constant kernel; 0 where it has none.

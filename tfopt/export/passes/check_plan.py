@@ -16,21 +16,20 @@ from tfopt.errors import ConversionError
 from tfopt.export.flatbuffer.fields import per_tensor, scales_of, text, type_name
 from tfopt.export.flatbuffer.file import Call, ParsedFile
 from tfopt.export.flatbuffer.tensor_names import LAYER_END, layers_in
+from tfopt.export.int16.activations import FLOAT_FOR_INT16
 from tfopt.export.keras_graph.expected_tensors import FLOAT, FilePlan, Grid
 from tfopt.export.passes.float_weights import rounded_weights
 
 _INTEGERS = ("int8", "int16", "uint8")
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
-_MOVES = (
+MOVES = (
     *("BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "GATHER_ND", "PACK", "PAD"),
     *("PADV", "RESHAPE", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "SQUEEZE"),
     *("STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK"),
 )
-"""Operators that hand on values as they are: whether before or after a rounding is all the same."""
+"""Operators that pass values on as they are: before or after a rounding makes no difference."""
 _VIEWS = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE", "TRANSPOSE")
-"""Those that LiteRT runs in the scale of what they read, and that may stand before a rounding to another."""
-_WIDE_IN_FLOAT = ("PRELU", "RESIZE_BILINEAR")
-"""Operators whose 16-bit form is left aside on purpose; see `wide_activations`."""
+"""Those that LiteRT runs in the scale of their input, and that may come before a rounding to another."""
 _TOLERANCE = 1e-4
 
 
@@ -42,8 +41,8 @@ class Difference:
         layer: that its name tells of.
         tensor: its name in the file; `""` where the file has none.
         operator: that makes it.
-        planned: what it was to be; several where the layer has tensors of several grids.
-        found: what it is.
+        planned: its grid in the plan; several where the layer has tensors of several grids.
+        found: its grid in the file; None where the file has no such tensor.
     """
 
     layer: str
@@ -108,12 +107,12 @@ def _of_tensor(tensor: Any, operator: str, plan: FilePlan) -> Iterator[Differenc
     grid, name = _grid(tensor), text(tensor.name)
     named = all(LAYER_END in part for part in name.split(";"))  # operations outside layers have no name
     layers = [layer for layer in layers_in(name) if layer in plan.layers] if named else []
-    if grid is None or (grid == FLOAT and (operator in (*_CONVERSIONS, *_MOVES) or not layers)):
+    if grid is None or (grid == FLOAT and (operator in (*_CONVERSIONS, *MOVES) or not layers)):
         return
     if grid == FLOAT:
         planned = frozenset[Grid]().union(*(plan.layers[layer] for layer in layers))
-        wide = operator in _WIDE_IN_FLOAT and any(each.dtype == "int16" for each in planned)
-        if FLOAT not in planned and not wide:
+        int16 = operator in FLOAT_FOR_INT16 and any(each.dtype == "int16" for each in planned)
+        if FLOAT not in planned and not int16:
             yield Difference(" + ".join(layers), name, operator, tuple(sorted(planned)), grid)
         return
     if operator in _VIEWS and _among(grid, plan.all):  # the converter rounds before what only moves values

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from tfopt.export.int16.activations import write_int16_activations
+from tfopt.export.keras_graph.expected_tensors import FilePlan
 from tfopt.export.keras_graph.freeze import Frozen
 from tfopt.export.litert_quantizer.embeddings import quantize_embeddings
 from tfopt.export.passes.check_plan import require_planned
 from tfopt.export.passes.fix_biases import fix_uniform_biases
+from tfopt.export.passes.float_operators import log_float_operators
 from tfopt.export.passes.float_weights import restore_float_weights
 from tfopt.export.passes.integer_inputs import quantize_inputs
 from tfopt.export.passes.name_tensors import name_tensors
@@ -66,14 +68,25 @@ def after_litert_quantizer(settings: Mapping[str, str], scheme: str, *, per_chan
     return [Pass.of(quantize_embeddings, settings, scheme, per_channel=per_channel)]
 
 
-def for_runtime(*, float_where_faster: bool, uint8_inputs: bool, uint8_outputs: bool) -> list[Pass]:
+def for_runtime(
+    plan: FilePlan,
+    *,
+    integer: bool,
+    float_where_faster: bool,
+    uint8_inputs: bool,
+    uint8_outputs: bool,
+) -> list[Pass]:
     """Return what makes a file fast in LiteRT and gives it the dtypes of its inputs and outputs.
 
     Args:
+        plan: of the file's tensors.
+        integer: whether activations are integers, so that what computes in float is an exception.
         float_where_faster: whether a lowering may compute in float.
         uint8_inputs, uint8_outputs: whether those in int8 become uint8.
     """
     passes = [Pass.of(lower_for_xnnpack, float_where_faster=float_where_faster)]
+    if integer:
+        passes.append(Pass.of(log_float_operators, plan, float_where_faster=float_where_faster))
     if uint8_inputs or uint8_outputs:
         passes.append(Pass.of(make_inputs_outputs_uint8, inputs=uint8_inputs, outputs=uint8_outputs))
     return passes

@@ -1,7 +1,7 @@
-"""Running a file for the first time in a process that may die of it.
+"""The first run of a file, in a subprocess that may crash.
 
 LiteRT checks some things only when it runs a file, and some by ending the process: an addition whose scales
-lie too far apart, a conversion to a scale that no float holds. Nobody is to be given such a file.
+lie too far apart, a conversion to a scale that no float holds. Such a file is never returned.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Failure:
     """Why LiteRT cannot run a file.
 
     Attributes:
-        said: by LiteRT.
+        said: the message of LiteRT.
         operator: the first that fails, such as `"CONV_2D"`.
         number: of it in the file, from 0.
         layer: of the Keras model that it stands for.
-        crashed: whether it ended the process, such as `"by SIGABRT"`; `""` where it refused.
+        crashed: how LiteRT ended the process, such as `"SIGABRT"`; `""` where it refused the file.
     """
 
     said: str
@@ -44,7 +44,10 @@ class Failure:
     def __str__(self) -> str:
         which = f"the operator {self.operator} (number {self.number}) of the layer {self.layer!r}"
         if self.crashed:
-            return f"LiteRT was ended {self.crashed} at {which}, in a subprocess. It said last: {self.said}"
+            return (
+                f"LiteRT crashed ({self.crashed}) while running {which} in a subprocess. Its last output: "
+                f"{self.said}"
+            )
         return f"LiteRT refuses {which}: {self.said}"
 
 
@@ -53,7 +56,7 @@ def require_run(content: bytes, samples: Sequence[np.ndarray] | None, advice: st
 
     Args:
         content: of the file.
-        samples: one array an input, as the file takes them: what to run it on beside zeros.
+        samples: one array an input, as the file takes them, to run it on after zeros.
         advice: what to do then; `{layer}` stands for the layer.
 
     Raises:
@@ -74,7 +77,7 @@ def try_out(content: bytes, source: str) -> None:
         source: what an error message calls it.
 
     Raises:
-        InvalidArgumentError: LiteRT refuses it, or dies.
+        InvalidArgumentError: LiteRT refuses it, or crashes.
     """
     failure = failure_of(content)
     if failure is not None:
@@ -117,7 +120,7 @@ def failure_of(content: bytes, samples: Sequence[np.ndarray] | None = None) -> F
 
 
 class _Trial:
-    """Runs contents, one after another, and keeps what was said of the last."""
+    """Runs contents one after another, and keeps the message about the last one."""
 
     def __init__(self, path: Path, samples: Path | None) -> None:
         self._path, self._samples = path, samples

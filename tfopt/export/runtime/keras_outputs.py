@@ -1,4 +1,4 @@
-"""What the Keras model answers, to hold a file against."""
+"""The outputs of the Keras model, to compare those of a file with."""
 
 from __future__ import annotations
 

@@ -204,8 +204,7 @@ class TFLiteModel:
         those whose scales lie extremely far apart. What `to_tflite` returns has been run.
 
         Args:
-            sample: one array an input, real numbers, to run it on beside zeros, unasked whether it is to be
-                feared.
+            sample: one array an input, real numbers, to run it on after zeros, whatever its scales are.
             advice: what to do where it fails, `{layer}` standing for the layer; then the error is that of a
                 conversion.
 
@@ -312,7 +311,7 @@ def quantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     limits = np.iinfo(spec.dtype)
     # Half upwards, as fake quantization in training rounds.
     integers = np.floor(np.asarray(array, np.float32) / np.float32(spec.scale) + 0.5) + spec.zero_point
-    return np.clip(integers, limits.min, limits.max).astype(spec.dtype)
+    return np.asarray(np.clip(integers, limits.min, limits.max), spec.dtype)
 
 
 def limits_of(spec: TensorSpec) -> tuple[float, float]:

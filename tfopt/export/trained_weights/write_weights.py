@@ -98,47 +98,47 @@ def _matched(model: Any, call: Call, index: int, weights: Mapping[str, Codes]) -
     return None
 
 
-def _integers(model: Any, tensor: Any, codes: Codes, certain: bool) -> Integers | None:
-    """Return a tensor as `codes` times one scale a channel, or None where it is something else.
+def _integers(model: Any, tensor: Any, known: Codes, certain: bool) -> Integers | None:
+    """Return a tensor as quantized weights times one scale a channel, or None where it is something else.
 
     Of columns of one weight every tensor is: those need names that make it `certain`.
     """
-    weights, channels = codes.values.shape
-    if math.prod(tensor.shape) != codes.values.size or (weights == 1 and not certain):
+    weights, channels = known.values.shape
+    if math.prod(tensor.shape) != known.values.size or (weights == 1 and not certain):
         return None
     values, slack = _real(model, tensor)
     for channels_last in (False, True):
         shape = (weights, channels) if channels_last else (channels, weights)
         held, error = (x.reshape(shape) if channels_last else x.reshape(shape).T for x in (values, slack))
-        found = _scaled(codes, held, error)
+        found = _scaled(known, held, error)
         axis = _axis(tensor.shape, channels, channels_last)
         if found is None:
             continue
         signed, scales = found
-        if codes.block_size is not None and not channels_last and axis == 0:
+        if known.block_size is not None and not channels_last and axis == 0:
             return Integers(
-                signed, scales, codes.bits, axis, False, codes.block_size, codes.steps, dynamic=True
+                signed, scales, known.bits, axis, False, known.block_size, known.steps, dynamic=True
             )
-        if codes.block_size is None and (axis is not None or np.allclose(scales, scales[0, 0], 1e-5, 0)):
-            return Integers(signed, scales[0], codes.bits, axis or 0, channels_last, dynamic=codes.dynamic)
+        if known.block_size is None and (axis is not None or np.allclose(scales, scales[0, 0], 1e-5, 0)):
+            return Integers(signed, scales[0], known.bits, axis or 0, channels_last, dynamic=known.dynamic)
     return None
 
 
-def _scaled(codes: Codes, held: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _scaled(known: Codes, held: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the integers, with the signs that they have in the file, and their scales.
 
     Args:
-        codes: the integers.
+        known: the quantized weights.
         held: what the file holds in their place, `(weights, channels)`.
         error: how far that may be off.
 
     Returns:
         Integers as columns and scales `(blocks, channels)`; None where `held` is something else.
     """
-    weights, channels = codes.values.shape
-    # A BatchNormalization behind the layer has scaled each channel, and turned the sign of some.
-    signed = codes.values * np.where(np.sum(held * codes.values, axis=0) < 0, -1, 1)
-    blocks = (-1, codes.block_size or weights, channels)
+    weights, channels = known.values.shape
+    # A BatchNormalization after the layer has scaled each channel, and turned the sign of some.
+    signed = known.values * np.where(np.sum(held * known.values, axis=0) < 0, -1, 1)
+    blocks = (-1, known.block_size or weights, channels)
     held, error, integers = held.reshape(blocks), error.reshape(blocks), signed.reshape(blocks)
     scales = np.max(np.abs(held), axis=1, keepdims=True) / np.maximum(
         np.max(np.abs(integers), axis=1, keepdims=True), 1

@@ -51,7 +51,7 @@ def _make(made: Replacement, slopes: np.ndarray, multiply: Any) -> bool:
     scale, zero_point = grid = made.grid(made.input)
     # The range of n: the steepest slope of either sign, times how far below 0 an input can be.
     depth = (zero_point - _LEAST) * scale
-    least, most = (depth * max(0.0, end) for end in (-slopes.min(), slopes.max()))
+    least, most = (depth * max(0.0, limit) for limit in (-slopes.min(), slopes.max()))
     result = made.grid(made.output)[0]
     step = max((least + most) / (_MOST - _LEAST), result * _FINEST)
     largest = (float(np.abs(slopes).max()) or 1.0) / _MOST
