@@ -66,7 +66,7 @@ class Conversion:
 
     @property
     def advice(self) -> str:
-        """What to do where LiteRT cannot run the file; `{layer}` stands for the layer."""
+        """What to do where LiteRT cannot run the file; `{layer}` is replaced by the layer."""
         if self.left_open:
             return "It was run with open sizes: give all of them, input_shapes={{name: (..., ...)}}."
         if self.quantized:

@@ -17,6 +17,7 @@ from tfopt.export.schemes import Engine, InputOutputType, SchemeName, input_outp
 from tfopt.export.trained_weights.file_scheme import file_scheme
 
 
+# Long for its docstring: its arguments are what users read here.
 def to_tflite(
     model: keras.Model,
     scheme: SchemeName | None = None,

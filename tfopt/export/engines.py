@@ -41,7 +41,7 @@ def file_content(model: keras.Model, conversion: Conversion) -> bytes:
     Where an engine refuses the operations of a float model, its decomposition is tried.
 
     Raises:
-        ConversionError: the engine refused the model, or died, or wrote another file than was planned.
+        ConversionError: the engine refused the model, or crashed, or wrote another file than was planned.
     """
     logger.info(
         "%r becomes a TFLite file: scheme %s, engine %s, inputs %s, outputs %s",

@@ -73,10 +73,7 @@ def prepared(
         model: of the sizes of the file.
         data: representative samples.
         options: the arguments of `to_tflite`, with the scheme of the file.
-        input_type, output_type: the dtypes of inputs and outputs.
-        rounded: whether the file rounds as a quantization-aware model does.
-        batch_size: how many samples the file takes at once.
-        left_open: the inputs whose sizes of None stay open.
+        input_type, output_type, rounded, batch_size, left_open: see `Conversion`.
 
     Raises:
         InvalidArgumentError: the data is missing or does not fit, or a rule matches nothing.

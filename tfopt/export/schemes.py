@@ -1,4 +1,4 @@
-"""The schemes that a file can be written in, and which engine writes them."""
+"""The schemes that a file can be written in, and how each engine writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SchemeName: TypeAlias = Literal[
     "float32", "float16", "dynamic", "int8", "int16x8", "int8_weights", "int4_weights", "int4"
 ]
 InputOutputType: TypeAlias = Literal["float32", "int8", "uint8", "int16"]
-"""The type of a file's input or output."""
+"""The dtype of a file's input or output."""
 Engine: TypeAlias = Literal["keras", "converter", "litert-quantizer"]
 """Who turns floats into integers: tfopt's quantization-aware graph, TensorFlow's converter, or
 litert-quantizer after it."""
@@ -22,10 +22,10 @@ ENGINES: tuple[Engine, ...] = ("keras", "converter", "litert-quantizer")
 
 @dataclass(frozen=True, kw_only=True)
 class FileScheme:
-    """What a file is made of.
+    """How a file is written in one scheme.
 
     Attributes:
-        converter: what the converter's process is told; `None` where it cannot write the scheme.
+        converter: the settings of TensorFlow's converter; `None` where it cannot write the scheme.
         entries: the fields of litert-quantizer's `Entry`s, the last that an operator can take being the one
             that it gets.
         integer: whether activations become integers, for which their ranges must be known.
@@ -92,7 +92,7 @@ def input_output_type(argument: str, wanted: str | None, scheme: str) -> str:
 
     Args:
         argument: what an error message calls `wanted`.
-        wanted: the type asked for.
+        wanted: the requested type.
         scheme: the name of the scheme.
 
     Raises:

@@ -35,7 +35,7 @@ def convert_graph(
         samples: one array an input, of shape (batches, batch_size, ...), to calibrate with.
 
     Raises:
-        ConversionError: the converter refused the graph, or died.
+        ConversionError: the converter refused the graph, or crashed.
     """
     with tempfile.TemporaryDirectory(prefix="tfopt-") as folder:
         files = {name: Path(folder, name) for name in ("graph", "calibration.npz", "result")}

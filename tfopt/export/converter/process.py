@@ -38,7 +38,7 @@ _NOISE = re.compile(r"^([WI]\d{4}|WARNING|INFO|To enable|\s*$)|cuda|cuInit|warn"
 
 
 class ChildEnded(Exception):
-    """The child ended while it was asked for something.
+    """The child ended during a request.
 
     Attributes:
         how: such as `"SIGABRT"` or `"exit code 1"`.
@@ -56,7 +56,7 @@ class ConverterProcess:
 
     Use `ConverterProcess.request` and `run`.
 
-    It ends with its parent, however that ends: the pipe to its input closes then.
+    The child ends with its parent, however that ends: the pipe to its input closes then.
     """
 
     _shared: ClassVar[ConverterProcess | None] = None
@@ -92,7 +92,7 @@ class ConverterProcess:
         """Have the shared child convert, starting it first where it does not run.
 
         Raises:
-            ConversionError: the converter refused the model, or died.
+            ConversionError: the converter refused the model, or crashed.
         """
         try:
             error = cls._served(request)
@@ -172,7 +172,7 @@ class ConverterProcess:
         self._child.kill()
         self._child.wait()
         self._errors.close()
-        # Closing writes out what the dead child did not take.
+        # Closing writes out what the child has not read.
         with contextlib.suppress(BrokenPipeError):
             self._requests.close()
         self._replies.close()

@@ -39,6 +39,7 @@ MAX_CHUNK = 32
 _SIGNATURE_END = re.compile(r"^serving_default_|:\d+$")
 
 
+# Long for its docstring: its arguments are what users read here.
 def debug_quantization(
     model: keras.Model, tflite: File, data: Inputs, *, kernels: Kernels = "delegate"
 ) -> DebugReport:

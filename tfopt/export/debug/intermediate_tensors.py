@@ -59,19 +59,19 @@ def file_tensors(file: TFLiteModel) -> tuple[FileTensor, ...]:
     """Return the inputs and what the operators make of them, in the order in which the file runs.
 
     Left out are constants, what depends on constants alone (weights that are unpacked), integers that
-    stand for no real numbers, floats that an integer tensor was turned into, and what loops compute.
+    hold no real numbers, floats that an integer tensor was turned into, and what loops compute.
     """
     model = parse(bytes(file))
     graph = model.subgraphs[0]
     found = [_described(graph.tensors[spec.index], spec.index, -1, INPUT) for spec in file.inputs]
-    ends = {spec.index for spec in file.outputs}
+    results = {spec.index for spec in file.outputs}
     origin = {int(index): int(index) for index in graph.inputs}
     for position, operator in enumerate(graph.operators or []):
         read = [int(index) for index in (operator.inputs if operator.inputs is not None else ())]
         sources = tuple(origin[index] for index in read if index in origin)
         made = [int(index) for index in operator.outputs]
         name = operator_name(model, operator)
-        if sources and name == "DEQUANTIZE" and made[0] not in ends:
+        if sources and name == "DEQUANTIZE" and made[0] not in results:
             origin[made[0]] = sources[0]
         elif sources:
             origin |= {index: index for index in made}

@@ -87,14 +87,14 @@ class Matcher:
         return number if before > after + TIE_DB else readers[0]
 
     def match(
-        self, tensors: Sequence[FileTensor], values: Mapping[int, np.ndarray], ends: Mapping[int, list[int]]
+        self, tensors: Sequence[FileTensor], values: Mapping[int, np.ndarray], known: Mapping[int, list[int]]
     ) -> tuple[dict[int, tuple[float, FileTensor]], list[FileTensor]]:
         """Return step number -> SNR in decibels and tensor of the file, and the tensors that match nothing.
 
         Args:
             tensors: of the file.
             values: the index of a tensor -> its real numbers for the same samples, of shape (calls, size).
-            ends: the index of an input or output of the file -> the steps that it may stand for.
+            known: the index of an input or output of the file -> the steps that it may match.
         """
         found: dict[int, list[tuple[float, FileTensor]]] = defaultdict(list)
         unmatched = []
@@ -103,23 +103,23 @@ class Matcher:
         for tensor in tensors:
             is_result = results[self._layer(tensor)] == tensor.index
             seen = _sample(values[tensor.index])
-            number, similarity = self._step_of(tensor, seen, ends.get(tensor.index), is_result)
+            number, similarity = self._step_of(tensor, seen, known.get(tensor.index), is_result)
             if number is None:
                 unmatched.append(tensor)
             else:
                 found[number].append((similarity, tensor))
-        # A reshaped tensor stands in the file twice: the first is what the operator made.
+        # A reshaped tensor is in the file twice: the first is what the operator made.
         return {number: max(pairs, key=lambda pair: pair[0]) for number, pairs in found.items()}, unmatched
 
     def guess(
         self, tensor: FileTensor, values: np.ndarray, sources: Sequence[int], taken: AbstractSet[int]
     ) -> int | None:
-        """Return the step that a tensor most likely stands for, by nothing but its place and its size.
+        """Return the step that a tensor most likely matches, by nothing but its place and its size.
 
         Args:
             tensor: that matches nothing.
             values: its real numbers.
-            sources: the steps that its operator's inputs stand for.
+            sources: the steps that its operator's inputs match.
             taken: steps that are matched already.
         """
         reached, waiting, part = set[int](), list(sources), _sample(values)
@@ -134,10 +134,10 @@ class Matcher:
         return self._closest(alike, part)[0] if number is None else number
 
     def _step_of(
-        self, tensor: FileTensor, values: _Sample, end: Iterable[int] | None, is_result: bool
+        self, tensor: FileTensor, values: _Sample, known: Iterable[int] | None, is_result: bool
     ) -> tuple[int | None, float]:
-        if end is not None:
-            candidates = [self._held(number, tensor, values) for number in end]
+        if known is not None:
+            candidates = [self._held(number, tensor, values) for number in known]
             number, similarity = self._closest(candidates, values)
             return (candidates[0] if similarity < SAME_DB else number), similarity
         exact, others = self._named(tensor.name)

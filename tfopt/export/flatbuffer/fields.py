@@ -1,4 +1,4 @@
-"""The fields of a file's tensors and operators, as the values that they stand for."""
+"""The fields of a file's tensors and operators as names, numbers and arrays."""
 
 from __future__ import annotations
 

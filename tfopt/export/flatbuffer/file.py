@@ -12,7 +12,7 @@ from tfopt.export.flatbuffer.write import serialize
 
 
 class Call(NamedTuple):
-    """An operator where it stands in a file.
+    """An operator and where it is in a file.
 
     Attributes:
         graph: the `SubGraphT` that it is a part of.

@@ -50,8 +50,8 @@ def inputs_and_outputs(model: Any) -> tuple[tuple[TensorSpec, ...], tuple[Tensor
     graph = model.subgraphs[0]
     signatures = [each for each in model.signatureDefs or [] if each.subgraphIndex == 0]
     if signatures:
-        ends = (signatures[0].inputs or [], signatures[0].outputs or [])
-        named = [[(text(entry.name), entry.tensorIndex) for entry in entries] for entries in ends]
+        sides = (signatures[0].inputs or [], signatures[0].outputs or [])
+        named = [[(text(entry.name), entry.tensorIndex) for entry in entries] for entries in sides]
     else:
         named = [[(text(graph.tensors[i].name), i) for i in ids] for ids in (graph.inputs, graph.outputs)]
     made_by = {index: operator for operator in graph.operators or [] for index in operator.outputs}

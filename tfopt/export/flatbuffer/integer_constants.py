@@ -101,7 +101,7 @@ def _stretched(integers: Integers, bits: int) -> Integers:
 
 
 def tensor_of(model: Any, before: Any, integers: Integers, bits: int) -> Any:
-    """Return the tensor of `bits` bits that is to stand in the place of `before`."""
+    """Return the tensor of `bits` bits that replaces `before`."""
     tensor = schema.TensorT()
     tensor.name, tensor.shape, tensor.hasRank = before.name, before.shape, before.hasRank
     tensor.type = _TYPES[bits]

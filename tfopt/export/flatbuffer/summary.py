@@ -20,7 +20,7 @@ from tfopt.report import formats
 
 FLOATS = ("float16", "float32", "float64", "bfloat16")
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
-"""Operators that only change the type: they stand where integers begin and end."""
+"""Operators that only change the type: they are where integers begin and end."""
 
 _READING = ("GATHER", "EMBEDDING_LOOKUP")
 """Operators that only pick rows of a table, which may be in another type than what they return."""
@@ -38,7 +38,7 @@ _STORED = {
 
 @dataclass(frozen=True)
 class OperatorSummary:
-    """One kind of operator: how often it stands in the file, and the types that it reads and writes."""
+    """One kind of operator: how often it occurs, and the types that it reads and writes."""
 
     name: str
     count: int
@@ -63,7 +63,7 @@ class WeightSummary:
         dtype: such as `"int8"`.
         bytes: in the file.
         size: the number of values.
-        zeros: how many of them are zero (stand at the zero point).
+        zeros: how many of them are zero (equal the zero point).
         scales: how many scales it has: 0 where it is not quantized, above 1 where each channel or block has
             its own.
     """
@@ -201,7 +201,7 @@ def _float_operators(model: Any, calls: list[tuple[Any, Any]]) -> list[FloatOper
 
 
 def _integers(model: Any, calls: list[tuple[Any, Any]]) -> Counter[str]:
-    """Return type -> how many operators return integers that stand for real numbers."""
+    """Return type -> how many operators return quantized integers."""
     found: Counter[str] = Counter()
     for graph, operator in calls:
         results = [graph.tensors[index] for index in _indices(operator.outputs)]
@@ -212,7 +212,7 @@ def _integers(model: Any, calls: list[tuple[Any, Any]]) -> Counter[str]:
 
 
 def _integer_inputs_outputs(*sides: tuple[TensorSpec, ...]) -> Counter[str]:
-    """Return type -> how many inputs and outputs are integers that stand for real numbers."""
+    """Return type -> how many inputs and outputs are quantized integers."""
     return Counter(spec.dtype for specs in sides for spec in specs if spec.scale is not None)
 
 

@@ -60,7 +60,7 @@ def unique(name: str, taken: set[str]) -> str:
 def layer_of(tensor: str) -> str:
     """Return the layer that a tensor's name tells of; several, joined by ` + `, where they were fused.
 
-    In a file that tfopt wrote, what stands before the colon; in another one, the scopes between the
+    In a file that tfopt wrote, the part before the colon; in another one, the scopes between the
     model's and the operation's.
 
     Example:
@@ -71,7 +71,7 @@ def layer_of(tensor: str) -> str:
 
 
 def layers_in(tensor: str) -> list[str]:
-    """Return the layers of a tensor's name in a file that tfopt wrote: what stands before each colon."""
+    """Return the layers of a tensor's name in a file that tfopt wrote: the part before each colon."""
     return list(dict.fromkeys(part.split(LAYER_END)[0] for part in tensor.split(";")))
 
 

@@ -1,4 +1,4 @@
-"""Writing a TFLite file in which what is equal stands once.
+"""Writing a TFLite file in which equal scales are stored once.
 
 A flatbuffer may refer to one vector from many places. The converter writes the scales and zero points of
 each tensor anew: twelve bytes a channel for the weights and twelve for the bias, of which the zero points,
@@ -50,7 +50,7 @@ class _SharedQuantization:
         self._shared = shared
 
     def Pack(self, builder: flatbuffers.Builder) -> int:
-        """Write the parameters, or nothing, and return where they stand."""
+        """Write the parameters, or nothing, and return their offset."""
         original = self._original
         if original.details is not None:  # block-wise scales: tables of their own
             return int(original.Pack(builder))

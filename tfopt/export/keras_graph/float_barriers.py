@@ -3,9 +3,9 @@
 At each boundary of a part in float there is an operation for which the converter has no integer kernel. It
 changes values, and `tfopt.export.passes.remove_barriers` takes it out of the file that the converter writes.
 
-In the body of a loop and in the branches of a condition, which are in float as a whole, it also stands after
-each operation whose integer range TFLite prescribes: there the converter would round what such an operation
-returns to that range, though it is quantized nowhere.
+In the body of a loop and in the branches of a condition, which are in float as a whole, there is one after
+each operation whose integer range TFLite prescribes too: the converter would round the outputs of such an
+operation to that range, though it is quantized nowhere.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfopt import graph
 from tfopt.export.flatbuffer.tensor_names import TensorNames, layer_of
+from tfopt.export.keras_graph._tensorflow import with_constants
 from tfopt.export.keras_graph.assignments import require_no_assignments
 from tfopt.export.keras_graph.check_finite import require_finite
 from tfopt.export.keras_graph.expected_tensors import FilePlan, file_plan
@@ -50,7 +50,7 @@ class Frozen:
         inputs, outputs: names of its tensors, such as `"image:0"`, in the model's order.
         input_names, output_names: their names in the Keras model.
         tensor_names: what the graph's nodes have to do with the model's layers.
-        operations: kind of TensorFlow operation -> the layers that it stands in.
+        operations: kind of TensorFlow operation -> the layers that compute it.
         wide: what is to have 16 bits in the file, and has the scales of these in the graph's 8.
         barrier: the operator that is to be taken out of the file; see `insert_barriers`.
         plan: what the file's tensors are to be, where the graph says so.
@@ -148,7 +148,7 @@ def _frozen_function(
     ]
     with graph.running(named_after):
         function = tf.function(call).get_concrete_function(*specs)
-    frozen = convert_variables_to_constants_v2(function)
+    frozen = with_constants(function)
     graphs = (function.graph.as_graph_def(), frozen.graph.as_graph_def())
     require_no_assignments(named_after, lowered, *graphs, assigned, shapes)
     return frozen

@@ -30,7 +30,7 @@ def layer_paths(model: keras.Model, lowered: keras.Model) -> dict[str, str]:
 
 
 def layers_by_operation(graph_def: tf.compat.v1.GraphDef, names: TensorNames) -> dict[str, tuple[str, ...]]:
-    """Return kind of TensorFlow operation -> the layers that it stands in."""
+    """Return kind of TensorFlow operation -> the layers that compute it."""
     found: dict[str, dict[str, None]] = {}
     for node in graph_def.node:
         found.setdefault(node.op, {})[layer_of(names.readable(node.name))] = None

@@ -36,11 +36,9 @@ def combine_before_reshaping(graph_def: tf.compat.v1.GraphDef, quantizers: Seque
         one, other = (_chain(nodes, name, elementwise) for name in node.input[:2])
         if one is None or other is None:
             continue
-        ends = one[-1], other[-1]
-        of_one = ends[0].name == ends[1].name or (
-            (_comes_from(nodes, *ends) or _comes_from(nodes, *ends[::-1])) and _same_shapes(graph_def, *ends)
-        )
-        if of_one:
+        sources = one[-1], other[-1]
+        same = sources[0].name == sources[1].name
+        if same or (_follows(nodes, *sources) and _same_shapes(graph_def, *sources)):
             _move(graph_def, nodes, node, (one, other))
 
 
@@ -119,6 +117,11 @@ def _cut(nodes: Mapping[str, Any], node: Any) -> tuple[str, bytes | str]:
         source = nodes[node_of(source.input[0])]
     pieces = nodes[node_of(node.input[1])]
     return source.name, pieces.attr["value"].SerializeToString() if "value" in pieces.attr else pieces.name
+
+
+def _follows(nodes: Mapping[str, Any], one: Any, other: Any) -> bool:
+    """Return whether one of two reshapings is that of what was made of the other one's output."""
+    return _comes_from(nodes, one, other) or _comes_from(nodes, other, one)
 
 
 def _comes_from(nodes: Mapping[str, Any], one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Which operator of a float file litert-quantizer turns into which integers."""
+"""The recipe of litert-quantizer: which operators of a float file get which integers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def entries_of(
     dtypes: Mapping[str, str],
     weights: WeightOptions,
 ) -> list[Entry]:
-    """Return what litert-quantizer is told, the exceptions after the rule.
+    """Return the entries of litert-quantizer's recipe, the exceptions after the rule.
 
     Args:
         planned: the file's operators.

@@ -44,9 +44,9 @@ def name_tensors(
     signature.outputs = _named(output_names, graph.outputs)
     file.model.signatureDefs = [signature]
     taken: set[str] = set()
+    inputs = dict(zip(map(int, graph.inputs), input_names, strict=True))
     for index, tensor in enumerate(graph.tensors):
-        ends = dict(zip(graph.inputs, input_names, strict=True))
-        tensor.name = unique(ends.get(index) or readable(text(tensor.name)), taken)
+        tensor.name = unique(inputs.get(index) or readable(text(tensor.name)), taken)
     return True
 
 

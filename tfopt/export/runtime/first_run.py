@@ -31,7 +31,7 @@ class Failure:
         said: the message of LiteRT.
         operator: the first that fails, such as `"CONV_2D"`.
         number: of it in the file, from 0.
-        layer: of the Keras model that it stands for.
+        layer: of the Keras model that computes it.
         crashed: how LiteRT ended the process, such as `"SIGABRT"`; `""` where it refused the file.
     """
 
@@ -57,7 +57,7 @@ def require_run(content: bytes, samples: Sequence[np.ndarray] | None, advice: st
     Args:
         content: of the file.
         samples: one array an input, as the file takes them, to run it on after zeros.
-        advice: what to do then; `{layer}` stands for the layer.
+        advice: what to do then; `{layer}` is replaced by the layer.
 
     Raises:
         ConversionError: it names the operator and the layer.

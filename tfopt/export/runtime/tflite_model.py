@@ -81,8 +81,8 @@ class TFLiteModel:
         return type(self), (self._content,)
 
     def __repr__(self) -> str:
-        ends = (f"{spec.name}: {spec.dtype} {list(spec.shape)}" for spec in (*self.inputs, *self.outputs))
-        return f"TFLiteModel({len(self)} bytes, {', '.join(ends)})"
+        specs = (f"{spec.name}: {spec.dtype} {list(spec.shape)}" for spec in (*self.inputs, *self.outputs))
+        return f"TFLiteModel({len(self)} bytes, {', '.join(specs)})"
 
     def with_class_names(self, names: Sequence[str]) -> TFLiteModel:
         """Return the same model with the names of its classes in the file; `summary()` shows them.
@@ -200,13 +200,13 @@ class TFLiteModel:
     def require_runnable(self, sample: Sequence[np.ndarray] | None = None, *, advice: str = "") -> None:
         """Raise if LiteRT cannot run the file, or would end this process; the first run is in another.
 
-        `predict`, `verify` and `benchmark` call it by themselves, for files of which that is to be feared:
+        `predict`, `verify` and `benchmark` call it by themselves, for files that may crash it:
         those whose scales lie extremely far apart. What `to_tflite` returns has been run.
 
         Args:
             sample: one array an input, real numbers, to run it on after zeros, whatever its scales are.
-            advice: what to do where it fails, `{layer}` standing for the layer; then the error is that of a
-                conversion.
+            advice: what to do where it fails, in which `{layer}` is replaced by the layer; then the error is
+                that of a conversion.
 
         Raises:
             InvalidArgumentError: LiteRT cannot run the file.

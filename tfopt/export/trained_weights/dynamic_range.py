@@ -60,7 +60,7 @@ def store_dynamic(model: Any, graph: Any, index: int, integers: Integers) -> Non
         code = model.operatorCodes[operator.opcodeIndex]
         code.version = max(code.version, each[bits])
         if operator_name(model, operator) == "FULLY_CONNECTED":
-            operator.builtinOptions.asymmetricQuantizeInputs = True  # as XNNPACK does without being asked
+            operator.builtinOptions.asymmetricQuantizeInputs = True  # as XNNPACK does in any case
     tensor = graph.tensors[index] = tensor_of(model, graph.tensors[index], integers, bits)
     if integers.block_size is not None:
         scales, steps = integers.scales, integers.steps

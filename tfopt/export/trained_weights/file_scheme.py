@@ -22,8 +22,8 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
     """Return the scheme that the converter writes, and whether the file rounds as the model does.
 
     Args:
-        model: a float model is written in the scheme asked for, `"float32"` by default.
-        scheme: that was asked for. Of a quantization-aware model: `None`, or the name of the scheme of some
+        model: a float model is written in `scheme`, `"float32"` by default.
+        scheme: the requested one. Of a quantization-aware model: `None`, or the name of the scheme of some
             of its layers, for its own; or a scheme without rounding.
 
     Raises:

@@ -47,7 +47,7 @@ def lower_for_xnnpack(file: ParsedFile, *, float_where_faster: bool = False) -> 
 
 
 def fastest(file: ParsedFile, call: Call, *, float_where_faster: bool) -> Replacement | None:
-    """Return what is to stand in the place of an operator, or None where nothing is faster."""
+    """Return the fastest replacement of an operator, or None where nothing is faster."""
     name, work = call.name, work_of(call)
     cost = {each: COSTS[name, each].microseconds(work) for each in (AS_IT_IS, *LOWERINGS[name])}
     for lowering in sorted(LOWERINGS[name], key=cost.__getitem__):
@@ -101,7 +101,7 @@ def _in_int8(call: Call) -> bool:
 
 
 _WORK: Mapping[str, Callable[[Any, Any], Work]] = {"AVERAGE_POOL_2D": average_pool.work}
-"""Operator -> how much it does, where that is not told by its output."""
+"""Operator -> how much it does, where its output does not tell."""
 
 LOWERINGS: Mapping[str, Mapping[str, Lowering]] = {
     "AVERAGE_POOL_2D": {
