@@ -6,7 +6,7 @@ back to reference code and shows a ratio far above 1. Where tfopt writes other o
 row shows what they became; rows below it the file as TensorFlow's converter writes it, and that with
 `float_where_faster`.
 
-`--costs` measures what `tfopt/export/xnnpack/costs.py` holds: each form of these operators, for several
+`--costs` measures what `tfopt/export/xnnpack/costs.py` holds: each lowering of these operators, for several
 sizes, fitted to so much a call, a row and an element.
 
     python benchmarks/operators.py [name ...]
@@ -21,9 +21,10 @@ import numpy as np
 import scipy.optimize
 
 import tfopt
-from tfopt.export import convert
-from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.file import ParsedFile
 from tfopt.export.flatbuffer.replace_operator import Replacement
+from tfopt.export.flatbuffer.write import serialize
+from tfopt.export.passes import plan
 from tfopt.export.xnnpack import lower
 from tfopt.export.xnnpack.costs import AS_IT_IS
 
@@ -102,7 +103,11 @@ SIZES = {
 
 def as_converted(model, *args):
     """Return the file as the converter writes it."""
-    with mock.patch.object(convert, "for_delegate", lambda content, **_: content):
+
+    def unchanged(_file, **_options):
+        return False
+
+    with mock.patch.object(plan, "lower_for_xnnpack", unchanged):
         return tfopt.to_tflite(model, *args)
 
 
@@ -127,18 +132,17 @@ def files(make):
     return found | {name: file for name, file in others.items() if bytes(file) != bytes(found["int8"])}
 
 
-def forms(content, name):
-    """Return form -> the file with its operator `name` in that form, and how much work it is."""
+def lowerings(content, name):
+    """Return lowering -> the file with its operator `name` lowered so, and how much work it is."""
     found = {AS_IT_IS: content}
-    for form, make in lower.FORMS[name].items():
-        model = parse.read(content)
-        graph = model.subgraphs[0]
-        (operator,) = (each for each in graph.operators if parse.operator_name(model, each) == name)
-        work = lower.work_of(graph, operator, name)
-        made = Replacement(model, graph, operator)
-        if make(made):
-            made.apply()
-            found[form] = serialize.write(model)
+    for lowering, make in lower.LOWERINGS[name].items():
+        file = ParsedFile(content)
+        (call,) = (each for each in file.calls() if each.name == name)
+        work = lower.work_of(call)
+        replacement = Replacement(file.model, call.graph, call.operator)
+        if make(replacement):
+            replacement.apply()
+            found[lowering] = serialize(file.model)
     return found, work
 
 
@@ -148,16 +152,16 @@ def print_costs(turns):
         seen = {}
         for shape, layer in sizes:
             model, x = model_of(shape, layer)
-            variants, work = forms(bytes(as_converted(model, "int8", x)), name)
-            for form, latency in tfopt.measure.latency(variants, turns=turns).items():
+            variants, work = lowerings(bytes(as_converted(model, "int8", x)), name)
+            for lowering, latency in tfopt.measure.latency(variants, turns=turns).items():
                 micros = 1e6 * latency.median_seconds
                 counts = work.rows, work.elements, work.inputs
-                seen.setdefault(form, []).append((micros, (1.0, *(1e-3 * count for count in counts))))
-        for form, points in seen.items():
+                seen.setdefault(lowering, []).append((micros, (1.0, *(1e-3 * count for count in counts))))
+        for lowering, points in seen.items():
             micros, terms = (np.array(each) for each in zip(*points, strict=True))
-            # Relative errors: a small operator's form is to be chosen as well as a large one's.
+            # Relative errors: a small operator's lowering is to be chosen as well as a large one's.
             fitted, _ = scipy.optimize.nnls(terms / micros[:, None], np.ones(len(micros)))
-            print(f'    ("{name}", "{form}"): Cost({", ".join(f"{x:.2g}" for x in fitted)}),', flush=True)
+            print(f'    ("{name}", "{lowering}"): Cost({", ".join(f"{x:.2g}" for x in fitted)}),', flush=True)
 
 
 def main():

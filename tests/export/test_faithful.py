@@ -6,7 +6,8 @@ import pytest
 from keras import layers as L
 
 import tfopt
-from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.fields import operator_name
+from tfopt.export.flatbuffer.read import parse
 
 UNIFORM = keras.initializers.Constant(3.0)
 
@@ -126,11 +127,11 @@ def test_a_layer_that_returns_nothing_but_zeros():
 
 def test_a_bias_of_one_number_is_that_number_in_every_channel():
     file, _ = _compared(_biases)
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     tensors = model.subgraphs[0].tensors
     found = 0
     for operator in model.subgraphs[0].operators:
-        name = parse.operator_name(model, operator)
+        name = operator_name(model, operator)
         if name in ("CONV_2D", "FULLY_CONNECTED"):
             tensor = tensors[operator.inputs[2]]
             data = np.asarray(model.buffers[tensor.buffer].data, np.uint8)

@@ -6,7 +6,7 @@ import pytest
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export.schemes import SCHEMES
+from tfopt.export.schemes import FILE_SCHEMES
 
 layers = keras.layers
 
@@ -54,7 +54,7 @@ def files(model, digits):
 
 
 def test_the_table_has_every_scheme():
-    assert {scheme for scheme, *_ in FILES} == set(SCHEMES)
+    assert {scheme for scheme, *_ in FILES} == set(FILE_SCHEMES)
 
 
 @pytest.mark.parametrize(("scheme", "engine", "snr", "share", "types"), FILES)
@@ -179,8 +179,10 @@ def test_data_is_asked_for_where_something_looks_at_it(arguments, message, model
 
 
 def test_few_samples_are_warned_about(model):
-    with pytest.warns(UserWarning, match="Only 3 calibration samples"):
-        tfopt.to_tflite(model, "int8", X[:3])
+    for arguments in ({}, {"engine": "converter"}):
+        with pytest.warns(UserWarning, match="Only 3 calibration samples") as caught:
+            tfopt.to_tflite(model, "int8", X[:3], **arguments)
+        assert {each.filename for each in caught if "calibration" in str(each.message)} == {__file__}
 
 
 def test_what_the_converter_cannot_do_in_16_bits_names_the_other_engine():

@@ -4,7 +4,8 @@ import pytest
 
 import tfopt
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.fields import type_name
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.flatbuffer.summary import _values
 from tfopt.post_training import adaround
 from tfopt.post_training.adaround import Problem, solve
@@ -113,12 +114,12 @@ def test_the_file_holds_the_rounded_weights_bit_by_bit(per_channel, many_kinds, 
 
 
 def _integers(content):
-    model = parse.read(content)
+    model = parse(content)
     part = model.subgraphs[0]
     found = []
     for tensor in part.tensors:
         data = model.buffers[tensor.buffer].data
-        if parse.type_name(tensor) in ("int8", "int4") and data is not None and len(data):
+        if type_name(tensor) in ("int8", "int4") and data is not None and len(data):
             found.append(_values(tensor, np.asarray(data, np.uint8), int(np.prod(tensor.shape))))
     return found
 

@@ -103,7 +103,7 @@ def test_a_file_that_fails_is_kept_under_another_name_and_raises(model, digits, 
 
 def test_what_is_asked_for_is_held_to(model, context):
     # The model is in float: a file that rounds its activations is not exact in all 3590 probabilities.
-    with pytest.raises(VerificationError, match="at most 0 was asked"):
+    with pytest.raises(VerificationError, match="above the allowed 0"):
         ExportTFLite("int8", max_lsb=0).apply(model, context)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
@@ -73,9 +74,17 @@ def sample_arrays(
         warnings.warn(
             f"Only {len(arrays[0])} calibration sample{'s' if len(arrays[0]) > 1 else ''}: larger values "
             "will be clipped. Give 100 or more.",
-            stacklevel=5,
+            stacklevel=_level_of_caller(),
         )
     return arrays
+
+
+def _level_of_caller() -> int:
+    """Return the `stacklevel` of the code outside tfopt that gave the data, however deep it is used."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "tfopt":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _samples(data: Any, names: tuple[str, ...]) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import warnings
 
 import keras
@@ -10,7 +11,7 @@ import keras
 from tfopt.data.representative import Representative
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.keras_graph.check_finite import require_finite
-from tfopt.export.keras_graph.freeze import packed
+from tfopt.export.keras_graph.inputs_outputs import packed
 from tfopt.export.options import Options
 from tfopt.graph import layers
 from tfopt.post_training.norms_in_kernels import with_norms_in_kernels
@@ -19,9 +20,11 @@ from tfopt.quantization import calibrate, quantize_aware, round_biases
 from tfopt.quantization.quantizers.activation import ActivationQuantizer
 from tfopt.quantization.scheme import SCHEMES, Scheme
 
+logger = logging.getLogger(__name__)
+
 
 def calibrated(model: keras.Model, options: Options, data: Representative | None) -> keras.Model:
-    """Return the quantization-aware form of a float model with the ranges that `data` shows.
+    """Return a float model made quantization-aware, with the ranges that `data` shows.
 
     Args:
         model: any built Keras model in float.
@@ -47,7 +50,9 @@ def calibrated(model: keras.Model, options: Options, data: Representative | None
         quantized = quantize_aware(model, default, rules=rules)
     require_finite(quantized)
     if data is not None and _has_ranges(quantized):
-        calibrate(quantized, packed(quantized, samples_of(quantized, data)))
+        arrays = samples_of(quantized, data)
+        logger.info("%r is calibrated on %d samples", model.name, len(arrays[0]))
+        calibrate(quantized, packed(quantized, arrays))
         round_biases(quantized)
     return quantized
 

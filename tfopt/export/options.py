@@ -1,4 +1,4 @@
-"""What `to_tflite` and the stage `ExportTFLite` are asked for, checked before anything is converted."""
+"""The arguments of `to_tflite` and of the stage `ExportTFLite`, checked before anything is converted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.schemes import ENGINES, Engine, scheme_of
-from tfopt.quantization.scheme import SCHEMES as TRAINED
+from tfopt.quantization.scheme import SCHEMES
 
 BLOCK_SIZES = (None, 32, 64, 128, 256)
 ALGORITHMS: Mapping[str, str] = MappingProxyType(
@@ -24,11 +24,11 @@ ALGORITHMS: Mapping[str, str] = MappingProxyType(
 )
 """How weights are rounded -> what litert-quantizer calls it."""
 CORRECTIONS = ("cross_layer_equalization", "adaround", "bias_correction")
-"""What may be done to a float model before it is quantized, in the order in which it is done."""
+"""The corrections of a float model before it is quantized, in their order."""
 BY_OWN_GRAPH = ("int8",)
-"""The schemes that are written through a quantization-aware graph unless something else is asked for."""
+"""The schemes that are written through a quantization-aware graph, unless arguments need another engine."""
 NEED_DATA = ("gptq", "oscar", "adaround", "bias_correction")
-"""The algorithms and corrections that look at what passes through the layers."""
+"""The algorithms and corrections that need representative data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +111,11 @@ class Options:
         return {pattern: "float32" if name is None else name for pattern, name in (self.rules or {}).items()}
 
     @property
+    def integer(self) -> bool:
+        """Whether activations become integers, in one layer at least."""
+        return any(scheme_of(name).integer for name in (self.scheme, *self.named_rules.values()))
+
+    @property
     def needs_data(self) -> bool:
         """Whether something but a range of activations must see data."""
         return any(name in NEED_DATA for name in (self.weights.algorithm, *self.corrections))
@@ -132,15 +137,15 @@ class Options:
 
     @property
     def _beyond_keras(self) -> list[str]:
-        """What is asked for that a quantization-aware graph does not know."""
+        """The arguments that a quantization-aware graph cannot do."""
         named = {name for name in (self.scheme, *self.named_rules.values()) if name != "float32"}
-        return [f"the scheme {name!r}" for name in sorted(named - TRAINED.keys())] + [
+        return [f"the scheme {name!r}" for name in sorted(named - SCHEMES.keys())] + [
             f"algorithm={name!r}" for name in {self.weights.algorithm} - {"min_max"}
         ]
 
     @property
     def _beyond_converter(self) -> list[str]:
-        """What is asked for that the converter cannot do."""
+        """The arguments that the converter cannot do."""
         asked = {
             "rules": bool(self.rules),
             f"algorithm={self.weights.algorithm!r}": self.weights.algorithm != "min_max",

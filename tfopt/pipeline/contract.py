@@ -6,7 +6,7 @@ from typing import Any
 
 from tfopt.data.dataset import Dataset
 from tfopt.export import TFLiteModel
-from tfopt.export.flatbuffer.parse import TensorSpec
+from tfopt.export.flatbuffer.inputs_outputs import TensorSpec
 
 
 def contract(file: TFLiteModel, data: Dataset) -> dict[str, Any]:

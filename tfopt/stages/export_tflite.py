@@ -12,7 +12,7 @@ from tfopt import _validation
 from tfopt.errors import VerificationError
 from tfopt.export.options import Options, WeightOptions
 from tfopt.export.runtime.verify import Tolerance, Verification
-from tfopt.export.schemes import end_type
+from tfopt.export.schemes import input_output_type
 from tfopt.files import write_atomically
 from tfopt.stages.base import Context, Stage
 
@@ -71,7 +71,7 @@ class ExportTFLite(Stage):
     def __post_init__(self) -> None:
         # Which scheme None will be is not known yet: int8 has all types that either has.
         for name in ("input_type", "output_type"):
-            end_type(name, getattr(self, name), self.scheme or "int8")
+            input_output_type(name, getattr(self, name), self.scheme or "int8")
         Options(
             scheme=self.scheme or "int8",
             rules=self.rules,

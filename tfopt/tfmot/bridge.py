@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
-from tfopt.export.keras_graph.freeze import names
+from tfopt.export.keras_graph.inputs_outputs import names
 from tfopt.legacy import to_legacy
 from tfopt.measure.kernels import Kernel, kernels
 from tfopt.pruning.mask import SparsityMask, mask_of

@@ -50,7 +50,8 @@ def test_a_crash_in_the_converter_is_an_error_and_the_next_conversion_works(trai
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConverterProcess, "_ask", lambda self, line: (asked.set(), ask(self, line))[1])
         with pytest.raises(
-            ConversionError, match=r"'trained' as float32.*ended by SIGSEGV.*scheme='dynamic'"
+            ConversionError,
+            match=r"'trained' as float32.*crashed \(SIGSEGV\) in a subprocess.*scheme='dynamic'",
         ):
             tfopt.to_tflite(trained)
     killer.join()
@@ -59,7 +60,7 @@ def test_a_crash_in_the_converter_is_an_error_and_the_next_conversion_works(trai
 
 def test_the_child_ends_with_its_parent():
     code = (
-        "import time; from tfopt.export.process import ConverterProcess as C; "
+        "import time; from tfopt.export.converter.process import ConverterProcess as C; "
         "c = C(); print(c.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:

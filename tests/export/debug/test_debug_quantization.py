@@ -8,7 +8,9 @@ import tfopt
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export.debug.intermediate_tensors import FileTensor
 from tfopt.export.debug.match_tensors import Matcher
-from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.fields import operator_name
+from tfopt.export.flatbuffer.read import parse
+from tfopt.export.flatbuffer.write import serialize
 from tfopt.export.runtime.verify import MAX_SNR_DB
 from tfopt.graph import Step
 
@@ -17,14 +19,14 @@ LAYERS = ("image", "conv + norm + relu", "pool", "flatten + head")
 
 def _changed(file, change):
     """Return a file whose `ModelT` was changed."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     change(model, model.subgraphs[0])
-    return serialize.write(model)
+    return serialize(model)
 
 
 def _spoil(model, graph):
     """Turn the sign of the convolution's weights."""
-    convolution = next(op for op in graph.operators if parse.operator_name(model, op) == "CONV_2D")
+    convolution = next(op for op in graph.operators if operator_name(model, op) == "CONV_2D")
     buffer = model.buffers[graph.tensors[convolution.inputs[1]].buffer]
     buffer.data = (-np.frombuffer(np.asarray(buffer.data, np.uint8).tobytes(), np.int8)).view(np.uint8)
 
@@ -61,7 +63,9 @@ def test_the_report_is_read_by_people_and_programs(sound):
     assert convolution["step"] > 0
     text = str(sound)
     assert "CONV_2D" in text
-    assert "100.0% of the integer operators add at most 1 LSB" in text
+    assert "Layer error" in text.splitlines()[0]
+    assert "Cumulative error" in text.splitlines()[0]
+    assert "100.0% of integer operators: layer error at most 1 LSB" in text
 
 
 @pytest.mark.parametrize("renamed", [False, True])
@@ -117,16 +121,16 @@ def test_inputs_are_found_by_name_in_any_order():
 
     rng = np.random.default_rng(0)
     data = {name: rng.normal(size=(5, 6)).astype("float32") for name in ("a", "z")}
-    changed = parse.read(_changed(file, swap))
+    changed = parse(_changed(file, swap))
     changed.signatureDefs[0].inputs.reverse()
-    for content in (bytes(file), serialize.write(changed)):
+    for content in (bytes(file), serialize(changed)):
         report = tfopt.debug_quantization(model, content, data)
         assert min(each.snr_db for each in report.layers) > 100
 
 
 def test_a_layer_that_answers_nan_is_the_worst(files, trained, x):
     def spoil(model, graph):
-        convolution = next(op for op in graph.operators if parse.operator_name(model, op) == "CONV_2D")
+        convolution = next(op for op in graph.operators if operator_name(model, op) == "CONV_2D")
         buffer = model.buffers[graph.tensors[convolution.inputs[2]].buffer]
         buffer.data = np.full(len(buffer.data) // 4, np.nan, np.float32).view(np.uint8)
 

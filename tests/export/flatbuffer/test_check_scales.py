@@ -3,17 +3,19 @@ import pytest
 
 from tfopt.errors import InvalidArgumentError
 from tfopt.export import TFLiteModel, compare_files
-from tfopt.export.flatbuffer import parse, serialize
 from tfopt.export.flatbuffer.check_scales import are_unusual
+from tfopt.export.flatbuffer.fields import operator_name
+from tfopt.export.flatbuffer.read import parse
+from tfopt.export.flatbuffer.write import serialize
 
 
 def _with_scale(file, operator, scale):
     """Return the file with another scale of what an operator makes."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     graph = model.subgraphs[0]
-    found = next(op for op in graph.operators if parse.operator_name(model, op) == operator)
+    found = next(op for op in graph.operators if operator_name(model, op) == operator)
     graph.tensors[found.outputs[0]].quantization.scale = np.array([scale], np.float32)
-    return serialize.write(model)
+    return serialize(model)
 
 
 @pytest.mark.parametrize("scale", [np.nan, np.inf, 0.0, -0.1])
@@ -23,7 +25,7 @@ def test_a_scale_that_is_no_scale_is_named_when_the_file_is_read(files, scale):
 
 
 def test_usual_files_are_not_tried(files):
-    assert not any(are_unusual(parse.read(bytes(file))) for file in files.values())
+    assert not any(are_unusual(parse(bytes(file))) for file in files.values())
 
 
 @pytest.mark.parametrize("scale", [1e30, 1e-30])

@@ -7,10 +7,13 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export import convert
-from tfopt.export.flatbuffer import parse
-from tfopt.export.int16.activations import with_wide_activations
+from tfopt.export.flatbuffer.fields import operator_name, type_name
+from tfopt.export.flatbuffer.file import ParsedFile
+from tfopt.export.flatbuffer.read import parse
+from tfopt.export.flatbuffer.write import serialize
+from tfopt.export.int16.activations import write_int16_activations
 from tfopt.export.keras_graph.int16_as_int8 import Wide
+from tfopt.export.passes import plan
 from tfopt.quantization import Scheme, calibrate
 
 X = np.random.default_rng(0).normal(size=(32, 8, 8, 3)).astype("float32")
@@ -38,12 +41,9 @@ def quantized(scheme, rules=None):
 
 def types(file):
     """The operators of a file, each with the type of what it writes."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     graph = model.subgraphs[0]
-    return [
-        (parse.operator_name(model, op), parse.type_name(graph.tensors[op.outputs[0]]))
-        for op in graph.operators
-    ]
+    return [(operator_name(model, op), type_name(graph.tensors[op.outputs[0]])) for op in graph.operators]
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,13 @@ def whole():
     """The model in 16 bits, its file, and what the file was made from."""
     given = {}
 
-    def kept(content, wide):
-        given.update(content=content, wide=wide)
-        return with_wide_activations(content, wide)
+    def kept(file, wide):
+        given.update(content=serialize(file.model), wide=wide)
+        return write_int16_activations(file, wide)
 
     model = quantized("int16x8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convert, "with_wide_activations", kept)
+        patch.setattr(plan, "write_int16_activations", kept)
         return model, tfopt.to_tflite(model), given
 
 
@@ -82,8 +82,7 @@ def test_a_constant_that_is_not_the_models_is_refused(whole):
     given = whole[2]
     stranger = Wide(scales=given["wide"].scales, fixed=given["wide"].fixed)
     with pytest.raises(ConversionError, match=r"changed the constant .* rules="):
-        with_wide_activations(given["content"], stranger)
-    assert with_wide_activations(given["content"], Wide()) == given["content"]
+        write_int16_activations(ParsedFile(given["content"]), stranger)
 
 
 def test_a_rule_gives_a_layer_16_bits_between_layers_of_8():

@@ -7,7 +7,8 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.fields import operator_name, text, type_name
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.flatbuffer.tensor_names import layer_of
 
 X = np.random.default_rng(0).normal(size=(48, 6, 6, 2)).astype("float32")
@@ -61,14 +62,14 @@ def exported(layer, *, before=True, behind=False):
 
 def integers_of(file, layer):
     """Return the operators that compute something of a layer in integers."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     graph = model.subgraphs[0]
     return [
-        parse.operator_name(model, operator)
+        operator_name(model, operator)
         for operator in graph.operators
-        if layer in layer_of(parse.text(graph.tensors[operator.outputs[0]].name)).split(" + ")
-        and parse.operator_name(model, operator) != "QUANTIZE"
-        and parse.type_name(graph.tensors[operator.outputs[0]]) == "int8"
+        if layer in layer_of(text(graph.tensors[operator.outputs[0]].name)).split(" + ")
+        and operator_name(model, operator) != "QUANTIZE"
+        and type_name(graph.tensors[operator.outputs[0]]) == "int8"
     ]
 
 

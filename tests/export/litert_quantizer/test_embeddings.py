@@ -6,8 +6,10 @@ import pytest
 from keras import layers as L
 
 import tfopt
-from tfopt.export.flatbuffer import parse
-from tfopt.export.litert_quantizer.embeddings import with_integer_tables
+from tfopt.export.flatbuffer.file import ParsedFile
+from tfopt.export.flatbuffer.read import parse
+from tfopt.export.litert_quantizer.embeddings import quantize_embeddings
+from tfopt.export.passes.run import Pass, run_passes
 
 ROWS, SIZE = 300, 16
 TOKENS = np.random.default_rng(0).integers(0, ROWS, (16, 8)).astype("int32")
@@ -26,23 +28,29 @@ def in_float(model):
     return bytes(tfopt.to_tflite(model))
 
 
+def _quantized(content, settings, default, *, per_channel):
+    file = ParsedFile(content)
+    run_passes(file, [Pass.of(quantize_embeddings, settings, default, per_channel=per_channel)])
+    return file.serialize()
+
+
 def _largest_constant(content):
-    file = parse.read(content)
+    file = parse(content)
     return max(len(buffer.data) for buffer in file.buffers if buffer.data is not None)
 
 
 @pytest.mark.parametrize(("scheme", "bits", "snr"), [("int8_weights", 8, 40), ("int4_weights", 4, 15)])
 def test_a_table_has_the_bits_of_its_scheme_and_a_scale_a_row(model, in_float, scheme, bits, snr):
-    made = with_integer_tables(in_float, {"table": scheme}, "float32", per_channel=True)
+    made = _quantized(in_float, {"table": scheme}, "float32", per_channel=True)
     assert _largest_constant(made) == ROWS * SIZE * bits // 8
     assert tfopt.export.TFLiteModel(made).verify(model, TOKENS).outputs[0].snr_db > snr
-    one_scale = with_integer_tables(in_float, {"table": scheme}, "float32", per_channel=False)
+    one_scale = _quantized(in_float, {"table": scheme}, "float32", per_channel=False)
     assert len(one_scale) < len(made) - 4 * (ROWS - 1)
 
 
 @pytest.mark.parametrize("scheme", ["float32", "int8"])
 def test_others_stay_as_they_are(in_float, scheme):
-    assert with_integer_tables(in_float, {"table": scheme}, "int8_weights", per_channel=True) == in_float
+    assert _quantized(in_float, {"table": scheme}, "int8_weights", per_channel=True) == in_float
 
 
 @pytest.mark.slow

@@ -3,27 +3,30 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export import TFLiteModel
 from tfopt.export.converter.process import ConverterProcess
-from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.fields import operator_name
+from tfopt.export.flatbuffer.read import parse
+from tfopt.export.flatbuffer.write import serialize
 from tfopt.export.runtime.first_run import failure_of, require_run, try_out
 
 
 def _changed(file, operator, change):
     """Return the file with another tensor of what an operator makes."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     graph = model.subgraphs[0]
-    found = next(op for op in graph.operators if parse.operator_name(model, op) == operator)
+    found = next(op for op in graph.operators if operator_name(model, op) == operator)
     change(graph.tensors[found.outputs[0]])
-    return serialize.write(model)
+    return serialize(model)
 
 
 def _as_int32(tensor):
-    tensor.type = parse.schema.TensorType.INT32
+    tensor.type = schema.TensorType.INT32
 
 
 def _very_fine(tensor):
@@ -53,7 +56,7 @@ def test_a_refusal_names_the_first_operator_that_fails(files, operator, layer):
 
 def test_a_crash_names_the_operator_and_the_next_request_is_served(sum_of_two):
     failure = failure_of(_changed(sum_of_two, "ADD", _very_fine))
-    assert (failure.operator, failure.layer, failure.crashed) == ("ADD", "sum", "by SIGABRT")
+    assert (failure.operator, failure.layer, failure.crashed) == ("ADD", "sum", "SIGABRT")
     assert failure_of(bytes(sum_of_two)) is None
     assert ConverterProcess._shared.alive
 
@@ -61,10 +64,11 @@ def test_a_crash_names_the_operator_and_the_next_request_is_served(sum_of_two):
 def test_a_file_that_was_read_says_so_when_it_is_used(sum_of_two):
     file = TFLiteModel(_changed(sum_of_two, "ADD", _very_fine))
     with pytest.raises(
-        InvalidArgumentError, match=r"LiteRT was ended by SIGABRT at the operator ADD .* 'sum'"
+        InvalidArgumentError,
+        match=r"LiteRT crashed \(SIGABRT\) while running the operator ADD .* 'sum' in a subprocess",
     ):
         file.predict(np.zeros((1, 6), np.float32))
-    with pytest.raises(InvalidArgumentError, match="cannot run it: LiteRT was ended"):
+    with pytest.raises(InvalidArgumentError, match="cannot run it: LiteRT crashed"):
         try_out(bytes(file), "it")
 
 

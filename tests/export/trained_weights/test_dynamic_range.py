@@ -9,7 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 from keras import layers as L
 
 import tfopt
-from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.fields import text
+from tfopt.export.flatbuffer.read import parse
 from tfopt.quantization import SCHEMES, Scheme, WeightQuantizer, calibrate
 
 X = np.random.default_rng(0).normal(0.2, 1.0, size=(96, 8, 8, 3)).astype("float32")
@@ -43,7 +44,7 @@ def made():
 
 def _weights(file):
     """Return layer -> (integers as columns, scales `(blocks, channels)`) of the integer weights of a file."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     graph = model.subgraphs[0]
     found = {}
     for tensor in graph.tensors:
@@ -65,7 +66,7 @@ def _weights(file):
             assert rows.shape[0] == kept.shape[1] * details.blockSize
             scales = np.frombuffer(bytes(bytearray(model.buffers[kept.buffer].data)), np.float16)
             scales = scales.reshape(kept.shape).T
-        found[parse.text(tensor.name).split(":")[0]] = rows, scales
+        found[text(tensor.name).split(":")[0]] = rows, scales
     return found
 
 

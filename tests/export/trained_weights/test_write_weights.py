@@ -8,8 +8,11 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export.flatbuffer import integer_constants, parse
+from tfopt.export.flatbuffer import integer_constants
+from tfopt.export.flatbuffer.fields import text
+from tfopt.export.flatbuffer.file import ParsedFile
 from tfopt.export.flatbuffer.integer_constants import packed
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.trained_weights import write_weights
 from tfopt.quantization import Scheme, WeightQuantizer, calibrate
 
@@ -35,7 +38,7 @@ def _model():
 
 def _tensors(file):
     """Return layer -> (bits, integers, scales) of the integer weights of a file."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     found = {}
     for tensor in model.subgraphs[0].tensors:
         data = model.buffers[tensor.buffer].data
@@ -46,7 +49,7 @@ def _tensors(file):
         unsigned = np.stack([data >> shift & (2**bits - 1) for shift in range(0, 8, bits)], axis=-1)
         values = unsigned.ravel()[: np.prod(tensor.shape)].astype(int)
         values = np.where(values >= 2 ** (bits - 1), values - 2**bits, values).reshape(tensor.shape)
-        layer = parse.text(tensor.name).split(":")[0]
+        layer = text(tensor.name).split(":")[0]
         found[layer] = bits, values, np.asarray(tensor.quantization.scale)
     return found
 
@@ -204,7 +207,7 @@ def test_weights_that_the_converter_changed_are_not_passed_over(made):
     model, file = made["int4_weights"]
     codes = {"elsewhere": model.get_layer("hidden").codes()}
     with pytest.raises(ConversionError, match=r"elsewhere.*rules=\{'elsewhere': 'int8'\}"):
-        write_weights.with_codes(bytes(file), codes)
+        write_weights.write_quantized_weights(ParsedFile(bytes(file)), codes)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

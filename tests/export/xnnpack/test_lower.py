@@ -1,4 +1,4 @@
-"""Int8 operators that the delegate does not take, in other forms: the same numbers, and faster ones."""
+"""Int8 operators that the delegate does not take are lowered: the same numbers, and faster."""
 
 import keras
 import numpy as np
@@ -7,9 +7,13 @@ from keras import layers as L
 
 import tfopt
 from tfopt.errors import InvalidArgumentError
-from tfopt.export import convert
-from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.fields import operator_name, text
+from tfopt.export.flatbuffer.file import ParsedFile
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.flatbuffer.replace_operator import Replacement
+from tfopt.export.flatbuffer.write import serialize
+from tfopt.export.passes import plan
+from tfopt.export.passes.run import Pass, run_passes
 from tfopt.export.runtime.tflite_model import TFLiteModel
 from tfopt.export.xnnpack import lower
 from tfopt.export.xnnpack.costs import AS_IT_IS, COSTS, IN_FLOAT, Cost, Work
@@ -72,29 +76,35 @@ def quantized():
 def as_it_is(quantized):
     """What the converter writes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convert, "for_delegate", lambda content, **_: content)
+        patch.setattr(plan, "lower_for_xnnpack", lambda file, **_: False)
         return tfopt.to_tflite(quantized)
 
 
 @pytest.fixture(scope="module")
 def file(as_it_is):
-    return TFLiteModel(lower.for_delegate(bytes(as_it_is)))
+    return TFLiteModel(_lowered(bytes(as_it_is)))
+
+
+def _lowered(content, **options):
+    file = ParsedFile(content)
+    run_passes(file, [Pass.of(lower.lower_for_xnnpack, **options)])
+    return file.serialize()
 
 
 def _operators(file):
     """Return layer -> the names of the operators that make what is called after it."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     found = {}
     for operator in model.subgraphs[0].operators:
         tensor = model.subgraphs[0].tensors[operator.outputs[0]]
         layer = _layer(tensor)
-        found.setdefault(layer, set()).add(parse.operator_name(model, operator))
+        found.setdefault(layer, set()).add(operator_name(model, operator))
     return found
 
 
 def _layer(tensor):
     """Return the layer that makes a tensor, which in a model of several outputs is called after them."""
-    return parse.text(tensor.name).split(":")[0].removesuffix(".core")
+    return text(tensor.name).split(":")[0].removesuffix(".core")
 
 
 def _steps(file, quantized):
@@ -121,7 +131,7 @@ def test_they_compute_what_the_quantized_model_does(file, quantized):
 
 
 def test_float_may_be_faster_than_any_integers(as_it_is, quantized):
-    file = TFLiteModel(lower.for_delegate(bytes(as_it_is), float_where_faster=True))
+    file = TFLiteModel(_lowered(bytes(as_it_is), float_where_faster=True))
     floats = {each.layer.removesuffix(".core") for each in file.summary().float_operators}
     assert floats >= {"corner", "positive", "mixed", "single", "all", "flat", "softmax"}
     assert "whole" not in floats
@@ -132,30 +142,32 @@ def test_float_may_be_faster_than_any_integers(as_it_is, quantized):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_form_computes_the_same(name, as_it_is):
+def test_every_lowering_computes_the_same(name, as_it_is):
     """Also those that are not chosen: XNNPACK takes them, and they are within a step of the operator."""
     expected = as_it_is.predict_quantized([x[:16] for x in ALL])[name].astype(int)
     tried = []
-    for form in {form for forms in lower.FORMS.values() for form in forms}:
-        model = parse.read(bytes(as_it_is))
+    for name_of_lowering in {each for lowerings in lower.LOWERINGS.values() for each in lowerings}:
+        model = parse(bytes(as_it_is))
         graph = model.subgraphs[0]
         (operator,) = (each for each in graph.operators if _layer(graph.tensors[each.outputs[0]]) == name)
-        make = lower.FORMS[parse.operator_name(model, operator)].get(form)
+        make = lower.LOWERINGS[operator_name(model, operator)].get(name_of_lowering)
         replacement = Replacement(model, graph, operator)
         if make is None or not make(replacement):
             continue
         replacement.apply()
-        got = TFLiteModel(serialize.write(model)).predict_quantized([x[:16] for x in ALL])[name].astype(int)
+        got = TFLiteModel(serialize(model)).predict_quantized([x[:16] for x in ALL])[name].astype(int)
         off = np.abs(got - expected)
         # In the corner of an image a cut window's mean may be two steps off: it is rounded twice.
-        assert off.max() <= (2 if form == "DEPTHWISE_CONV_2D + MUL" else 1), form
-        assert np.mean(off > 1) < 1e-3, form
-        tried.append(form)
+        assert off.max() <= (2 if name_of_lowering == "DEPTHWISE_CONV_2D + MUL" else 1), name_of_lowering
+        assert np.mean(off > 1) < 1e-3, name_of_lowering
+        tried.append(name_of_lowering)
     assert IN_FLOAT in tried
 
 
-def test_every_form_has_its_costs():
-    expected = {(name, form) for name, forms in lower.FORMS.items() for form in (AS_IT_IS, *forms)}
+def test_every_lowering_has_its_costs():
+    expected = {
+        (name, each) for name, lowerings in lower.LOWERINGS.items() for each in (AS_IT_IS, *lowerings)
+    }
     assert expected == set(COSTS)
     assert all(cost.microseconds(Work(elements=1000, rows=10)) > 0 for cost in COSTS.values())
 
@@ -163,7 +175,7 @@ def test_every_form_has_its_costs():
 def test_the_table_of_costs_decides(as_it_is, monkeypatch):
     slow = {key: Cost(1e6, 0.0, 0.0) for key in COSTS if key[1] != AS_IT_IS}
     monkeypatch.setattr(lower, "COSTS", COSTS | slow)
-    assert lower.for_delegate(bytes(as_it_is), float_where_faster=True) == bytes(as_it_is)
+    assert _lowered(bytes(as_it_is), float_where_faster=True) == bytes(as_it_is)
 
 
 def test_work_has_rows_and_elements():
@@ -172,11 +184,11 @@ def test_work_has_rows_and_elements():
 
 def test_slopes_whose_scales_lie_too_far_apart_stay(as_it_is):
     """XNNPACK ends the process, or refuses the file, where scales are further apart than it computes with."""
-    model = parse.read(bytes(as_it_is))
+    model = parse(bytes(as_it_is))
     for tensor in model.subgraphs[0].tensors:
         if _layer(tensor) == "mixed" and len(tensor.shape) == 4:
             tensor.quantization.scale = np.float32([1e-6])
-    file = TFLiteModel(lower.for_delegate(serialize.write(model)))
+    file = TFLiteModel(_lowered(serialize(model)))
     assert _operators(file)["mixed"] == {"PRELU"}
 
 
@@ -204,7 +216,7 @@ def post_training():
     inputs = {name: keras.Input(X.shape[1:], name=f"of_{name}") for name in ACTIVATIONS}
     model = keras.Model(list(inputs.values()), {name: ACTIVATIONS[name][0](x) for name, x in inputs.items()})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convert, "for_delegate", lambda content, **_: content)
+        patch.setattr(plan, "lower_for_xnnpack", lambda file, **_: False)
         return tfopt.to_tflite(model, "int8", (X,) * 3, engine="converter")
 
 
@@ -212,7 +224,7 @@ def test_activations_of_post_training_quantization(post_training):
     assert _operators(post_training) == {"relu": {"RELU"}, "relu6": {"RELU6"}, "hard": {"HARD_SWISH"}}
     expected = post_training.predict_quantized((X,) * 3)
     for float_where_faster in (False, True):
-        content = lower.for_delegate(bytes(post_training), float_where_faster=float_where_faster)
+        content = _lowered(bytes(post_training), float_where_faster=float_where_faster)
         file = TFLiteModel(content)
         if not float_where_faster:
             assert _operators(file) == {name: after for name, (_, after) in ACTIVATIONS.items()}

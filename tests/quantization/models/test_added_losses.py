@@ -8,7 +8,8 @@ from keras import layers as L
 
 import tfopt
 from tests.quantization.models.loss_zoo import MODELS, REGULARIZED, Penalty
-from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.fields import operator_name
+from tfopt.export.flatbuffer.read import parse
 from tfopt.quantization import SCHEMES, calibrate, round_biases
 
 
@@ -34,8 +35,8 @@ def _losses(model, x, training=False):
 
 
 def _file(content):
-    model = parse.read(bytes(content))
-    return sorted(parse.operator_name(model, each) for each in model.subgraphs[0].operators)
+    model = parse(bytes(content))
+    return sorted(operator_name(model, each) for each in model.subgraphs[0].operators)
 
 
 @pytest.mark.parametrize("name", MODELS)

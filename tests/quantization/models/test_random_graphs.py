@@ -10,7 +10,8 @@ from keras import ops
 
 import tfopt
 from tfopt.errors import UnsupportedOperation
-from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.fields import operator_name, text, type_name
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.flatbuffer.tensor_names import layers_in
 from tfopt.quantization import calibrate
 
@@ -112,14 +113,14 @@ def _holds(choices, in_float=()):
 
 def _integers_of(file, layers):
     """Return the tensors of integers that some layers make."""
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     graph = model.subgraphs[0]
     made = {
-        parse.text(graph.tensors[index].name)
+        text(graph.tensors[index].name)
         for operator in graph.operators
-        if parse.operator_name(model, operator) != "QUANTIZE"
+        if operator_name(model, operator) != "QUANTIZE"
         for index in operator.outputs
-        if parse.type_name(graph.tensors[index]) == "int8"
+        if type_name(graph.tensors[index]) == "int8"
     }
     return [
         name

@@ -1,6 +1,6 @@
 """The converter and the first run of a file in a process of its own, kept alive from one to the next.
 
-The TFLite converter is C++ that dies of a segmentation fault on some models, and would take a day's
+The TFLite converter is C++ that crashes with a segmentation fault on some models, and would take a day's
 training with it. Importing TensorFlow takes seconds, so one child serves all conversions of its parent.
 """
 
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer.parse import OPEN_SIZE
+from tfopt.export.flatbuffer.inputs_outputs import OPEN_SIZE
 
 
 class ConverterDiedError(ConversionError):
-    """The converter's process was ended; another attempt may end likewise."""
+    """The converter's process crashed or was killed; another attempt may end likewise."""
 
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -38,16 +38,16 @@ _NOISE = re.compile(r"^([WI]\d{4}|WARNING|INFO|To enable|\s*$)|cuda|cuInit|warn"
 
 
 class ChildEnded(Exception):
-    """The child ended while it was asked for something.
+    """The child ended during a request.
 
     Attributes:
-        how: such as `"by SIGABRT"`.
+        how: such as `"SIGABRT"` or `"exit code 1"`.
         said: its last lines on the error output.
     """
 
     def __init__(self, code: int, said: str) -> None:
         super().__init__(code)
-        self.how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        self.how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         self.said = said
 
 
@@ -56,7 +56,7 @@ class ConverterProcess:
 
     Use `ConverterProcess.request` and `run`.
 
-    It ends with its parent, however that ends: the pipe to its input closes then.
+    The child ends with its parent, however that ends: the pipe to its input closes then.
     """
 
     _shared: ClassVar[ConverterProcess | None] = None
@@ -75,7 +75,7 @@ class ConverterProcess:
             text=True,
         )
         self._requests = cast(IO[str], self._child.stdin)
-        self._answers = cast(IO[str], self._child.stdout)
+        self._replies = cast(IO[str], self._child.stdout)
 
     @property
     def pid(self) -> int:
@@ -92,16 +92,15 @@ class ConverterProcess:
         """Have the shared child convert, starting it first where it does not run.
 
         Raises:
-            ConversionError: the converter refused the model, or died.
+            ConversionError: the converter refused the model, or crashed.
         """
         try:
             error = cls._served(request)
         except ChildEnded as ended:
             raise ConverterDiedError(
-                f"The TFLite converter's process was ended {ended.how}. Your model and this process are "
-                "unharmed. Known causes: too little memory (SIGKILL); its int8 calibration of some large "
-                "models (leave engine out, or use tfopt.quantize_aware, scheme='dynamic' or 'float16'). It "
-                f"said last: {ended.said}"
+                f"The TFLite converter crashed ({ended.how}) in a subprocess. Known causes: too little "
+                "memory (SIGKILL); its int8 calibration of some large models (leave engine out, or use "
+                f"tfopt.quantize_aware, scheme='dynamic' or 'float16'). Its last output: {ended.said}"
             ) from ended
         if error:
             raise ConversionError(f"The TFLite converter refused the model: {_short(error)}")
@@ -130,7 +129,7 @@ class ConverterProcess:
         with cls._lock:
             if cls._shared is None or not cls._shared.alive:
                 cls._shared = cls()
-            return cls._shared._answer(request)
+            return cls._shared._reply(request)
 
     @classmethod
     def stop(cls) -> None:
@@ -139,20 +138,20 @@ class ConverterProcess:
             cls._shared._end()
         cls._shared = None
 
-    def _answer(self, request: dict[str, Any]) -> str:
-        """Return the error that the child answers with, `""` for none."""
+    def _reply(self, request: dict[str, Any]) -> str:
+        """Return the error that the child replies with, `""` for none."""
         start = os.fstat(self._errors.fileno()).st_size
         try:
             line = self._ask(json.dumps(request))
         except BaseException:
-            # An answer that comes later would be taken for the next request's.
+            # A reply that comes later would be taken for the next request's.
             self._end()
             raise
         if not line:
             death = self._death(start)
             self._end()
             raise death
-        return json.loads(line).get("error", "")
+        return str(json.loads(line).get("error", ""))
 
     def _ask(self, line: str) -> str:
         try:
@@ -160,7 +159,7 @@ class ConverterProcess:
             self._requests.flush()
         except BrokenPipeError:
             return ""
-        return self._answers.readline()
+        return self._replies.readline()
 
     def _death(self, start: int) -> ChildEnded:
         code = self._child.wait()
@@ -173,10 +172,10 @@ class ConverterProcess:
         self._child.kill()
         self._child.wait()
         self._errors.close()
-        # Closing writes out what the dead child did not take.
+        # Closing writes out what the child has not read.
         with contextlib.suppress(BrokenPipeError):
             self._requests.close()
-        self._answers.close()
+        self._replies.close()
 
 
 atexit.register(ConverterProcess.stop)

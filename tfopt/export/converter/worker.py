@@ -1,4 +1,4 @@
-"""The process that converts and tries files out: reads one JSON request a line, answers one JSON line each.
+"""The process that converts and runs files: it reads one JSON request a line and replies one JSON line each.
 
 Started by path and on its own (see `process.py`), so it imports nothing of tfopt and no Keras model.
 A request names a file with a frozen graph and the file to write:
@@ -12,7 +12,7 @@ input, in the file's order, if there is one:
 
     {"run": path, "samples": path of .npz or null, "open_size": for a size that the file leaves open}
 
-The answer is `{}`, or `{"error": text}`. The process ends when its
+The reply is `{}`, or `{"error": text}`. The process ends when its
 input is closed, even in the middle of a conversion: then its parent is gone.
 """
 
@@ -32,14 +32,14 @@ def main() -> None:
     """Serve requests until the parent closes the pipe."""
     # Ctrl-C reaches the whole process group, and it is the parent that decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # TensorFlow's C++ code may print; only answers may go where the parent reads them.
-    answers = os.fdopen(os.dup(1), "w")
+    # TensorFlow's C++ code may print; only replies may go where the parent reads them.
+    replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
     while True:
-        answers.write(json.dumps(_answer(json.loads(requests.get()))) + "\n")
-        answers.flush()
+        replies.write(json.dumps(_reply(json.loads(requests.get()))) + "\n")
+        replies.flush()
 
 
 def _read(lines: TextIO, requests: "queue.Queue[str]") -> None:
@@ -48,7 +48,7 @@ def _read(lines: TextIO, requests: "queue.Queue[str]") -> None:
     os._exit(0)
 
 
-def _answer(request: dict[str, Any]) -> dict[str, str]:
+def _reply(request: dict[str, Any]) -> dict[str, str]:
     try:
         if "run" in request:
             run(request)
@@ -79,7 +79,7 @@ def convert(request: dict[str, Any]) -> bytes:
         converter.representative_dataset = lambda: _samples(request["calibration"])
     converter.inference_input_type = tf.dtypes.as_dtype(request.get("input_type", "float32"))
     converter.inference_output_type = tf.dtypes.as_dtype(request.get("output_type", "float32"))
-    return converter.convert()
+    return bytes(converter.convert())
 
 
 def run(request: dict[str, Any]) -> None:

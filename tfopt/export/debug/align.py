@@ -1,4 +1,4 @@
-"""The tensors of a file and the steps of a model, side by side."""
+"""Matching the tensors of a file with the steps of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfopt.export.runtime.tflite_model import TFLiteModel
 from tfopt.graph import Step, evaluate
 
 SURE_DB = 15.0
-"""So close, a tensor of the file can stand in for the model's when what follows is matched."""
+"""So close, a tensor of the file can replace the model's when the tensors after it are matched."""
 MAX_ROUNDS = 12
 MATCHED_CALLS = 4
 """How many calls of the file are enough to tell its tensors from one another."""
@@ -101,7 +101,7 @@ def aligned(
         replaced = {number: seen[tensor.index] for number, tensor in settled.items()}
         values = Values(model, few, calls, replaced)
         matcher = Matcher(values.steps, values.flat)
-        found, unmatched = matcher.match(tensors, seen, _ends(file, order, seen, values))
+        found, unmatched = matcher.match(tensors, seen, _of_inputs_outputs(file, order, seen, values))
         taken = {tensor.index: number for number, tensor in settled.items()}
         new = {
             number: tensor
@@ -139,19 +139,19 @@ def _first(
     return dict(sorted(both, key=lambda item: item[1].position)[:1])
 
 
-def _ends(
+def _of_inputs_outputs(
     file: TFLiteModel, order: Sequence[int], actual: Mapping[int, np.ndarray], values: Values
 ) -> dict[int, list[int]]:
-    """Return the index of each input and output of the file -> the steps that it may stand for."""
-    ends = {spec.index: [position] for spec, position in zip(file.inputs, order, strict=True)}
+    """Return the index of each input and output of the file -> the steps that it may match."""
+    found = {spec.index: [position] for spec, position in zip(file.inputs, order, strict=True)}
     for place, spec in enumerate(file.outputs):
-        if spec.index in actual and spec.index not in ends:
+        if spec.index in actual and spec.index not in found:
             rotated = values.outputs[place:] + values.outputs[:place]
             shape = actual[spec.index].shape
-            ends[spec.index] = [n for n in rotated if n in values.flat and values[n].shape == shape]
-            if not ends[spec.index]:
+            found[spec.index] = [n for n in rotated if n in values.flat and values[n].shape == shape]
+            if not found[spec.index]:
                 raise InvalidArgumentError(
                     f"No output of the model has the size of the file's output {spec.name!r}, {spec.shape}. "
                     "Give the model that the file was made from."
                 )
-    return ends
+    return found

@@ -1,4 +1,4 @@
-"""Where a file and its Keras model differ: both run beside each other, tensor by tensor."""
+"""Where a file and its Keras model differ: both run on the same samples, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tfopt.export.debug.intermediate_tensors import (
 )
 from tfopt.export.debug.match_tensors import is_quantizer, path_of
 from tfopt.export.flatbuffer.tensor_names import layer_of
-from tfopt.export.keras_graph.freeze import names
+from tfopt.export.keras_graph.inputs_outputs import names
 from tfopt.export.runtime.compare import File
 from tfopt.export.runtime.tflite_model import Inputs, TFLiteModel
 from tfopt.graph import Step
@@ -39,19 +39,20 @@ MAX_CHUNK = 32
 _SIGNATURE_END = re.compile(r"^serving_default_|:\d+$")
 
 
+# Long for its docstring: its arguments are what users read here.
 def debug_quantization(
     model: keras.Model, tflite: File, data: Inputs, *, kernels: Kernels = "delegate"
 ) -> DebugReport:
     """Find the layers in which a TFLite file and the Keras model that it was made from differ.
 
-    Each tensor of the file is matched with one of the model, by its name and by its values. Of each pair
-    two differences are counted: that of the file's tensor to the model's own, which grows from layer to
-    layer; and what the layer **adds**, that to what the Keras layer makes of the file's own tensors before.
-    A layer that adds nothing only passes on what others have done.
+    Each tensor of the file is matched with one of the model, by its name and by its values. Each pair has
+    two errors: the **cumulative error**, the difference of the file's tensor to the model's own, which grows
+    from layer to layer; and the **layer error**, the difference to the output of the Keras layer for the
+    file's own inputs. A layer without an error of its own only passes on those of the layers before.
 
-    Of a quantization-aware model and its own file, what a layer adds is how far LiteRT's operator is from
-    the simulation of it: 0 or 1 LSB where that is sound. Of a float model and an int8 file it is the
-    rounding of this layer's weights and of its output.
+    Of a quantization-aware model and its own file, the layer error is how far LiteRT's operator is from the
+    simulation of it: 0 or 1 LSB where that is sound. Of a float model and an int8 file it is the rounding of
+    this layer's weights and of its output.
 
     Args:
         model: a built Sequential or functional Keras 3 model, in float or quantization-aware.

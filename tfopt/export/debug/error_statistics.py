@@ -1,4 +1,4 @@
-"""How far two sets of tensors are apart, and the table that says it layer by layer."""
+"""Statistics of the difference between two sets of tensors, and the table of them layer by layer."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WORST_LSB = 2**16
-"""Stands for the difference of what is not a number: more than any grid has steps."""
+"""The difference that counts for what is not a number: larger than any grid."""
 
 
 class Sums:
-    """What must be summed over samples to know how far two tensors are apart.
+    """Sums over samples from which the difference of two tensors is computed.
 
     Args:
-        step: the distance of neighbours on the grid of the second; `None` where it has none.
+        step: the scale of the second; `None` where it is not quantized.
     """
 
     def __init__(self, step: float | None) -> None:
@@ -66,12 +66,12 @@ class Sums:
 
     @property
     def max_lsb(self) -> int | None:
-        """The largest difference in steps of the grid, onto which the first is rounded."""
+        """The largest difference in LSB, to which the first is rounded."""
         return None if self._step is None else int(self._largest)
 
     @property
     def mean_lsb(self) -> float | None:
-        """The mean difference in these steps."""
+        """The mean difference in LSB."""
         return None if self._step is None else self._steps / self._count
 
 
@@ -85,12 +85,12 @@ class LayerDifference:
         tensor: the tensor's name in the file.
         position: the number of the operator in the file; -1 for an input.
         dtype, shape: of the file's tensor.
-        step: the distance of neighbouring values on its grid, its LSB; `None` for floats.
+        step: its scale, which is its LSB; `None` for floats.
         snr_db: power of the model's tensor to that of the difference, in decibels.
         cosine: of the angle between both tensors.
-        max_lsb, mean_lsb: the difference in steps of the grid; `None` for floats.
-        added_snr_db, added_max_lsb, added_mean_lsb: the same for the difference that the layer adds: to
-            what the Keras layer makes of the file's own tensors before.
+        max_lsb, mean_lsb: the cumulative error, in LSB; `None` for floats.
+        added_snr_db, added_max_lsb, added_mean_lsb: the same of the layer error: the difference to the
+            output of the Keras layer for the file's own inputs.
     """
 
     layer: str
@@ -149,12 +149,12 @@ class DebugReport:
     """Where a file and its model differ.
 
     Attributes:
-        layers: one entry a tensor of the file that the model has too; first those whose layer adds most, by
+        layers: one entry a tensor of the file that the model has too; the largest layer error first, by
             signal-to-noise ratio.
         unmatched: what the file computes and the model has no tensor for. Their errors are counted where
             the next matched tensor is.
         samples: how many were run.
-        kernels: what has computed the file.
+        kernels: that ran the file.
     """
 
     layers: tuple[LayerDifference, ...]
@@ -167,7 +167,7 @@ class DebugReport:
         return tuple(sorted(self.layers, key=lambda each: each.position))
 
     def share_within(self, lsb: int) -> float | None:
-        """Return the share of integer operators that add at most so many LSB; `None` where there are none."""
+        """Return the share of integer operators within so many LSB of layer error; `None` without any."""
         steps = [each.added_max_lsb for each in self.layers if each.position >= 0]
         counted = [each for each in steps if each is not None]
         return sum(each <= lsb for each in counted) / len(counted) if counted else None
@@ -185,7 +185,7 @@ class DebugReport:
         made.add_column("Layer", overflow="fold")
         for heading in ("Operator", "Type"):
             made.add_column(heading, no_wrap=True)
-        for heading in ("Adds", "max LSB", "mean", "In all", "max LSB", "mean", "cosine"):
+        for heading in ("Layer error", "max LSB", "mean", "Cumulative error", "max LSB", "mean", "cosine"):
             made.add_column(heading, justify="right", no_wrap=True)
         for each in self.layers[:count]:
             made.add_row(
@@ -203,14 +203,14 @@ class DebugReport:
     def conclusion(self) -> str:
         """Return in words what was compared and what could not be."""
         share = self.share_within(1)
-        within = "" if share is None else f"{share:.1%} of the integer operators add at most 1 LSB. "
+        within = "" if share is None else f"{share:.1%} of integer operators: layer error at most 1 LSB. "
         matched = f"{len(self.layers)} tensors on {self.samples} samples, kernels: {self.kernels}. {within}"
         if not self.unmatched:
             return matched.rstrip()
-        operators: dict[str, list[str]] = {}
+        by_layer: dict[str, list[str]] = {}
         for each in self.unmatched:
-            operators.setdefault(each.layer, []).append(each.operator)
-        listed = "; ".join(f"{', '.join(names)} of {layer}" for layer, names in operators.items())
+            by_layer.setdefault(each.layer, []).append(each.operator)
+        listed = "; ".join(f"{', '.join(names)} of {layer}" for layer, names in by_layer.items())
         return f"{matched}Without a counterpart in the model, {len(self.unmatched)}: {listed}."
 
     def __str__(self) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.fields import operator_name, per_tensor, text, type_name
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.runtime.tflite_model import TFLiteModel, dequantized, quantize
 
 Kernels: TypeAlias = Literal["delegate", "builtin", "reference"]
@@ -20,7 +21,7 @@ Kernels: TypeAlias = Literal["delegate", "builtin", "reference"]
 kernels without it; its plain reference kernels, which microcontrollers follow."""
 
 INPUT = "INPUT"
-"""Stands for the operator of a tensor that the file is given."""
+"""The operator of a tensor that the file is given."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,19 @@ def file_tensors(file: TFLiteModel) -> tuple[FileTensor, ...]:
     """Return the inputs and what the operators make of them, in the order in which the file runs.
 
     Left out are constants, what depends on constants alone (weights that are unpacked), integers that
-    stand for no real numbers, floats that an integer tensor was turned into, and what loops compute.
+    hold no real numbers, floats that an integer tensor was turned into, and what loops compute.
     """
-    model = parse.read(bytes(file))
+    model = parse(bytes(file))
     graph = model.subgraphs[0]
     found = [_described(graph.tensors[spec.index], spec.index, -1, INPUT) for spec in file.inputs]
-    ends = {spec.index for spec in file.outputs}
+    results = {spec.index for spec in file.outputs}
     origin = {int(index): int(index) for index in graph.inputs}
     for position, operator in enumerate(graph.operators or []):
         read = [int(index) for index in (operator.inputs if operator.inputs is not None else ())]
         sources = tuple(origin[index] for index in read if index in origin)
         made = [int(index) for index in operator.outputs]
-        name = parse.operator_name(model, operator)
-        if sources and name == "DEQUANTIZE" and made[0] not in ends:
+        name = operator_name(model, operator)
+        if sources and name == "DEQUANTIZE" and made[0] not in results:
             origin[made[0]] = sources[0]
         elif sources:
             origin |= {index: index for index in made}
@@ -81,9 +82,9 @@ def file_tensors(file: TFLiteModel) -> tuple[FileTensor, ...]:
 def _described(
     tensor: Any, index: int, position: int, operator: str, sources: tuple[int, ...] = ()
 ) -> FileTensor:
-    scale, zero_point = parse.per_tensor(tensor)
+    scale, zero_point = per_tensor(tensor)
     shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
-    name, dtype = parse.text(tensor.name), parse.type_name(tensor)
+    name, dtype = text(tensor.name), type_name(tensor)
     return FileTensor(index, position, name, operator, dtype, shape, scale, zero_point, sources)
 
 

@@ -1,4 +1,4 @@
-"""Which tensor of a file stands for which tensor of the Keras model.
+"""Which tensor of a file is which tensor of the Keras model.
 
 Names say it where a converter has kept the layers' (`block/conv:convolution`, `model_1/block/conv_2/Relu`);
 among the tensors that a name may mean, the values decide. Where no name helps, only values do.
@@ -32,7 +32,7 @@ TIE_DB = 6.0
 _SEEN = 4096
 """How many values of a sample are compared; large tensors are alike in a part as in the whole."""
 _FUSED = 6
-"""How many operations behind the named one may be a part of the same operator."""
+"""How many operations after the named one may be a part of the same operator."""
 
 _NUMBER = re.compile(r"_\d+$")
 _SCOPES = re.compile(r"[/:.]")
@@ -75,7 +75,7 @@ class Matcher:
             self._by_path[tuple(_SCOPES.split(path_of(steps, step.number)))].append(step.number)
 
     def _held(self, number: int, tensor: FileTensor, values: _Sample) -> int:
-        """Return the step whose tensor a file holds: of integers, that of the quantizer behind.
+        """Return the step whose tensor a file holds: of integers, that of the quantizer after it.
 
         Unless they are on a finer grid: a sigmoid has 1/256, whatever the range is of what it is joined with.
         """
@@ -83,18 +83,18 @@ class Matcher:
         rounded = bool(readers) and all(is_quantizer(self._steps[reader]) for reader in readers)
         if not rounded or tensor.scale is None:
             return number
-        before, behind = (self._closest([each], values)[1] for each in (number, readers[0]))
-        return number if before > behind + TIE_DB else readers[0]
+        before, after = (self._closest([each], values)[1] for each in (number, readers[0]))
+        return number if before > after + TIE_DB else readers[0]
 
     def match(
-        self, tensors: Sequence[FileTensor], values: Mapping[int, np.ndarray], ends: Mapping[int, list[int]]
+        self, tensors: Sequence[FileTensor], values: Mapping[int, np.ndarray], known: Mapping[int, list[int]]
     ) -> tuple[dict[int, tuple[float, FileTensor]], list[FileTensor]]:
         """Return step number -> SNR in decibels and tensor of the file, and the tensors that match nothing.
 
         Args:
             tensors: of the file.
             values: the index of a tensor -> its real numbers for the same samples, of shape (calls, size).
-            ends: the index of an input or output of the file -> the steps that it may stand for.
+            known: the index of an input or output of the file -> the steps that it may match.
         """
         found: dict[int, list[tuple[float, FileTensor]]] = defaultdict(list)
         unmatched = []
@@ -103,29 +103,29 @@ class Matcher:
         for tensor in tensors:
             is_result = results[self._layer(tensor)] == tensor.index
             seen = _sample(values[tensor.index])
-            number, similarity = self._step_of(tensor, seen, ends.get(tensor.index), is_result)
+            number, similarity = self._step_of(tensor, seen, known.get(tensor.index), is_result)
             if number is None:
                 unmatched.append(tensor)
             else:
                 found[number].append((similarity, tensor))
-        # A reshaped tensor stands in the file twice: the first is what the operator made.
+        # A reshaped tensor is in the file twice: the first is what the operator made.
         return {number: max(pairs, key=lambda pair: pair[0]) for number, pairs in found.items()}, unmatched
 
     def guess(
         self, tensor: FileTensor, values: np.ndarray, sources: Sequence[int], taken: AbstractSet[int]
     ) -> int | None:
-        """Return the step that a tensor most likely stands for, by nothing but its place and its size.
+        """Return the step that a tensor most likely matches, by nothing but its place and its size.
 
         Args:
             tensor: that matches nothing.
             values: its real numbers.
-            sources: the steps that its operator's inputs stand for.
+            sources: the steps that its operator's inputs match.
             taken: steps that are matched already.
         """
         reached, waiting, part = set[int](), list(sources), _sample(values)
         for _ in range(_FUSED):
             readers = [reader for number in waiting for reader in self._readers[number]]
-            # Beyond a tensor that is matched, before or behind its quantizer, this one cannot stand.
+            # Beyond a tensor that is matched, before or after its quantizer, this one cannot be.
             waiting = [reader for reader in readers if not {reader, *self._quantizers(reader)} & taken]
             reached |= {self._held(number, tensor, part) for number in waiting}
         alike = sorted(reached)
@@ -134,10 +134,10 @@ class Matcher:
         return self._closest(alike, part)[0] if number is None else number
 
     def _step_of(
-        self, tensor: FileTensor, values: _Sample, end: Iterable[int] | None, is_result: bool
+        self, tensor: FileTensor, values: _Sample, known: Iterable[int] | None, is_result: bool
     ) -> tuple[int | None, float]:
-        if end is not None:
-            candidates = [self._held(number, tensor, values) for number in end]
+        if known is not None:
+            candidates = [self._held(number, tensor, values) for number in known]
             number, similarity = self._closest(candidates, values)
             return (candidates[0] if similarity < SAME_DB else number), similarity
         exact, others = self._named(tensor.name)
@@ -177,7 +177,7 @@ class Matcher:
         return sorted(number for path in paths for number in self._by_path[path])
 
     def _with_followers(self, numbers: Iterable[int]) -> list[int]:
-        """Return the steps and those behind them that an operator may have taken in."""
+        """Return the steps and those after them that an operator may have taken in."""
         found = set(numbers)
         for number in [*found]:
             for _ in range(_FUSED):

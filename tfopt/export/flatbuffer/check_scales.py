@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.flatbuffer import parse
+from tfopt.export.flatbuffer.fields import text, type_name
 from tfopt.export.flatbuffer.tensor_names import layer_of
 
 _GRIDS = ("int4", "int8", "uint8", "int16")
@@ -33,7 +33,7 @@ def require_scales(model: Any, source: str) -> None:
             if not _is_constant(model, tensor):  # a channel of zeros has any scale, and converters write 0
                 wrong = np.concatenate([wrong, scales[scales == 0]])
             if len(wrong):
-                name = parse.text(tensor.name)
+                name = text(tensor.name)
                 raise InvalidArgumentError(
                     f"{source} gives the tensor {name!r} of the layer {layer_of(name)!r} the scale "
                     f"{wrong[0]:g}; a scale must be finite and above zero. Were the ranges found while "
@@ -67,7 +67,7 @@ def _data(model: Any, graph: Any, operator: Any) -> list[int]:
 
 def _scales(tensor: Any) -> np.ndarray:
     quantization = tensor.quantization
-    if quantization is None or quantization.scale is None or parse.type_name(tensor) not in _GRIDS:
+    if quantization is None or quantization.scale is None or type_name(tensor) not in _GRIDS:
         return np.zeros(0)
     return np.asarray(quantization.scale, np.float64)
 

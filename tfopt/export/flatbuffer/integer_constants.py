@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer.parse import add_buffer, operator_code, operator_name, text, type_name
+from tfopt.export.flatbuffer.edit import add_buffer, operator_code
+from tfopt.export.flatbuffer.fields import constant, operator_name, scales_of, text, type_name
 
 _TYPES = {8: schema.TensorType.INT8, 4: schema.TensorType.INT4, 2: schema.TensorType.INT2}
 
@@ -20,7 +21,7 @@ _VERSIONS: Mapping[str, Mapping[int, int]] = {
     "FULLY_CONNECTED": {8: 4, 4: 10, 2: 14},
     "TRANSPOSE_CONV": {8: 1},
 }
-"""Operator -> the bits in which LiteRT reads weights beside int8 activations -> the version that does so."""
+"""Operator -> the bits in which LiteRT reads weights with int8 activations -> the version that does so."""
 
 _DEQUANTIZE_BITS = (8, 4, 2)
 """The bits of constants from which DEQUANTIZE makes floats, once, before the first call."""
@@ -40,7 +41,8 @@ class Integers:
         channels_last: whether they are the last of the tensor but for axes of size 1, or the first.
         block_size: how many weights of a channel share a scale; None for all.
         steps: of blocks, the scales before what follows the layer became part of them.
-        dynamic: whether an operator beside floats is to read the integers itself; see `dynamic_tensors`.
+        dynamic: whether an operator with float activations is to read the integers itself; see
+            `tfopt.export.trained_weights.dynamic_range`.
     """
 
     values: np.ndarray
@@ -56,7 +58,7 @@ class Integers:
 def store(model: Any, graph: Any, operator: Any, index: int, integers: Integers) -> None:
     """Replace the weights of an operator by integers, in as few bits as it takes.
 
-    Beside integer activations the operator reads them itself; beside floats a DEQUANTIZE before it does.
+    With integer activations the operator reads them itself; with floats a DEQUANTIZE before it does.
 
     Args:
         model, graph: of the file; they are changed.
@@ -64,7 +66,7 @@ def store(model: Any, graph: Any, operator: Any, index: int, integers: Integers)
         index: the number of the tensor of the weights.
         integers: what to store.
     """
-    if not beside_integers(graph, operator, index):
+    if not has_int8_inputs(graph, operator, index):
         bits = min(each for each in _DEQUANTIZE_BITS if each >= integers.bits)
         _insert_dequantize(model, graph, index, tensor_of(model, graph.tensors[index], integers, bits))
         return
@@ -79,10 +81,10 @@ def store(model: Any, graph: Any, operator: Any, index: int, integers: Integers)
 
 def takes_integers(model: Any, graph: Any, operator: Any, index: int) -> bool:
     """Return whether an operator can have the tensor `index` as integers with a scale for each channel."""
-    return operator_name(model, operator) in _VERSIONS or not beside_integers(graph, operator, index)
+    return operator_name(model, operator) in _VERSIONS or not has_int8_inputs(graph, operator, index)
 
 
-def beside_integers(graph: Any, operator: Any, index: int) -> bool:
+def has_int8_inputs(graph: Any, operator: Any, index: int) -> bool:
     """Return whether an operator reads int8 in another tensor than `index`."""
     others = (graph.tensors[i] for i in operator.inputs if i >= 0 and i != index)
     return any(type_name(tensor) == "int8" for tensor in others)
@@ -99,7 +101,7 @@ def _stretched(integers: Integers, bits: int) -> Integers:
 
 
 def tensor_of(model: Any, before: Any, integers: Integers, bits: int) -> Any:
-    """Return the tensor of `bits` bits that is to stand in the place of `before`."""
+    """Return the tensor of `bits` bits that replaces `before`."""
     tensor = schema.TensorT()
     tensor.name, tensor.shape, tensor.hasRank = before.name, before.shape, before.hasRank
     tensor.type = _TYPES[bits]
@@ -126,7 +128,8 @@ def packed(values: np.ndarray, bits: int) -> np.ndarray:
     each = 8 // bits
     flat = values.astype(np.int8).ravel().view(np.uint8) & np.uint8(2**bits - 1)
     bytes_ = np.pad(flat, (0, -len(flat) % each)).reshape(-1, each)
-    return np.bitwise_or.reduce(bytes_ << (bits * np.arange(each, dtype=np.uint8)), axis=1).astype(np.uint8)
+    shifted = bytes_ << (bits * np.arange(each, dtype=np.uint8))
+    return np.asarray(np.bitwise_or.reduce(shifted, axis=1), np.uint8)
 
 
 def _insert_dequantize(model: Any, graph: Any, index: int, stored: Any) -> None:
@@ -171,24 +174,3 @@ def _copied_for(graph: Any, readers: list[Any], index: int) -> Any:
         new = len(graph.tensors) - 1
         operator.inputs = [new if i == index else i for i in operator.inputs]
     return graph.tensors[-1]
-
-
-def drop_unused_buffers(model: Any) -> None:
-    """Empty the buffers that no tensor and no metadata reads; the others keep their numbers."""
-    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
-    used |= {entry.buffer for entry in model.metadata or []}
-    for number, buffer in enumerate(model.buffers):
-        if number not in used:
-            buffer.data = None
-
-
-def constant(model: Any, tensor: Any) -> bytes | None:
-    """Return the content of a constant tensor, or None for one that is computed."""
-    data = model.buffers[tensor.buffer].data
-    return None if data is None or len(data) == 0 else np.asarray(data, np.uint8).tobytes()
-
-
-def scales_of(tensor: Any) -> np.ndarray:
-    """Return the scales of a tensor, float64; none where it is not quantized."""
-    scales = None if tensor.quantization is None else tensor.quantization.scale
-    return np.asarray([] if scales is None else scales, np.float64)

@@ -1,4 +1,4 @@
-"""Putting other operators in the place of one, in a TFLite file that was read."""
+"""Replacing an operator of a parsed TFLite file by others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer.parse import add_buffer, operator_code, per_tensor, text
+from tfopt.export.flatbuffer.edit import add_buffer, operator_code
+from tfopt.export.flatbuffer.fields import per_tensor, text
 
 _VERSIONS = {"DEPTHWISE_CONV_2D": 3, "AVERAGE_POOL_2D": 1, "PRELU": 1, "SOFTMAX": 1, "QUANTIZE": 1}
-"""Operator -> the version of the schema that knows its int8 form, or float beside it, where it is not 2."""
+"""Operator -> the version of the schema that has its int8 kernel, where that is not 2."""
 
 _TYPES = {
     np.dtype(np.int8): schema.TensorType.INT8,
@@ -53,7 +54,7 @@ class Replacement:
         """Add an int8 tensor on a grid, or a float one, and return its number.
 
         Args:
-            part: what its name has behind the output's.
+            part: what its name has after the output's.
             shape: of the tensor.
             grid: scale and zero point.
         """

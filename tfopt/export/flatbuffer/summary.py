@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from tfopt.export.flatbuffer import parse
 from tfopt.export.flatbuffer.class_names import class_names_in
-from tfopt.export.flatbuffer.parse import TensorSpec, operator_name, text, type_name
+from tfopt.export.flatbuffer.fields import operator_name, per_tensor, text, type_name
+from tfopt.export.flatbuffer.inputs_outputs import TensorSpec, inputs_and_outputs
+from tfopt.export.flatbuffer.read import naming_damage, parse
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.measure.size import compressed_bytes, raw_bytes
 from tfopt.report import formats
 
 FLOATS = ("float16", "float32", "float64", "bfloat16")
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
-"""Operators that only change the type: they stand where integers begin and end."""
+"""Operators that only change the type: they are where integers begin and end."""
 
 _READING = ("GATHER", "EMBEDDING_LOOKUP")
 """Operators that only pick rows of a table, which may be in another type than what they return."""
@@ -37,7 +38,7 @@ _STORED = {
 
 @dataclass(frozen=True)
 class OperatorSummary:
-    """One kind of operator: how often it stands in the file, and the types that it reads and writes."""
+    """One kind of operator: how often it occurs, and the types that it reads and writes."""
 
     name: str
     count: int
@@ -62,7 +63,7 @@ class WeightSummary:
         dtype: such as `"int8"`.
         bytes: in the file.
         size: the number of values.
-        zeros: how many of them are zero (stand at the zero point).
+        zeros: how many of them are zero (equal the zero point).
         scales: how many scales it has: 0 where it is not quantized, above 1 where each channel or block has
             its own.
     """
@@ -156,15 +157,16 @@ def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
     Raises:
         InvalidArgumentError: this is no TFLite file, or a damaged one.
     """
-    model = parse.read(content, source)
-    with parse.naming_damage(source):
-        inputs, outputs = parse.interface(model)
+    model = parse(content, source)
+    with naming_damage(source):
+        inputs, outputs = inputs_and_outputs(model)
         calls = [(graph, operator) for graph in model.subgraphs for operator in graph.operators or []]
         weights = tuple(_weights(model))
         floats = tuple(_float_operators(model, calls))
         operators = _operators(model, calls)
+        computed = _integers(model, calls) or _integer_inputs_outputs(inputs, outputs)
         return FileSummary(
-            scheme=_scheme(weights, _integers(model, calls) or _integer_ends(inputs, outputs), operators),
+            scheme=_scheme(weights, computed, operators),
             bytes=raw_bytes(content),
             compressed_bytes=compressed_bytes(content),
             inputs=inputs,
@@ -180,9 +182,9 @@ def _operators(model: Any, calls: list[tuple[Any, Any]]) -> list[OperatorSummary
     counts = Counter(operator_name(model, operator) for _, operator in calls)
     types: dict[str, set[str]] = {name: set() for name in counts}
     for graph, operator in calls:
-        for index in (*_ends(operator.inputs), *_ends(operator.outputs)):
+        for index in (*_indices(operator.inputs), *_indices(operator.outputs)):
             tensor = graph.tensors[index]
-            # Integer constants beside the data (biases, shapes, axes) say nothing about the arithmetic.
+            # Integer constants (biases, shapes, axes) say nothing about the arithmetic.
             if type_name(tensor) not in ("int32", "int64") or _data(model, tensor) is None:
                 types[operator_name(model, operator)].add(type_name(tensor))
     return [OperatorSummary(name, counts[name], tuple(sorted(types[name]))) for name in sorted(counts)]
@@ -192,26 +194,26 @@ def _float_operators(model: Any, calls: list[tuple[Any, Any]]) -> list[FloatOper
     found = []
     for graph, operator in calls:
         name = operator_name(model, operator)
-        results = [graph.tensors[index] for index in _ends(operator.outputs)]
+        results = [graph.tensors[index] for index in _indices(operator.outputs)]
         if name not in CONVERSIONS and any(type_name(tensor) in FLOATS for tensor in results):
             found.append(FloatOperator(name, layer_of(text(results[0].name))))
     return found
 
 
 def _integers(model: Any, calls: list[tuple[Any, Any]]) -> Counter[str]:
-    """Return type -> how many operators return integers that stand for real numbers."""
+    """Return type -> how many operators return quantized integers."""
     found: Counter[str] = Counter()
     for graph, operator in calls:
-        results = [graph.tensors[index] for index in _ends(operator.outputs)]
-        kinds = {type_name(x) for x in results if parse.per_tensor(x)[0] is not None}
+        results = [graph.tensors[index] for index in _indices(operator.outputs)]
+        kinds = {type_name(x) for x in results if per_tensor(x)[0] is not None}
         if operator_name(model, operator) not in (*CONVERSIONS, *_READING):
             found.update(kinds & {"int8", "uint8", "int16"})
     return found
 
 
-def _integer_ends(*ends: tuple[TensorSpec, ...]) -> Counter[str]:
-    """Return type -> how many inputs and outputs are integers that stand for real numbers."""
-    return Counter(spec.dtype for specs in ends for spec in specs if spec.scale is not None)
+def _integer_inputs_outputs(*sides: tuple[TensorSpec, ...]) -> Counter[str]:
+    """Return type -> how many inputs and outputs are quantized integers."""
+    return Counter(spec.dtype for specs in sides for spec in specs if spec.scale is not None)
 
 
 def _weights(model: Any) -> list[WeightSummary]:
@@ -238,14 +240,14 @@ def _values(tensor: Any, data: np.ndarray, size: int) -> np.ndarray:
     """Return the stored values, the zero point subtracted; a sparse encoding leaves zeros out."""
     bits = _PACKED.get(type_name(tensor))
     if bits is not None:
-        # The first value stands in the lowest bits.
+        # The first value is in the lowest bits.
         shifts = np.arange(0, 8, bits, dtype=np.uint8)
-        codes = ((data[:, None] >> shifts) & (2**bits - 1)).ravel()[:size].astype(np.int8)
-        values = np.where(codes >= 2 ** (bits - 1), codes - 2**bits, codes)
+        unsigned = ((data[:, None] >> shifts) & (2**bits - 1)).ravel()[:size].astype(np.int8)
+        values = np.where(unsigned >= 2 ** (bits - 1), unsigned - 2**bits, unsigned)
     else:
         values = np.frombuffer(data.tobytes(), _STORED[type_name(tensor)])
-    _, zero_point = parse.per_tensor(tensor)
-    return values if not zero_point else values.astype(np.int32) - zero_point
+    _, zero_point = per_tensor(tensor)
+    return np.asarray(values.astype(np.int32) - zero_point if zero_point else values)
 
 
 def _data(model: Any, tensor: Any) -> np.ndarray | None:
@@ -253,7 +255,7 @@ def _data(model: Any, tensor: Any) -> np.ndarray | None:
     return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
 
 
-def _ends(indices: Any) -> list[int]:
+def _indices(indices: Any) -> list[int]:
     return [int(index) for index in (indices if indices is not None else []) if index >= 0]
 
 

@@ -6,12 +6,13 @@ and the converter joins the names of what it fuses with `;`. A person wants to r
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LAYER_END = ":"
-"""Stands between a layer's path and the operation in it: `block/conv:convolution`."""
+"""The separator of a layer's path and the operation in it: `block/conv:convolution`."""
 
 _NUMBER = re.compile(r"_\d+$")
 
@@ -48,10 +49,18 @@ class TensorNames:
         return self.layers[known] + LAYER_END + "/".join(scopes[1:])
 
 
+def unique(name: str, taken: set[str]) -> str:
+    """Return `name`, with `_1`, `_2`... after it where it is in `taken` already, and add it there."""
+    candidates = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
+    chosen = next(candidate for candidate in candidates if candidate not in taken)
+    taken.add(chosen)
+    return chosen
+
+
 def layer_of(tensor: str) -> str:
     """Return the layer that a tensor's name tells of; several, joined by ` + `, where they were fused.
 
-    In a file that tfopt wrote, what stands before the colon; in another one, the scopes between the
+    In a file that tfopt wrote, the part before the colon; in another one, the scopes between the
     model's and the operation's.
 
     Example:
@@ -62,7 +71,7 @@ def layer_of(tensor: str) -> str:
 
 
 def layers_in(tensor: str) -> list[str]:
-    """Return the layers of a tensor's name in a file that tfopt wrote: what stands before each colon."""
+    """Return the layers of a tensor's name in a file that tfopt wrote: the part before each colon."""
     return list(dict.fromkeys(part.split(LAYER_END)[0] for part in tensor.split(";")))
 
 

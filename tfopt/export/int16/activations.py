@@ -1,4 +1,7 @@
-"""Activations of 16 bits in a file that the converter made with 8; see `wide_model`."""
+"""Activations in int16 in a file that the converter made in int8.
+
+The model that the converter got is made by `tfopt.export.keras_graph.int16_as_int8`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer import parse, serialize
-from tfopt.export.flatbuffer.integer_constants import drop_unused_buffers, scales_of
-from tfopt.export.flatbuffer.parse import operator_code, operator_name, text, type_name
+from tfopt.export.flatbuffer.edit import drop_unused_buffers, operator_code
+from tfopt.export.flatbuffer.fields import operator_name, scales_of, text, type_name
+from tfopt.export.flatbuffer.file import ParsedFile
 from tfopt.export.flatbuffer.tensor_names import layer_of
-from tfopt.export.int16.tensors import FLOAT32, INT8, INT16, INT32, INT64, WideTensors
+from tfopt.export.int16.tensors import FLOAT32, INT8, INT16, INT32, INT64, Int16Tensors
 from tfopt.export.keras_graph.int16_as_int8 import Grid, Wide
 
 _WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
@@ -23,7 +26,7 @@ _BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOS
 _FIXED = ("LOGISTIC", "SOFTMAX", "TANH")
 """The operators whose outputs have a prescribed scale."""
 _FIXED_SCALE = 1 / 32768
-_IN_FLOAT = ("PRELU", "RESIZE_BILINEAR")
+FLOAT_FOR_INT16 = ("PRELU", "RESIZE_BILINEAR")
 """The operators whose 16-bit kernels (LiteRT 2.3) are wrong, or weigh neighbours by a thousandth: they stay
 in float."""
 _COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL")
@@ -31,35 +34,32 @@ _COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_
 _CONVERTING = ("QUANTIZE", "DEQUANTIZE")
 
 
-def with_wide_activations(content: bytes, wide: Wide) -> bytes:
-    """Return the file with 16-bit integers where the model has them.
+def write_int16_activations(file: ParsedFile, wide: Wide) -> bool:
+    """Give the tensors 16-bit integers that have them in the model.
 
     Args:
-        content: what the converter made of a model that `wide_model.narrowed` has changed.
+        file: what the converter made of a model that `int16_as_int8.narrowed` has changed.
         wide: what that returned.
 
     Raises:
         ConversionError: the converter has changed a constant so that its values are not to be found.
     """
-    if not wide.scales and not wide.fixed:
-        return content
-    model = parse.read(content, "What the converter wrote")
-    for graph in model.subgraphs:
-        _Widening(model, graph, wide).run()
-    drop_unused_buffers(model)
-    return serialize.write(model)
+    for graph in file.graphs:
+        _Int16Graph(file.model, graph, wide).run()
+    drop_unused_buffers(file.model)
+    return True
 
 
-class _Widening:
-    """One graph of a file, whose wide tensors get their type, and their neighbours what fits them."""
+class _Int16Graph:
+    """One graph of a file, whose int16 tensors get their type, and their neighbours what fits them."""
 
     def __init__(self, model: Any, graph: Any, wide: Wide) -> None:
         self._model, self._graph, self._wide = model, graph, wide
-        self._tensors = WideTensors(model, graph, wide)
+        self._tensors = Int16Tensors(model, graph, wide)
         self._scales: dict[int, float] = {}
 
     def run(self) -> None:
-        """Find the wide tensors, match what stands beside them, then set their types."""
+        """Find the int16 tensors, match the operators next to them, then set their types."""
         operators = list(self._graph.operators or [])
         for index in map(int, self._graph.inputs):
             self._find(index)
@@ -102,7 +102,7 @@ class _Widening:
             return
         if any(type_name(self._graph.tensors[i]) == "int8" and i not in self._scales for i in outputs):
             operator.inputs = self._in_8_bits(operator, name, inputs)
-        elif name in _IN_FLOAT:
+        elif name in FLOAT_FOR_INT16:
             self._keep_in_float(operator, inputs, outputs[0])
         elif name in _COMPARISONS:
             operator.inputs = self._in_one_scale(operator, inputs)
@@ -115,7 +115,7 @@ class _Widening:
             # it should broadcast.
             operator.builtinOptions.potScaleInt16 = False
         before = [self._scales[index] for index in inputs if index in self._scales]
-        ratio = 128.0 if _FIXED_SCALE in before else 1.0  # in 8 bits the prescribed step is so much larger
+        ratio = 128.0 if _FIXED_SCALE in before else 1.0  # in 8 bits the prescribed scale is so much larger
         for position, index in enumerate(inputs):
             known = index >= 0 and self._tensors.is_constant(index)
             if known and position == _BIASES.get(name):
@@ -161,12 +161,12 @@ class _Widening:
         return [inputs[0], matrix]
 
     def _in_8_bits(self, operator: Any, name: str, inputs: list[int]) -> list[int]:
-        """Where a quantizer to 8 bits stood right behind one to 16, the converter has left it out."""
+        """Where a quantizer to 8 bits came right after one to 16, the converter has left it out."""
         ratio = 1.0
         for position, index in enumerate(inputs):
             if index in self._scales:
                 held = _grid(self._graph.tensors[index])
-                grid = self._narrow_grid(held)
+                grid = self._int8_grid(held)
                 ratio *= held[0] / grid[0]
                 inputs[position] = self._tensors.converted(index, INT8, grid, operator)
         bias = _BIASES.get(name, len(inputs))
@@ -174,7 +174,7 @@ class _Widening:
             inputs[bias] = self._tensors.bias(inputs[bias], ratio, INT32)
         return inputs
 
-    def _narrow_grid(self, held: Grid) -> Grid:
+    def _int8_grid(self, held: Grid) -> Grid:
         for step, grid in self._wide.narrow.items():
             if np.isclose(held[0], step, rtol=1e-5, atol=0):
                 return grid

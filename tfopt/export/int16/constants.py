@@ -1,4 +1,4 @@
-"""The values of constants of 16 bits, which the converter has cut off at 8 with the same step."""
+"""The values of constants of 16 bits, which the converter has cut off at 8 with the same scale."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def rounded_from(wide: Wide, held: np.ndarray, scale: float) -> np.ndarray:
     Args:
         wide: what has 16 bits.
         held: the values in the file, flat, float64.
-        scale: their distance.
+        scale: theirs.
     """
     found = only(_fitting(wide.cut, held, 0.51 * scale))
     if found is not None:  # the grid is that of values that had been cut off before
@@ -41,8 +41,8 @@ def cut_off_from(wide: Wide, held: np.ndarray, scale: float) -> np.ndarray | Non
     Args:
         wide, held, scale: see `rounded_from`.
     """
-    # The step tells which constant it is, unless the converter has passed that on through another grid.
-    # Tables that embeddings gather from have the step of what is behind them.
+    # The scale tells which constant it is, unless the converter has passed that on through another grid.
+    # Tables that embeddings gather from have the scale of what follows them.
     for candidates in (_of_step(wide, scale), wide.cut, [(scale, values) for values in wide.constants]):
         fitting = _fitting(candidates, held, scale)
         if fitting:
@@ -62,7 +62,7 @@ def _of_step(wide: Wide, scale: float) -> list[tuple[float, np.ndarray]]:
 def _fitting(
     candidates: Iterable[tuple[float, np.ndarray]], held: np.ndarray, tolerance: float
 ) -> list[np.ndarray]:
-    """Return the values of those of which 8 bits with their step hold `held`."""
+    """Return the values of those of which 8 bits with their scale hold `held`."""
     flat = [(step, x.astype(np.float64).ravel()) for step, x in candidates if x.size == held.size]
     return [x for step, x in flat if _near(np.clip(np.rint(x / step), -128, 127) * step, held, tolerance)]
 

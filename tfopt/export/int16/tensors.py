@@ -1,4 +1,4 @@
-"""Making the tensors that operators of 16 bits, and those beside them, need in the place of those of 8."""
+"""Making the tensors that int16 operators, and those next to them, need in place of int8 ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer.integer_constants import constant, scales_of
-from tfopt.export.flatbuffer.parse import add_buffer, operator_code, text, type_name
+from tfopt.export.flatbuffer.edit import add_buffer, operator_code
+from tfopt.export.flatbuffer.fields import constant, scales_of, text, type_name
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.int16.constants import cut_off_from, matrices_from, only, rounded_from
 from tfopt.export.keras_graph.int16_as_int8 import Grid, Wide
@@ -24,7 +24,7 @@ _NAMES = {INT8: "int8", INT16: "int16", FLOAT32: "float32"}
 _SMALLEST = 1e-6
 
 
-class WideTensors:
+class Int16Tensors:
     """The tensors of one graph of a file, by number; new ones are appended.
 
     Args:
@@ -34,10 +34,10 @@ class WideTensors:
 
     def __init__(self, model: Any, graph: Any, wide: Wide) -> None:
         self._model, self._graph, self._wide = model, graph, wide
-        self._made: dict[tuple, int] = {}
+        self._made: dict[tuple[int | float | None, ...], int] = {}
 
     def step(self, index: int) -> float | None:
-        """Return the step of a tensor that the converter has put on the grid of a 16-bit one, else None."""
+        """Return the scale of a tensor that the converter has put on the grid of a 16-bit one, else None."""
         tensor = self._graph.tensors[index]
         scales = scales_of(tensor)
         if type_name(tensor) != "int8" or len(scales) != 1 or int(tensor.quantization.zeroPoint[0]) != 0:
@@ -66,7 +66,7 @@ class WideTensors:
         )
 
     def bias(self, index: int, ratio: float, type_: int) -> int:
-        """Return a bias in steps that are `1 / ratio` of what they were."""
+        """Return a bias whose scale is `1 / ratio` of what it was."""
 
         def make() -> int:
             tensor = self._graph.tensors[index]
@@ -166,7 +166,7 @@ class WideTensors:
         operator.builtinOptions = getattr(schema, options + "T")()
         self._graph.operators.insert(place, operator)
 
-    def _once(self, key: tuple, make: Callable[[], int]) -> int:
+    def _once(self, key: tuple[int | float | None, ...], make: Callable[[], int]) -> int:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]

@@ -1,35 +1,31 @@
 """Keeping in float what a plan leaves in float, whatever the converter would like to quantize.
 
-At each boundary of a part in float stands an operation for which the converter has no integer form. It
-changes values, and is taken out of the file that the converter writes: what was before it and after it then
-meet.
+At each boundary of a part in float there is an operation for which the converter has no integer kernel. It
+changes values, and `tfopt.export.passes.remove_barriers` takes it out of the file that the converter writes.
 
-In the body of a loop and in the branches of a condition, which are in float as a whole, it also stands after
-each operation whose integer range TFLite prescribes: there the converter would round what such an operation
-returns to that range, though it is quantized nowhere.
+In the body of a loop and in the branches of a condition, which are in float as a whole, there is one after
+each operation whose integer range TFLite prescribes too: the converter would round the outputs of such an
+operation to that range, though it is quantized nowhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer import parse, serialize
-from tfopt.export.flatbuffer.parse import operator_name
 from tfopt.export.keras_graph.nodes import attribute, node_of
 from tfopt.quantization.planning.float_boundary import MARK
 
 _BARRIERS = {"Ceil": "CEIL", "Cos": "COS", "Sin": "SIN", "Floor": "FLOOR", "Round": "ROUND"}
-"""Operations without an integer form -> the operator of the file that each becomes."""
+"""Operations without an integer kernel -> the operator of the file that each becomes."""
 
 _PRESCRIBED = ("Sigmoid", "Tanh", "Softmax", "LogSoftmax")
 """Operations whose outputs the converter rounds unasked where a function returns them."""
 
 
-def with_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | None:
+def insert_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | None:
     """Make barriers of the boundaries in a frozen graph; return the operator to take out of the file again.
 
     Args:
@@ -55,23 +51,8 @@ def with_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | None
     return _BARRIERS[kind] if needed else None
 
 
-def without_barriers(content: bytes, barrier: str | None) -> bytes:
-    """Return the file with the inputs of all operators of one kind in place of their outputs.
-
-    Args:
-        content: what the converter wrote.
-        barrier: the kind, as `with_barriers` returned it.
-    """
-    if barrier is None:
-        return content
-    model = parse.read(content, "What the converter wrote")
-    for graph in model.subgraphs:
-        _take_out(model, graph, barrier)
-    return serialize.write(model)
-
-
 def _is_marked(node: tf.compat.v1.NodeDef) -> bool:
-    return attribute(node, "message").s == MARK
+    return bool(attribute(node, "message").s == MARK)
 
 
 def _after_prescribed(graph_def: tf.compat.v1.GraphDef) -> list[tf.compat.v1.NodeDef]:
@@ -127,32 +108,3 @@ def _unused(graph_def: tf.compat.v1.GraphDef) -> str:
             "operations out of the model."
         )
     return found
-
-
-def _take_out(model: Any, graph: Any, barrier: str) -> None:
-    barriers = [each for each in graph.operators or [] if operator_name(model, each) == barrier]
-    source = {int(each.outputs[0]): int(each.inputs[0]) for each in barriers}
-
-    def before(index: int) -> int:
-        while index in source:
-            index = source[index]
-        return int(index)
-
-    for operator in graph.operators or []:
-        operator.inputs = [before(index) for index in operator.inputs]
-    graph.operators = [each for each in graph.operators or [] if not any(each is x for x in barriers)]
-    graph.outputs = [before(index) for index in graph.outputs]
-    _drop_tensors(graph, set(source))
-
-
-def _drop_tensors(graph: Any, dropped: set[int]) -> None:
-    """Remove tensors that nothing refers to any more."""
-    kept = (index for index in range(len(graph.tensors)) if index not in dropped)
-    numbers = {index: number for number, index in enumerate(kept)}
-    graph.tensors = [tensor for index, tensor in enumerate(graph.tensors) if index not in dropped]
-    for holder in (graph, *(graph.operators or [])):
-        holder.inputs = [numbers.get(int(index), -1) for index in holder.inputs]
-        holder.outputs = [numbers[int(index)] for index in holder.outputs]
-    for operator in graph.operators or []:
-        if operator.intermediates is not None:
-            operator.intermediates = [numbers[int(index)] for index in operator.intermediates]

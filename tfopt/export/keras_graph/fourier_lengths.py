@@ -18,7 +18,7 @@ def require_powers_of_two(graph_def: tf.compat.v1.GraphDef, layer_of: Callable[[
 
     Args:
         graph_def: frozen.
-        layer_of: returns the layer that a node stands in.
+        layer_of: returns the layer of a node.
 
     Raises:
         ConversionError: there is such a transform. What computes it of other operations has a file.

@@ -35,20 +35,20 @@ def keep_means_in_float(graph_def: tf.compat.v1.GraphDef, quantizers: Iterable[s
         before = nodes[node_of(mean.input[0])]
         while before.op in _PASSES_ON:
             before = nodes[node_of(before.input[0])]
-        if before.op in quantizers and not any(x.op in quantizers for x in _behind(mean.name, readers)):
+        if before.op in quantizers and not any(x.op in quantizers for x in _after(mean.name, readers)):
             _negate(graph_def, mean)
 
 
-def _behind(name: str, readers: dict[str, list[Any]]) -> Iterator[Any]:
+def _after(name: str, readers: dict[str, list[Any]]) -> Iterator[Any]:
     """Yield what reads a node, also through what only passes its values on."""
     for node in readers.get(name, ()):
         yield node
         if node.op in _PASSES_ON:
-            yield from _behind(node.name, readers)
+            yield from _after(node.name, readers)
 
 
 def _negate(graph_def: tf.compat.v1.GraphDef, mean: Any) -> None:
-    """Put a negation before and behind; what reads the mean finds it under its old name."""
+    """Put a negation before and after; what reads the mean finds it under its old name."""
     name, kind = mean.name, attribute(mean, "T").type
     before, after = graph_def.node.add(), graph_def.node.add()
     for node, given in ((before, mean.input[0]), (after, f"{name}/of_negated")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 
@@ -17,3 +19,10 @@ def attribute(node: tf.compat.v1.NodeDef, name: str) -> tf.compat.v1.AttrValue:
     placeholder, and refuses the body of a loop that has one: "Failed to bind all placeholders".
     """
     return node.attr[name] if name in node.attr else tf.compat.v1.AttrValue()
+
+
+def all_nodes(graph_def: tf.compat.v1.GraphDef) -> Iterator[tf.compat.v1.NodeDef]:
+    """Yield the nodes of a graph and of the functions in it."""
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def

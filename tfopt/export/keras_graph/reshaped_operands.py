@@ -36,18 +36,16 @@ def combine_before_reshaping(graph_def: tf.compat.v1.GraphDef, quantizers: Seque
         one, other = (_chain(nodes, name, elementwise) for name in node.input[:2])
         if one is None or other is None:
             continue
-        ends = one[-1], other[-1]
-        of_one = ends[0].name == ends[1].name or (
-            (_comes_from(nodes, *ends) or _comes_from(nodes, *ends[::-1])) and _same_shapes(graph_def, *ends)
-        )
-        if of_one:
+        sources = one[-1], other[-1]
+        same = sources[0].name == sources[1].name
+        if same or (_follows(nodes, *sources) and _same_shapes(graph_def, *sources)):
             _move(graph_def, nodes, node, (one, other))
 
 
 def add_before_reshaping(graph_def: tf.compat.v1.GraphDef) -> None:
     """Add the bias of a convolution of one dimension and one filter before the axis of one row is removed.
 
-    Behind that axis the converter takes a bias of one number for a scalar, which it moves into no
+    After that axis the converter takes a bias of one number for a scalar, which it moves into no
     convolution: it leaves both in float.
 
     Args:
@@ -79,7 +77,7 @@ def add_before_batch_to_space(graph_def: tf.compat.v1.GraphDef) -> None:
 
     TensorFlow cuts a tensor into pieces for a dilated convolution. Where several convolutions read the same
     pieces, as the two of a gated unit do, the converter makes no dilated operators of them, and leaves a
-    convolution in float whose bias stands behind the pieces.
+    convolution in float whose bias comes after the pieces.
 
     Args:
         graph_def: to change.
@@ -112,13 +110,18 @@ def add_before_batch_to_space(graph_def: tf.compat.v1.GraphDef) -> None:
         node.input.append(joined.name)
 
 
-def _cut(nodes: Mapping[str, Any], node: Any) -> tuple:
+def _cut(nodes: Mapping[str, Any], node: Any) -> tuple[str, bytes | str]:
     """Return what a SpaceToBatchND cuts, padding aside, and into how many pieces."""
     source = nodes[node_of(node.input[0])]
     while source.op in ("Pad", "PadV2", "Identity", "ExpandDims"):
         source = nodes[node_of(source.input[0])]
     pieces = nodes[node_of(node.input[1])]
     return source.name, pieces.attr["value"].SerializeToString() if "value" in pieces.attr else pieces.name
+
+
+def _follows(nodes: Mapping[str, Any], one: Any, other: Any) -> bool:
+    """Return whether one of two reshapings is that of what was made of the other one's output."""
+    return _comes_from(nodes, one, other) or _comes_from(nodes, other, one)
 
 
 def _comes_from(nodes: Mapping[str, Any], one: Any, other: Any) -> bool:
@@ -198,4 +201,4 @@ def _put_before(graph_def: tf.compat.v1.GraphDef, nodes: Nodes, node: Any, resha
     for each in (before, node):
         each.attr.pop("_output_shapes", None)
         nodes[each.name] = each
-    return before.name
+    return str(before.name)

@@ -1,6 +1,6 @@
 """A rounding between a transposition and the operations of a PReLU.
 
-TensorFlow's converter moves transpositions behind operations on each element. Of the operations of a PReLU it
+TensorFlow's converter moves transpositions after operations on each element. Of the operations of a PReLU it
 moves some and not all, recognizes a PReLU in them no more, and leaves all in float. It moves none over a
 rounding; a second one to the same grid changes nothing.
 """

@@ -4,7 +4,7 @@ On TensorFlow, `keras.ops.add` takes its second tensor for a bias where that has
 1, as long as the last or the second of the first tensor. In a graph of one sample that is any tensor of the
 shape `(batch, steps, 1)`: wrong where there are as many channels as steps. And TensorFlow's converter turns a
 BiasAdd of the second axis round, and ends with "'tf.Transpose' op x should be of the same rank with y" where
-fake quantization stands around it.
+fake quantization is around it.
 """
 
 from __future__ import annotations

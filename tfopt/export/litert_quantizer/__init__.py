@@ -1,1 +1,1 @@
-"""Google's litert-quantizer: which integers it is asked for, and what it leaves in float."""
+"""Google's litert-quantizer: its recipe, the call, and the tables that it leaves in float."""

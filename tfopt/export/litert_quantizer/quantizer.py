@@ -20,7 +20,8 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.errors import ConversionError, InvalidArgumentError
-from tfopt.export.flatbuffer.parse import SIGNATURE, read
+from tfopt.export.flatbuffer.inputs_outputs import SIGNATURE
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.options import ALGORITHMS
 
 Mode: TypeAlias = Literal["float", "float16", "weight_only", "dynamic", "static"]
@@ -28,7 +29,7 @@ Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 """Name of a tensor in the file -> its smallest and largest value."""
 
 ANY = "*"
-"""Stands for every operator."""
+"""Every operator."""
 
 GRANULARITIES: Mapping[str, str] = MappingProxyType(
     {"tensor": "TENSORWISE", "channel": "CHANNELWISE"}
@@ -37,7 +38,7 @@ GRANULARITIES: Mapping[str, str] = MappingProxyType(
 """How many weights share a scale -> what litert-quantizer calls it."""
 
 LEAST_MAXIMUM = {8: 1e-5, 16: 1e-3}
-"""Activation bits -> the end of the narrowest range: 6 on a finer grid does not fit into 32 bits."""
+"""Activation bits -> the limit of the smallest range: 6 on a finer grid does not fit into 32 bits."""
 
 
 class CalibrationError(ConversionError):
@@ -61,7 +62,7 @@ class Entry:
 
     Attributes:
         scope: a regular expression that is searched in the names of an operator's outputs, each with a `;`
-            behind it.
+            after it.
         operation: an operator as TFLite calls it, such as `"FULLY_CONNECTED"`, or `"*"` for all.
         mode: `"float"`, as it is; `"float16"`, weights in half precision; `"weight_only"`, integer weights
             turned into float before use; `"dynamic"`, integer weights and activations quantized while the
@@ -139,7 +140,7 @@ def quantize_file(
     """
     if not entries:
         raise InvalidArgumentError("quantize_file needs one entry or more, got none.")
-    read(content, "The file to quantize")
+    parse(content, "The file to quantize")
     seen: dict[str, dict[str, Any]] = {}
     with _translated():
         from litert_quantizer import Quantizer

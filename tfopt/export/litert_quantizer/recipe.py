@@ -1,4 +1,4 @@
-"""Which operator of a float file litert-quantizer turns into which integers."""
+"""The recipe of litert-quantizer: which operators of a float file get which integers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.flatbuffer import parse
-from tfopt.export.flatbuffer.parse import operator_name, text
+from tfopt.export.flatbuffer.fields import constant, text
+from tfopt.export.flatbuffer.file import Call, ParsedFile
 from tfopt.export.flatbuffer.tensor_names import LAYER_END
 from tfopt.export.litert_quantizer.quantizer import Entry, Mode
 from tfopt.export.options import WeightOptions
-from tfopt.export.schemes import SCHEMES
+from tfopt.export.schemes import FILE_SCHEMES
 
 WEIGHTS_AT: Mapping[str, int] = {
     "BATCH_MATMUL": 1,
@@ -34,7 +34,7 @@ class PlannedOperator:
     """An operator of a file.
 
     Attributes:
-        scope: how litert-quantizer calls it: the names of its outputs, each with a `;` behind it.
+        scope: how litert-quantizer calls it: the names of its outputs, each with a `;` after it.
         name: such as `"CONV_2D"`.
         layer: the path of the Keras layer that it computes; `""` where its names tell of none.
         row: how many weights follow each other in a row of a constant kernel; 0 where it has none.
@@ -47,34 +47,31 @@ class PlannedOperator:
 
 
 def operators(
-    content: bytes, layers: Collection[str], with_kernels: Collection[str]
+    file: ParsedFile, layers: Collection[str], with_kernels: Collection[str]
 ) -> list[PlannedOperator]:
     """Return the operators of a file that `to_tflite` wrote, in its order.
 
     Args:
-        content: of the file.
+        file: to look at.
         layers: the paths of the model's layers.
         with_kernels: those of them that have a kernel. An operator in which several layers are fused is the
             one's that has.
     """
-    model = parse.read(content)
     found = []
-    for part in model.subgraphs:
-        for operator in part.operators or []:
-            name = operator_name(model, operator)
-            kernel = _kernel(model, part, operator, name)
-            outputs = [text(part.tensors[index].name) for index in operator.outputs]
-            names = ";".join(([text(kernel.name)] if kernel is not None else []) + outputs)
-            candidates = [each.split(LAYER_END)[0] for each in names.split(";") if LAYER_END in each]
-            known = [each for each in candidates if each in layers]
-            found.append(
-                PlannedOperator(
-                    scope="".join(f"{output};" for output in outputs),
-                    name=name,
-                    layer=next((each for each in known if each in with_kernels), next(iter(known), "")),
-                    row=0 if kernel is None else int(kernel.shape[-1]),
-                )
+    for call in file.calls():
+        kernel = _kernel(file, call)
+        outputs = [text(call.graph.tensors[index].name) for index in call.operator.outputs]
+        names = ";".join(([text(kernel.name)] if kernel is not None else []) + outputs)
+        candidates = [each.split(LAYER_END)[0] for each in names.split(";") if LAYER_END in each]
+        known = [each for each in candidates if each in layers]
+        found.append(
+            PlannedOperator(
+                scope="".join(f"{output};" for output in outputs),
+                name=call.name,
+                layer=next((each for each in known if each in with_kernels), next(iter(known), "")),
+                row=0 if kernel is None else int(kernel.shape[-1]),
             )
+        )
     return found
 
 
@@ -82,16 +79,16 @@ def entries_of(
     planned: Iterable[PlannedOperator],
     settings: Mapping[str, str],
     default: str,
-    ends: Mapping[str, str],
+    dtypes: Mapping[str, str],
     weights: WeightOptions,
 ) -> list[Entry]:
-    """Return what litert-quantizer is told, the exceptions behind the rule.
+    """Return the entries of litert-quantizer's recipe, the exceptions after the rule.
 
     Args:
         planned: the file's operators.
         settings: layer path -> name of its scheme.
         default: the scheme of operators that belong to no layer.
-        ends: `"INPUT"` and `"OUTPUT"` -> their type.
+        dtypes: `"INPUT"` and `"OUTPUT"` -> that of the inputs or outputs.
         weights: how weights are brought onto their grid.
 
     Raises:
@@ -103,18 +100,18 @@ def entries_of(
     entries = []
     for scheme, chosen in by_scheme.items():
         everywhere = ".*" if scheme == default else _any_of(chosen)
-        for fields in SCHEMES[scheme].entries:
+        for fields in FILE_SCHEMES[scheme].entries:
             entries += _entries(dict(fields), everywhere, chosen, weights)
     if weights.algorithm != "min_max" and not any(entry.algorithm == weights.algorithm for entry in entries):
         raise InvalidArgumentError(
             f"algorithm={weights.algorithm!r} has no weights to work on in this model with the schemes "
             f"{', '.join(by_scheme)}. Leave it out, or take a scheme with integer weights."
         )
-    for end, kind in ends.items():
+    for operation, dtype in dtypes.items():
         if any(entry.mode == "static" for entry in entries):
-            bits = 16 if kind == "int16" else 8
-            mode: Mode = "float" if kind == "float32" else "static"
-            entries.append(Entry(operation=end, mode=mode, activation_bits=bits))
+            bits = 16 if dtype == "int16" else 8
+            mode: Mode = "float" if dtype == "float32" else "static"
+            entries.append(Entry(operation=operation, mode=mode, activation_bits=bits))
     return entries
 
 
@@ -147,11 +144,10 @@ def _any_of(planned: Iterable[PlannedOperator]) -> str:
     return f"^(?:{'|'.join(re.escape(each.scope) for each in planned)})$"
 
 
-def _kernel(model: Any, part: Any, operator: Any, name: str) -> Any:
+def _kernel(file: ParsedFile, call: Call) -> Any:
     """Return the constant tensor that is an operator's kernel, or None."""
-    position = WEIGHTS_AT.get(name)
+    position = WEIGHTS_AT.get(call.name)
     if position is None:
         return None
-    tensor = part.tensors[operator.inputs[position]]
-    data = model.buffers[tensor.buffer].data
-    return None if data is None or not len(data) else tensor
+    tensor = call.graph.tensors[call.operator.inputs[position]]
+    return None if constant(file.model, tensor) is None else tensor

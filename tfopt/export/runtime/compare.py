@@ -1,4 +1,4 @@
-"""Two TFLite files beside each other."""
+"""The comparison of two TFLite files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.flatbuffer.parse import OPEN_SIZE, TensorSpec
+from tfopt.export.flatbuffer.inputs_outputs import OPEN_SIZE, TensorSpec
 from tfopt.export.flatbuffer.summary import FileSummary
 from tfopt.export.runtime.tflite_model import Inputs, TFLiteModel
 from tfopt.export.runtime.verify import OutputDifference, difference
@@ -53,7 +53,7 @@ class FileComparison:
 def compare_files(
     first: File, second: File, x: Inputs | None = None, *, samples: int = 64, turns: int = 50
 ) -> FileComparison:
-    """Compare two files: bytes, operators, latency, and what they answer to the same input.
+    """Compare two files: bytes, operators, latency, and the outputs for the same input.
 
     Args:
         first, second: paths, contents or `TFLiteModel`s.
@@ -104,8 +104,8 @@ def _differences(
     first: TFLiteModel, second: TFLiteModel, x: Inputs
 ) -> tuple[tuple[OutputDifference, ...], int]:
     expected, actual = (
-        answer if isinstance(answer, dict) else {"": answer}
-        for answer in (first.predict(x), second.predict(x))
+        outputs if isinstance(outputs, dict) else {"": outputs}
+        for outputs in (first.predict(x), second.predict(x))
     )
     specs = second.outputs
     keys = [""] if len(specs) == 1 else [spec.name for spec in specs]

@@ -1,4 +1,4 @@
-"""What a figure over a whole output hides: dead channels, cut-off ranges, classes that are never chosen."""
+"""What a metric of a whole output hides: dead channels, cut-off ranges, classes that are never chosen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FEW = 8
 VARIES = 1e-3
 """A channel varies if its values differ by more than this share of their largest magnitude."""
 COARSE = 2.0
-"""A channel that spans fewer steps of the grid is too small for it."""
+"""A channel whose range spans fewer LSB is too small for the grid."""
 CUT_OFF = 0.01
 """So large a share of values beyond the range is reported, and ten times as much of an output fails."""
 
@@ -67,7 +67,7 @@ def of_output(
     Args:
         name: of the output.
         expected, actual: the model's and the file's real numbers, samples first.
-        step: the distance of neighbours on the file's grid; `None` for floats.
+        step: the scale of the file's output; `None` for floats.
         limits: the least and the largest number on it; `None` for floats.
         own: whether the model is the quantization-aware one, whose values are on that grid too.
         classification: whether the output chooses a class.
@@ -88,7 +88,7 @@ def of_input(name: str, values: np.ndarray, step: float, limits: tuple[float, fl
     Args:
         name: of the input.
         values: real numbers, samples first.
-        step: the distance of neighbours on its grid.
+        step: its scale.
         limits: the least and the largest number on it.
     """
     yield from _cut_off(name, (values > limits[1] + step) | (values < limits[0] - step), fails=2.0)

@@ -1,7 +1,7 @@
-"""Running a file for the first time in a process that may die of it.
+"""The first run of a file, in a subprocess that may crash.
 
 LiteRT checks some things only when it runs a file, and some by ending the process: an addition whose scales
-lie too far apart, a conversion to a scale that no float holds. Nobody is to be given such a file.
+lie too far apart, a conversion to a scale that no float holds. Such a file is never returned.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 
 from tfopt.errors import ConversionError, InvalidArgumentError
 from tfopt.export.converter.process import ChildEnded, ConverterProcess
-from tfopt.export.flatbuffer import parse, serialize
-from tfopt.export.flatbuffer.parse import operator_name, text
+from tfopt.export.flatbuffer.fields import operator_name, text
+from tfopt.export.flatbuffer.read import parse
 from tfopt.export.flatbuffer.tensor_names import layer_of
+from tfopt.export.flatbuffer.write import serialize
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class Failure:
     """Why LiteRT cannot run a file.
 
     Attributes:
-        said: by LiteRT.
+        said: the message of LiteRT.
         operator: the first that fails, such as `"CONV_2D"`.
         number: of it in the file, from 0.
-        layer: of the Keras model that it stands for.
-        crashed: whether it ended the process, such as `"by SIGABRT"`; `""` where it refused.
+        layer: of the Keras model that computes it.
+        crashed: how LiteRT ended the process, such as `"SIGABRT"`; `""` where it refused the file.
     """
 
     said: str
@@ -43,7 +44,10 @@ class Failure:
     def __str__(self) -> str:
         which = f"the operator {self.operator} (number {self.number}) of the layer {self.layer!r}"
         if self.crashed:
-            return f"LiteRT was ended {self.crashed} at {which}, in a subprocess. It said last: {self.said}"
+            return (
+                f"LiteRT crashed ({self.crashed}) while running {which} in a subprocess. Its last output: "
+                f"{self.said}"
+            )
         return f"LiteRT refuses {which}: {self.said}"
 
 
@@ -52,8 +56,8 @@ def require_run(content: bytes, samples: Sequence[np.ndarray] | None, advice: st
 
     Args:
         content: of the file.
-        samples: one array an input, as the file takes them: what to run it on beside zeros.
-        advice: what to do then; `{layer}` stands for the layer.
+        samples: one array an input, as the file takes them, to run it on after zeros.
+        advice: what to do then; `{layer}` is replaced by the layer.
 
     Raises:
         ConversionError: it names the operator and the layer.
@@ -73,7 +77,7 @@ def try_out(content: bytes, source: str) -> None:
         source: what an error message calls it.
 
     Raises:
-        InvalidArgumentError: LiteRT refuses it, or dies.
+        InvalidArgumentError: LiteRT refuses it, or crashes.
     """
     failure = failure_of(content)
     if failure is not None:
@@ -98,7 +102,7 @@ def failure_of(content: bytes, samples: Sequence[np.ndarray] | None = None) -> F
         if trial.passes(content):
             return None
         said, crashed = trial.said, trial.crashed
-        count = len(parse.read(content).subgraphs[0].operators or [])
+        count = len(parse(content).subgraphs[0].operators or [])
         if not count:
             return Failure(trial.said, "none", 0, "", trial.crashed)
         low, high = 0, count  # the first `low` operators run, the first `high` do not
@@ -108,7 +112,7 @@ def failure_of(content: bytes, samples: Sequence[np.ndarray] | None = None) -> F
                 low = middle
             else:
                 high, said, crashed = middle, trial.said, trial.crashed
-    model = parse.read(content)
+    model = parse(content)
     graph = model.subgraphs[0]
     operator = graph.operators[high - 1]
     layer = layer_of(text(graph.tensors[int(operator.outputs[0])].name))
@@ -116,7 +120,7 @@ def failure_of(content: bytes, samples: Sequence[np.ndarray] | None = None) -> F
 
 
 class _Trial:
-    """Runs contents, one after another, and keeps what was said of the last."""
+    """Runs contents one after another, and keeps the message about the last one."""
 
     def __init__(self, path: Path, samples: Path | None) -> None:
         self._path, self._samples = path, samples
@@ -136,12 +140,12 @@ class _Trial:
 
 def _first(content: bytes, count: int) -> bytes:
     """Return a file of its first operators alone."""
-    model: Any = parse.read(content)
+    model: Any = parse(content)
     graph = model.subgraphs[0]
     graph.operators = graph.operators[:count]
     graph.outputs = list(graph.operators[-1].outputs)
     model.signatureDefs = []
-    return serialize.write(model)
+    return serialize(model)
 
 
 def _sentence(said: str) -> str:

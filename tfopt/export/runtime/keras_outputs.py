@@ -1,4 +1,4 @@
-"""What the Keras model answers, to hold a file against."""
+"""The outputs of the Keras model, to compare those of a file with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from tfopt import graph
 from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.keras_graph.freeze import names, packed
+from tfopt.export.keras_graph.inputs_outputs import names, packed
 from tfopt.export.runtime.verify import TOLERANCES, Tolerance
 
 BATCH = 128

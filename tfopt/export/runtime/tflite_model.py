@@ -15,10 +15,10 @@ from tfopt.data.ordered import in_order
 from tfopt.data.sets import as_samples
 from tfopt.data.structure import fits
 from tfopt.errors import DataError, InvalidArgumentError
-from tfopt.export.flatbuffer import parse
 from tfopt.export.flatbuffer.check_scales import are_unusual, require_scales
 from tfopt.export.flatbuffer.class_names import with_class_names
-from tfopt.export.flatbuffer.parse import TensorSpec
+from tfopt.export.flatbuffer.inputs_outputs import TensorSpec, inputs_and_outputs
+from tfopt.export.flatbuffer.read import naming_damage, parse
 from tfopt.export.flatbuffer.summary import FileSummary, inspect_file
 from tfopt.export.runtime.findings import of_input
 from tfopt.export.runtime.first_run import require_run, try_out
@@ -65,9 +65,9 @@ class TFLiteModel:
                 f"A TFLite file is given as its path or its content in bytes, got {type(content).__name__}."
             )
         self._content = bytes(content)
-        model = parse.read(self._content, self._source)
-        with parse.naming_damage(self._source):
-            self.inputs, self.outputs = parse.interface(model)
+        model = parse(self._content, self._source)
+        with naming_damage(self._source):
+            self.inputs, self.outputs = inputs_and_outputs(model)
             require_scales(model, self._source)
             self._untried = are_unusual(model)
 
@@ -81,8 +81,8 @@ class TFLiteModel:
         return type(self), (self._content,)
 
     def __repr__(self) -> str:
-        ends = (f"{spec.name}: {spec.dtype} {list(spec.shape)}" for spec in (*self.inputs, *self.outputs))
-        return f"TFLiteModel({len(self)} bytes, {', '.join(ends)})"
+        specs = (f"{spec.name}: {spec.dtype} {list(spec.shape)}" for spec in (*self.inputs, *self.outputs))
+        return f"TFLiteModel({len(self)} bytes, {', '.join(specs)})"
 
     def with_class_names(self, names: Sequence[str]) -> TFLiteModel:
         """Return the same model with the names of its classes in the file; `summary()` shows them.
@@ -200,14 +200,13 @@ class TFLiteModel:
     def require_runnable(self, sample: Sequence[np.ndarray] | None = None, *, advice: str = "") -> None:
         """Raise if LiteRT cannot run the file, or would end this process; the first run is in another.
 
-        `predict`, `verify` and `benchmark` call it by themselves, for files of which that is to be feared:
+        `predict`, `verify` and `benchmark` call it by themselves, for files that may crash it:
         those whose scales lie extremely far apart. What `to_tflite` returns has been run.
 
         Args:
-            sample: one array an input, real numbers, to run it on beside zeros, unasked whether it is to be
-                feared.
-            advice: what to do where it fails, `{layer}` standing for the layer; then the error is that of a
-                conversion.
+            sample: one array an input, real numbers, to run it on after zeros, whatever its scales are.
+            advice: what to do where it fails, in which `{layer}` is replaced by the layer; then the error is
+                that of a conversion.
 
         Raises:
             InvalidArgumentError: LiteRT cannot run the file.
@@ -312,7 +311,7 @@ def quantize(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     limits = np.iinfo(spec.dtype)
     # Half upwards, as fake quantization in training rounds.
     integers = np.floor(np.asarray(array, np.float32) / np.float32(spec.scale) + 0.5) + spec.zero_point
-    return np.clip(integers, limits.min, limits.max).astype(spec.dtype)
+    return np.asarray(np.clip(integers, limits.min, limits.max), spec.dtype)
 
 
 def limits_of(spec: TensorSpec) -> tuple[float, float]:

@@ -1,16 +1,18 @@
-"""The proof that a file does what its model does: both outputs beside each other, in numbers."""
+"""The proof that a file does what its model does: the outputs of both compared in numbers."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.runtime.findings import Finding, of_output
+
+Number = TypeVar("Number", int, float)
 
 MAX_SNR_DB = 200.0
 """Stands for "no difference", which has no logarithm; float32 itself reaches about 150 dB."""
@@ -22,10 +24,10 @@ class Tolerance:
 
     Attributes:
         min_agreement: the least share of samples of the same class, in [0, 1].
-        max_lsb: the largest difference of an output in steps of its integer grid.
+        max_lsb: the largest difference of an output in LSB, which is its scale.
         min_snr_db: the least signal-to-noise ratio of an output, in decibels.
         max_error: the largest difference relative to the largest magnitude of the model's output.
-        negligible_lsb: a file that is nowhere further off than so many steps passes `min_agreement` and
+        negligible_lsb: a file that is nowhere further off than so many LSB passes `min_agreement` and
             `min_snr_db` unseen: where a model is nearly undecided, rounding alone turns its choice.
     """
 
@@ -46,7 +48,7 @@ TOLERANCES: Mapping[str, Tolerance] = {
     "int4_weights": Tolerance(min_agreement=0.7, min_snr_db=5.0),
     "int4": Tolerance(min_agreement=0.7, min_snr_db=5.0, negligible_lsb=2),
 }
-"""Scheme -> what a sound file keeps well within; broken ones are far outside."""
+"""Scheme -> the limits that a sound file keeps well within; broken ones are far outside."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class OutputDifference:
     Attributes:
         name: of the output.
         top1_agreement: the share of samples of the same class; `None` where none is chosen.
-        max_lsb, mean_lsb: the difference in steps of the file's integer grid, onto which the model's
-            output is rounded first; `None` for a float output.
+        max_lsb, mean_lsb: the difference in LSB of the file, to which the model's output is
+            rounded first; `None` for a float output.
         snr_db: power of the model's output to that of the difference, in decibels.
         max_error, mean_error: the absolute difference, in the output's own unit.
         relative_error: `max_error` by the largest magnitude of the model's output.
@@ -80,8 +82,8 @@ class Verification:
     Attributes:
         outputs: one entry an output, in the model's order.
         samples: how many samples both have seen.
-        tolerance: what was asked.
-        failures: what was not kept, one sentence each.
+        tolerance: how far they may be apart.
+        failures: which limits the file misses, one clause each.
         findings: what is wrong with parts of inputs and outputs: dead channels, ranges that cut off, classes
             that the file never chooses. Those with `fails` are among the failures.
     """
@@ -100,17 +102,17 @@ class Verification:
     @property
     def top1_agreement(self) -> float | None:
         """The least of the outputs that choose a class, in [0, 1]."""
-        return _over(min, [each.top1_agreement for each in self.outputs])
+        return min(_known(each.top1_agreement for each in self.outputs), default=None)
 
     @property
     def max_lsb(self) -> int | None:
-        """The largest difference of any integer output, in steps of its grid."""
-        return _over(max, [each.max_lsb for each in self.outputs])
+        """The largest difference of any integer output, in LSB."""
+        return max(_known(each.max_lsb for each in self.outputs), default=None)
 
     @property
     def mean_lsb(self) -> float | None:
-        """The mean difference of the worst integer output, in steps of its grid."""
-        return _over(max, [each.mean_lsb for each in self.outputs])
+        """The mean difference of the worst integer output, in LSB."""
+        return max(_known(each.mean_lsb for each in self.outputs), default=None)
 
     @property
     def snr_db(self) -> float:
@@ -164,7 +166,7 @@ def verify(
     Args:
         expected: output name -> the model's values, samples first.
         actual: output name -> the file's, as real numbers, of the same shape.
-        steps: output name -> the distance of two neighbours on its integer grid; `None` for a float output.
+        steps: output name -> its scale; `None` for a float output.
         tolerance: how far they may be apart.
         classification: whether the outputs choose a class; else no agreement is counted.
         limits: output name -> the least and the largest number on its integer grid; `None` for a float one.
@@ -172,7 +174,7 @@ def verify(
         inputs: what was found of the inputs.
 
     Raises:
-        InvalidArgumentError: the model answers NaN or infinity, and the file integers.
+        InvalidArgumentError: the model returns NaN or infinity, and the file integers.
     """
     outputs = tuple(
         difference(name, expected[name], actual[name], steps[name], classification=classification)
@@ -253,8 +255,8 @@ def _failures(output: OutputDifference, tolerance: Tolerance) -> list[str]:
         ("largest relative difference", output.relative_error, tolerance.max_error, False, False),
     )
     return [
-        f"{what} of the output {output.name!r} is {value:.6g}, {'at least' if at_least else 'at most'} "
-        f"{limit:.6g} was asked"
+        f"{what} of the output {output.name!r} is {_shown(value, limit)}, "
+        f"{'below the required' if at_least else 'above the allowed'} {limit:.6g}"
         for what, value, limit, at_least, excused in checks
         if value is not None
         and limit is not None
@@ -263,10 +265,17 @@ def _failures(output: OutputDifference, tolerance: Tolerance) -> list[str]:
     ]
 
 
+def _shown(value: float, limit: float) -> str:
+    """Return a number in as few digits as tell it from the limit that it misses, three at least."""
+    if isinstance(value, int):
+        return str(value)
+    shown = (f"{value:.{digits}g}" for digits in (*range(3, 9), 17))
+    return next(each for each in shown if np.sign(float(each) - limit) == np.sign(value - limit))
+
+
 def _apart(snr: float, error: float) -> str:
     return "equal" if error == 0 else f"SNR {snr:.1f} dB, largest difference {error:.3g}"
 
 
-def _over(choose: Any, values: list[Any]) -> Any:
-    present = [value for value in values if value is not None]
-    return choose(present) if present else None
+def _known(values: Iterable[Number | None]) -> list[Number]:
+    return [value for value in values if value is not None]

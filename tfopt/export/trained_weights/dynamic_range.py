@@ -1,6 +1,6 @@
-"""Integer weights beside activations in float, which the operator rounds by itself while the file runs.
+"""Integer weights with activations in float, which the operator quantizes by itself while the file runs.
 
-LiteRT has kernels for that, and XNNPACK fast ones; what they do stands in
+LiteRT has kernels for that, and XNNPACK fast ones; what they do is described in
 `tfopt.quantization.quantizers.dynamic_activations`.
 """
 
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer.integer_constants import Integers, beside_integers, tensor_of
-from tfopt.export.flatbuffer.parse import add_buffer, operator_name, text
+from tfopt.export.flatbuffer.edit import add_buffer
+from tfopt.export.flatbuffer.fields import operator_name, text
+from tfopt.export.flatbuffer.integer_constants import Integers, has_int8_inputs, tensor_of
 from tfopt.export.flatbuffer.replace_operator import Replacement
 from tfopt.quantization.quantizers.weight_grids import STEPS_OF_BLOCKS
 
@@ -23,7 +24,7 @@ _VERSIONS: Mapping[str, Mapping[int, int]] = {
     "FULLY_CONNECTED": {8: 12, 4: 12, 2: 14},
     "TRANSPOSE_CONV": {8: 2},
 }
-"""Operator -> the bits in which it reads weights beside floats -> the version that does so."""
+"""Operator -> the bits in which it reads weights with float activations -> the version that does so."""
 
 _BITS_OF_BLOCKS = 4
 
@@ -31,7 +32,7 @@ _BITS_OF_BLOCKS = 4
 def rounds_its_input(model: Any, graph: Any, index: int) -> bool:
     """Return whether all that read the weights `index` can multiply them with floats that they round."""
     return all(
-        operator_name(model, operator) in _VERSIONS and not beside_integers(graph, operator, index)
+        operator_name(model, operator) in _VERSIONS and not has_int8_inputs(graph, operator, index)
         for operator in _readers(graph, index)
     )
 
@@ -59,7 +60,7 @@ def store_dynamic(model: Any, graph: Any, index: int, integers: Integers) -> Non
         code = model.operatorCodes[operator.opcodeIndex]
         code.version = max(code.version, each[bits])
         if operator_name(model, operator) == "FULLY_CONNECTED":
-            operator.builtinOptions.asymmetricQuantizeInputs = True  # as XNNPACK does without being asked
+            operator.builtinOptions.asymmetricQuantizeInputs = True  # as XNNPACK does in any case
     tensor = graph.tensors[index] = tensor_of(model, graph.tensors[index], integers, bits)
     if integers.block_size is not None:
         scales, steps = integers.scales, integers.steps
@@ -68,7 +69,7 @@ def store_dynamic(model: Any, graph: Any, index: int, integers: Integers) -> Non
             # What follows the layer, such as a LayerScale of 1e-6, has become part of its scales.
             gains = (np.max(scales, axis=0) / np.max(steps, axis=0)).astype(np.float32)
             for operator in readers:
-                _multiply_behind(model, graph, operator, gains)
+                _multiply_sums(model, graph, operator, gains)
             scales = steps
         tensor.quantization = _grid_of_blocks(model, graph, text(tensor.name), scales, integers.block_size)
     else:
@@ -96,7 +97,7 @@ def _grid_of_blocks(model: Any, graph: Any, name: str, scales: np.ndarray, size:
     return grid
 
 
-def _multiply_behind(model: Any, graph: Any, operator: Any, gains: np.ndarray) -> None:
+def _multiply_sums(model: Any, graph: Any, operator: Any, gains: np.ndarray) -> None:
     """Multiply what a FULLY_CONNECTED sums by a number a channel, before its bias and activation."""
     made = Replacement(model, graph, operator)
     shape = made.shape(made.output)

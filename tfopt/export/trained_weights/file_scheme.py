@@ -6,8 +6,7 @@ import keras
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.trained_weights.write_weights import with_codes
-from tfopt.quantization.quantizers.weight import WeightQuantizer
+from tfopt.quantization.quantizers.weight import Codes, WeightQuantizer
 from tfopt.quantization.scheme import SCHEMES, Scheme
 
 WITHOUT_ROUNDING = ("float32", "float16", "dynamic")
@@ -23,13 +22,15 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
     """Return the scheme that the converter writes, and whether the file rounds as the model does.
 
     Args:
-        model: quantization-aware.
-        scheme: what was asked for: `None` for the model's own; the name of a scheme of some of its layers
-            is the same; or one without rounding.
+        model: a float model is written in `scheme`, `"float32"` by default.
+        scheme: the requested one. Of a quantization-aware model: `None`, or the name of the scheme of some
+            of its layers, for its own; or a scheme without rounding.
 
     Raises:
         InvalidArgumentError: the model was trained for another scheme, or for one that no file has.
     """
+    if not graph.is_quantized(model):
+        return scheme or "float32", False
     schemes = schemes_in(model)
     own = sorted(name for name, known in SCHEMES.items() if known in schemes.values())
     if scheme in WITHOUT_ROUNDING and scheme not in own:
@@ -39,8 +40,8 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
         for _, layer in graph.layers(model)
         if getattr(layer, "tfopt_quantizer", False) and not isinstance(layer, WeightQuantizer)
     ]
-    wide = {getattr(layer, "num_bits", None) for layer in activations} - {None} == {16}
-    written = ("int16x8" if wide else "int8") if activations else "float32"
+    all_int16 = {getattr(layer, "num_bits", None) for layer in activations} - {None} == {16}
+    written = ("int16x8" if all_int16 else "int8") if activations else "float32"
     if scheme is not None and scheme not in own and not (scheme == written and not own):
         trained = f"for {', '.join(map(repr, own))}" if own else "for a scheme without a name"
         raise InvalidArgumentError(
@@ -56,18 +57,13 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
     return written, True
 
 
-def with_trained_grids(model: keras.Model, content: bytes) -> bytes:
-    """Return the file with the integers of each layer whose grid the converter does not find by itself.
-
-    Raises:
-        ConversionError: the converter changed the weights of such a layer.
-    """
-    codes = {
+def quantized_weights(model: keras.Model) -> dict[str, Codes]:
+    """Return layer path -> quantized weights of the layers whose grid the converter does not find itself."""
+    return {
         path: layer.codes()
         for path, layer in _quantizers(model).items()
         if not layer.leaves_the_grid_to_the_converter
     }
-    return with_codes(content, codes) if codes else content
 
 
 def _quantizers(model: keras.Model) -> dict[str, WeightQuantizer]:

@@ -7,6 +7,7 @@ themselves, in as few bits as the operator takes that reads them.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,65 +15,64 @@ from typing import Any
 import numpy as np
 
 from tfopt.errors import ConversionError
-from tfopt.export.flatbuffer import parse, serialize
-from tfopt.export.flatbuffer.integer_constants import (
-    Integers,
-    constant,
-    drop_unused_buffers,
-    scales_of,
-    store,
-    takes_integers,
-)
-from tfopt.export.flatbuffer.parse import operator_name, text, type_name
+from tfopt.export.flatbuffer.edit import drop_unused_buffers
+from tfopt.export.flatbuffer.fields import constant, scales_of, text, type_name
+from tfopt.export.flatbuffer.file import Call, ParsedFile
+from tfopt.export.flatbuffer.integer_constants import Integers, store, takes_integers
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.trained_weights.dynamic_range import rounds_its_input, store_dynamic, takes_blocks
 from tfopt.quantization.quantizers.weight import Codes
+
+logger = logging.getLogger(__name__)
 
 _POSITIONS = {"GATHER": 0}
 """Operator -> which of its inputs holds weights, where it is another than the second."""
 
 
-def with_codes(content: bytes, codes: Mapping[str, Codes]) -> bytes:
-    """Return the file with the weights of some layers as the integers that they are.
+def write_quantized_weights(file: ParsedFile, weights: Mapping[str, Codes]) -> bool:
+    """Write the weights of some layers as the integers that they are.
 
     Args:
-        content: what the converter made of the weights on their grid, with readable names.
-        codes: layer path -> its integers.
+        file: what the converter made of the weights on their grid, with readable names.
+        weights: layer path -> its quantized weights.
 
     Raises:
         ConversionError: the weights of a layer are not to be found in the file.
     """
-    model = parse.read(content, "What the converter wrote")
-    missing = dict(codes)
-    for graph in model.subgraphs:
-        done: set[int] = set()
-        for operator in list(graph.operators):
-            index = _weights_index(model, graph, operator)
-            found = None if index is None or index in done else _matched(model, graph, operator, index, codes)
-            if index is not None and found is not None:
-                path, integers = found
-                if integers.dynamic and rounds_its_input(model, graph, index):
-                    store_dynamic(model, graph, index, integers)
-                else:
-                    store(model, graph, operator, index, integers)
-                done.add(index)
-                missing.pop(path, None)
-    written = [codes[path] for path in codes.keys() - missing.keys()]
+    model, done = file.model, set[tuple[int, int]]()
+    found = set[str]()
+    for call in file.calls():
+        index = _weights_index(model, call)
+        if index is None or (id(call.graph), index) in done:
+            continue
+        matched = _matched(model, call, index, weights)
+        if matched is None:
+            continue
+        path, integers = matched
+        if integers.dynamic and rounds_its_input(model, call.graph, index):
+            store_dynamic(model, call.graph, index, integers)
+        else:
+            store(model, call.graph, call.operator, index, integers)
+        logger.debug("%r has weights of %d bits", path, integers.bits)
+        done.add((id(call.graph), index))
+        found.add(path)
     # The converter makes one tensor of equal weights of two layers, such as those that share a variable.
-    missing = {path: each for path, each in missing.items() if not any(each.equals(one) for one in written)}
+    written = [weights[path] for path in found]
+    missing = [path for path in weights if path not in found and not any(map(weights[path].equals, written))]
     if missing:
         raise ConversionError(
             "The converter changed the weights of these layers, so that they lie on no grid of few bits: "
             f"{', '.join(missing)}. Give them another scheme, as with "
-            f"rules={{{next(iter(missing))!r}: 'int8'}}."
+            f"rules={{{missing[0]!r}: 'int8'}}."
         )
     drop_unused_buffers(model)
-    return serialize.write(model)
+    return True
 
 
-def _weights_index(model: Any, graph: Any, operator: Any) -> int | None:
+def _weights_index(model: Any, call: Call) -> int | None:
     """Return the number of the constant tensor that holds an operator's weights."""
-    position = _POSITIONS.get(operator_name(model, operator), 1)
+    graph, operator, name = call
+    position = _POSITIONS.get(name, 1)
     inputs = [] if operator.inputs is None else list(operator.inputs)
     if len(inputs) <= position or inputs[position] < 0:
         return None
@@ -83,63 +83,62 @@ def _weights_index(model: Any, graph: Any, operator: Any) -> int | None:
     )
 
 
-def _matched(
-    model: Any, graph: Any, operator: Any, index: int, codes: Mapping[str, Codes]
-) -> tuple[str, Integers] | None:
+def _matched(model: Any, call: Call, index: int, weights: Mapping[str, Codes]) -> tuple[str, Integers] | None:
     """Return the layer whose integers a tensor holds, those that its names tell of first."""
-    names = ";".join(text(graph.tensors[i].name) for i in (*operator.outputs, index))
+    graph = call.graph
+    names = ";".join(text(graph.tensors[i].name) for i in (*call.operator.outputs, index))
     named = set(layer_of(names).split(" + "))
     blocks = takes_blocks(model, graph, index)
-    for path in sorted(codes, key=lambda path: path not in named):
-        if codes[path].block_size is not None and not blocks:
+    for path in sorted(weights, key=lambda path: path not in named):
+        if weights[path].block_size is not None and not blocks:
             continue
-        integers = _integers(model, graph.tensors[index], codes[path], certain=path in named)
+        integers = _integers(model, graph.tensors[index], weights[path], certain=path in named)
         if integers is not None:
             return path, integers
     return None
 
 
-def _integers(model: Any, tensor: Any, codes: Codes, certain: bool) -> Integers | None:
-    """Return a tensor as `codes` times one scale a channel, or None where it is something else.
+def _integers(model: Any, tensor: Any, known: Codes, certain: bool) -> Integers | None:
+    """Return a tensor as quantized weights times one scale a channel, or None where it is something else.
 
     Of columns of one weight every tensor is: those need names that make it `certain`.
     """
-    weights, channels = codes.values.shape
-    if math.prod(tensor.shape) != codes.values.size or (weights == 1 and not certain):
+    weights, channels = known.values.shape
+    if math.prod(tensor.shape) != known.values.size or (weights == 1 and not certain):
         return None
     values, slack = _real(model, tensor)
     for channels_last in (False, True):
         shape = (weights, channels) if channels_last else (channels, weights)
         held, error = (x.reshape(shape) if channels_last else x.reshape(shape).T for x in (values, slack))
-        found = _scaled(codes, held, error)
+        found = _scaled(known, held, error)
         axis = _axis(tensor.shape, channels, channels_last)
         if found is None:
             continue
         signed, scales = found
-        if codes.block_size is not None and not channels_last and axis == 0:
+        if known.block_size is not None and not channels_last and axis == 0:
             return Integers(
-                signed, scales, codes.bits, axis, False, codes.block_size, codes.steps, dynamic=True
+                signed, scales, known.bits, axis, False, known.block_size, known.steps, dynamic=True
             )
-        if codes.block_size is None and (axis is not None or np.allclose(scales, scales[0, 0], 1e-5, 0)):
-            return Integers(signed, scales[0], codes.bits, axis or 0, channels_last, dynamic=codes.dynamic)
+        if known.block_size is None and (axis is not None or np.allclose(scales, scales[0, 0], 1e-5, 0)):
+            return Integers(signed, scales[0], known.bits, axis or 0, channels_last, dynamic=known.dynamic)
     return None
 
 
-def _scaled(codes: Codes, held: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _scaled(known: Codes, held: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the integers, with the signs that they have in the file, and their scales.
 
     Args:
-        codes: the integers.
+        known: the quantized weights.
         held: what the file holds in their place, `(weights, channels)`.
         error: how far that may be off.
 
     Returns:
         Integers as columns and scales `(blocks, channels)`; None where `held` is something else.
     """
-    weights, channels = codes.values.shape
-    # A BatchNormalization behind the layer has scaled each channel, and turned the sign of some.
-    signed = codes.values * np.where(np.sum(held * codes.values, axis=0) < 0, -1, 1)
-    blocks = (-1, codes.block_size or weights, channels)
+    weights, channels = known.values.shape
+    # A BatchNormalization after the layer has scaled each channel, and turned the sign of some.
+    signed = known.values * np.where(np.sum(held * known.values, axis=0) < 0, -1, 1)
+    blocks = (-1, known.block_size or weights, channels)
     held, error, integers = held.reshape(blocks), error.reshape(blocks), signed.reshape(blocks)
     scales = np.max(np.abs(held), axis=1, keepdims=True) / np.maximum(
         np.max(np.abs(integers), axis=1, keepdims=True), 1

@@ -1,6 +1,6 @@
 """AVERAGE_POOL_2D in integers, of operators that XNNPACK takes in int8: it does not take this one.
 
-Which form a window has stands in `tfopt.quantization.quantizers.average_pool`, for the
+The lowering of a window is decided in `tfopt.quantization.quantizers.average_pool`, for the
 quantization-aware model rounds as the file does.
 """
 

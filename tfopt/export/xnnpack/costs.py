@@ -1,8 +1,8 @@
-"""What operators cost in LiteRT, as data: by this table `delegate` chooses between the forms of an operator.
+"""The cost of operators in LiteRT, as data: by this table `lower` chooses between an operator's lowerings.
 
 Measured by `benchmarks/operators.py --costs` (AMD EPYC, LiteRT 2.3 with XNNPACK, one thread). Only ratios
-count; where a form wins, it takes 0.02 to 0.3 of the operator as it is, which another machine will not turn
-round.
+count; where a lowering wins, it takes 0.02 to 0.3 of the operator's time, which another machine will not
+reverse.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one form of an operator takes.
+    """The time that an operator or one lowering of it takes.
 
     Attributes:
         call: microseconds for each call.
@@ -70,4 +70,4 @@ COSTS: Mapping[tuple[str, str], Cost] = {
     ("SOFTMAX", AS_IT_IS): Cost(0.38, 1.1, 2.2, 0),
     ("SOFTMAX", IN_FLOAT): Cost(0.48, 24, 0.037, 0),
 }
-"""Operator and form -> what it costs. The conversions around a form in float are part of it."""
+"""Operator and lowering -> its cost. The conversions around a lowering to float are part of it."""

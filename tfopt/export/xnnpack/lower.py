@@ -1,63 +1,65 @@
-"""Other forms of int8 operators that LiteRT's delegate, XNNPACK, does not take.
+"""Lowerings of int8 operators that LiteRT's delegate, XNNPACK, does not take.
 
-They run in slow reference code. What takes their place are integer operators that the delegate does take, or
-they themselves in float, between a DEQUANTIZE and a QUANTIZE. The table of costs says what is the fastest for
-the size that an operator has.
+They run in slow reference code. Integer operators that the delegate does take replace them, or they
+themselves in float, between a DEQUANTIZE and a QUANTIZE. The table of costs says which lowering is the
+fastest for the size of an operator.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from tfopt.export.flatbuffer import parse, serialize
-from tfopt.export.flatbuffer.integer_constants import constant, drop_unused_buffers
+from tfopt.export.flatbuffer.edit import drop_unused_buffers
+from tfopt.export.flatbuffer.fields import constant, per_tensor, type_name
+from tfopt.export.flatbuffer.file import Call, ParsedFile
 from tfopt.export.flatbuffer.replace_operator import Replacement
 from tfopt.export.xnnpack import average_pool, prelu, relu_hard_swish
 from tfopt.export.xnnpack.costs import AS_IT_IS, COSTS, IN_FLOAT, Work
 
-Form = Callable[[Replacement], bool]
-"""Adds operators and returns True, or False where the form is none for what is to be replaced."""
+logger = logging.getLogger(__name__)
+
+Lowering: TypeAlias = Callable[[Replacement], bool]
+"""Adds operators and returns True, or False where it cannot lower what is to be replaced."""
 
 
-def for_delegate(content: bytes, *, float_where_faster: bool = False) -> bytes:
-    """Return the file with the operators in `FORMS` in the form that is fastest, with the same grids.
+def lower_for_xnnpack(file: ParsedFile, *, float_where_faster: bool = False) -> bool:
+    """Replace each operator in `LOWERINGS` by its fastest lowering; the grids stay the same.
 
     Args:
-        content: of a file.
-        float_where_faster: whether a form may compute in float.
+        file: to change.
+        float_where_faster: whether a lowering may compute in float.
     """
-    model = parse.read(content, "What the converter wrote")
     changed = False
-    for graph in model.subgraphs:
-        for operator in list(graph.operators or []):
-            name = parse.operator_name(model, operator)
-            if name in FORMS and _in_int8(graph, operator):
-                found = fastest(model, graph, operator, name, float_where_faster=float_where_faster)
-                if found is not None:
-                    found.apply()
-                    changed = True
-    if not changed:
-        return content
-    drop_unused_buffers(model)
-    return serialize.write(model)
+    for call in file.calls():
+        if call.name in LOWERINGS and _in_int8(call):
+            replacement = fastest(file, call, float_where_faster=float_where_faster)
+            if replacement is not None:
+                replacement.apply()
+                changed = True
+    if changed:
+        drop_unused_buffers(file.model)
+    return changed
 
 
-def fastest(
-    model: Any, graph: Any, operator: Any, name: str, *, float_where_faster: bool
-) -> Replacement | None:
-    """Return what is to stand in the place of an operator, or None where nothing is faster."""
-    work = work_of(graph, operator, name)
-    cost = {form: COSTS[name, form].microseconds(work) for form in (AS_IT_IS, *FORMS[name])}
-    for form in sorted(FORMS[name], key=cost.__getitem__):
-        if cost[form] >= cost[AS_IT_IS] or (form == IN_FLOAT and not float_where_faster):
+def fastest(file: ParsedFile, call: Call, *, float_where_faster: bool) -> Replacement | None:
+    """Return the fastest replacement of an operator, or None where nothing is faster."""
+    name, work = call.name, work_of(call)
+    cost = {each: COSTS[name, each].microseconds(work) for each in (AS_IT_IS, *LOWERINGS[name])}
+    for lowering in sorted(LOWERINGS[name], key=cost.__getitem__):
+        if cost[lowering] >= cost[AS_IT_IS] or (lowering == IN_FLOAT and not float_where_faster):
             continue
-        made = Replacement(model, graph, operator)
-        if FORMS[name][form](made):
-            return made
+        replacement = Replacement(file.model, call.graph, call.operator)
+        if LOWERINGS[name][lowering](replacement):
+            logger.info(
+                "%s of %s is lowered to %s for XNNPACK: %.3g us instead of %.3g us",
+                *(name, " + ".join(call.layers), lowering, cost[lowering], cost[AS_IT_IS]),
+            )
+            return replacement
     return None
 
 
@@ -82,9 +84,9 @@ def _in_float(made: Replacement) -> bool:
     return True
 
 
-def work_of(graph: Any, operator: Any, name: str) -> Work:
+def work_of(call: Call) -> Work:
     """Return how much an operator does."""
-    return _WORK.get(name, _values)(graph, operator)
+    return _WORK.get(call.name, _values)(call.graph, call.operator)
 
 
 def _values(graph: Any, operator: Any) -> Work:
@@ -92,15 +94,16 @@ def _values(graph: Any, operator: Any) -> Work:
     return Work(elements=math.prod(shape), rows=math.prod(shape[:-1]))
 
 
-def _in_int8(graph: Any, operator: Any) -> bool:
-    ends = (graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]])
-    return all(parse.type_name(x) == "int8" and parse.per_tensor(x)[0] is not None for x in ends)
+def _in_int8(call: Call) -> bool:
+    """Return whether an operator reads and writes int8 on one scale each."""
+    tensors = (call.graph.tensors[i] for i in (call.operator.inputs[0], call.operator.outputs[0]))
+    return all(type_name(tensor) == "int8" and per_tensor(tensor)[0] is not None for tensor in tensors)
 
 
 _WORK: Mapping[str, Callable[[Any, Any], Work]] = {"AVERAGE_POOL_2D": average_pool.work}
-"""Operator -> how much it does, where that is not told by its output."""
+"""Operator -> how much it does, where its output does not tell."""
 
-FORMS: Mapping[str, Mapping[str, Form]] = {
+LOWERINGS: Mapping[str, Mapping[str, Lowering]] = {
     "AVERAGE_POOL_2D": {
         "MEAN": average_pool.mean,
         "DEPTHWISE_CONV_2D": average_pool.depthwise,
@@ -117,4 +120,4 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
     "HARD_SWISH": {"ADD + MUL": relu_hard_swish.hard_swish, IN_FLOAT: _in_float},
     "SOFTMAX": {IN_FLOAT: _in_float},
 }
-"""Operator -> its other forms. Each has a row in `COSTS`."""
+"""Operator -> its lowerings by name. Each has a row in `COSTS`."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer.integer_constants import constant
+from tfopt.export.flatbuffer.fields import constant
 from tfopt.export.flatbuffer.replace_operator import Replacement
 
 _MOST = 127
@@ -51,7 +51,7 @@ def _make(made: Replacement, slopes: np.ndarray, multiply: Any) -> bool:
     scale, zero_point = grid = made.grid(made.input)
     # The range of n: the steepest slope of either sign, times how far below 0 an input can be.
     depth = (zero_point - _LEAST) * scale
-    least, most = (depth * max(0.0, end) for end in (-slopes.min(), slopes.max()))
+    least, most = (depth * max(0.0, limit) for limit in (-slopes.min(), slopes.max()))
     result = made.grid(made.output)[0]
     step = max((least + most) / (_MOST - _LEAST), result * _FINEST)
     largest = (float(np.abs(slopes).max()) or 1.0) / _MOST

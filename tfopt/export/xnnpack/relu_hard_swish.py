@@ -34,7 +34,7 @@ def relu(made: Replacement) -> bool:
 
 
 def relu6(made: Replacement) -> bool:
-    """Make the same where the grid of the result ends at 6; return whether it does."""
+    """Make the same where the upper limit of the result is 6; return whether it does."""
     scale, zero_point = made.grid(made.output)
     return scale * (_MOST - zero_point) <= 6.0 + scale / 2 and relu(made)
 
@@ -51,7 +51,7 @@ def hard_swish(made: Replacement) -> bool:
     moved = made.tensor("moved", shape, (six, _LEAST))
     activation = schema.ActivationFunctionType.RELU6
     made.add("ADD", [made.input, three], moved, "AddOptions", fusedActivationFunction=activation)
-    # The same integers, which stand for a sixth.
+    # The same integers in a sixth of the scale.
     sixth = made.constant("sixth", np.ones(ones, np.int8), (1 / 6, 0))
     gate = made.tensor("gate", shape, (one, _LEAST))
     made.add("MUL", [moved, sixth], gate, "MulOptions")

@@ -13,25 +13,23 @@ from typing import Any
 import numpy as np
 
 from tfopt.errors import ConversionError
-from tfopt.export.file_plan.float_weights import rounded_weights
-from tfopt.export.flatbuffer import parse
-from tfopt.export.flatbuffer.integer_constants import scales_of
-from tfopt.export.flatbuffer.parse import operator_name, text, type_name
+from tfopt.export.flatbuffer.fields import per_tensor, scales_of, text, type_name
+from tfopt.export.flatbuffer.file import Call, ParsedFile
 from tfopt.export.flatbuffer.tensor_names import LAYER_END, layers_in
+from tfopt.export.int16.activations import FLOAT_FOR_INT16
 from tfopt.export.keras_graph.expected_tensors import FLOAT, FilePlan, Grid
+from tfopt.export.passes.float_weights import rounded_weights
 
 _INTEGERS = ("int8", "int16", "uint8")
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
-_MOVES = (
+MOVES = (
     *("BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "GATHER_ND", "PACK", "PAD"),
     *("PADV", "RESHAPE", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "SQUEEZE"),
     *("STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK"),
 )
-"""Operators that hand on values as they are: whether before or after a rounding is all the same."""
+"""Operators that pass values on as they are: before or after a rounding makes no difference."""
 _VIEWS = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE", "TRANSPOSE")
-"""Those that LiteRT runs in the scale of what they read, and that may stand before a rounding to another."""
-_WIDE_IN_FLOAT = ("PRELU", "RESIZE_BILINEAR")
-"""Operators whose 16-bit form is left aside on purpose; see `wide_activations`."""
+"""Those that LiteRT runs in the scale of their input, and that may come before a rounding to another."""
 _TOLERANCE = 1e-4
 
 
@@ -43,8 +41,8 @@ class Difference:
         layer: that its name tells of.
         tensor: its name in the file; `""` where the file has none.
         operator: that makes it.
-        planned: what it was to be; several where the layer has tensors of several grids.
-        found: what it is.
+        planned: its grid in the plan; several where the layer has tensors of several grids.
+        found: its grid in the file; None where the file has no such tensor.
     """
 
     layer: str
@@ -60,17 +58,17 @@ class Difference:
         return f"{self.layer!r} was planned as {planned}, the file {found}{where}"
 
 
-def require_planned(content: bytes, plan: FilePlan) -> None:
-    """Raise where a file is not what was planned.
+def require_planned(file: ParsedFile, plan: FilePlan) -> bool:
+    """Raise where a file is not what was planned; return False, for the check changes nothing.
 
     Args:
-        content: of the file.
+        file: to compare.
         plan: of its tensors.
 
     Raises:
         ConversionError: a tensor has another type, scale or zero point. It names layer, planned and found.
     """
-    found = differences(content, plan)
+    found = differences(file, plan)
     if found:
         more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
         layer = found[0].layer.split(" + ")[0]
@@ -79,33 +77,29 @@ def require_planned(content: bytes, plan: FilePlan) -> None:
             f"{'; '.join(map(str, found[:3]))}{more}. Leave the layer in float with "
             f"rules={{{layer!r}: None}} in quantize_aware, or write it in other operations."
         )
+    return False
 
 
-def differences(content: bytes, plan: FilePlan) -> list[Difference]:
+def differences(file: ParsedFile, plan: FilePlan) -> list[Difference]:
     """Return where a file is not what was planned.
 
     Args:
-        content: of the file.
-        plan: of its tensors.
+        file: to compare.
+        plan: of its tensors; one without quantizers says nothing.
     """
     if not plan.quantizers:
         return []
-    model = parse.read(content, "What the converter wrote")
     found: list[Difference] = []
-    present: set[Grid] = set()
-    for graph in model.subgraphs:
-        for tensor in graph.tensors:
-            grid = _grid(tensor)
-            if grid is not None:
-                present.add(grid)
+    for graph in file.graphs:
         for index in map(int, graph.inputs):
             found += _of_tensor(graph.tensors[index], "INPUT", plan)
-        for operator in graph.operators or []:
-            name = operator_name(model, operator)
-            for index in map(int, operator.outputs):
-                found += _of_tensor(graph.tensors[index], name, plan)
-            found += _of_weights(model, graph, operator, plan)
-    found += [*_missing(present, plan), *_of_outputs(model, plan)]
+    for call in file.calls():
+        for index in map(int, call.operator.outputs):
+            found += _of_tensor(call.graph.tensors[index], call.name, plan)
+        found += _of_weights(file, call, plan)
+    grids = (_grid(tensor) for graph in file.graphs for tensor in graph.tensors)
+    present = {grid for grid in grids if grid is not None}
+    found += [*_missing(present, plan), *_of_outputs(file.model, plan)]
     return found
 
 
@@ -113,12 +107,12 @@ def _of_tensor(tensor: Any, operator: str, plan: FilePlan) -> Iterator[Differenc
     grid, name = _grid(tensor), text(tensor.name)
     named = all(LAYER_END in part for part in name.split(";"))  # operations outside layers have no name
     layers = [layer for layer in layers_in(name) if layer in plan.layers] if named else []
-    if grid is None or (grid == FLOAT and (operator in (*_CONVERSIONS, *_MOVES) or not layers)):
+    if grid is None or (grid == FLOAT and (operator in (*_CONVERSIONS, *MOVES) or not layers)):
         return
     if grid == FLOAT:
         planned = frozenset[Grid]().union(*(plan.layers[layer] for layer in layers))
-        wide = operator in _WIDE_IN_FLOAT and any(each.dtype == "int16" for each in planned)
-        if FLOAT not in planned and not wide:
+        int16 = operator in FLOAT_FOR_INT16 and any(each.dtype == "int16" for each in planned)
+        if FLOAT not in planned and not int16:
             yield Difference(" + ".join(layers), name, operator, tuple(sorted(planned)), grid)
         return
     if operator in _VIEWS and _among(grid, plan.all):  # the converter rounds before what only moves values
@@ -135,12 +129,12 @@ def _of_tensor(tensor: Any, operator: str, plan: FilePlan) -> Iterator[Differenc
         yield Difference(" + ".join(layers) or name, name, operator, tuple(sorted(planned)), grid)
 
 
-def _of_weights(model: Any, graph: Any, operator: Any, plan: FilePlan) -> Iterator[Difference]:
+def _of_weights(file: ParsedFile, call: Call, plan: FilePlan) -> Iterator[Difference]:
     """Yield the integer constants of operators that were to compute in float."""
-    for index in rounded_weights(model, graph, operator, plan):
-        name = text(graph.tensors[index].name)
-        found = Grid(type_name(graph.tensors[index]), float(scales_of(graph.tensors[index])[0]))
-        yield Difference(" + ".join(layers_in(name)), name, operator_name(model, operator), (FLOAT,), found)
+    for index in rounded_weights(file, call, plan):
+        tensor = call.graph.tensors[index]
+        name, found = text(tensor.name), Grid(type_name(tensor), float(scales_of(tensor)[0]))
+        yield Difference(" + ".join(layers_in(name)), name, call.name, (FLOAT,), found)
 
 
 def _missing(present: set[Grid], plan: FilePlan) -> Iterator[Difference]:
@@ -166,7 +160,7 @@ def _grid(tensor: Any) -> Grid | None:
     dtype = type_name(tensor)
     if dtype == "float32":
         return FLOAT
-    scale, zero_point = parse.per_tensor(tensor)
+    scale, zero_point = per_tensor(tensor)
     if dtype not in _INTEGERS or scale is None or zero_point is None:
         return None
     return Grid(dtype, scale, zero_point)

@@ -12,45 +12,41 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfopt.export.flatbuffer import parse, serialize
-from tfopt.export.flatbuffer.parse import operator_code, text, type_name
+from tfopt.export.flatbuffer.edit import operator_code
+from tfopt.export.flatbuffer.fields import per_tensor, text, type_name
+from tfopt.export.flatbuffer.file import ParsedFile
 
-UNSIGNED = "uint8"
 _OFFSET = 128
 
 
-def with_unsigned_ends(content: bytes, *, inputs: bool, outputs: bool) -> bytes:
-    """Return the file with inputs or outputs of int8 in uint8: of the same scale, the zero point 128 higher.
+def make_inputs_outputs_uint8(file: ParsedFile, *, inputs: bool, outputs: bool) -> bool:
+    """Turn inputs or outputs of int8 into uint8: the scale stays, the zero point is 128 higher.
 
     Args:
-        content: of a file.
+        file: to change.
         inputs, outputs: which of them.
     """
-    if not inputs and not outputs:
-        return content
-    model = parse.read(content, "What the converter wrote")
-    graph = model.subgraphs[0]
-    numbers: dict[int, int] = {}
+    model, graph = file.model, file.model.subgraphs[0]
+    before: dict[int, int] = {}
+    after: dict[int, int] = {}
     if inputs:
-        numbers |= {old: _unsigned(graph, old) for old in map(int, graph.inputs) if _is_int8(graph, old)}
-        graph.operators[:0] = [_quantize(model, new, old) for old, new in numbers.items()]
-        graph.inputs = [numbers.get(int(old), int(old)) for old in graph.inputs]
+        before = {old: _unsigned(graph, old) for old in map(int, graph.inputs) if _is_int8(graph, old)}
+        graph.operators[:0] = [_quantize(model, new, old) for old, new in before.items()]
+        graph.inputs = [before.get(int(old), int(old)) for old in graph.inputs]
     if outputs:
-        made = {old: _unsigned(graph, old) for old in map(int, graph.outputs) if _is_int8(graph, old)}
-        graph.operators += [_quantize(model, old, new) for old, new in made.items()]
-        graph.outputs = [made.get(int(old), int(old)) for old in graph.outputs]
-    else:
-        made = {}
+        after = {old: _unsigned(graph, old) for old in map(int, graph.outputs) if _is_int8(graph, old)}
+        graph.operators += [_quantize(model, old, new) for old, new in after.items()]
+        graph.outputs = [after.get(int(old), int(old)) for old in graph.outputs]
     for signature in model.signatureDefs or []:
-        for entries, changed in ((signature.inputs, numbers), (signature.outputs, made)):
+        for entries, changed in ((signature.inputs, before), (signature.outputs, after)):
             for entry in entries or []:
                 entry.tensorIndex = changed.get(int(entry.tensorIndex), int(entry.tensorIndex))
-    return serialize.write(model)
+    return bool(before or after)
 
 
 def _is_int8(graph: Any, index: int) -> bool:
     tensor = graph.tensors[index]
-    return type_name(tensor) == "int8" and parse.per_tensor(tensor)[0] is not None
+    return type_name(tensor) == "int8" and per_tensor(tensor)[0] is not None
 
 
 def _unsigned(graph: Any, index: int) -> int:

@@ -3,14 +3,18 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from keras import layers as L
 
 import tfopt
 from tfopt.errors import ConversionError
-from tfopt.export.file_plan.check import differences, require_planned
-from tfopt.export.flatbuffer import parse, serialize
+from tfopt.export.flatbuffer.fields import operator_name, per_tensor
+from tfopt.export.flatbuffer.file import ParsedFile
+from tfopt.export.flatbuffer.read import parse
+from tfopt.export.flatbuffer.write import serialize
 from tfopt.export.keras_graph.expected_tensors import FLOAT, Grid
 from tfopt.export.keras_graph.freeze import freeze
+from tfopt.export.passes.check_plan import differences, require_planned
 
 X = np.random.default_rng(0).normal(size=(32, 6, 6, 2)).astype("float32")
 
@@ -32,23 +36,23 @@ def plan(model):
 
 
 def changed(file, operator, change):
-    content = parse.read(bytes(file))
+    content = parse(bytes(file))
     graph = content.subgraphs[0]
-    found = next(op for op in graph.operators if parse.operator_name(content, op) == operator)
+    found = next(op for op in graph.operators if operator_name(content, op) == operator)
     change(content, graph, found)
-    return serialize.write(content)
+    return serialize(content)
 
 
 def set_grid(scale_by=1.0, zero_point_by=0, type_=None):
     def change(_, graph, operator):
         tensor = graph.tensors[operator.outputs[0]]
         if type_ is not None:
-            tensor.type = getattr(parse.schema.TensorType, type_)
+            tensor.type = getattr(schema.TensorType, type_)
         if type_ == "FLOAT32":
             tensor.quantization = None
             return
-        grid = tensor.quantization or parse.schema.QuantizationParametersT()
-        scale, zero_point = parse.per_tensor(tensor)
+        grid = tensor.quantization or schema.QuantizationParametersT()
+        scale, zero_point = per_tensor(tensor)
         grid.scale = np.array([(scale or 0.1) * scale_by], np.float32)
         grid.zeroPoint = np.array([(zero_point or 0) + zero_point_by], np.int64)
         tensor.quantization = grid
@@ -66,7 +70,7 @@ def test_the_plan_says_what_each_layer_makes(plan):
 
 
 def test_the_file_is_what_was_planned(model, plan):
-    assert differences(bytes(tfopt.to_tflite(model)), plan) == []
+    assert differences(ParsedFile(bytes(tfopt.to_tflite(model))), plan) == []
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,7 @@ def test_a_difference_names_the_layer_what_was_planned_and_what_was_found(
 ):
     content = changed(tfopt.to_tflite(model), operator, change)
     with pytest.raises(ConversionError, match=rf"'{layer}'.* was planned as .*?{message}"):
-        require_planned(content, plan)
+        require_planned(ParsedFile(content), plan)
 
 
 def test_a_rounding_that_was_left_out_is_found(model, plan):
@@ -94,7 +98,7 @@ def test_a_rounding_that_was_left_out_is_found(model, plan):
             if tensor.quantization is not None and np.array_equal(tensor.quantization.scale, grid.scale):
                 tensor.quantization.scale = tensor.quantization.scale * np.float32(3)
 
-    found = differences(changed(tfopt.to_tflite(model), "ADD", skip), plan)
+    found = differences(ParsedFile(changed(tfopt.to_tflite(model), "ADD", skip)), plan)
     assert any(each.layer == "sum" and each.found is None for each in found)
 
 
@@ -124,9 +128,9 @@ def test_the_converter_may_leave_out_what_changes_nothing():
 
 def test_float_weights_stay_those_of_the_model(model):
     """The converter rounds the kernels of transposed convolutions in float too."""
-    file = parse.read(bytes(tfopt.to_tflite(model)))
+    file = parse(bytes(tfopt.to_tflite(model)))
     graph = file.subgraphs[0]
-    found = next(op for op in graph.operators if parse.operator_name(file, op) == "TRANSPOSE_CONV")
+    found = next(op for op in graph.operators if operator_name(file, op) == "TRANSPOSE_CONV")
     kernel = graph.tensors[found.inputs[1]]
     values = np.asarray(file.buffers[kernel.buffer].data).view(np.float32).reshape(kernel.shape)
     np.testing.assert_array_equal(values, model.get_layer("up").kernel.numpy().transpose(2, 0, 1, 3))

@@ -1,4 +1,4 @@
-"""Writing a TFLite file in which what is equal stands once.
+"""Writing a TFLite file in which equal scales are stored once.
 
 A flatbuffer may refer to one vector from many places. The converter writes the scales and zero points of
 each tensor anew: twelve bytes a channel for the weights and twelve for the bias, of which the zero points,
@@ -15,20 +15,25 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 IDENTIFIER = b"TFL3"
-"""What stands in bytes 4 to 8 of every TFLite file."""
+"""Bytes 4 to 8 of every TFLite file."""
 
 _FIRST_SIZE = 1 << 16
 
 
-def write(model: Any) -> bytes:
-    """Return a `ModelT` as the content of a file. The model is not to be used afterwards."""
-    shared: dict[tuple, int] = {}
-    for graph in model.subgraphs:
-        for tensor in graph.tensors:
+def serialize(model: Any) -> bytes:
+    """Return a `ModelT` as the content of a file."""
+    shared: dict[tuple[Any, ...], int] = {}
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    originals = [tensor.quantization for tensor in tensors]
+    builder = flatbuffers.Builder(_FIRST_SIZE)
+    try:
+        for tensor in tensors:
             if tensor.quantization is not None:
                 tensor.quantization = _SharedQuantization(tensor.quantization, shared)
-    builder = flatbuffers.Builder(_FIRST_SIZE)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
+        builder.Finish(model.Pack(builder), IDENTIFIER)
+    finally:
+        for tensor, original in zip(tensors, originals, strict=True):
+            tensor.quantization = original
     return bytes(builder.Output())
 
 
@@ -40,15 +45,15 @@ class _SharedQuantization:
         shared: content -> offset of what is in the file already.
     """
 
-    def __init__(self, original: Any, shared: dict[tuple, int]) -> None:
+    def __init__(self, original: Any, shared: dict[tuple[Any, ...], int]) -> None:
         self._original = original
         self._shared = shared
 
     def Pack(self, builder: flatbuffers.Builder) -> int:
-        """Write the parameters, or nothing, and return where they stand."""
+        """Write the parameters, or nothing, and return their offset."""
         original = self._original
         if original.details is not None:  # block-wise scales: tables of their own
-            return original.Pack(builder)
+            return int(original.Pack(builder))
         vectors = {
             "Min": self._vector(builder, original.min, "<f4"),
             "Max": self._vector(builder, original.max, "<f4"),
