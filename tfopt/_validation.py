@@ -62,6 +62,16 @@ def whole(owner: str, name: str, value: Any, *, at_least: int) -> int:
     return int(value)
 
 
+def steps(owner: str, name: str, value: Any, *, at_least: int) -> int:
+    """Return `value` as an int if it is a whole number of steps; `1e3` is one.
+
+    Raises:
+        InvalidArgumentError: it is not.
+    """
+    exact = is_number(value) and value == int(value)
+    return whole(owner, name, int(value) if exact else value, at_least=at_least)
+
+
 def choice(owner: str, name: str, value: T, choices: Iterable[T]) -> T:
     """Return `value` if it is one of `choices`.
 

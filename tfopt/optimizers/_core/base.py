@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tfopt._hyperparameters import NonNegative, checked, with_arguments
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import hyperparameters, replicated_accumulation
+from tfopt.optimizers._core import replicated_accumulation
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.group import Group, Layout, Step, layouts
 
 Update = tuple[tf.Tensor, Mapping[str, tf.Tensor]]
@@ -56,12 +58,11 @@ class Optimizer(keras.optimizers.Optimizer):
     fuses: ClassVar[bool] = True
     """Whether XLA compiles the update of large variables; it does linear algebra slowly."""
 
-    def __init__(self, learning_rate: Any, *, weight_decay: float | None = None, **kwargs: Any) -> None:
-        kind = type(self).__name__
-        hyperparameters.check_weight_decay(kind, weight_decay)
-        super().__init__(
-            hyperparameters.learning_rate(kind, learning_rate), weight_decay=weight_decay, **kwargs
-        )
+    @checked
+    def __init__(
+        self, learning_rate: LearningRate, *, weight_decay: NonNegative | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         self._decay_exclusions: tuple[str, ...] = ()
 
     # What a subclass writes.
@@ -262,7 +263,8 @@ class Optimizer(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments and what is excluded from weight decay."""
-        return {**super().get_config(), "exclude_from_weight_decay": list(self._decay_exclusions)}
+        config = {**super().get_config(), "exclude_from_weight_decay": list(self._decay_exclusions)}
+        return with_arguments(self, config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> Optimizer:

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt import _validation
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import CountFromZero, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group, Step
 
@@ -31,33 +31,31 @@ class ScheduleFree(Optimizer):
 
     Args:
         learning_rate: >= 0, a `LearningRateSchedule`, or a function without arguments.
-        beta: where gradients are taken between `z` (0) and `x` (1), in [0, 1).
         warmup_steps: updates over which the rate rises from 0, >= 0.
+        **kwargs: of `tfopt.optimizers.Optimizer`.
+
+    Attributes, which a subclass sets:
+        _beta: where gradients are taken between `z` (0) and `x` (1), in [0, 1).
         r: power of the number of the update in its weight, >= 0.
         weight_lr_power: power of the rate in it, >= 0.
-        **kwargs: of `tfopt.optimizers.Optimizer`.
     """
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any,
+        learning_rate: LearningRate,
         *,
-        beta: float,
-        warmup_steps: int = 0,
-        r: float = 0.0,
-        weight_lr_power: float = 2.0,
+        warmup_steps: CountFromZero = 0,
         **kwargs: Any,
     ) -> None:
-        kind = type(self).__name__
-        _validation.whole(kind, "warmup_steps", warmup_steps, at_least=0)
-        hyperparameters.check_not_negative(kind, r=r, weight_lr_power=weight_lr_power)
         super().__init__(learning_rate, **kwargs)
-        self._beta = beta
         self.warmup_steps = warmup_steps
-        self.r = r
-        self.weight_lr_power = weight_lr_power
 
     # What a subclass writes.
+
+    _beta: float
+    r: float
+    weight_lr_power: float
 
     def direction(self, group: Group) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         """Return the direction before weight decay, and the new state beside `offset`."""
@@ -168,12 +166,3 @@ class ScheduleFree(Optimizer):
         step = rate * direction
         change = step * (1 - self._beta * (1 - share)) - offset * (self._beta * share + to_training)
         return change, {**state, "offset": (offset - step) * (1 - share)}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "warmup_steps": self.warmup_steps,
-            "r": self.r,
-            "weight_lr_power": self.weight_lr_power,
-        }

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt._hyperparameters import checked, with_arguments
 from tfopt.clipping.slices import sum_duplicates, values
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers._core import replicated_accumulation
@@ -47,6 +48,7 @@ class Wrapper(keras.optimizers.Optimizer):
             of the same kind.
     """
 
+    @checked
     def __init__(self, inner_optimizer: keras.optimizers.Optimizer, name: str | None = None) -> None:
         inner = _checked(type(self), inner_optimizer)
         super().__init__(learning_rate=0.0, name=name)
@@ -201,11 +203,12 @@ class Wrapper(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, and what is excluded from the weight decay of Keras's."""
-        return {
+        config = {
             "name": self.name,
             "inner_optimizer": keras.saving.serialize_keras_object(self.inner_optimizer),
             "exclude_from_weight_decay": list(self._decay_exclusions),
         }
+        return with_arguments(self, config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> Wrapper:

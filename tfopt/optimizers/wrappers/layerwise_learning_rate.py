@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfopt import _validation
 from tfopt import rules as layer_rules
+from tfopt._hyperparameters import Share, checked
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import hyperparameters
 from tfopt.optimizers._core.base import Optimizer
 from tfopt.optimizers.wrappers.base import Wrapper
 
@@ -48,20 +48,19 @@ class LayerwiseLearningRate(Wrapper):
         >>> model.compile(optimizer, loss="sparse_categorical_crossentropy")
     """
 
+    @checked
     def __init__(
         self,
         inner_optimizer: keras.optimizers.Optimizer,
         rules: Mapping[str, float] | None = None,
-        decay: float = 1.0,
+        decay: Share = 1.0,
         blocks: Iterable[str] | None = None,
         name: str = "layerwise_learning_rate",
     ) -> None:
-        hyperparameters.check_share("LayerwiseLearningRate", decay=decay)
         rules = _validation.mapping("LayerwiseLearningRate", "rules", rules, '{"head": 10.0}')
         for pattern, multiplier in rules.items():
-            hyperparameters.check_not_negative(
-                f"LayerwiseLearningRate, rule {pattern!r}", multiplier=multiplier
-            )
+            owner = f"LayerwiseLearningRate, rule {pattern!r}"
+            _validation.number(owner, "multiplier", multiplier, at_least=0)
         super().__init__(inner_optimizer, name=name)
         self.rules = rules
         self.decay = decay
@@ -111,11 +110,6 @@ class LayerwiseLearningRate(Wrapper):
         self.update_inner(gradients, variables, learning_rate)
         for (variable, multiplier), old in zip(multiplied, before, strict=True):
             self.assign(variable, old + multiplier * (variable - old))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        blocks = None if self.blocks is None else list(self.blocks)
-        return {**super().get_config(), "rules": self.rules, "decay": self.decay, "blocks": blocks}
 
 
 def _layer_paths(variables: Sequence) -> list[str]:
