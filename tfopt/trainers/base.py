@@ -8,7 +8,6 @@ from typing import Any
 import keras
 from threadpoolctl import threadpool_limits
 
-from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 from tfopt.trainers.batches import batches
 from tfopt.trainers.full_batch import FullBatch
@@ -22,21 +21,17 @@ from tfopt.trainers.weights import WeightVector
 class FullBatchTrainer(abc.ABC):
     """Base of the methods that take the loss on all data as one function of all weights.
 
-    Args:
+    Attributes, which a subclass sets:
         max_iter: the most iterations, >= 1.
         tolerance: the largest absolute entry of the gradient at which the method has converged, >= 0.
         jit_compile: compile the loss and its derivatives with XLA.
-
-    Raises:
-        InvalidArgumentError: an argument is out of its range.
     """
 
-    def __init__(self, max_iter: int, tolerance: float, jit_compile: bool) -> None:
-        kind = type(self).__name__
-        self.max_iter = _validation.whole(kind, "max_iter", max_iter, at_least=1)
-        self.tolerance = _validation.number(kind, "tolerance", tolerance, at_least=0)
-        self.jit_compile = _validation.flag(kind, "jit_compile", jit_compile)
+    max_iter: int
+    tolerance: float
+    jit_compile: bool
 
+    # More than 60 lines, of which all but a few are its documentation.
     def minimize(
         self,
         model: keras.Model,
@@ -90,6 +85,26 @@ class FullBatchTrainer(abc.ABC):
             NonFiniteError: the loss or gradient became NaN or infinite. As after Ctrl-C and after an error in
                 the callback, the model holds the best weights that were seen.
         """
+        search = self._search(model, loss, data, batch_size, training, callback, verbose)
+        try:
+            reason = self._end(search)
+            search.settle()
+        except BaseException:
+            search.keep(search.best)
+            raise
+        return search.result(reason)
+
+    def _search(
+        self,
+        model: keras.Model,
+        loss: Any,
+        data: Any,
+        batch_size: int | None,
+        training: bool,
+        callback: Callback | None,
+        verbose: int,
+    ) -> Search:
+        """Return a run at the weights that the model has, with the arguments of `minimize` checked."""
         weights = WeightVector(model)
         if loss is not None and not (callable(loss) or isinstance(loss, str | list | tuple | dict)):
             raise InvalidArgumentError(f"Expected loss to be {KINDS}; got {loss!r}.")
@@ -100,7 +115,7 @@ class FullBatchTrainer(abc.ABC):
         all_data = batches(data, batch_size, weights.dtype, aligned=not takes_model(loss))
         target = objective(model, loss, all_data, weights.dtype, training=training)
         function = FullBatch(target, weights, all_data, self.jit_compile)
-        search = Search(
+        return Search(
             function,
             weights,
             max_iter=self.max_iter,
@@ -108,13 +123,6 @@ class FullBatchTrainer(abc.ABC):
             callback=callback,
             verbose=verbose,
         )
-        try:
-            reason = self._end(search)
-            search.settle()
-        except BaseException:
-            search.keep(search.best)
-            raise
-        return search.result(reason)
 
     def _end(self, search: Search) -> str:
         """Minimize; return why it ended."""
