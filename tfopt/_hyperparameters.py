@@ -33,6 +33,7 @@ Share = Annotated[float, partial(_validation.number, above=0, at_most=1)]
 """In (0, 1]."""
 Inside = Annotated[float, partial(_validation.number, above=0, below=1)]
 """In (0, 1)."""
+AboveOne = Annotated[float, partial(_validation.number, above=1)]
 
 Count = Annotated[int, partial(_validation.whole, at_least=1)]
 CountFromZero = Annotated[int, partial(_validation.whole, at_least=0)]
@@ -41,6 +42,12 @@ Steps = Annotated[int, partial(_validation.steps, at_least=1)]
 StepsFromZero = Annotated[int, partial(_validation.steps, at_least=0)]
 
 Flag = Annotated[bool, _validation.flag]
+"""`True` or `False`, and nothing that counts as one of them."""
+
+
+def one_of(*choices: Any) -> Check:
+    """Return the check that a value is one of `choices`: `mode: Annotated[str, one_of("sam", "asam")]`."""
+    return partial(_validation.choice, choices=choices)
 
 
 def checked(constructor: Constructor) -> Constructor:

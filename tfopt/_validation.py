@@ -38,7 +38,7 @@ def number(
         owner: what the argument belongs to, for the message.
         name: what the argument is called.
         value: the argument.
-        above, at_least, below, at_most: the range, with its ends left out or in.
+        above, at_least, below, at_most: the limits of the range, left out or in.
 
     Raises:
         InvalidArgumentError: it is not.

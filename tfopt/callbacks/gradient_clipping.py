@@ -224,7 +224,7 @@ class GradientClipping(keras.callbacks.Callback):
                 row = update.index * len(self._groups) + number
                 group, threshold = self._clip_with_memory(setting, row, group, threshold)
             if setting is self._common:
-                update.figures["clip_threshold"] = threshold
+                update.metrics["clip_threshold"] = threshold
             for index, gradient in zip(indices, group, strict=True):
                 clipped[index] = gradient
         return clipped

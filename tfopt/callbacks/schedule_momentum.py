@@ -11,6 +11,7 @@ import keras
 
 from tfopt import _validation
 from tfopt.callbacks._core import learning_rates
+from tfopt.callbacks._core.optimizer_hook import optimizers_of
 from tfopt.callbacks._core.scheduled_float import ScheduledFloat
 from tfopt.callbacks._core.variables import replicated
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
@@ -70,7 +71,7 @@ class ScheduleMomentum(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Let the training step read the values from variables."""
-        found = learning_rates.rules(self)
+        found = optimizers_of(self)
         learning_rates.check_one_step_per_execution(self)
         if self.model.run_eagerly:
             raise InvalidArgumentError(

@@ -24,7 +24,7 @@ class AdaBelief(CoupledDecay):
         s <- beta_2 s + (1 - beta_2) (g - m)^2 + epsilon
         p <- p - learning_rate m / (1 - beta_1^t) / (sqrt(s / (1 - beta_2^t)) + epsilon)
 
-    Epsilon stands twice, and the one in `s` accumulates. With the default of 1e-16, a gradient that never
+    Epsilon occurs twice, and the one in `s` accumulates. With the default of 1e-16, a gradient that never
     changes makes steps of thousands of rates in the end. `rectify` does with `s` what `RAdam` does with
     the average square, its epsilon added to `sqrt(s)` before the bias correction.
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfopt._hyperparameters import Count, Fraction, NonNegative, Positive, checked
 from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
-from tfopt.optimizers._core.group import Group, Layout, Step
+from tfopt.optimizers._core.group import Group, Layout, UpdateStep
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -98,13 +98,13 @@ class AdEMAMix(Optimizer):
         root = tf.sqrt(new["square_average"] / step.bias_correction(self.beta_2))
         return numerator / (root + self.epsilon), new
 
-    def _slow_weight(self, step: Step) -> Any:
+    def _slow_weight(self, step: UpdateStep) -> Any:
         """Return `alpha` at an update."""
         if self.alpha_warmup is None:
             return self.alpha
         return self.alpha * tf.minimum(step.number / self.alpha_warmup, 1.0)
 
-    def _slow_shares(self, step: Step) -> tuple[Any, Any]:
+    def _slow_shares(self, step: UpdateStep) -> tuple[Any, Any]:
         """Return what the slow average keeps at an update, and what it takes of the gradient."""
         if self.beta_3_warmup is None:
             return self.beta_3, 1 - self.beta_3

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any
 
 import keras
 import tensorflow as tf
 
-from tfopt import _validation
-from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked, one_of
 from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update, has_path
 from tfopt.optimizers._core.group import Group, Layout
-
-Mode = Annotated[str, partial(_validation.choice, choices=("adamw", "lion"))]
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -31,7 +27,7 @@ class MARS(Optimizer):
 
     or, in mode `"lion"`, `p <- p - learning_rate (sign(m) + weight_decay p)`. All else, which is what has
     not exactly two axes (kernels of convolutions as well, as in the authors' code), takes AdamW with the
-    figures named `..._1d`, decay of 0.1 included, unless `optimize_1d`.
+    arguments named `..._1d`, decay of 0.1 included, unless `optimize_1d`.
 
     This is the approximate form: `g'` is the gradient that the last step had, on its own batch, not one of
     this batch at the last weights.
@@ -75,7 +71,7 @@ class MARS(Optimizer):
         gamma: NonNegative = 0.025,
         epsilon: Positive = 1e-8,
         weight_decay: NonNegative | None = None,
-        mode: Mode = "adamw",
+        mode: Annotated[str, one_of("adamw", "lion")] = "adamw",
         optimize_1d: bool = False,
         learning_rate_1d_factor: NonNegative = 1.0,
         beta_1_1d: Fraction = 0.9,

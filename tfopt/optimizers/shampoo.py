@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from tfopt import _validation
-from tfopt._hyperparameters import Count, Fraction, NonNegative, Positive, Share, checked
+from tfopt._hyperparameters import Count, Fraction, NonNegative, Positive, Share, checked, one_of
 from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group, Layout
@@ -38,7 +36,7 @@ GRAFTING = {
     "adam": Grafting(keeps_squares=True, averages=True, corrects=True),
 }
 
-GraftingName = Annotated[str | None, partial(_validation.choice, choices=(None, *GRAFTING))]
+GraftingName = Annotated[str | None, one_of(None, *GRAFTING)]
 
 
 @keras.saving.register_keras_serializable(package="tfopt")

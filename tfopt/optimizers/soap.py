@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfopt._hyperparameters import Count, Fraction, NonNegative, Positive, checked
 from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
-from tfopt.optimizers._core.group import Group, Layout, Step
+from tfopt.optimizers._core.group import Group, Layout, UpdateStep
 from tfopt.optimizers._core.kronecker import covariance, merge_axes, transform, transform_back
 
 
@@ -137,7 +137,9 @@ class SOAP(Optimizer):
         if not self.correct_bias:
             return group.step.learning_rate
         # The first update is none of Adam's; it moves nothing at any rate.
-        updates = Step(tf.maximum(group.step.number - 1, 1), group.step.learning_rate, group.layout.dtype)
+        updates = UpdateStep(
+            tf.maximum(group.step.number - 1, 1), group.step.learning_rate, group.layout.dtype
+        )
         correction = tf.sqrt(updates.bias_correction(self.beta_2)) / updates.bias_correction(self.beta_1)
         return updates.learning_rate * correction
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfopt import _validation
 from tfopt.optimizers._core.base import Optimizer
-from tfopt.optimizers._core.group import Group, Step
+from tfopt.optimizers._core.group import Group, UpdateStep
 
 
 def _growth_rate(optimizer: str, name: str, value: float) -> float:
@@ -55,11 +55,11 @@ class LearningRateFree(Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._distance = self.add_figure("distance", self.initial_distance)
-        self._numerator = self.add_figure("numerator")
-        self._counted = self.add_figure("counted")
+        self._distance = self.add_scalar("distance", self.initial_distance)
+        self._numerator = self.add_scalar("numerator")
+        self._counted = self.add_scalar("counted")
 
-    def add_figure(self, name: str, first: float = 0.0) -> keras.Variable:
+    def add_scalar(self, name: str, first: float = 0.0) -> keras.Variable:
         """Return a new scalar of the optimizer, in double precision: it costs nothing, and errors add up."""
 
         def initial(shape: Sequence[int], dtype: str) -> tf.Tensor:
@@ -68,11 +68,11 @@ class LearningRateFree(Optimizer):
 
         return self.add_variable((), initial, dtype="float64", name=name)
 
-    def own_step(self, step: Step) -> Step:
+    def own_step(self, step: UpdateStep) -> UpdateStep:
         """Return the step in double precision, with the number of those that counted."""
-        return Step(tf.convert_to_tensor(self._counted) + 1, step.learning_rate, "float64")
+        return UpdateStep(tf.convert_to_tensor(self._counted) + 1, step.learning_rate, "float64")
 
-    def rate(self, step: Step, distance: tf.Tensor) -> tf.Tensor:
+    def rate(self, step: UpdateStep, distance: tf.Tensor) -> tf.Tensor:
         """Return the rate of an update: the distance, the learning rate and Adam's bias correction."""
         rate = distance * step.learning_rate
         if self.bias_correction:

@@ -103,7 +103,7 @@ class Prodigy(LearningRateFree):
         if self.built:
             return
         super().build(variables)
-        self._largest_distance = self.add_figure("largest_distance", self.initial_distance)
+        self._largest_distance = self.add_scalar("largest_distance", self.initial_distance)
 
     def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
         """Yield the update of each group, by the distance that all of them together say."""
@@ -114,8 +114,8 @@ class Prodigy(LearningRateFree):
         weight = scale * (distance if self.safeguard_warmup else rate)
         evaluate = self.evaluator()
 
-        def cast(group: Group, *figures: tf.Tensor) -> list[tf.Tensor]:
-            return [tf.cast(figure, group.layout.dtype) for figure in figures]
+        def cast(group: Group, *scalars: tf.Tensor) -> list[tf.Tensor]:
+            return [tf.cast(scalar, group.layout.dtype) for scalar in scalars]
 
         # The change depends on the sums over all groups, so each is visited twice; the first writes nothing.
         sums = [evaluate(self._sums, group, *cast(group, weight)) for group in groups]

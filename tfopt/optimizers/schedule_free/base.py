@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfopt._hyperparameters import CountFromZero, checked
 from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
-from tfopt.optimizers._core.group import Group, Step
+from tfopt.optimizers._core.group import Group, UpdateStep
 
 
 class ScheduleFree(Optimizer):
@@ -58,16 +58,16 @@ class ScheduleFree(Optimizer):
     weight_lr_power: float
 
     def direction(self, group: Group) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """Return the direction before weight decay, and the new state beside `offset`."""
+        """Return the direction before weight decay, and the new state besides `offset`."""
         raise NotImplementedError
 
-    def rate(self, step: Step) -> tf.Tensor:
+    def rate(self, step: UpdateStep) -> tf.Tensor:
         """Return the learning rate of an update, warm-up included."""
         if not self.warmup_steps:
             return step.learning_rate
         return step.learning_rate * tf.minimum(step.number / self.warmup_steps, 1.0)
 
-    # Where the weights stand.
+    # Whether the weights hold `x` or `y`.
 
     def to_average(self) -> None:
         """Put `x` into the weights, to evaluate, save or export them; nothing happens if it is there."""
@@ -84,7 +84,7 @@ class ScheduleFree(Optimizer):
         """Put `x` into the weights, as `fit` does in the end; with `use_ema` the moving average of `y`."""
         if self.use_ema:
             super().finalize_variable_values(var_list)
-            # It stands for `x` from here on.
+            # It takes the place of `x` from here on.
             self._at_average.assign(True)
         else:
             self.to_average()
@@ -136,13 +136,13 @@ class ScheduleFree(Optimizer):
     def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
         """Yield the update of each group."""
         # Scalars cost nothing in double precision.
-        step = Step(groups[0].step.number, groups[0].step.learning_rate, "float64")
+        step = UpdateStep(groups[0].step.number, groups[0].step.learning_rate, "float64")
         rate = self.rate(step)
-        figures = (rate, self._average_share(step.number, rate), tf.cast(self._at_average, "float64"))
+        scalars = (rate, self._average_share(step.number, rate), tf.cast(self._at_average, "float64"))
         self.assign(self._at_average, False)
         evaluate = self.evaluator()
         for group in groups:
-            yield evaluate(self._update, group, *(tf.cast(figure, group.layout.dtype) for figure in figures))
+            yield evaluate(self._update, group, *(tf.cast(scalar, group.layout.dtype) for scalar in scalars))
 
     def _average_share(self, number: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
         """Return `c`: the share that `z` has in the new average."""

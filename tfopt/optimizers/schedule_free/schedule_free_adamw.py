@@ -18,7 +18,7 @@ from tfopt.optimizers.schedule_free.base import ScheduleFree
 class ScheduleFreeAdamW(ScheduleFree):
     """AdamW whose weights are an average of its steps, in place of a schedule that must know the end.
 
-    With the gradient `g` at `y`, where the weights stand while training, and the bias-corrected average
+    With the gradient `g` at `y`, which the weights hold while training, and the bias-corrected average
     `v` of `g^2`:
 
         z <- z - rate (g / (sqrt(v) + epsilon) + weight_decay y)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers._core.arguments import LearningRate
-from tfopt.optimizers._core.group import Group, Step
+from tfopt.optimizers._core.group import Group, UpdateStep
 from tfopt.optimizers._core.rectification import rectification
 from tfopt.optimizers.schedule_free.base import ScheduleFree
 
@@ -24,7 +24,7 @@ _SHORTEST = math.nextafter(4, 5)
 class ScheduleFreeRAdam(ScheduleFree):
     """RAdam whose weights are an average of its steps: neither warm-up nor decay of the rate to choose.
 
-    With the gradient `g` at `y`, where the weights stand while training, the bias-corrected average `v` of
+    With the gradient `g` at `y`, which the weights hold while training, the bias-corrected average `v` of
     `g^2`, and the rectification `q` and length `rho` of RAdam at this update:
 
         z <- z - learning_rate q (g / (sqrt(v) + epsilon) + weight_decay y)    if rho > 4
@@ -90,7 +90,7 @@ class ScheduleFreeRAdam(ScheduleFree):
         self.epsilon = epsilon
         self.silent_sgd_phase = silent_sgd_phase
 
-    def rate(self, step: Step) -> tf.Tensor:
+    def rate(self, step: UpdateStep) -> tf.Tensor:
         """Return the rectified learning rate of an update."""
         known, factor = rectification(step, self.beta_2, step.learning_rate.dtype, _SHORTEST)
         return step.learning_rate * (tf.where(known, factor, 0.0) if self.silent_sgd_phase else factor)

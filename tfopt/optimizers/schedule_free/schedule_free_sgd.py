@@ -18,7 +18,7 @@ from tfopt.optimizers.schedule_free.base import ScheduleFree
 class ScheduleFreeSGD(ScheduleFree):
     """SGD whose weights are an average of its steps, in place of a schedule that must know the end.
 
-    With the gradient `g` at `y`, where the weights stand while training:
+    With the gradient `g` at `y`, which the weights hold while training:
 
         z <- z - rate (g + weight_decay y)
         x <- (1 - c) x + c z

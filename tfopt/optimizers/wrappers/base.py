@@ -139,7 +139,7 @@ class Wrapper(keras.optimizers.Optimizer):
             vars(rule)["_clip_gradients"] = lambda gradients: gradients
             vars(rule)["_apply_weight_decay"] = lambda variables: None  # noqa: ARG005
 
-    # What an optimizer is asked for, answered by the inner one.
+    # Methods of an optimizer that the inner one carries out.
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Create the state for `variables`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,10 @@ from tfopt import _validation
 from tfopt import rules as layer_rules
 from tfopt._hyperparameters import Share, checked
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core.base import Optimizer
+from tfopt.optimizers._core.base import Optimizer, path_of
 from tfopt.optimizers.wrappers.base import Wrapper
+
+logger = logging.getLogger(__name__)
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -77,6 +80,8 @@ class LayerwiseLearningRate(Wrapper):
         by_depth = self._decayed([path for path in layers if ruled[path] is None])
         multipliers = by_depth | {path: rule for path, rule in ruled.items() if rule is not None}
         self._multipliers = tuple(multipliers[path] for path in paths)
+        for path, multiplier in multipliers.items():
+            logger.debug("%s: learning rate of %s times %g", self.name, path, multiplier)
 
     def _decayed(self, layers: Sequence[str]) -> dict[str, float]:
         """Return layer -> multiplier by its depth, counted from the last."""
@@ -114,7 +119,7 @@ class LayerwiseLearningRate(Wrapper):
 
 def _layer_paths(variables: Sequence) -> list[str]:
     """Return the path of each variable's layer, without the name of a Sequential or subclassed model."""
-    paths = [getattr(variable, "path", variable.name).split("/") for variable in variables]
+    paths = [path_of(variable).split("/") for variable in variables]
     paths = [path[:-1] or path for path in paths]
     within = len({path[0] for path in paths}) == 1 and all(len(path) > 1 for path in paths)
     return ["/".join(path[within:]) for path in paths]

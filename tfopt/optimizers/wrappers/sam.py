@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Annotated, Any
 
 import keras
 import tensorflow as tf
 
-from tfopt import _validation
-from tfopt._hyperparameters import NonNegative, Positive, checked
+from tfopt._hyperparameters import NonNegative, Positive, checked, one_of
 from tfopt.clipping.slices import map_values
 from tfopt.errors import UnsupportedModel
 from tfopt.optimizers._core import training_step
 from tfopt.optimizers.wrappers.base import Wrapper
 
-Mode = Annotated[str, partial(_validation.choice, choices=("sam", "asam", "gsam"))]
 _TINY = 1e-12
 
 
@@ -67,7 +64,7 @@ class SAM(Wrapper):
         self,
         inner_optimizer: keras.optimizers.Optimizer,
         rho: Positive = 0.05,
-        mode: Mode = "sam",
+        mode: Annotated[str, one_of("sam", "asam", "gsam")] = "sam",
         eta: NonNegative | None = None,
         alpha: NonNegative = 0.4,
         name: str = "sam",
