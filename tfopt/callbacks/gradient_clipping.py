@@ -17,7 +17,7 @@ from tfopt.callbacks._core.clip_setting import Rule, Setting, Threshold
 from tfopt.callbacks._core.skipped_updates import SkippedUpdates
 from tfopt.callbacks._core.variables import layer_paths, replicated
 from tfopt.clipping import METHODS
-from tfopt.clipping.slices import Gradient
+from tfopt.clipping.gradients import Gradient
 from tfopt.errors import InvalidArgumentError, TrainingError
 
 

@@ -16,7 +16,7 @@ from tfopt._hyperparameters import Count, checked, with_arguments
 from tfopt.callbacks._core import optimizer_hook
 from tfopt.callbacks._core.layer_metrics import LayerMetrics
 from tfopt.callbacks._core.variables import replicated
-from tfopt.clipping.slices import Gradient, sums_of_squares, values
+from tfopt.clipping.gradients import Gradient, sums_of_squares, values
 
 _SUMS = ("updates", "norm", "clipped_norm", "clip_rate", "nonfinite")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfopt._hyperparameters import Count, check_fields
-from tfopt.clipping.slices import Gradient, l2_norm, scale_to
+from tfopt.clipping.gradients import Gradient, l2_norm, scale_to
 from tfopt.clipping.stateful import Clipped
 
 

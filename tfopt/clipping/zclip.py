@@ -9,7 +9,7 @@ from typing import Annotated
 import tensorflow as tf
 
 from tfopt._hyperparameters import Count, Flag, Fraction, Positive, check_fields, one_of
-from tfopt.clipping.slices import Gradient, l2_norm, scale_to
+from tfopt.clipping.gradients import Gradient, l2_norm, scale_to
 from tfopt.clipping.stateful import Clipped
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfopt.callbacks._core.optimizer_hook import Update
 from tfopt.callbacks._core.variables import layer_paths, replicated
-from tfopt.clipping.slices import sums_of_squares
+from tfopt.clipping.gradients import sums_of_squares
 
 _NORMS = ("grad_norm", "clipped_grad_norm", "weight_norm", "update_norm")
 

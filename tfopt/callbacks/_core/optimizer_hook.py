@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.clipping.slices import Gradient, sum_duplicates, sums_of_squares
+from tfopt.clipping.gradients import Gradient, sum_duplicates, sums_of_squares
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.optimizers._core import replicated_accumulation
-from tfopt.optimizers._core.base import Optimizer
+from tfopt.optimizers._core.base import Optimizer, uncount
 
 _PATCHED = "_backend_update_step"
 _PRIVATE = (
@@ -141,8 +141,8 @@ class UpdateHook:
         )
 
     def _skip(self) -> None:
-        """Take back the step that Keras will count, for its LossScaleOptimizer counts none that it skips."""
-        self.optimizer._iterations.assign_sub(self.optimizer.gradient_accumulation_steps or 1)
+        """Leave everything as it was, but for the loss scale."""
+        uncount(self.optimizer)
         if self.scaler is not None:
             # It looks at the first replica only, and would keep a scale at which another one overflows.
             self.scaler.step_counter.assign(0)

@@ -218,7 +218,7 @@ class Optimizer(keras.optimizers.Optimizer):
 
         # A sum is finite only if all that it adds up is.
         sums = [tf.cast(tf.reduce_sum(group.gradient), tf.float32) for group in groups]
-        tf.cond(tf.math.is_finite(tf.add_n(sums)), assign, self._uncount)
+        tf.cond(tf.math.is_finite(tf.add_n(sums)), assign, lambda: uncount(self))
 
     def _group(self, layout: Layout, state: Mapping, known: Mapping[int, tuple], step: UpdateStep) -> Group:
         """Return the tensors of a group; a variable that the loss does not reach has a gradient of zero."""
@@ -247,10 +247,6 @@ class Optimizer(keras.optimizers.Optimizer):
             if not all(reached):
                 value = tf.where(tf.repeat(reached, layout.sizes), value, group.state[slot])
             self.assign(state[slot], value)
-
-    def _uncount(self) -> None:
-        """Take back the step that Keras will count, as its LossScaleOptimizer counts none that it skips."""
-        self._iterations.assign_sub(self.gradient_accumulation_steps or 1)
 
     # Corrected parts of Keras's base class.
 
@@ -297,6 +293,11 @@ def current_learning_rate(optimizer: keras.optimizers.Optimizer) -> Any:
     if isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
         return optimizer._learning_rate(optimizer.iterations)
     return keras.optimizers.Optimizer._get_current_learning_rate(optimizer)
+
+
+def uncount(optimizer: keras.optimizers.Optimizer) -> None:
+    """Take back the step that Keras will count, as its LossScaleOptimizer counts none that it skips."""
+    optimizer._iterations.assign_sub(optimizer.gradient_accumulation_steps or 1)
 
 
 def path_patterns(var_list: Iterable | None, var_names: Iterable[str] | None) -> tuple[str, ...]:

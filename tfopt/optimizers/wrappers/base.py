@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from tfopt._hyperparameters import checked, with_arguments
-from tfopt.clipping.slices import sum_duplicates, values
+from tfopt.clipping.gradients import sum_duplicates, values
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers._core import replicated_accumulation
 from tfopt.optimizers._core.base import (
@@ -24,6 +24,7 @@ from tfopt.optimizers._core.base import (
     has_path,
     on_each_replica,
     path_patterns,
+    uncount,
 )
 
 _UPDATE = "_distributed_tf_update_step"
@@ -124,10 +125,7 @@ class Wrapper(keras.optimizers.Optimizer):
         def update() -> None:
             self.update_variables(gradients, variables, learning_rate)
 
-        def uncount() -> None:
-            rule._iterations.assign_sub(rule.gradient_accumulation_steps or 1)
-
-        tf.cond(tf.math.is_finite(tf.add_n(sums)), update, uncount)
+        tf.cond(tf.math.is_finite(tf.add_n(sums)), update, lambda: uncount(rule))
 
     def _stand_in(self, rule: keras.optimizers.Optimizer) -> None:
         """Hide methods of `rule` by others, as attributes that Keras does not track."""

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfopt._hyperparameters import NonNegative, Positive, checked, one_of
-from tfopt.clipping.slices import map_values
+from tfopt.clipping.gradients import map_values
 from tfopt.errors import UnsupportedModel
 from tfopt.optimizers._core import training_step
 from tfopt.optimizers.wrappers.base import Wrapper
