@@ -12,9 +12,9 @@ from tfopt.errors import InvalidArgumentError
 from tfopt.trainers.batches import batches
 from tfopt.trainers.full_batch import FullBatch
 from tfopt.trainers.keras_losses import KINDS
+from tfopt.trainers.minimization import Callback, Finished, Minimization
 from tfopt.trainers.objectives import objective, takes_model
 from tfopt.trainers.result import MinimizeResult
-from tfopt.trainers.search import Callback, Finished, Search
 from tfopt.trainers.weights import WeightVector
 
 
@@ -31,7 +31,6 @@ class FullBatchTrainer(abc.ABC):
     tolerance: float
     jit_compile: bool
 
-    # More than 60 lines, of which all but a few are its documentation.
     def minimize(
         self,
         model: keras.Model,
@@ -85,16 +84,9 @@ class FullBatchTrainer(abc.ABC):
             NonFiniteError: the loss or gradient became NaN or infinite. As after Ctrl-C and after an error in
                 the callback, the model holds the best weights that were seen.
         """
-        search = self._search(model, loss, data, batch_size, training, callback, verbose)
-        try:
-            reason = self._end(search)
-            search.settle()
-        except BaseException:
-            search.keep(search.best)
-            raise
-        return search.result(reason)
+        return self._finished(self._minimization(model, loss, data, batch_size, training, callback, verbose))
 
-    def _search(
+    def _minimization(
         self,
         model: keras.Model,
         loss: Any,
@@ -103,7 +95,7 @@ class FullBatchTrainer(abc.ABC):
         training: bool,
         callback: Callback | None,
         verbose: int,
-    ) -> Search:
+    ) -> Minimization:
         """Return a run at the weights that the model has, with the arguments of `minimize` checked."""
         weights = WeightVector(model)
         if loss is not None and not (callable(loss) or isinstance(loss, str | list | tuple | dict)):
@@ -115,7 +107,7 @@ class FullBatchTrainer(abc.ABC):
         all_data = batches(data, batch_size, weights.dtype, aligned=not takes_model(loss))
         target = objective(model, loss, all_data, weights.dtype, training=training)
         function = FullBatch(target, weights, all_data, self.jit_compile)
-        return Search(
+        return Minimization(
             function,
             weights,
             max_iter=self.max_iter,
@@ -124,17 +116,27 @@ class FullBatchTrainer(abc.ABC):
             verbose=verbose,
         )
 
-    def _end(self, search: Search) -> str:
+    def _finished(self, minimization: Minimization) -> MinimizeResult:
+        """Minimize; return the result, and leave the best weights in the model if that fails."""
+        try:
+            reason = self._end(minimization)
+            minimization.settle()
+        except BaseException:
+            minimization.keep(minimization.best)
+            raise
+        return minimization.result(reason)
+
+    def _end(self, minimization: Minimization) -> str:
         """Minimize; return why it ended."""
         try:
-            search.stop_where_done()
+            minimization.stop_where_done()
             # The vectors are short. Threads of BLAS and TensorFlow that wait for each other on the same
             # cores made an iteration six times as long.
             with threadpool_limits(1, user_api="blas"):
-                return self._run(search)
+                return self._run(minimization)
         except Finished as end:
             return str(end)
 
     @abc.abstractmethod
-    def _run(self, search: Search) -> str:
+    def _run(self, minimization: Minimization) -> str:
         """Let SciPy minimize, from the accepted point; return why it ended where it does so by itself."""

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from tfopt._hyperparameters import Count, Flag, NonNegative, checked
 from tfopt.trainers.base import FullBatchTrainer
-from tfopt.trainers.search import Search
+from tfopt.trainers.minimization import Minimization
 
 
 class LBFGS(FullBatchTrainer):
@@ -57,14 +57,14 @@ class LBFGS(FullBatchTrainer):
         self.history_size = history_size
         self.jit_compile = jit_compile
 
-    def _run(self, search: Search) -> str:
+    def _run(self, minimization: Minimization) -> str:
         end = minimize(
-            search.loss_and_gradient,
-            search.accepted.x,
+            minimization.loss_and_gradient,
+            minimization.accepted.x,
             jac=True,
             method="L-BFGS-B",
-            callback=search.iteration,
-            # The search ends the run by itself: by gradient and iterations.
+            callback=minimization.iteration,
+            # The minimization ends the run by itself: by gradient and iterations.
             options={
                 "maxcor": self.history_size,
                 "maxiter": sys.maxsize,

@@ -40,7 +40,7 @@ class Point:
         return float(np.abs(self.gradient).max())
 
 
-class Search:
+class Minimization:
     """Holds where the method is, and what it has seen.
 
     Attributes:
