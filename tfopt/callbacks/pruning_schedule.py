@@ -123,7 +123,8 @@ class PruningSchedule(keras.callbacks.Callback):
         if levels != self._levels:
             raise_sparsity(self._pending, levels)
             self._levels = levels
-            logger.debug("Step %d: sparsity raised to %s", step, ", ".join(f"{x:.4g}" for x in {*levels}))
+            raised = ", ".join(f"{level:.4g}" for level in sorted({*levels}))
+            logger.debug("Step %d: sparsity raised to %s", step, raised)
 
     def _let_go(self) -> None:
         """Take the plan from the masks that have reached their end: they train by themselves now."""
