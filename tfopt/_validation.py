@@ -38,7 +38,7 @@ def number(
         owner: what the argument belongs to, for the message.
         name: what the argument is called.
         value: the argument.
-        above, at_least, below, at_most: the range, with its ends left out or in.
+        above, at_least, below, at_most: the limits of the range, left out or in.
 
     Raises:
         InvalidArgumentError: it is not.
@@ -60,6 +60,16 @@ def whole(owner: str, name: str, value: Any, *, at_least: int) -> int:
             f"{owner}: expected {name} to be a whole number >= {at_least}, got {value!r}."
         )
     return int(value)
+
+
+def steps(owner: str, name: str, value: Any, *, at_least: int) -> int:
+    """Return `value` as an int if it is a whole number of steps; `1e3` is one.
+
+    Raises:
+        InvalidArgumentError: it is not.
+    """
+    exact = is_number(value) and value == int(value)
+    return whole(owner, name, int(value) if exact else value, at_least=at_least)
 
 
 def choice(owner: str, name: str, value: T, choices: Iterable[T]) -> T:

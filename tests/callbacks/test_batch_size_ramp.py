@@ -169,3 +169,14 @@ def test_other_data_are_refused():
 def test_arrays_must_fit_together(arrays):
     with pytest.raises(InvalidArgumentError, match="same number of samples"):
         BatchSizeRamp(2, 8).dataset(*arrays)
+
+
+def test_the_log_tells_of_each_rise(caplog):
+    with caplog.at_level("INFO", "tfopt.callbacks.batch_size_ramp"):
+        model = Records()
+        model.compile(keras.optimizers.SGD(1e-3, name="sgd"), "mse")
+        fit(BatchSizeRamp(2, 4, learning_rate_scaling="linear"), model=model, epochs=3)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Epoch 1: batches of 4 samples, 2 before",
+        "Epoch 1: learning rate of sgd is 0.002",
+    ]

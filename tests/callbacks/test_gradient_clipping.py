@@ -308,3 +308,15 @@ def test_loss_scale_falls_when_only_the_second_replica_overflows(two_devices):
     assert logs["nonfinite_steps"] > 0
     assert float(model.optimizer.dynamic_scale.numpy()) < 2**15
     assert np.isfinite(weights).all()
+
+
+def test_the_log_tells_of_each_skipped_update(caplog):
+    x = [[1.0, 0.0], [np.nan, 0.0], [np.inf, 0.0]]
+    with (
+        caplog.at_level("INFO", "tfopt.callbacks._core.skipped_updates"),
+        pytest.warns(UserWarning, match="inf or NaN"),
+    ):
+        step(linear(), x, GradientClipping("norm"), batch_size=1)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Skipped an update with inf or NaN in the gradients, {count} in this epoch" for count in (1, 2)
+    ]

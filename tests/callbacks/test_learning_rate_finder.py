@@ -187,3 +187,10 @@ def test_needs_weights_to_give_back():
 def test_find_sets_some_arguments_itself(argument):
     with pytest.raises(InvalidArgumentError, match=argument):
         LearningRateFinder().find(linear(), X, Y, **{argument: 3})
+
+
+def test_the_log_tells_why_the_test_ended(caplog):
+    with caplog.at_level("INFO", "tfopt.callbacks.learning_rate_finder"):
+        LearningRateFinder(1e-4, 1e-3, steps=5).find(linear(), X, Y, batch_size=16)
+    (record,) = caplog.records
+    assert record.getMessage() == "Stopped after 5 updates, at the learning rate 0.001: all rates are tried"

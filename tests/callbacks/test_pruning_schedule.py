@@ -234,3 +234,17 @@ def test_it_can_be_copied_before_fit():
     model = _model(Cubic(frequency=2))
     _fit(model, copy.deepcopy(PruningSchedule()), epochs=2)
     assert tfopt.measure.sparsity(model) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_log_tells_of_each_rise_and_of_the_end(caplog):
+    model = _model(Cubic(begin=0, end=4, frequency=2))
+    with caplog.at_level("DEBUG", "tfopt.callbacks.pruning_schedule"):
+        _fit(model, PruningSchedule(), epochs=2)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "Step 0: sparsity raised to 0",
+        "Step 2: sparsity raised to 0.7",
+        "Step 4: sparsity raised to 0.8",
+        "hidden has its final sparsity of 0.8",
+        "head has its final sparsity of 0.8",
+    ]

@@ -105,3 +105,11 @@ def test_unknown_number_of_steps():
 
     with pytest.raises(InvalidArgumentError, match="give warmup_steps instead"):
         model_with().fit(endless(), verbose=0, callbacks=[ReduceOnPlateau("loss", warmup_epochs=2)])
+
+
+def test_the_log_tells_of_a_reduction(caplog):
+    with caplog.at_level("INFO", "tfopt.callbacks.reduce_on_plateau"):
+        model = model_with(keras.optimizers.SGD(0.5, name="sgd"))
+        rates(ReduceOnPlateau("said", factor=0.5, patience=2, mode="min"), model=model, values=[3, 3, 3, 2])
+    (record,) = caplog.records
+    assert record.getMessage() == "Epoch 2: no better said; learning rate of sgd reduced from 0.5 to 0.25"

@@ -311,3 +311,26 @@ def test_a_model_without_weights_yet_is_told_to_be_called():
 
     with pytest.raises(UnsupportedModel, match="call it once on a batch"):
         tfopt.prune(Subclassed())
+
+
+def test_the_log_says_what_gets_a_mask_and_what_is_left_whole(caplog):
+    words = keras.Sequential(
+        [
+            keras.Input((3,), dtype="int32"),
+            LAYERS.Embedding(5, 4, name="words"),
+            LAYERS.Flatten(),
+            LAYERS.Dense(4, name="hidden"),
+            LAYERS.Dense(4, name="wide"),
+            LAYERS.Dense(2, name="head"),
+        ],
+        name="words_model",
+    )
+    with caplog.at_level("DEBUG", "tfopt.pruning"):
+        tfopt.prune(words, 0.5, rules={"wide": 0.75, "head": None})
+    assert [record.getMessage() for record in caplog.records] == [
+        "words is left whole: an embedding, and no rule names it",
+        "head is left whole: a rule says so",
+        "hidden gets a mask: sparsity 0.5 by default, scope layer",
+        "wide gets a mask: sparsity 0.75 by a rule, scope layer",
+        "words_model: 2 of 4 kernels get a mask",
+    ]

@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfopt import _validation
+from tfopt._hyperparameters import AboveOne, Count, CountFromZero, checked, one_of, with_arguments
 from tfopt.callbacks._core import learning_rates
 from tfopt.errors import InvalidArgumentError
+
+logger = logging.getLogger(__name__)
 
 # scaling -> what the learning rate is multiplied by when the batch is `growth` times as large
 _SCALINGS: dict[str | None, Callable[[float], float]] = {
@@ -76,7 +80,7 @@ class _Batches:
 
 
 class BatchSizeRamp(keras.callbacks.Callback):
-    """Makes the batches of `fit` larger as training goes on, instead of, or beside, a falling learning rate.
+    """Makes the batches of `fit` larger as training goes on, with or without a falling learning rate.
 
     `fit` fixes the batches of arrays when it begins, so they come from a dataset that this callback makes and
     moves: `model.fit(ramp.dataset(x, y), callbacks=[ramp], shuffle=False)`. Epoch e has batches of
@@ -120,32 +124,28 @@ class BatchSizeRamp(keras.callbacks.Callback):
         [2, 4, 8]
     """
 
+    @checked
     def __init__(
         self,
-        initial_batch_size: int,
+        initial_batch_size: Count,
         final_batch_size: int,
         *,
-        factor: float = 2.0,
-        epochs_per_rise: int = 1,
+        factor: AboveOne = 2.0,
+        epochs_per_rise: Count = 1,
         shuffle: bool = True,
-        seed: int = 0,
-        learning_rate_scaling: str | None = None,
+        seed: CountFromZero = 0,
+        learning_rate_scaling: Annotated[str | None, one_of(*_SCALINGS)] = None,
     ) -> None:
         super().__init__()
-        kind = type(self).__name__
-        self.initial_batch_size = _validation.whole(
-            kind, "initial_batch_size", initial_batch_size, at_least=1
-        )
+        self.initial_batch_size = initial_batch_size
         self.final_batch_size = _validation.whole(
-            kind, "final_batch_size", final_batch_size, at_least=self.initial_batch_size
+            type(self).__name__, "final_batch_size", final_batch_size, at_least=initial_batch_size
         )
-        self.factor = _validation.number(kind, "factor", factor, above=1.0)
-        self.epochs_per_rise = _validation.whole(kind, "epochs_per_rise", epochs_per_rise, at_least=1)
+        self.factor = factor
+        self.epochs_per_rise = epochs_per_rise
         self.shuffle = bool(shuffle)
-        self.seed = _validation.whole(kind, "seed", seed, at_least=0)
-        self.learning_rate_scaling = _validation.choice(
-            kind, "learning_rate_scaling", learning_rate_scaling, _SCALINGS
-        )
+        self.seed = seed
+        self.learning_rate_scaling = learning_rate_scaling
         self._batches: _Batches | None = None
         self._batch_size = self.initial_batch_size
         self._iterations_before = 0
@@ -190,6 +190,8 @@ class BatchSizeRamp(keras.callbacks.Callback):
         """Set the batch size and the order of the epoch."""
         batches, before = self._made(), self.batch_size(max(epoch - 1, 0))
         self._batch_size = self.batch_size(epoch)
+        if self._batch_size != before:
+            logger.info("Epoch %d: batches of %d samples, %d before", epoch, self._batch_size, before)
         order = np.arange(batches.count)
         if self.shuffle:
             order = np.random.default_rng((self.seed, epoch)).permutation(order)
@@ -198,7 +200,8 @@ class BatchSizeRamp(keras.callbacks.Callback):
         if self.learning_rate_scaling and self._batch_size != before:
             scale = _SCALINGS[self.learning_rate_scaling](self._batch_size / before)
             for optimizer in learning_rates.adjustable(self):
-                optimizer.learning_rate = scale * learning_rates.learning_rate(optimizer)
+                optimizer.learning_rate = rate = scale * learning_rates.learning_rate(optimizer)
+                logger.info("Epoch %d: learning rate of %s is %g", epoch, optimizer.name, rate)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """End the epoch after its last batch."""
@@ -225,11 +228,7 @@ class BatchSizeRamp(keras.callbacks.Callback):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        names = (
-            "initial_batch_size", "final_batch_size", "factor", "epochs_per_rise", "shuffle", "seed",
-            "learning_rate_scaling",
-        )  # fmt: skip
-        return {name: getattr(self, name) for name in names}
+        return with_arguments(self, {})
 
     def _made(self) -> _Batches:
         if self._batches is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfopt.callbacks._core.optimizer_hook import rules_of
+from tfopt.callbacks._core.optimizer_hook import innermost_optimizers
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers.schedule_free.base import ScheduleFree
 
@@ -62,10 +62,10 @@ class EvaluateAtAverage(keras.callbacks.Callback):
 
     def _optimizers(self) -> list[ScheduleFree]:
         compiled = getattr(self.model, "optimizer", None)
-        rules = list(rules_of(compiled)) if compiled else []
-        found = [rule for rule in rules if isinstance(rule, ScheduleFree)]
+        optimizers = list(innermost_optimizers(compiled)) if compiled else []
+        found = [optimizer for optimizer in optimizers if isinstance(optimizer, ScheduleFree)]
         # A MultiOptimizer does not know its optimizers before it is built, when there is nothing to move.
-        if not compiled or (rules and not found):
+        if not compiled or (optimizers and not found):
             raise InvalidArgumentError(
                 "EvaluateAtAverage: expected a model compiled with a schedule-free optimizer, got "
                 f"{compiled!r}. Compile it with tfopt.optimizers.ScheduleFreeAdamW(...), or drop this."

@@ -17,7 +17,7 @@ from tfopt.callbacks._core.clip_setting import Rule, Setting, Threshold
 from tfopt.callbacks._core.skipped_updates import SkippedUpdates
 from tfopt.callbacks._core.variables import layer_paths, replicated
 from tfopt.clipping import METHODS
-from tfopt.clipping.slices import Gradient
+from tfopt.clipping.gradients import Gradient
 from tfopt.errors import InvalidArgumentError, TrainingError
 
 
@@ -224,7 +224,7 @@ class GradientClipping(keras.callbacks.Callback):
                 row = update.index * len(self._groups) + number
                 group, threshold = self._clip_with_memory(setting, row, group, threshold)
             if setting is self._common:
-                update.figures["clip_threshold"] = threshold
+                update.metrics["clip_threshold"] = threshold
             for index, gradient in zip(indices, group, strict=True):
                 clipped[index] = gradient
         return clipped

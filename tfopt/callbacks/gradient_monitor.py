@@ -12,17 +12,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt import _validation
+from tfopt._hyperparameters import Count, checked, with_arguments
 from tfopt.callbacks._core import optimizer_hook
-from tfopt.callbacks._core.layer_metrics import LayerFigures
+from tfopt.callbacks._core.layer_metrics import LayerMetrics
 from tfopt.callbacks._core.variables import replicated
-from tfopt.clipping.slices import Gradient, sums_of_squares, values
+from tfopt.clipping.gradients import Gradient, sums_of_squares, values
 
-_FIGURES = ("updates", "norm", "clipped_norm", "clip_rate", "nonfinite")
+_SUMS = ("updates", "norm", "clipped_norm", "clip_rate", "nonfinite")
 
 
 class GradientMonitor(keras.callbacks.Callback):
-    """Puts the size of the gradients into the logs of each epoch, beside loss and metrics.
+    """Puts the size of the gradients into the logs of each epoch, next to loss and metrics.
 
     `keras.callbacks.TensorBoard`, `History` and `CSVLogger` show what is in the logs when they come later in
     the list of callbacks than this one. It works on any Keras optimizer in a compiled model; the gradients
@@ -39,7 +39,7 @@ class GradientMonitor(keras.callbacks.Callback):
       usual. Mean over the updates that are measured: the first of an epoch and each `interval`-th after it.
     - `effective_learning_rate`: norm of that change relative to the norm of the (clipped) gradients: the rate
       of SGD that would step as far. Mean over the same updates.
-    - `clipped_grad_norm` and `clip_rate`, beside a `GradientClipping` in whatever order: the norm after it,
+    - `clipped_grad_norm` and `clip_rate`, with a `GradientClipping` in whatever order: the norm after it,
       and the share of non-zero gradient entries that it changed, means over the finite updates. By global
       norm, that is the share of updates that were clipped. `clip_threshold`: its threshold at the last update
       (for `"autoclip"` and `"zclip"` the norm above which they clipped).
@@ -62,16 +62,17 @@ class GradientMonitor(keras.callbacks.Callback):
         ['effective_learning_rate', 'grad_norm', 'learning_rate', 'loss', 'nonfinite_steps', 'update_ratio']
     """
 
-    def __init__(self, interval: int = 50, log_dir: str | os.PathLike | None = None) -> None:
+    @checked
+    def __init__(self, interval: Count = 50, log_dir: str | os.PathLike | None = None) -> None:
         super().__init__()
-        self.interval: int = _validation.whole("GradientMonitor", "interval", interval, at_least=1)
+        self.interval = interval
         self.log_dir: str | None = None if log_dir is None else os.fspath(log_dir)
         self.layers: dict[str, dict[str, float]] = {}
         """Layer path -> `grad_norm`, `clipped_grad_norm`, `weight_norm`, `update_norm`, `update_ratio`."""
         # Variables belong to one training: a callback is copied before, and used again for other models.
         self._sums: Any = None
         self._threshold: Any = None
-        self._measured: LayerFigures | None = None
+        self._measured: LayerMetrics | None = None
         self._hooks: list[optimizer_hook.UpdateHook] = []
         self._writer: Any = None
         self._written: int = 0
@@ -79,31 +80,31 @@ class GradientMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Take hold of the optimizer."""
         self._hooks = optimizer_hook.attach(optimizer_hook.Link(owner=self, observe=self._observe))
-        self._sums = replicated(self.model, "gradient_sums", [0.0] * len(_FIGURES), per_replica=True)
+        self._sums = replicated(self.model, "gradient_sums", [0.0] * len(_SUMS), per_replica=True)
         self._threshold = replicated(self.model, "threshold_seen", np.nan, per_replica=True)
-        self._measured = LayerFigures(self.model, len(self._hooks), self.interval)
+        self._measured = LayerMetrics(self.model, len(self._hooks), self.interval)
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(self.log_dir)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sum from zero."""
-        self._sums.assign([0.0] * len(_FIGURES))
-        self._layer_figures.begin_epoch()
+        self._sums.assign([0.0] * len(_SUMS))
+        self._layer_metrics.begin_epoch()
         self._written = 0
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Write what was measured, where that is asked for."""
-        if self._writer is None or self._layer_figures.measured == self._written:
+        if self._writer is None or self._layer_metrics.measured == self._written:
             return
-        self._written = self._layer_figures.measured
+        self._written = self._layer_metrics.measured
         self._write()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Put the figures of the epoch into `logs`."""
-        self.layers = self._layer_figures.of_layers
+        """Put the metrics of the epoch into `logs`."""
+        self.layers = self._layer_metrics.of_layers
         if logs is None:
             return
-        sums = dict(zip(_FIGURES, self._sums.numpy().tolist(), strict=True))
+        sums = dict(zip(_SUMS, self._sums.numpy().tolist(), strict=True))
         updates = sums["updates"] or np.nan
         logs["grad_norm"] = sums["norm"] / updates
         if any(hook.transforms for hook in self._hooks):
@@ -111,7 +112,7 @@ class GradientMonitor(keras.callbacks.Callback):
             logs["clip_rate"] = sums["clip_rate"] / updates
             logs["clip_threshold"] = float(self._threshold.numpy())
         logs["nonfinite_steps"] = sums["nonfinite"]
-        logs |= self._layer_figures.of_epoch
+        logs |= self._layer_metrics.of_epoch
         for hook in self._hooks:
             name = "learning_rate" if len(self._hooks) == 1 else f"learning_rate_{hook.optimizer.name}"
             logs[name] = float(keras.ops.convert_to_numpy(hook.optimizer.learning_rate))
@@ -129,10 +130,10 @@ class GradientMonitor(keras.callbacks.Callback):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"interval": self.interval, "log_dir": self.log_dir}
+        return with_arguments(self, {})
 
     @property
-    def _layer_figures(self) -> LayerFigures:
+    def _layer_metrics(self) -> LayerMetrics:
         assert self._measured is not None, "set in on_train_begin"
         return self._measured
 
@@ -144,17 +145,17 @@ class GradientMonitor(keras.callbacks.Callback):
             norm = tf.sqrt(tf.reduce_sum(squares))
             share = _share_changed(before, after)
         # Not a product: 0 times NaN is NaN.
-        figures = tf.where(update.finite, [1.0, update.norm, norm, share, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0])
-        self._sums.assign_add(figures)
-        if "clip_threshold" in update.figures:
-            self._threshold.assign(update.figures["clip_threshold"])
-        return self._layer_figures.observe(update, squares)
+        sums = tf.where(update.finite, [1.0, update.norm, norm, share, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0])
+        self._sums.assign_add(sums)
+        if "clip_threshold" in update.metrics:
+            self._threshold.assign(update.metrics["clip_threshold"])
+        return self._layer_metrics.observe(update, squares)
 
     def _write(self) -> None:
         step = int(keras.ops.convert_to_numpy(self._hooks[0].optimizer.iterations))
         with self._writer.as_default(step=step):
-            for layer, figures in self._layer_figures.of_layers.items():
-                for name, value in figures.items():
+            for layer, metrics in self._layer_metrics.of_layers.items():
+                for name, value in metrics.items():
                     tf.summary.scalar(f"{name}/{layer}", value)
 
 

@@ -5,19 +5,24 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import keras
 import numpy as np
 
 from tfopt import _validation, files
+from tfopt._hyperparameters import AboveOne, Fraction, Positive, checked, one_of, with_arguments
 from tfopt.callbacks._core import learning_rates
 from tfopt.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
 
 _PROGRESSIONS: dict[str, Any] = {"exponential": np.geomspace, "linear": np.linspace}
 _RULES = ("steepest", "minimum")
@@ -69,28 +74,28 @@ class LearningRateFinder(keras.callbacks.Callback):
         >>> model.optimizer.learning_rate = rate
     """
 
+    @checked
     def __init__(
         self,
-        min_learning_rate: float = 1e-7,
+        min_learning_rate: Positive = 1e-7,
         max_learning_rate: float = 10.0,
         *,
-        steps: int = 100,
-        progression: str = "exponential",
-        smoothing: float = 0.98,
-        divergence: float = 4.0,
-        rule: str = "steepest",
+        steps: Annotated[int, partial(_validation.whole, at_least=_FEWEST)] = 100,
+        progression: Annotated[str, one_of(*_PROGRESSIONS)] = "exponential",
+        smoothing: Fraction = 0.98,
+        divergence: AboveOne = 4.0,
+        rule: Annotated[str, one_of(*_RULES)] = "steepest",
     ) -> None:
         super().__init__()
-        kind = type(self).__name__
-        self.min_learning_rate = _validation.number(kind, "min_learning_rate", min_learning_rate, above=0.0)
+        self.min_learning_rate = min_learning_rate
         self.max_learning_rate = _validation.number(
-            kind, "max_learning_rate", max_learning_rate, above=self.min_learning_rate
+            type(self).__name__, "max_learning_rate", max_learning_rate, above=min_learning_rate
         )
-        self.steps = _validation.whole(kind, "steps", steps, at_least=_FEWEST)
-        self.progression = _validation.choice(kind, "progression", progression, _PROGRESSIONS)
-        self.smoothing = _validation.number(kind, "smoothing", smoothing, at_least=0.0, below=1.0)
-        self.divergence = _validation.number(kind, "divergence", divergence, above=1.0)
-        self.rule = _validation.choice(kind, "rule", rule, _RULES)
+        self.steps = steps
+        self.progression = progression
+        self.smoothing = smoothing
+        self.divergence = divergence
+        self.rule = rule
         self.learning_rates: list[float] = []
         self.losses: list[float] = []
         # What belongs to one test: a callback is copied before, and used again for other models.
@@ -236,6 +241,9 @@ class LearningRateFinder(keras.callbacks.Callback):
         best = min(self.losses)
         diverged = self.losses[-1] - best > (self.divergence - 1) * abs(best)
         if diverged or len(self.losses) == self.steps:
+            end = "the loss has diverged" if diverged else "all rates are tried"
+            rate = self.learning_rates[-1]
+            logger.info("Stopped after %d updates, at the learning rate %g: %s", len(self.losses), rate, end)
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -244,11 +252,7 @@ class LearningRateFinder(keras.callbacks.Callback):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        names = (
-            "min_learning_rate", "max_learning_rate", "steps", "progression", "smoothing", "divergence",
-            "rule",
-        )  # fmt: skip
-        return {name: getattr(self, name) for name in names}
+        return with_arguments(self, {})
 
     def _restore(self) -> None:
         for variable, value in self._saved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import keras
@@ -11,6 +12,8 @@ from tfopt.measure.kernels import Kernel, kernels
 from tfopt.measure.zeros import share_of_zeros, table_of
 from tfopt.pruning.masks import Masked, apply_masks, bridges, masked, raise_sparsity
 from tfopt.pruning.plan import Plan
+
+logger = logging.getLogger(__name__)
 
 
 class PruningSchedule(keras.callbacks.Callback):
@@ -120,9 +123,12 @@ class PruningSchedule(keras.callbacks.Callback):
         if levels != self._levels:
             raise_sparsity(self._pending, levels)
             self._levels = levels
+            raised = ", ".join(f"{level:.4g}" for level in sorted({*levels}))
+            logger.debug("Step %d: sparsity raised to %s", step, raised)
 
     def _let_go(self) -> None:
         """Take the plan from the masks that have reached their end: they train by themselves now."""
         for entry, plan in self._pending:
-            if self._done is not None and plan.finished(self._done, self._total):
+            if self._done is not None and plan.finished(self._done, self._total) and entry.mask.plan:
                 entry.mask.plan = None
+                logger.info("%s has its final sparsity of %g", entry.kernel.path, plan.sparsity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -17,6 +18,8 @@ from tfopt.quantization.qat.freeze import freeze_batch_norm, freeze_ranges
 from tfopt.quantization.quantizers.delayed_start import Gate
 
 Moment = int | float | None
+
+logger = logging.getLogger(__name__)
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -88,7 +91,9 @@ class QuantizationSchedule(keras.callbacks.Callback):
             before_next_training(self.model, partial(_set_gate, self.model, None))
             actions["start_at"] = gate.open
         self._agenda = _Agenda(
-            (self._step(name), action) for name, action in actions.items() if getattr(self, name) is not None
+            (self._step(name), name, action)
+            for name, action in actions.items()
+            if getattr(self, name) is not None
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
@@ -160,13 +165,14 @@ class _Agenda:
     model, what was done before.
     """
 
-    def __init__(self, items: Iterable[tuple[int, Callable[[], Any]]] = ()) -> None:
+    def __init__(self, items: Iterable[tuple[int, str, Callable[[], Any]]] = ()) -> None:
         self._items = list(items)
 
     def advance(self, step: int) -> None:
-        due = [action for moment, action in self._items if moment <= step]
-        self._items = [(moment, action) for moment, action in self._items if moment > step]
-        for action in due:
+        due = [item for item in self._items if item[0] <= step]
+        self._items = [item for item in self._items if item[0] > step]
+        for _, name, action in due:
+            logger.info("Step %d: %s", step, name)
             action()
 
 

@@ -4,13 +4,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import Annotated, Any
 
 import keras
 
-from tfopt import _validation
+from tfopt._hyperparameters import (
+    CountFromZero,
+    Inside,
+    NonNegative,
+    Positive,
+    checked,
+    one_of,
+    with_arguments,
+)
 from tfopt.callbacks._core import learning_rates
 from tfopt.errors import InvalidArgumentError
+
+logger = logging.getLogger(__name__)
 
 
 class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
@@ -60,44 +71,31 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
         [0.0, 0.01, 0.01, 0.01]
     """
 
+    @checked
     def __init__(
         self,
         monitor: str = "val_loss",
-        factor: float = 0.1,
-        patience: int = 10,
+        factor: Inside = 0.1,
+        patience: CountFromZero = 10,
         verbose: int = 0,
-        mode: str = "auto",
-        min_delta: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
+        mode: Annotated[str, one_of("auto", "min", "max")] = "auto",
+        min_delta: NonNegative = 1e-4,
+        cooldown: CountFromZero = 0,
+        min_lr: NonNegative = 0.0,
         *,
-        warmup_steps: int = 0,
-        warmup_epochs: int = 0,
-        initial_learning_rate: float = 0.0,
-        peak_learning_rate: float | None = None,
+        warmup_steps: CountFromZero = 0,
+        warmup_epochs: CountFromZero = 0,
+        initial_learning_rate: NonNegative = 0.0,
+        peak_learning_rate: Positive | None = None,
     ) -> None:
-        kind = type(self).__name__
-        _validation.number(kind, "factor", factor, above=0.0, below=1.0)
-        super().__init__(
-            monitor,
-            factor,
-            patience=_validation.whole(kind, "patience", patience, at_least=0),
-            verbose=verbose,
-            mode=_validation.choice(kind, "mode", mode, ("auto", "min", "max")),
-            min_delta=_validation.number(kind, "min_delta", min_delta, at_least=0.0),
-            cooldown=_validation.whole(kind, "cooldown", cooldown, at_least=0),
-            min_lr=_validation.number(kind, "min_lr", min_lr, at_least=0.0),
-        )
-        self.warmup_steps = _validation.whole(kind, "warmup_steps", warmup_steps, at_least=0)
-        self.warmup_epochs = _validation.whole(kind, "warmup_epochs", warmup_epochs, at_least=0)
-        if self.warmup_steps and self.warmup_epochs:
-            raise InvalidArgumentError(f"{kind}: give warmup_steps or warmup_epochs, not both.")
-        self.initial_learning_rate = _validation.number(
-            kind, "initial_learning_rate", initial_learning_rate, at_least=0.0
-        )
+        super().__init__(monitor, factor, patience, verbose, mode, min_delta, cooldown, min_lr)
+        if warmup_steps and warmup_epochs:
+            raise InvalidArgumentError(
+                f"{type(self).__name__}: give warmup_steps or warmup_epochs, not both."
+            )
+        self.warmup_steps, self.warmup_epochs = warmup_steps, warmup_epochs
+        self.initial_learning_rate = initial_learning_rate
         self.peak_learning_rate = peak_learning_rate
-        if peak_learning_rate is not None:
-            _validation.number(kind, "peak_learning_rate", peak_learning_rate, above=0.0)
         # Optimizers belong to one training: a callback is copied before, and used again for other models.
         self._optimizers: list[keras.optimizers.Optimizer] = []
         self._warming: list[tuple[keras.optimizers.Optimizer, float, float]] = []
@@ -147,6 +145,7 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Reduce the rate if it is time, and put it into `logs`."""
         if self._counts:
+            before = [learning_rates.learning_rate(optimizer) for optimizer in self._optimizers]
             try:
                 super().on_epoch_end(epoch, logs)
             except ValueError as error:
@@ -154,6 +153,12 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
                     f"ReduceOnPlateau: the name {self.monitor!r} does not tell whether more of it is better. "
                     f'Give mode="min" or mode="max"; the epoch logged {", ".join(logs or {}) or "nothing"}.'
                 ) from error
+            for optimizer, old in zip(self._optimizers, before, strict=True):
+                if (rate := learning_rates.learning_rate(optimizer)) != old:
+                    logger.info(
+                        "Epoch %d: no better %s; learning rate of %s reduced from %g to %g",
+                        epoch, self.monitor, optimizer.name, old, rate,
+                    )  # fmt: skip
         else:
             learning_rates.log(logs, self._optimizers)
 
@@ -163,11 +168,7 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        names = (
-            "monitor", "factor", "patience", "verbose", "mode", "cooldown", "min_lr", "warmup_steps",
-            "warmup_epochs", "initial_learning_rate", "peak_learning_rate",
-        )  # fmt: skip
-        return {**{name: getattr(self, name) for name in names}, "min_delta": abs(self.min_delta)}
+        return with_arguments(self, {"min_delta": abs(self.min_delta)})
 
     def _steps(self, optimizer: keras.optimizers.Optimizer) -> float:
         """Return the updates of the warm-up."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,10 @@ import keras
 
 from tfopt import _validation
 from tfopt.callbacks._core import learning_rates
+from tfopt.callbacks._core.optimizer_hook import optimizers_of
 from tfopt.errors import InvalidArgumentError
+
+logger = logging.getLogger(__name__)
 
 Schedule = Callable[[int], Any]
 
@@ -67,9 +71,7 @@ class ScheduleLearningRate(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Find the optimizers."""
-        found = (
-            learning_rates.rules(self) if isinstance(self.schedule, dict) else learning_rates.adjustable(self)
-        )
+        found = optimizers_of(self) if isinstance(self.schedule, dict) else learning_rates.adjustable(self)
         if self.by == "step":
             learning_rates.check_one_step_per_execution(self)
         if not isinstance(self.schedule, dict):
@@ -88,14 +90,16 @@ class ScheduleLearningRate(keras.callbacks.Callback):
         """Set the rate of the epoch."""
         if self.by == "epoch":
             for optimizer, schedule in self._scheduled:
-                optimizer.learning_rate = learning_rates.evaluate(self, schedule, epoch)
+                optimizer.learning_rate = rate = learning_rates.evaluate(self, schedule, epoch)
+                logger.debug("Epoch %d: learning rate of %s is %g", epoch, optimizer.name, rate)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Set the rate of the update."""
         if self.by == "step":
             for optimizer, schedule in self._scheduled:
                 step = learning_rates.updates(optimizer)
-                optimizer.learning_rate = learning_rates.evaluate(self, schedule, step)
+                optimizer.learning_rate = rate = learning_rates.evaluate(self, schedule, step)
+                logger.debug("Update %d: learning rate of %s is %g", step, optimizer.name, rate)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Put the rate into `logs`."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,12 @@ import keras
 
 from tfopt import _validation
 from tfopt.callbacks._core import learning_rates
+from tfopt.callbacks._core.optimizer_hook import optimizers_of
 from tfopt.callbacks._core.scheduled_float import ScheduledFloat
 from tfopt.callbacks._core.variables import replicated
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
+
+logger = logging.getLogger(__name__)
 
 HYPERPARAMETERS = ("momentum", "beta_1")
 
@@ -70,7 +74,7 @@ class ScheduleMomentum(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Let the training step read the values from variables."""
-        found = learning_rates.rules(self)
+        found = optimizers_of(self)
         learning_rates.check_one_step_per_execution(self)
         if self.model.run_eagerly:
             raise InvalidArgumentError(
@@ -90,9 +94,11 @@ class ScheduleMomentum(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Set the value of the update."""
-        for optimizer, _, value in self._scheduled:
+        for optimizer, name, value in self._scheduled:
             step = learning_rates.updates(optimizer)
-            value.variable.assign(learning_rates.evaluate(self, self.schedule, step, below=1.0))
+            momentum = learning_rates.evaluate(self, self.schedule, step, below=1.0)
+            value.variable.assign(momentum)
+            logger.debug("Update %d: %s of %s is %g", step, name, optimizer.name, momentum)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Check that the step, now traced, reads the value."""

@@ -10,9 +10,9 @@ from tfopt.clipping.adaptive import adaptive
 from tfopt.clipping.autoclip import AutoClip
 from tfopt.clipping.block_rms import block_rms
 from tfopt.clipping.global_norm import global_norm
+from tfopt.clipping.gradients import sum_duplicates
 from tfopt.clipping.methods import METHODS, Method
 from tfopt.clipping.norm import norm
-from tfopt.clipping.slices import sum_duplicates
 from tfopt.clipping.stateful import Clipped, StatefulClip
 from tfopt.clipping.value import value
 from tfopt.clipping.zclip import ZClip

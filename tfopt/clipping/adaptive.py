@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfopt.clipping.slices import Gradient, scale_to, values
+from tfopt.clipping.gradients import Gradient, scale_to, values
 
 SMALLEST_WEIGHT_NORM = 1e-3
 """A unit of zeros, such as a fresh bias, could otherwise never be trained (the paper's epsilon)."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfopt import _validation
-from tfopt.clipping.slices import Gradient, l2_norm, scale_to
+from tfopt._hyperparameters import Count, check_fields
+from tfopt.clipping.gradients import Gradient, l2_norm, scale_to
 from tfopt.clipping.stateful import Clipped
 
 
@@ -35,10 +35,10 @@ class AutoClip:
         >>> gradients, state, bound = clip(gradients, state, 10.0)
     """
 
-    history: int = 10_000
+    history: Count = 10_000
 
     def __post_init__(self) -> None:
-        _validation.whole("autoclip", "history", self.history, at_least=1)
+        check_fields("autoclip", self)
 
     def initial_state(self) -> tf.Tensor:
         """Return an empty history."""

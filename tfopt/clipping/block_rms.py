@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfopt.clipping.slices import Gradient, l2_norm, scale_to
+from tfopt.clipping.gradients import Gradient, l2_norm, scale_to
 
 
 def block_rms(

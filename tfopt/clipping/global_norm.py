@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfopt.clipping.slices import Gradient, l2_norm, scale_to
+from tfopt.clipping.gradients import Gradient, l2_norm, scale_to
 
 
 def global_norm(

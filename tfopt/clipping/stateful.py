@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
-from tfopt.clipping.slices import Gradient
+from tfopt.clipping.gradients import Gradient
 
 
 class Clipped(NamedTuple):

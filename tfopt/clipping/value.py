@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfopt.clipping.slices import Gradient, map_values
+from tfopt.clipping.gradients import Gradient, map_values
 
 
 def value(gradients: Sequence[Gradient], variables: Sequence, threshold: float | tf.Tensor) -> list[Gradient]:  # noqa: ARG001 (one signature for all methods)

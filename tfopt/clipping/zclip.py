@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Annotated
 
 import tensorflow as tf
 
-from tfopt import _validation
-from tfopt.clipping.slices import Gradient, l2_norm, scale_to
+from tfopt._hyperparameters import Count, Flag, Fraction, Positive, check_fields, one_of
+from tfopt.clipping.gradients import Gradient, l2_norm, scale_to
 from tfopt.clipping.stateful import Clipped
-
-MODES = ("zscore", "percentile")
-CLIP_OPTIONS = ("adaptive_scaling", "mean")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ class ZClip:
         warmup_steps: updates that are only watched, >= 1.
         mode: `"zscore"`; or `"percentile"`: what exceeds `mu + threshold sigma` is brought to that.
         clip_option: in the mode `"zscore"`, `"adaptive_scaling"` as above; or `"mean"`: to `mu`.
-        max_grad_norm: a bound beside it, also in the warm-up, > 0; `None` for none. (By default the authors'
+        max_grad_norm: another bound, also in the warm-up, > 0; `None` for none. (By default the authors'
             code has 1.0, the paper none.)
         epsilon: > 0.
         clip_factor: what `"adaptive_scaling"` brings an outlier to is multiplied by this, > 0.
@@ -47,25 +45,17 @@ class ZClip:
         >>> gradients, state, bound = clip(gradients, state, 2.5)
     """
 
-    alpha: float = 0.97
-    warmup_steps: int = 25
-    mode: str = "zscore"
-    clip_option: str = "adaptive_scaling"
-    max_grad_norm: float | None = None
-    epsilon: float = 1e-6
-    clip_factor: float = 1.0
-    skip_update_on_spike: bool = False
+    alpha: Fraction = 0.97
+    warmup_steps: Count = 25
+    mode: Annotated[str, one_of("zscore", "percentile")] = "zscore"
+    clip_option: Annotated[str, one_of("adaptive_scaling", "mean")] = "adaptive_scaling"
+    max_grad_norm: Positive | None = None
+    epsilon: Positive = 1e-6
+    clip_factor: Positive = 1.0
+    skip_update_on_spike: Flag = False
 
     def __post_init__(self) -> None:
-        _validation.number("zclip", "alpha", self.alpha, at_least=0, below=1)
-        _validation.whole("zclip", "warmup_steps", self.warmup_steps, at_least=1)
-        _validation.choice("zclip", "mode", self.mode, MODES)
-        _validation.choice("zclip", "clip_option", self.clip_option, CLIP_OPTIONS)
-        if self.max_grad_norm is not None:
-            _validation.number("zclip", "max_grad_norm", self.max_grad_norm, above=0)
-        _validation.number("zclip", "epsilon", self.epsilon, above=0)
-        _validation.number("zclip", "clip_factor", self.clip_factor, above=0)
-        _validation.flag("zclip", "skip_update_on_spike", self.skip_update_on_spike)
+        check_fields("zclip", self)
 
     def initial_state(self) -> tf.Tensor:
         """Return the state before the warm-up: number of norms, their mean and variance."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ import keras
 
 from tfopt import backends
 from tfopt.errors import InvalidArgumentError
+
+logger = logging.getLogger(__name__)
 
 
 def cluster(
@@ -54,4 +57,5 @@ def cluster(
             'cluster: engine="keras" does not cluster yet. Use engine="tfmot", which runs '
             "tensorflow-model-optimization."
         )
+    logger.info("%s: the kernels get %d clusters each, by %s; rules: %s", model.name, clusters, engine, rules)
     return other.cluster(model, clusters, rules=rules, options=engine_options)

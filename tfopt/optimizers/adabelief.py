@@ -1,11 +1,14 @@
 """AdaBelief: Adam that divides by how far gradients stray from their average."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.coupled_decay import CoupledDecay
 from tfopt.optimizers._core.group import Group
@@ -21,7 +24,7 @@ class AdaBelief(CoupledDecay):
         s <- beta_2 s + (1 - beta_2) (g - m)^2 + epsilon
         p <- p - learning_rate m / (1 - beta_1^t) / (sqrt(s / (1 - beta_2^t)) + epsilon)
 
-    Epsilon stands twice, and the one in `s` accumulates. With the default of 1e-16, a gradient that never
+    Epsilon occurs twice, and the one in `s` accumulates. With the default of 1e-16, a gradient that never
     changes makes steps of thousands of rates in the end. `rectify` does with `s` what `RAdam` does with
     the average square, its epsilon added to `sqrt(s)` before the bias correction.
 
@@ -53,28 +56,22 @@ class AdaBelief(CoupledDecay):
 
     slots = ("gradient_average", "surprise_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-16,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        epsilon: Positive = 1e-16,
+        weight_decay: NonNegative | None = None,
         rectify: bool = False,
         decoupled_weight_decay: bool = True,
         degenerated_to_sgd: bool = True,
         name: str = "adabelief",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("AdaBelief", beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive("AdaBelief", epsilon=epsilon)
-        super().__init__(
-            learning_rate,
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.decoupled_weight_decay = decoupled_weight_decay
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
         self.rectify = rectify
@@ -94,14 +91,3 @@ class AdaBelief(CoupledDecay):
         tractable, factor = rectification(step, self.beta_2, group.layout.dtype)
         rate *= tf.where(tractable, factor * correction, 1.0 if self.degenerated_to_sgd else 0.0)
         return rate * m / tf.where(tractable, tf.sqrt(s) + self.epsilon, 1.0), new
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "rectify": self.rectify,
-            "degenerated_to_sgd": self.degenerated_to_sgd,
-        }

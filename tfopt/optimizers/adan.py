@@ -1,11 +1,14 @@
 """Adan: Adam with Nesterov momentum from gradient differences."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group
 
@@ -48,20 +51,19 @@ class Adan(Optimizer):
 
     slots = ("gradient_average", "change_average", "square_average", "last_gradient")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.98,
-        beta_2: float = 0.92,
-        beta_3: float = 0.99,
-        epsilon: float = 1e-8,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: Fraction = 0.98,
+        beta_2: Fraction = 0.92,
+        beta_3: Fraction = 0.99,
+        epsilon: Positive = 1e-8,
+        weight_decay: NonNegative | None = None,
         no_prox: bool = False,
         name: str = "adan",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("Adan", beta_1=beta_1, beta_2=beta_2, beta_3=beta_3)
-        hyperparameters.check_positive("Adan", epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2, self.beta_3 = beta_1, beta_2, beta_3
         self.epsilon = epsilon
@@ -95,14 +97,3 @@ class Adan(Optimizer):
         # A factor near 1 would be rounded; what is taken away is not.
         shrink = group.step.learning_rate * self.weight_decay
         return change + (group.weights - change) * (shrink / (1 + shrink))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "beta_3": self.beta_3,
-            "epsilon": self.epsilon,
-            "no_prox": self.no_prox,
-        }

@@ -1,14 +1,17 @@
 """AdEMAMix: Adam with a second, much slower average of the gradient."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Count, Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
-from tfopt.optimizers._core.group import Group, Layout, Step
+from tfopt.optimizers._core.group import Group, Layout, UpdateStep
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -52,25 +55,21 @@ class AdEMAMix(Optimizer):
 
     slots = ("fast_average", "slow_average", "square_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        beta_3: float = 0.9999,
-        alpha: float = 5.0,
-        epsilon: float = 1e-8,
-        alpha_warmup: int | None = None,
-        beta_3_warmup: int | None = None,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        beta_3: Fraction = 0.9999,
+        alpha: NonNegative = 5.0,
+        epsilon: Positive = 1e-8,
+        alpha_warmup: Count | None = None,
+        beta_3_warmup: Count | None = None,
+        weight_decay: NonNegative | None = None,
         name: str = "ademamix",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("AdEMAMix", beta_1=beta_1, beta_2=beta_2, beta_3=beta_3)
-        hyperparameters.check_positive("AdEMAMix", epsilon=epsilon)
-        hyperparameters.check_not_negative("AdEMAMix", alpha=alpha)
-        warmups = {"alpha_warmup": alpha_warmup, "beta_3_warmup": beta_3_warmup}
-        hyperparameters.check_count("AdEMAMix", **{k: v for k, v in warmups.items() if v is not None})
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2, self.beta_3 = beta_1, beta_2, beta_3
         self.alpha = alpha
@@ -99,13 +98,13 @@ class AdEMAMix(Optimizer):
         root = tf.sqrt(new["square_average"] / step.bias_correction(self.beta_2))
         return numerator / (root + self.epsilon), new
 
-    def _slow_weight(self, step: Step) -> Any:
+    def _slow_weight(self, step: UpdateStep) -> Any:
         """Return `alpha` at an update."""
         if self.alpha_warmup is None:
             return self.alpha
         return self.alpha * tf.minimum(step.number / self.alpha_warmup, 1.0)
 
-    def _slow_shares(self, step: Step) -> tuple[Any, Any]:
+    def _slow_shares(self, step: UpdateStep) -> tuple[Any, Any]:
         """Return what the slow average keeps at an update, and what it takes of the gradient."""
         if self.beta_3_warmup is None:
             return self.beta_3, 1 - self.beta_3
@@ -117,19 +116,6 @@ class AdEMAMix(Optimizer):
             tf.where(warm, self.beta_3, tf.exp(kept_log)),
             tf.where(warm, 1 - self.beta_3, -tf.math.expm1(kept_log)),
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "beta_3": self.beta_3,
-            "alpha": self.alpha,
-            "epsilon": self.epsilon,
-            "alpha_warmup": self.alpha_warmup,
-            "beta_3_warmup": self.beta_3_warmup,
-        }
 
 
 def _half_life(beta: float) -> float:

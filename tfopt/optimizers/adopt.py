@@ -1,11 +1,14 @@
 """ADOPT: Adam that converges with any beta_2."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.coupled_decay import CoupledDecay
 from tfopt.optimizers._core.group import Group
@@ -48,29 +51,21 @@ class ADOPT(CoupledDecay):
 
     slots = ("step_average", "square_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.9999,
-        epsilon: float = 1e-6,
-        weight_decay: float | None = None,
-        clip_exponent: float | None = 0.25,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.9999,
+        epsilon: Positive = 1e-6,
+        weight_decay: NonNegative | None = None,
+        clip_exponent: NonNegative | None = 0.25,
         decoupled_weight_decay: bool = True,
         name: str = "adopt",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("ADOPT", beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive("ADOPT", epsilon=epsilon)
-        if clip_exponent is not None:
-            hyperparameters.check_not_negative("ADOPT", clip_exponent=clip_exponent)
-        super().__init__(
-            learning_rate,
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.decoupled_weight_decay = decoupled_weight_decay
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
         self.clip_exponent = clip_exponent
@@ -95,13 +90,3 @@ class ADOPT(CoupledDecay):
     def decay(self, change: tf.Tensor, group: Group) -> tf.Tensor:
         """Return `change` with weight decay in it."""
         return tf.where(group.step.number == 1, change, super().decay(change, group))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "clip_exponent": self.clip_exponent,
-        }

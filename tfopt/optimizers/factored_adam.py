@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt import _validation
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, NonPositive, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group, Layout
 
@@ -53,25 +53,21 @@ class FactoredAdam(Optimizer):
         >>> adam_like = FactoredAdam(1e-3, relative_step=False, scale_parameter=False)
     """
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 0.01,
-        beta_1: float = 0.0,
-        beta_2_decay: float = -0.8,
-        epsilon_1: float = 1e-30,
-        epsilon_2: float = 1e-3,
-        clip_threshold: float | None = 1.0,
+        learning_rate: LearningRate = 0.01,
+        beta_1: Fraction = 0.0,
+        beta_2_decay: NonPositive = -0.8,
+        epsilon_1: Positive = 1e-30,
+        epsilon_2: Positive = 1e-3,
+        clip_threshold: Positive | None = 1.0,
         relative_step: bool = True,
         scale_parameter: bool = True,
-        weight_decay: float | None = None,
+        weight_decay: NonNegative | None = None,
         name: str = "factored_adam",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("FactoredAdam", beta_1=beta_1)
-        hyperparameters.check_positive("FactoredAdam", epsilon_1=epsilon_1, epsilon_2=epsilon_2)
-        if clip_threshold is not None:
-            hyperparameters.check_positive("FactoredAdam", clip_threshold=clip_threshold)
-        _validation.number("FactoredAdam", "beta_2_decay", beta_2_decay, at_most=0)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2_decay = beta_1, beta_2_decay
         self.epsilon_1, self.epsilon_2 = epsilon_1, epsilon_2
@@ -128,16 +124,3 @@ class FactoredAdam(Optimizer):
         relative = row / tf.reduce_mean(row, axis=-1, keepdims=True)
         scale = tf.math.rsqrt(relative)[..., tf.newaxis] * tf.math.rsqrt(column)[..., tf.newaxis, :]
         return scale, {"row_average": row, "column_average": column}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2_decay": self.beta_2_decay,
-            "epsilon_1": self.epsilon_1,
-            "epsilon_2": self.epsilon_2,
-            "clip_threshold": self.clip_threshold,
-            "relative_step": self.relative_step,
-            "scale_parameter": self.scale_parameter,
-        }

@@ -1,13 +1,17 @@
 """LARS: momentum whose rate is scaled to each layer's weights."""
 
+from __future__ import annotations
+
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters, keras_private
+from tfopt._hyperparameters import Fraction, NonNegative, checked
+from tfopt.optimizers._core import keras_private
+from tfopt.optimizers._core.arguments import LearningRate, Patterns
 from tfopt.optimizers._core.base import Optimizer, Update, has_path
 from tfopt.optimizers._core.group import Group
 
@@ -55,30 +59,27 @@ class LARS(Optimizer):
 
     slots = ("velocity",)
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1.0,
-        momentum: float = 0.9,
-        trust_coefficient: float = 0.001,
-        epsilon: float = 0.0,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1.0,
+        momentum: Fraction = 0.9,
+        trust_coefficient: NonNegative = 0.001,
+        epsilon: NonNegative = 0.0,
+        weight_decay: NonNegative | None = None,
         nesterov: bool = False,
         separate_norms: bool = False,
-        exclude_from_layer_adaptation: Iterable[str] = (),
+        exclude_from_layer_adaptation: Patterns = (),
         name: str = "lars",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("LARS", momentum=momentum)
-        hyperparameters.check_not_negative("LARS", trust_coefficient=trust_coefficient, epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.momentum = momentum
         self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
         self.nesterov = nesterov
         self.separate_norms = separate_norms
-        self.exclude_from_layer_adaptation = hyperparameters.patterns(
-            "LARS", "exclude_from_layer_adaptation", exclude_from_layer_adaptation
-        )
+        self.exclude_from_layer_adaptation = exclude_from_layer_adaptation
 
     def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
         """Yield the update of each group."""
@@ -114,15 +115,3 @@ class LARS(Optimizer):
             known &= tf.repeat(adapts, layout.sizes)
         ratio = self.trust_coefficient * size / tf.where(known, pull + self.epsilon, 1.0)
         return dataclasses.replace(group, gradient=total * tf.where(known, ratio, 1.0))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "momentum": self.momentum,
-            "trust_coefficient": self.trust_coefficient,
-            "epsilon": self.epsilon,
-            "nesterov": self.nesterov,
-            "separate_norms": self.separate_norms,
-            "exclude_from_layer_adaptation": list(self.exclude_from_layer_adaptation),
-        }

@@ -1,17 +1,17 @@
 """MARS: variance reduction from the last gradient, before AdamW or Lion."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked, one_of
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update, has_path
 from tfopt.optimizers._core.group import Group, Layout
-
-MODES = ("adamw", "lion")
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -27,7 +27,7 @@ class MARS(Optimizer):
 
     or, in mode `"lion"`, `p <- p - learning_rate (sign(m) + weight_decay p)`. All else, which is what has
     not exactly two axes (kernels of convolutions as well, as in the authors' code), takes AdamW with the
-    figures named `..._1d`, decay of 0.1 included, unless `optimize_1d`.
+    arguments named `..._1d`, decay of 0.1 included, unless `optimize_1d`.
 
     This is the approximate form: `g'` is the gradient that the last step had, on its own batch, not one of
     this batch at the last weights.
@@ -62,34 +62,24 @@ class MARS(Optimizer):
 
     slots = ("gradient_average", "square_average", "last_gradient")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 3e-3,
-        beta_1: float = 0.95,
-        beta_2: float = 0.99,
-        gamma: float = 0.025,
-        epsilon: float = 1e-8,
-        weight_decay: float | None = None,
-        mode: str = "adamw",
+        learning_rate: LearningRate = 3e-3,
+        beta_1: Fraction = 0.95,
+        beta_2: Fraction = 0.99,
+        gamma: NonNegative = 0.025,
+        epsilon: Positive = 1e-8,
+        weight_decay: NonNegative | None = None,
+        mode: Annotated[str, one_of("adamw", "lion")] = "adamw",
         optimize_1d: bool = False,
-        learning_rate_1d_factor: float = 1.0,
-        beta_1_1d: float = 0.9,
-        beta_2_1d: float = 0.95,
-        weight_decay_1d: float | None = 0.1,
+        learning_rate_1d_factor: NonNegative = 1.0,
+        beta_1_1d: Fraction = 0.9,
+        beta_2_1d: Fraction = 0.95,
+        weight_decay_1d: NonNegative | None = 0.1,
         name: str = "mars",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas(
-            "MARS", beta_1=beta_1, beta_2=beta_2, beta_1_1d=beta_1_1d, beta_2_1d=beta_2_1d
-        )
-        hyperparameters.check_positive("MARS", epsilon=epsilon)
-        hyperparameters.check_not_negative(
-            "MARS", gamma=gamma, learning_rate_1d_factor=learning_rate_1d_factor
-        )
-        if weight_decay_1d is not None:
-            hyperparameters.check_not_negative("MARS", weight_decay_1d=weight_decay_1d)
-        if mode not in MODES:
-            raise InvalidArgumentError(f"MARS: expected mode to be 'adamw' or 'lion', got {mode!r}.")
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.gamma = gamma
@@ -165,19 +155,3 @@ class MARS(Optimizer):
         if all(kinds):
             return corrected
         return tf.where(tf.repeat(kinds, layout.sizes), corrected, other) if any(kinds) else other
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "gamma": self.gamma,
-            "epsilon": self.epsilon,
-            "mode": self.mode,
-            "optimize_1d": self.optimize_1d,
-            "learning_rate_1d_factor": self.learning_rate_1d_factor,
-            "beta_1_1d": self.beta_1_1d,
-            "beta_2_1d": self.beta_2_1d,
-            "weight_decay_1d": self.weight_decay_1d,
-        }

@@ -1,10 +1,13 @@
 """Momentum: gradient descent along a running average of the gradient."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.coupled_decay import CoupledDecay
 from tfopt.optimizers._core.group import Group
@@ -42,24 +45,19 @@ class Momentum(CoupledDecay):
 
     slots = ("gradient_average",)
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 0.01,
-        momentum: float = 0.9,
+        learning_rate: LearningRate = 0.01,
+        momentum: Fraction = 0.9,
         debias: bool = False,
-        weight_decay: float | None = None,
+        weight_decay: NonNegative | None = None,
         decoupled_weight_decay: bool = True,
         name: str = "momentum",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("Momentum", momentum=momentum)
-        super().__init__(
-            learning_rate,
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.decoupled_weight_decay = decoupled_weight_decay
         self.momentum = momentum
         self.debias = debias
 
@@ -70,7 +68,3 @@ class Momentum(CoupledDecay):
         if self.debias:
             rate /= group.step.bias_correction(self.momentum)
         return m * rate, {"gradient_average": m}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "momentum": self.momentum, "debias": self.debias}

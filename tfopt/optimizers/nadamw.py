@@ -1,11 +1,14 @@
 """NadamW: AdamW with Nesterov momentum."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group
 
@@ -47,19 +50,18 @@ class NadamW(Optimizer):
 
     slots = ("gradient_average", "square_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        epsilon: Positive = 1e-8,
+        weight_decay: NonNegative | None = None,
         correct_ahead: bool = True,
         name: str = "nadamw",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("NadamW", beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive("NadamW", epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
@@ -77,13 +79,3 @@ class NadamW(Optimizer):
         numerator = m * (rate * self.beta_1 / ahead) + fresh * (rate / gathered)
         root = tf.sqrt(v / step.bias_correction(self.beta_2))
         return numerator / (root + self.epsilon), {"gradient_average": m, "square_average": v}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "correct_ahead": self.correct_ahead,
-        }

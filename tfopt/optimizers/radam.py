@@ -1,11 +1,14 @@
 """RAdam: Adam whose first steps are levelled by the variance of the adaptive rate."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.coupled_decay import CoupledDecay
 from tfopt.optimizers._core.group import Group
@@ -49,27 +52,21 @@ class RAdam(CoupledDecay):
 
     slots = ("gradient_average", "square_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        epsilon: Positive = 1e-8,
+        weight_decay: NonNegative | None = None,
         decoupled_weight_decay: bool = True,
         degenerated_to_sgd: bool = True,
         name: str = "radam",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("RAdam", beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive("RAdam", epsilon=epsilon)
-        super().__init__(
-            learning_rate,
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.decoupled_weight_decay = decoupled_weight_decay
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
         self.degenerated_to_sgd = degenerated_to_sgd
@@ -93,13 +90,3 @@ class RAdam(CoupledDecay):
             return decayed
         tractable, _ = rectification(group.step, self.beta_2, group.layout.dtype)
         return tf.where(tractable, decayed, change)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "degenerated_to_sgd": self.degenerated_to_sgd,
-        }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Count, Fraction, NonNegative, Positive, Share, checked, one_of
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group, Layout
 from tfopt.optimizers._core.kronecker import covariance, transform
@@ -35,6 +35,8 @@ GRAFTING = {
     "rmsprop": Grafting(keeps_squares=True, averages=True),
     "adam": Grafting(keeps_squares=True, averages=True, corrects=True),
 }
+
+GraftingName = Annotated[str | None, one_of(None, *GRAFTING)]
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -90,44 +92,33 @@ class Shampoo(Optimizer):
 
     fuses = False
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 0.01,
-        beta_1: float = 0.9,
-        beta_2: float = 1.0,
-        epsilon: float = 1e-12,
-        weight_decay: float | None = None,
-        precondition_frequency: int = 1,
-        start_preconditioning_step: int | None = None,
-        max_preconditioner_dim: int = 1024,
+        learning_rate: LearningRate = 0.01,
+        beta_1: Fraction = 0.9,
+        beta_2: Share = 1.0,
+        epsilon: Positive = 1e-12,
+        weight_decay: NonNegative | None = None,
+        precondition_frequency: Count = 1,
+        start_preconditioning_step: Count | None = None,
+        max_preconditioner_dim: Count = 1024,
         precondition_1d: bool = True,
         use_bias_correction: bool = True,
-        grafting: str | None = None,
-        grafting_beta_2: float = 0.999,
-        grafting_epsilon: float = 1e-8,
+        grafting: GraftingName = None,
+        grafting_beta_2: Fraction = 0.999,
+        grafting_epsilon: Positive = 1e-8,
         name: str = "shampoo",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("Shampoo", beta_1=beta_1, grafting_beta_2=grafting_beta_2)
-        hyperparameters.check_share("Shampoo", beta_2=beta_2)
-        hyperparameters.check_positive("Shampoo", epsilon=epsilon, grafting_epsilon=grafting_epsilon)
-        start = precondition_frequency if start_preconditioning_step is None else start_preconditioning_step
-        hyperparameters.check_count(
-            "Shampoo",
-            precondition_frequency=precondition_frequency,
-            start_preconditioning_step=start,
-            max_preconditioner_dim=max_preconditioner_dim,
-        )
-        if grafting is not None and grafting not in GRAFTING:
-            raise InvalidArgumentError(
-                f"Shampoo: expected grafting to be None or one of {', '.join(GRAFTING)}, got {grafting!r}."
-            )
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
-        self.precondition_frequency = int(precondition_frequency)
-        self.start_preconditioning_step = int(start)
-        self.max_preconditioner_dim = int(max_preconditioner_dim)
+        self.precondition_frequency = precondition_frequency
+        if start_preconditioning_step is None:
+            start_preconditioning_step = precondition_frequency
+        self.start_preconditioning_step = start_preconditioning_step
+        self.max_preconditioner_dim = max_preconditioner_dim
         self.precondition_1d = precondition_1d
         self.use_bias_correction = use_bias_correction
         self.grafting = grafting
@@ -220,23 +211,6 @@ class Shampoo(Optimizer):
         if len(shape) < 2 and not (self.precondition_1d and shape):
             return False
         return shape[axis] <= self.max_preconditioner_dim
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "precondition_frequency": self.precondition_frequency,
-            "start_preconditioning_step": self.start_preconditioning_step,
-            "max_preconditioner_dim": self.max_preconditioner_dim,
-            "precondition_1d": self.precondition_1d,
-            "use_bias_correction": self.use_bias_correction,
-            "grafting": self.grafting,
-            "grafting_beta_2": self.grafting_beta_2,
-            "grafting_epsilon": self.grafting_epsilon,
-        }
 
 
 def _averaged(old: tf.Tensor, new: tf.Tensor, kept: float) -> tf.Tensor:

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Count, Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
-from tfopt.optimizers._core.group import Group, Layout, Step
+from tfopt.optimizers._core.group import Group, Layout, UpdateStep
 from tfopt.optimizers._core.kronecker import covariance, merge_axes, transform, transform_back
 
 
@@ -64,16 +65,17 @@ class SOAP(Optimizer):
     slots = ("gradient_average", "square_average")
     fuses = False
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 3e-3,
-        beta_1: float = 0.95,
-        beta_2: float = 0.95,
-        epsilon: float = 1e-8,
-        weight_decay: float | None = 0.01,
-        shampoo_beta: float | None = None,
-        precondition_frequency: int = 10,
-        max_precond_dim: int = 10_000,
+        learning_rate: LearningRate = 3e-3,
+        beta_1: Fraction = 0.95,
+        beta_2: Fraction = 0.95,
+        epsilon: Positive = 1e-8,
+        weight_decay: NonNegative | None = 0.01,
+        shampoo_beta: Fraction | None = None,
+        precondition_frequency: Count = 10,
+        max_precond_dim: Count = 10_000,
         merge_dims: bool = False,
         precondition_1d: bool = False,
         normalize_grads: bool = False,
@@ -81,18 +83,11 @@ class SOAP(Optimizer):
         name: str = "soap",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("SOAP", beta_1=beta_1, beta_2=beta_2)
-        if shampoo_beta is not None:
-            hyperparameters.check_betas("SOAP", shampoo_beta=shampoo_beta)
-        hyperparameters.check_positive("SOAP", epsilon=epsilon)
-        hyperparameters.check_count(
-            "SOAP", precondition_frequency=precondition_frequency, max_precond_dim=max_precond_dim
-        )
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2, self.shampoo_beta = beta_1, beta_2, shampoo_beta
         self.epsilon = epsilon
-        self.precondition_frequency = int(precondition_frequency)
-        self.max_precond_dim = int(max_precond_dim)
+        self.precondition_frequency = precondition_frequency
+        self.max_precond_dim = max_precond_dim
         self.merge_dims = merge_dims
         self.precondition_1d = precondition_1d
         self.normalize_grads = normalize_grads
@@ -142,7 +137,9 @@ class SOAP(Optimizer):
         if not self.correct_bias:
             return group.step.learning_rate
         # The first update is none of Adam's; it moves nothing at any rate.
-        updates = Step(tf.maximum(group.step.number - 1, 1), group.step.learning_rate, group.layout.dtype)
+        updates = UpdateStep(
+            tf.maximum(group.step.number - 1, 1), group.step.learning_rate, group.layout.dtype
+        )
         correction = tf.sqrt(updates.bias_correction(self.beta_2)) / updates.bias_correction(self.beta_1)
         return updates.learning_rate * correction
 
@@ -193,22 +190,6 @@ class SOAP(Optimizer):
         if len(shape) < 2 and not self.precondition_1d:
             return []
         return [axis for axis, size in enumerate(self._axes(shape)) if size <= self.max_precond_dim]
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "shampoo_beta": self.shampoo_beta,
-            "precondition_frequency": self.precondition_frequency,
-            "max_precond_dim": self.max_precond_dim,
-            "merge_dims": self.merge_dims,
-            "precondition_1d": self.precondition_1d,
-            "normalize_grads": self.normalize_grads,
-            "correct_bias": self.correct_bias,
-        }
 
 
 def _eigenvectors(matrix: tf.Tensor) -> tf.Tensor:

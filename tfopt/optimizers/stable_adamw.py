@@ -1,11 +1,14 @@
 """StableAdamW: AdamW whose rate yields where the average square lags behind the gradient."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group
 
@@ -43,18 +46,17 @@ class StableAdamW(Optimizer):
 
     slots = ("gradient_average", "square_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.99,
-        epsilon: float = 1e-6,
-        weight_decay: float | None = 0.01,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.99,
+        epsilon: Positive = 1e-6,
+        weight_decay: NonNegative | None = 0.01,
         name: str = "stable_adamw",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("StableAdamW", beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive("StableAdamW", epsilon=epsilon)
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
@@ -76,12 +78,3 @@ class StableAdamW(Optimizer):
     def decay(self, change: tf.Tensor, group: Group) -> tf.Tensor:  # noqa: ARG002
         """Return `change`: `update` has the rate that decay goes by."""
         return change
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-        }

@@ -21,6 +21,7 @@ _POINTS = 200
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Scaled(Schedule):
     """A schedule times a number.
 
@@ -30,22 +31,12 @@ class Scaled(Schedule):
         name: a name for the graph.
     """
 
-    def __init__(self, schedule: Any, factor: float, name: str = "Scaled") -> None:
-        super().__init__(name)
-        self.schedule = schedule
-        self.factor = factor
+    schedule: Any
+    factor: float
+    name: str = "Scaled"
 
     def _rate(self, step: Any) -> Any:
         return nested.rates(self.schedule, step) * self.factor
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the schedule serialized."""
-        return super().get_config() | {"schedule": nested.serialized(self.schedule)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Scaled:
-        """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedule": nested.deserialized(config["schedule"])})
 
 
 @dataclass(frozen=True)

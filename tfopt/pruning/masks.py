@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
@@ -15,6 +16,8 @@ from tfopt.measure.kernels import kernels as kernels_of_model
 from tfopt.pruning.magnitude import magnitude_masks
 from tfopt.pruning.mask import SharedConstraint, SparsityMask, constraint_of, mask_of
 from tfopt.pruning.plan import Plan
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -158,6 +161,7 @@ def keep_zeros(model: keras.Model, kernels: Iterable[str] | None = None) -> list
         if mask_of(kernel.variable) is None and alive.any() and not alive.all():
             attach(kernel, alive=alive)
             kept[kernel.path] = None
+            logger.debug("%s keeps its %d zeros", kernel.path, alive.size - np.count_nonzero(alive))
     return list(kept)
 
 

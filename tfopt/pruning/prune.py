@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from tfopt.pruning.masks import attach, carry_masks, masked, raise_sparsity
 from tfopt.pruning.plan import Plan
 from tfopt.pruning.schedule import Cubic, check_sparsity
 from tfopt.rules import resolve
+
+logger = logging.getLogger(__name__)
 
 _DEFAULT: Any = object()
 
@@ -32,7 +35,7 @@ def prune(
 ) -> keras.Model:
     """Return a copy of `model` whose smallest weights are zero and stay zero in training.
 
-    Every kernel is pruned by magnitude, at whatever depth it stands: those of dense, einsum, convolution,
+    Every kernel is pruned by magnitude, at whatever depth it is: those of dense, einsum, convolution,
     recurrent and attention layers, of layers in layers and nested models, and what layers of your own made
     by `add_weight` and multiply by. Biases, normalizations and whatever has one dimension never are;
     depthwise kernels, embeddings, and variables that are added or looked up, where a rule names them
@@ -126,7 +129,7 @@ def _warn_of_files(kernels: list[Kernel]) -> None:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         warnings.warn(
             f"A .keras file of this model does not hold the masks of {', '.join(map(repr, lost[:3]))}{more}: "
-            "no config has a place for them, in layers of your own, or beside the kernels that Keras knows "
+            "no config has a place for them, in layers of your own, or next to the kernels that Keras knows "
             "constraints for. To train the loaded model further with its zeros, call "
             "tfopt.pruning.keep_zeros(model) before you compile it.",
             stacklevel=4,
@@ -166,6 +169,13 @@ def _plans(
         elif setting is not _DEFAULT and setting is not None:
             check_sparsity(setting, f"The sparsity that the rules give to {kernel.path!r}")
             plans.append((kernel, Plan(setting, default.schedule, "layer")))
+        else:
+            reason = "a rule says so" if setting is None else f"{kernel.reason}, and no rule names it"
+            logger.debug("%s is left whole: %s", kernel.path, reason)
+    for kernel, plan in plans:
+        by = "by default" if plan is default else "by a rule"
+        logger.debug("%s gets a mask: sparsity %g %s, scope %s", kernel.path, plan.sparsity, by, plan.scope)
+    logger.info("%s: %d of %d kernels get a mask", model.name, len(plans), len(found))
     if not plans and default.sparsity and not rules:
         named = ", ".join(f"{kernel.path!r} ({kernel.reason})" for kernel in found[:3])
         warnings.warn(

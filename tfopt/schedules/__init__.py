@@ -1,6 +1,5 @@
 """Learning-rate schedules: `keras.optimizers.schedules.LearningRateSchedule`s that Keras lacks."""
 
-from tfopt.schedules._core.updates import Updates
 from tfopt.schedules.chain import Chain
 from tfopt.schedules.cosine_restarts import CosineRestarts
 from tfopt.schedules.cyclic import Cyclic
@@ -14,6 +13,7 @@ from tfopt.schedules.polynomial import Polynomial
 from tfopt.schedules.rex import REX
 from tfopt.schedules.sequence import Sequence
 from tfopt.schedules.step import Step
+from tfopt.schedules.updates import Updates
 from tfopt.schedules.warmup import Warmup
 from tfopt.schedules.warmup_cosine import WarmupCosine
 from tfopt.schedules.warmup_stable_decay import WarmupStableDecay

@@ -1,8 +1,10 @@
 """Schedules multiplied with one another."""
 
+from __future__ import annotations
+
 import functools
 import operator
-from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
@@ -12,6 +14,7 @@ from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Chain(Schedule):
     """The product of schedules: one gives the rate, the others factors.
 
@@ -32,18 +35,9 @@ class Chain(Schedule):
         [0.05, 0.1, 0.01]
     """
 
-    def __init__(self, schedules: Sequence[Any], *, name: str = "Chain") -> None:
-        super().__init__(name)
-        self.schedules = arguments.schedules(name, schedules)
+    schedules: arguments.NestedSchedules
+    _: KW_ONLY
+    name: str = "Chain"
 
     def _rate(self, step: Any) -> Any:
         return functools.reduce(operator.mul, (nested.rates(each, step) for each in self.schedules))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the schedules serialized."""
-        return super().get_config() | {"schedules": [nested.serialized(each) for each in self.schedules]}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Chain":
-        """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedules": [nested.deserialized(each) for each in config["schedules"]]})

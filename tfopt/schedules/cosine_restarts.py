@@ -1,17 +1,22 @@
 """Half a cosine, again and again."""
 
+from __future__ import annotations
+
 import math
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfopt._hyperparameters import NonNegative, Positive, Share, Steps
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core import shapes
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class CosineRestarts(Schedule):
     """Lowers the rate along half a cosine, then starts again from the top, each time for longer.
 
@@ -39,25 +44,19 @@ class CosineRestarts(Schedule):
         [0.1, 0.05, 0.05, 0.025, 0.025]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        *,
-        first_decay_steps: int,
-        t_mul: float = 2.0,
-        m_mul: float = 1.0,
-        final_learning_rate: float = 0.0,
-        name: str = "CosineRestarts",
-    ) -> None:
-        super().__init__(name)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.first_decay_steps = arguments.steps(name, "first_decay_steps", first_decay_steps, at_least=1)
-        self.t_mul = arguments.positive(name, "t_mul", t_mul)
-        self.m_mul = arguments.positive(name, "m_mul", m_mul, at_most=1)
+    initial_learning_rate: NonNegative
+    _: KW_ONLY
+    first_decay_steps: Steps
+    t_mul: Positive = 2.0
+    m_mul: Share = 1.0
+    final_learning_rate: NonNegative = 0.0
+    name: str = "CosineRestarts"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.t_mul < 1:
             raise InvalidArgumentError(
-                f"{name}: expected t_mul >= 1 (cycles that shrink come to an end), got {t_mul!r}."
+                f"{self.name}: expected t_mul >= 1 (cycles that shrink come to an end), got {self.t_mul!r}."
             )
 
     def _rate(self, step: Any) -> Any:

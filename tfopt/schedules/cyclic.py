@@ -1,19 +1,21 @@
 """Up and down between two rates, again and again."""
 
-from typing import Any, Self
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any, Self
 
 import keras
 from keras import ops
 
 from tfopt import _validation
+from tfopt._hyperparameters import NonNegative, Share, Steps, one_of
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules._core import arguments
 from tfopt.schedules._core.schedule import Schedule
-
-_MODES = ("triangular", "triangular2", "exp_range")
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Cyclic(Schedule):
     """Takes the rate linearly from a base to a maximum and back, again and again.
 
@@ -42,32 +44,26 @@ class Cyclic(Schedule):
         [0.1, 0.3, 0.5, 0.1, 0.3]
     """
 
-    def __init__(
-        self,
-        base_learning_rate: float,
-        max_learning_rate: float,
-        *,
-        step_size_up: int,
-        step_size_down: int | None = None,
-        mode: str = "triangular",
-        gamma: float = 1.0,
-        name: str = "Cyclic",
-    ) -> None:
-        super().__init__(name)
-        self.base_learning_rate = arguments.rate(name, "base_learning_rate", base_learning_rate)
-        self.max_learning_rate = arguments.rate(name, "max_learning_rate", max_learning_rate)
-        self.step_size_up = arguments.steps(name, "step_size_up", step_size_up, at_least=1)
-        if step_size_down is None:
-            step_size_down = step_size_up
-        self.step_size_down = arguments.steps(name, "step_size_down", step_size_down, at_least=1)
-        self.mode = _validation.choice(name, "mode", mode, _MODES)
-        self.gamma = arguments.positive(name, "gamma", gamma, at_most=1)
+    base_learning_rate: NonNegative
+    max_learning_rate: NonNegative
+    _: KW_ONLY
+    step_size_up: Steps
+    step_size_down: Steps | None = None
+    mode: Annotated[str, one_of("triangular", "triangular2", "exp_range")] = "triangular"
+    gamma: Share = 1.0
+    name: str = "Cyclic"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step_size_down is None:
+            self.step_size_down = self.step_size_up
 
     def _rate(self, step: Any) -> Any:
-        length = self.step_size_up + self.step_size_down
+        up, down = self.step_size_up, self.step_size_down or self.step_size_up
+        length = up + down
         cycle = ops.floor(step / length)
         place = step - cycle * length
-        share = ops.minimum(place / self.step_size_up, (length - place) / self.step_size_down)
+        share = ops.minimum(place / up, (length - place) / down)
         height = {
             "triangular": 1.0,
             "triangular2": ops.power(0.5, cycle),
@@ -85,8 +81,8 @@ class Cyclic(Schedule):
         Raises:
             InvalidArgumentError: a momentum is out of its range.
         """
-        arguments.share(self.name, "max_momentum", max_momentum)
-        arguments.share(self.name, "base_momentum", base_momentum, zero=True)
+        _validation.number(self.name, "max_momentum", max_momentum, above=0, below=1)
+        _validation.number(self.name, "base_momentum", base_momentum, at_least=0, below=1)
         if base_momentum > max_momentum:
             raise InvalidArgumentError(
                 f"{self.name}: expected base_momentum <= max_momentum, got {base_momentum} > {max_momentum}."

@@ -1,15 +1,20 @@
 """A constant factor at each update."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfopt._hyperparameters import NonNegative, Positive, Steps
 from tfopt.schedules._core import arguments
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Exponential(Schedule):
     """Multiplies the rate by `decay_rate` every `decay_steps` updates, smoothly or as a staircase.
 
@@ -37,24 +42,13 @@ class Exponential(Schedule):
         [0.1, 0.05, 0.025]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        *,
-        decay_rate: float,
-        decay_steps: int = 1,
-        staircase: bool = False,
-        final_learning_rate: float | None = None,
-        name: str = "Exponential",
-    ) -> None:
-        super().__init__(name)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.decay_rate = arguments.positive(name, "decay_rate", decay_rate)
-        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
-        self.staircase = bool(staircase)
-        self.final_learning_rate = final_learning_rate
-        if final_learning_rate is not None:
-            self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
+    initial_learning_rate: NonNegative
+    _: KW_ONLY
+    decay_rate: Positive
+    decay_steps: Steps = 1
+    staircase: arguments.Switch = False
+    final_learning_rate: NonNegative | None = None
+    name: str = "Exponential"
 
     def _rate(self, step: Any) -> Any:
         exponent = step / self.decay_steps

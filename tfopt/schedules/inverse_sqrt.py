@@ -1,15 +1,20 @@
 """Warm-up, then the inverse square root of the step."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfopt.schedules._core import arguments, shapes
+from tfopt._hyperparameters import NonNegative, Steps, StepsFromZero
+from tfopt.schedules._core import shapes
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class InverseSqrt(Schedule):
     """Raises the rate linearly to a peak, then lowers it as 1 / sqrt(step), without an end.
 
@@ -41,22 +46,17 @@ class InverseSqrt(Schedule):
         [0.0, 0.05, 0.1, 0.05, 0.01]
     """
 
-    def __init__(
-        self,
-        peak_learning_rate: float,
-        *,
-        warmup_steps: int,
-        timescale: int | None = None,
-        initial_learning_rate: float = 0.0,
-        name: str = "InverseSqrt",
-    ) -> None:
-        super().__init__(name)
-        self.peak_learning_rate = arguments.rate(name, "peak_learning_rate", peak_learning_rate)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
-        if timescale is None:
-            timescale = self.warmup_steps or 10_000
-        self.timescale = arguments.steps(name, "timescale", timescale, at_least=1)
+    peak_learning_rate: NonNegative
+    _: KW_ONLY
+    warmup_steps: StepsFromZero
+    timescale: Steps | None = None
+    initial_learning_rate: NonNegative = 0.0
+    name: str = "InverseSqrt"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.timescale is None:
+            self.timescale = self.warmup_steps or 10_000
 
     def _rate(self, step: Any) -> Any:
         warmup = shapes.rise(

@@ -1,14 +1,19 @@
 """A straight line from one rate to another."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 
-from tfopt.schedules._core import arguments, shapes
+from tfopt._hyperparameters import NonNegative, Steps
+from tfopt.schedules._core import shapes
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Linear(Schedule):
     """Takes the rate from one value to another, up or down, in a straight line; constant afterwards.
 
@@ -32,18 +37,11 @@ class Linear(Schedule):
         [0.1, 0.05, 0.0, 0.0]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        *,
-        decay_steps: int,
-        final_learning_rate: float = 0.0,
-        name: str = "Linear",
-    ) -> None:
-        super().__init__(name)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
+    initial_learning_rate: NonNegative
+    _: KW_ONLY
+    decay_steps: Steps
+    final_learning_rate: NonNegative = 0.0
+    name: str = "Linear"
 
     def _rate(self, step: Any) -> Any:
         return shapes.fall(

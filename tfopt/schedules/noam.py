@@ -1,15 +1,19 @@
 """The schedule of the Transformer paper."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfopt.schedules._core import arguments
+from tfopt._hyperparameters import NonNegative, Steps, StepsFromZero
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Noam(Schedule):
     """The inverse square root of the step, scaled by the width of the model.
 
@@ -37,20 +41,12 @@ class Noam(Schedule):
         [2e-07, 0.0006988, 0.0003494]
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        *,
-        warmup_steps: int = 4000,
-        scale: float = 1.0,
-        first_step: int = 1,
-        name: str = "Noam",
-    ) -> None:
-        super().__init__(name)
-        self.d_model = arguments.steps(name, "d_model", d_model, at_least=1)
-        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=1)
-        self.scale = arguments.rate(name, "scale", scale)
-        self.first_step = arguments.steps(name, "first_step", first_step, at_least=0)
+    d_model: Steps
+    _: KW_ONLY
+    warmup_steps: Steps = 4000
+    scale: NonNegative = 1.0
+    first_step: StepsFromZero = 1
+    name: str = "Noam"
 
     def _rate(self, step: Any) -> Any:
         number = ops.maximum(step + self.first_step, 1.0)

@@ -1,20 +1,24 @@
 """Up to a large rate and down to almost nothing, once."""
 
+from __future__ import annotations
+
 import itertools
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Annotated, Any, Self
 
 import keras
 from keras import ops
 
 from tfopt import _validation
+from tfopt._hyperparameters import Inside, NonNegative, Positive, one_of
 from tfopt.errors import InvalidArgumentError
 from tfopt.schedules._core import arguments, shapes
 from tfopt.schedules._core.schedule import Schedule
 
-_ANNEALS = ("cosine", "linear")
-
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class OneCycle(Schedule):
     """Raises the rate from `max / div_factor` to the maximum, then lowers it far below where it began.
 
@@ -51,32 +55,24 @@ class OneCycle(Schedule):
         [0.95, 0.85, 0.95]
     """
 
-    def __init__(
-        self,
-        max_learning_rate: float,
-        *,
-        total_steps: int,
-        pct_start: float = 0.3,
-        anneal: str = "cosine",
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        three_phase: bool = False,
-        name: str = "OneCycle",
-    ) -> None:
-        super().__init__(name)
-        self.max_learning_rate = arguments.rate(name, "max_learning_rate", max_learning_rate)
-        self.total_steps = arguments.steps(name, "total_steps", total_steps, at_least=3)
-        self.pct_start = arguments.share(name, "pct_start", pct_start)
-        self.anneal = _validation.choice(name, "anneal", anneal, _ANNEALS)
-        self.div_factor = arguments.positive(name, "div_factor", div_factor)
-        self.final_div_factor = arguments.positive(name, "final_div_factor", final_div_factor)
-        self.three_phase = bool(three_phase)
+    max_learning_rate: NonNegative
+    _: KW_ONLY
+    total_steps: Annotated[int, partial(_validation.steps, at_least=3)]
+    pct_start: Inside = 0.3
+    anneal: Annotated[str, one_of("cosine", "linear")] = "cosine"
+    div_factor: Positive = 25.0
+    final_div_factor: Positive = 1e4
+    three_phase: arguments.Switch = False
+    name: str = "OneCycle"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         ends = [0.0, *(end for end, _ in self._phases())]
         if any(later <= earlier for earlier, later in itertools.pairwise(ends)):
             raise InvalidArgumentError(
-                f"{name}: expected at least one update in each phase, got phases that end at updates "
-                f"{ends[1:]}. Raise total_steps={total_steps}, or bring pct_start={pct_start} nearer to "
-                f"{'1/2' if three_phase else 'the middle'}."
+                f"{self.name}: expected at least one update in each phase, got phases that end at updates "
+                f"{ends[1:]}. Raise total_steps={self.total_steps}, or bring pct_start={self.pct_start} "
+                f"nearer to {'1/2' if self.three_phase else 'the middle'}."
             )
 
     def _phases(self) -> list[tuple[float, float]]:
@@ -106,8 +102,8 @@ class OneCycle(Schedule):
         Raises:
             InvalidArgumentError: a momentum is out of its range.
         """
-        arguments.share(self.name, "max_momentum", max_momentum)
-        arguments.share(self.name, "base_momentum", base_momentum)
+        _validation.number(self.name, "max_momentum", max_momentum, above=0, below=1)
+        _validation.number(self.name, "base_momentum", base_momentum, above=0, below=1)
         if base_momentum > max_momentum:
             raise InvalidArgumentError(
                 f"{self.name}: expected base_momentum <= max_momentum, got {base_momentum} > {max_momentum}."

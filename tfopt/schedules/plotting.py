@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt import files
+from tfopt import _validation, files
 from tfopt.errors import InvalidArgumentError
 from tfopt.schedules._core import arguments, nested
 
@@ -55,9 +55,9 @@ def plot(
         RunError: the picture cannot be written.
     """
     named = _named(schedules)
-    steps = arguments.steps("plot", "steps", steps, at_least=2)
+    steps = _validation.steps("plot", "steps", steps, at_least=2)
     if columns is not None:
-        columns = arguments.steps("plot", "columns", columns, at_least=1)
+        columns = _validation.steps("plot", "columns", columns, at_least=1)
 
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

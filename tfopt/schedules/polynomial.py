@@ -1,15 +1,19 @@
 """A power of what is left of the training."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfopt.schedules._core import arguments
+from tfopt._hyperparameters import NonNegative, Positive, Steps
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Polynomial(Schedule):
     """Takes the rate from one value to another along (1 - t / decay_steps)^power; constant afterwards.
 
@@ -35,20 +39,12 @@ class Polynomial(Schedule):
         [0.1, 0.025, 0.0]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        *,
-        decay_steps: int,
-        power: float = 1.0,
-        final_learning_rate: float = 0.0,
-        name: str = "Polynomial",
-    ) -> None:
-        super().__init__(name)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
-        self.power = arguments.positive(name, "power", power)
+    initial_learning_rate: NonNegative
+    _: KW_ONLY
+    decay_steps: Steps
+    power: Positive = 1.0
+    final_learning_rate: NonNegative = 0.0
+    name: str = "Polynomial"
 
     def _rate(self, step: Any) -> Any:
         left = ops.power(ops.clip(1.0 - step / self.decay_steps, 0.0, 1.0), self.power)

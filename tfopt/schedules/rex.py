@@ -1,15 +1,19 @@
 """Reflected exponential decay."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfopt.schedules._core import arguments
+from tfopt._hyperparameters import Fraction, NonNegative, Steps
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class REX(Schedule):
     """Lowers the rate slowly at first and ever faster towards the end; constant afterwards.
 
@@ -37,20 +41,12 @@ class REX(Schedule):
         [0.3, 0.2, 0.1, 0.0]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        *,
-        decay_steps: int,
-        beta: float = 0.5,
-        final_learning_rate: float = 0.0,
-        name: str = "REX",
-    ) -> None:
-        super().__init__(name)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
-        self.beta = arguments.share(name, "beta", beta, zero=True)
+    initial_learning_rate: NonNegative
+    _: KW_ONLY
+    decay_steps: Steps
+    beta: Fraction = 0.5
+    final_learning_rate: NonNegative = 0.0
+    name: str = "REX"
 
     def _rate(self, step: Any) -> Any:
         left = ops.clip(1.0 - step / self.decay_steps, 0.0, 1.0)

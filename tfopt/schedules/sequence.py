@@ -1,6 +1,8 @@
 """Schedules one after another."""
 
-from collections.abc import Sequence as SequenceOf
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
@@ -12,6 +14,7 @@ from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Sequence(Schedule):
     """Follows one schedule until a milestone, then the next one, each counted from its own start.
 
@@ -34,15 +37,16 @@ class Sequence(Schedule):
         [0.1, 0.1, 0.05, 0.0]
     """
 
-    def __init__(
-        self, schedules: SequenceOf[Any], *, milestones: SequenceOf[int], name: str = "Sequence"
-    ) -> None:
-        super().__init__(name)
-        self.schedules = arguments.schedules(name, schedules)
-        self.milestones = arguments.milestones(name, milestones)
+    schedules: arguments.NestedSchedules
+    _: KW_ONLY
+    milestones: arguments.Milestones
+    name: str = "Sequence"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.milestones) != len(self.schedules) - 1:
             raise InvalidArgumentError(
-                f"{name}: expected one milestone between each two schedules, got {len(self.milestones)} "
+                f"{self.name}: expected one milestone between each two schedules, got {len(self.milestones)} "
                 f"milestones for {len(self.schedules)} schedules."
             )
 
@@ -52,12 +56,3 @@ class Sequence(Schedule):
             later = nested.rates(schedule, ops.maximum(step - milestone, 0.0))
             rate = ops.where(step < milestone, rate, later)
         return rate
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the schedules serialized."""
-        return super().get_config() | {"schedules": [nested.serialized(each) for each in self.schedules]}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Sequence":
-        """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedules": [nested.deserialized(each) for each in config["schedules"]]})

@@ -1,18 +1,24 @@
 """Piecewise constant, one factor lower at each step."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfopt import _validation
+from tfopt._hyperparameters import NonNegative, Steps
 from tfopt.errors import InvalidArgumentError
 from tfopt.schedules._core import arguments
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Step(Schedule):
     """Multiplies the rate by `gamma` at regular steps, or at each of the milestones.
 
@@ -40,39 +46,29 @@ class Step(Schedule):
         [0.1, 0.1, 0.01, 0.001]
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        *,
-        step_size: int | None = None,
-        milestones: Sequence[int] | None = None,
-        gamma: float | Sequence[float] = 0.1,
-        name: str = "Step",
-    ) -> None:
-        super().__init__(name)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        if (step_size is None) == (milestones is None):
+    initial_learning_rate: NonNegative
+    _: KW_ONLY
+    step_size: Steps | None = None
+    milestones: arguments.Milestones | None = None
+    gamma: float | Sequence[float] = 0.1
+    name: str = "Step"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.step_size is None) == (self.milestones is None):
             raise InvalidArgumentError(
-                f"{name}: expected either step_size or milestones, got step_size={step_size!r} and "
-                f"milestones={milestones!r}."
+                f"{self.name}: expected either step_size or milestones, got step_size={self.step_size!r} and "
+                f"milestones={self.milestones!r}."
             )
-        self.step_size: int | None = None
-        self.milestones: list[int] | None = None
-        self.gamma: float | list[float]
-        if milestones is None:
-            self.step_size = arguments.steps(name, "step_size", step_size or 0, at_least=1)
-            self.gamma = arguments.positive(name, "gamma", gamma)  # type: ignore[arg-type]
+        if self.milestones is None or not isinstance(self.gamma, list | tuple):
+            self.gamma = _validation.number(self.name, "gamma", self.gamma, above=0)
             return
-        self.milestones = arguments.milestones(name, milestones)
-        if isinstance(gamma, list | tuple):
-            if len(gamma) != len(self.milestones):
-                raise InvalidArgumentError(
-                    f"{name}: expected one gamma for all milestones or one for each, got {len(gamma)} for "
-                    f"{len(self.milestones)} milestones."
-                )
-            self.gamma = [arguments.positive(name, "each gamma", each) for each in gamma]
-        else:
-            self.gamma = arguments.positive(name, "gamma", gamma)  # type: ignore[arg-type]
+        if len(self.gamma) != len(self.milestones):
+            raise InvalidArgumentError(
+                f"{self.name}: expected one gamma for all milestones or one for each, got {len(self.gamma)} "
+                f"for {len(self.milestones)} milestones."
+            )
+        self.gamma = [_validation.number(self.name, "each gamma", each, above=0) for each in self.gamma]
 
     def _rate(self, step: Any) -> Any:
         if self.milestones is None:

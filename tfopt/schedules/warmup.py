@@ -1,17 +1,21 @@
 """A warm-up before any schedule."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfopt import _validation
+from tfopt._hyperparameters import NonNegative, Steps
 from tfopt.errors import InvalidArgumentError
 from tfopt.schedules._core import arguments, nested, shapes
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Warmup(Schedule):
     """Raises the rate to where a schedule begins, then follows the schedule from its own start.
 
@@ -36,24 +40,19 @@ class Warmup(Schedule):
         [0.0, 0.02, 0.1, 0.1, 0.01]
     """
 
-    def __init__(
-        self,
-        schedule: Any,
-        *,
-        warmup_steps: int,
-        initial_learning_rate: float = 0.0,
-        shape: str = "linear",
-        name: str = "Warmup",
-    ) -> None:
-        super().__init__(name)
-        self.schedule = arguments.schedule(name, "schedule", schedule)
-        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=1)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.shape = _validation.choice(name, "shape", shape, shapes.SHAPES)
-        if getattr(schedule, "warmup_steps", 0):
+    schedule: arguments.NestedSchedule
+    _: KW_ONLY
+    warmup_steps: Steps
+    initial_learning_rate: NonNegative = 0.0
+    shape: shapes.Shape = "linear"
+    name: str = "Warmup"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if getattr(self.schedule, "warmup_steps", 0):
             raise InvalidArgumentError(
-                f"{name}: expected a schedule without a warm-up, got {type(schedule).__name__} with "
-                f"warmup_steps={schedule.warmup_steps}. Drop one of the two."
+                f"{self.name}: expected a schedule without a warm-up, got {type(self.schedule).__name__} "
+                f"with warmup_steps={self.schedule.warmup_steps}. Drop one of the two."
             )
 
     def _rate(self, step: Any) -> Any:
@@ -61,12 +60,3 @@ class Warmup(Schedule):
         warmup = shapes.rise(self.shape, self.initial_learning_rate, peak, step / self.warmup_steps)
         after = nested.rates(self.schedule, ops.maximum(step - self.warmup_steps, 0.0))
         return ops.where(step < self.warmup_steps, warmup, after)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the schedule serialized."""
-        return super().get_config() | {"schedule": nested.serialized(self.schedule)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Warmup":
-        """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedule": nested.deserialized(config["schedule"])})

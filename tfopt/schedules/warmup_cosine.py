@@ -1,16 +1,21 @@
 """Linear warm-up, then a half cosine."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfopt._hyperparameters import NonNegative, Steps, StepsFromZero
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core import shapes
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class WarmupCosine(Schedule):
     """Raises the rate linearly to a peak, then lowers it along half a cosine; constant afterwards.
 
@@ -40,26 +45,21 @@ class WarmupCosine(Schedule):
         [0.0, 0.05, 0.1, 0.05, 0.0]
     """
 
-    def __init__(
-        self,
-        peak_learning_rate: float,
-        *,
-        warmup_steps: int,
-        total_steps: int,
-        initial_learning_rate: float = 0.0,
-        final_learning_rate: float = 0.0,
-        name: str = "WarmupCosine",
-    ) -> None:
-        super().__init__(name)
-        self.peak_learning_rate = arguments.rate(name, "peak_learning_rate", peak_learning_rate)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
-        self.total_steps = arguments.steps(name, "total_steps", total_steps, at_least=1)
+    peak_learning_rate: NonNegative
+    _: KW_ONLY
+    warmup_steps: StepsFromZero
+    total_steps: Steps
+    initial_learning_rate: NonNegative = 0.0
+    final_learning_rate: NonNegative = 0.0
+    name: str = "WarmupCosine"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.warmup_steps >= self.total_steps:
             raise InvalidArgumentError(
-                f"{name}: expected warmup_steps < total_steps (which includes the warm-up), got "
-                f"warmup_steps={warmup_steps} and total_steps={total_steps}. Train longer or warm up less."
+                f"{self.name}: expected warmup_steps < total_steps (which includes the warm-up), got "
+                f"warmup_steps={self.warmup_steps} and total_steps={self.total_steps}. Train longer or "
+                "warm up less."
             )
 
     def _rate(self, step: Any) -> Any:

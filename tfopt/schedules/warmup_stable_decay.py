@@ -1,17 +1,21 @@
 """Warm-up, a long constant phase, and a short decay."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfopt import _validation
+from tfopt._hyperparameters import NonNegative, Steps, StepsFromZero
 from tfopt.errors import InvalidArgumentError
-from tfopt.schedules._core import arguments, shapes
+from tfopt.schedules._core import shapes
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class WarmupStableDecay(Schedule):
     """Raises the rate to a peak, holds it, and lowers it in the last `decay_steps`; constant afterwards.
 
@@ -27,7 +31,7 @@ class WarmupStableDecay(Schedule):
         peak_learning_rate: the rate of the constant phase, >= 0.
         warmup_steps: updates until the peak, >= 0.
         decay_steps: updates from the end of the constant phase to `final_learning_rate`, >= 1.
-        total_steps: updates in all, >= `warmup_steps + decay_steps`.
+        total_steps: number of updates, >= `warmup_steps + decay_steps`.
         warmup: the shape of the warm-up: `"linear"`, `"cosine"` or `"1-sqrt"`.
         decay: the shape of the decay, likewise.
         initial_learning_rate: the rate of the first update of a warm-up, >= 0; `None` makes it
@@ -45,34 +49,26 @@ class WarmupStableDecay(Schedule):
         [0.0, 0.05, 0.1, 0.1, 0.05, 0.0]
     """
 
-    def __init__(
-        self,
-        peak_learning_rate: float,
-        *,
-        warmup_steps: int,
-        decay_steps: int,
-        total_steps: int,
-        warmup: str = "linear",
-        decay: str = "1-sqrt",
-        initial_learning_rate: float | None = None,
-        final_learning_rate: float = 0.0,
-        name: str = "WarmupStableDecay",
-    ) -> None:
-        super().__init__(name)
-        if initial_learning_rate is None:
-            initial_learning_rate = final_learning_rate
-        self.peak_learning_rate = arguments.rate(name, "peak_learning_rate", peak_learning_rate)
-        self.final_learning_rate = arguments.rate(name, "final_learning_rate", final_learning_rate)
-        self.initial_learning_rate = arguments.rate(name, "initial_learning_rate", initial_learning_rate)
-        self.warmup_steps = arguments.steps(name, "warmup_steps", warmup_steps, at_least=0)
-        self.decay_steps = arguments.steps(name, "decay_steps", decay_steps, at_least=1)
-        self.total_steps = arguments.steps(name, "total_steps", total_steps, at_least=1)
-        self.warmup = _validation.choice(name, "warmup", warmup, shapes.SHAPES)
-        self.decay = _validation.choice(name, "decay", decay, shapes.SHAPES)
+    peak_learning_rate: NonNegative
+    _: KW_ONLY
+    warmup_steps: StepsFromZero
+    decay_steps: Steps
+    total_steps: Steps
+    warmup: shapes.Shape = "linear"
+    decay: shapes.Shape = "1-sqrt"
+    initial_learning_rate: NonNegative | None = None
+    final_learning_rate: NonNegative = 0.0
+    name: str = "WarmupStableDecay"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.initial_learning_rate is None:
+            self.initial_learning_rate = self.final_learning_rate
         if self.warmup_steps + self.decay_steps > self.total_steps:
             raise InvalidArgumentError(
-                f"{name}: expected warmup_steps + decay_steps <= total_steps, got {warmup_steps} + "
-                f"{decay_steps} > {total_steps}. Train longer, or warm up or decay in fewer updates."
+                f"{self.name}: expected warmup_steps + decay_steps <= total_steps, got {self.warmup_steps} + "
+                f"{self.decay_steps} > {self.total_steps}. Train longer, or warm up or decay in fewer "
+                "updates."
             )
 
     def _rate(self, step: Any) -> Any:

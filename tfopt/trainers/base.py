@@ -8,34 +8,28 @@ from typing import Any
 import keras
 from threadpoolctl import threadpool_limits
 
-from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 from tfopt.trainers.batches import batches
 from tfopt.trainers.full_batch import FullBatch
 from tfopt.trainers.keras_losses import KINDS
+from tfopt.trainers.minimization import Callback, Finished, Minimization
 from tfopt.trainers.objectives import objective, takes_model
 from tfopt.trainers.result import MinimizeResult
-from tfopt.trainers.search import Callback, Finished, Search
 from tfopt.trainers.weights import WeightVector
 
 
 class FullBatchTrainer(abc.ABC):
     """Base of the methods that take the loss on all data as one function of all weights.
 
-    Args:
+    Attributes, which a subclass sets:
         max_iter: the most iterations, >= 1.
         tolerance: the largest absolute entry of the gradient at which the method has converged, >= 0.
         jit_compile: compile the loss and its derivatives with XLA.
-
-    Raises:
-        InvalidArgumentError: an argument is out of its range.
     """
 
-    def __init__(self, max_iter: int, tolerance: float, jit_compile: bool) -> None:
-        kind = type(self).__name__
-        self.max_iter = _validation.whole(kind, "max_iter", max_iter, at_least=1)
-        self.tolerance = _validation.number(kind, "tolerance", tolerance, at_least=0)
-        self.jit_compile = _validation.flag(kind, "jit_compile", jit_compile)
+    max_iter: int
+    tolerance: float
+    jit_compile: bool
 
     def minimize(
         self,
@@ -90,6 +84,19 @@ class FullBatchTrainer(abc.ABC):
             NonFiniteError: the loss or gradient became NaN or infinite. As after Ctrl-C and after an error in
                 the callback, the model holds the best weights that were seen.
         """
+        return self._finished(self._minimization(model, loss, data, batch_size, training, callback, verbose))
+
+    def _minimization(
+        self,
+        model: keras.Model,
+        loss: Any,
+        data: Any,
+        batch_size: int | None,
+        training: bool,
+        callback: Callback | None,
+        verbose: int,
+    ) -> Minimization:
+        """Return a run at the weights that the model has, with the arguments of `minimize` checked."""
         weights = WeightVector(model)
         if loss is not None and not (callable(loss) or isinstance(loss, str | list | tuple | dict)):
             raise InvalidArgumentError(f"Expected loss to be {KINDS}; got {loss!r}.")
@@ -100,7 +107,7 @@ class FullBatchTrainer(abc.ABC):
         all_data = batches(data, batch_size, weights.dtype, aligned=not takes_model(loss))
         target = objective(model, loss, all_data, weights.dtype, training=training)
         function = FullBatch(target, weights, all_data, self.jit_compile)
-        search = Search(
+        return Minimization(
             function,
             weights,
             max_iter=self.max_iter,
@@ -108,25 +115,28 @@ class FullBatchTrainer(abc.ABC):
             callback=callback,
             verbose=verbose,
         )
-        try:
-            reason = self._end(search)
-            search.settle()
-        except BaseException:
-            search.keep(search.best)
-            raise
-        return search.result(reason)
 
-    def _end(self, search: Search) -> str:
+    def _finished(self, minimization: Minimization) -> MinimizeResult:
+        """Minimize; return the result, and leave the best weights in the model if that fails."""
+        try:
+            reason = self._end(minimization)
+            minimization.settle()
+        except BaseException:
+            minimization.keep(minimization.best)
+            raise
+        return minimization.result(reason)
+
+    def _end(self, minimization: Minimization) -> str:
         """Minimize; return why it ended."""
         try:
-            search.stop_where_done()
+            minimization.stop_where_done()
             # The vectors are short. Threads of BLAS and TensorFlow that wait for each other on the same
             # cores made an iteration six times as long.
             with threadpool_limits(1, user_api="blas"):
-                return self._run(search)
+                return self._run(minimization)
         except Finished as end:
             return str(end)
 
     @abc.abstractmethod
-    def _run(self, search: Search) -> str:
+    def _run(self, minimization: Minimization) -> str:
         """Let SciPy minimize, from the accepted point; return why it ended where it does so by itself."""

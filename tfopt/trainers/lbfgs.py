@@ -6,9 +6,9 @@ import sys
 
 from scipy.optimize import minimize
 
-from tfopt import _validation
+from tfopt._hyperparameters import Count, Flag, NonNegative, checked
 from tfopt.trainers.base import FullBatchTrainer
-from tfopt.trainers.search import Search
+from tfopt.trainers.minimization import Minimization
 
 
 class LBFGS(FullBatchTrainer):
@@ -44,25 +44,27 @@ class LBFGS(FullBatchTrainer):
         True
     """
 
+    @checked
     def __init__(
         self,
-        max_iter: int = 200,
-        tolerance: float = 1e-7,
-        history_size: int = 10,
+        max_iter: Count = 200,
+        tolerance: NonNegative = 1e-7,
+        history_size: Count = 10,
         *,
-        jit_compile: bool = False,
+        jit_compile: Flag = False,
     ) -> None:
-        super().__init__(max_iter, tolerance, jit_compile)
-        self.history_size = _validation.whole("LBFGS", "history_size", history_size, at_least=1)
+        self.max_iter, self.tolerance = max_iter, tolerance
+        self.history_size = history_size
+        self.jit_compile = jit_compile
 
-    def _run(self, search: Search) -> str:
+    def _run(self, minimization: Minimization) -> str:
         end = minimize(
-            search.loss_and_gradient,
-            search.accepted.x,
+            minimization.loss_and_gradient,
+            minimization.accepted.x,
             jac=True,
             method="L-BFGS-B",
-            callback=search.iteration,
-            # The search ends the run by itself: by gradient and iterations.
+            callback=minimization.iteration,
+            # The minimization ends the run by itself: by gradient and iterations.
             options={
                 "maxcor": self.history_size,
                 "maxiter": sys.maxsize,

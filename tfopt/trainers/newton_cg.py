@@ -6,9 +6,9 @@ import sys
 
 from scipy.optimize import minimize
 
-from tfopt import _validation
+from tfopt._hyperparameters import Count, Flag, NonNegative, checked
 from tfopt.trainers.base import FullBatchTrainer
-from tfopt.trainers.search import Search
+from tfopt.trainers.minimization import Minimization
 
 _NO_LIMIT = {"maxiter": sys.maxsize}
 
@@ -47,29 +47,31 @@ class NewtonCG(FullBatchTrainer):
         True
     """
 
+    @checked
     def __init__(
         self,
-        max_iter: int = 100,
-        tolerance: float = 1e-7,
+        max_iter: Count = 100,
+        tolerance: NonNegative = 1e-7,
         *,
-        trust_region: bool = False,
-        jit_compile: bool = False,
+        trust_region: Flag = False,
+        jit_compile: Flag = False,
     ) -> None:
-        super().__init__(max_iter, tolerance, jit_compile)
-        self.trust_region = _validation.flag(type(self).__name__, "trust_region", trust_region)
+        self.max_iter, self.tolerance = max_iter, tolerance
+        self.trust_region = trust_region
+        self.jit_compile = jit_compile
 
-    def _run(self, search: Search) -> str:
-        # The search ends the run by itself: by gradient and iterations.
+    def _run(self, minimization: Minimization) -> str:
+        # The minimization ends the run by itself: by gradient and iterations.
         method, options = "Newton-CG", {**_NO_LIMIT, "xtol": 0.0}
         if self.trust_region:
             method, options = "trust-ncg", {**_NO_LIMIT, "gtol": 0.0}
         end = minimize(
-            search.loss_and_gradient,
-            search.accepted.x,
+            minimization.loss_and_gradient,
+            minimization.accepted.x,
             jac=True,
-            hessp=search.hessian_product,
+            hessp=minimization.hessian_product,
             method=method,
-            callback=search.iteration,
+            callback=minimization.iteration,
             options=options,
         )
         return f"No further progress ({method}: {end.message})"

@@ -19,7 +19,7 @@ Threshold: TypeAlias = float | Callable[[Any], Any]
 Rule: TypeAlias = Threshold | str | tuple[str, Threshold | None] | None
 
 
-# Each is a group of its own, also where two have the same figures.
+# Each is a group of its own, also where two have the same numbers.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setting:
     """A method of `tfopt.clipping` with its threshold; `stateful` is the one with a memory, if it has one."""

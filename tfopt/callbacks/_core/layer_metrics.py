@@ -12,12 +12,12 @@ import tensorflow as tf
 
 from tfopt.callbacks._core.optimizer_hook import Update
 from tfopt.callbacks._core.variables import layer_paths, replicated
-from tfopt.clipping.slices import sums_of_squares
+from tfopt.clipping.gradients import sums_of_squares
 
 _NORMS = ("grad_norm", "clipped_grad_norm", "weight_norm", "update_norm")
 
 
-class LayerFigures:
+class LayerMetrics:
     """Measures every so many updates, in the traced step, at no cost in the others but a comparison.
 
     Args:
@@ -64,12 +64,12 @@ class LayerFigures:
     def of_layers(self) -> dict[str, dict[str, float]]:
         """Layer path -> norms and `update_ratio`, as last measured."""
         norms = np.sqrt(np.sum(self._squares.numpy(), axis=0))
-        figures = {}
+        metrics = {}
         for layer, row in zip(self._layers, norms.tolist(), strict=False):
             named = dict(zip(_NORMS, row, strict=True))
             named["update_ratio"] = named["update_norm"] / (named["weight_norm"] or np.nan)
-            figures[layer] = named
-        return figures
+            metrics[layer] = named
+        return metrics
 
     def observe(self, update: Update, squares: tf.Tensor) -> Callable[[], None]:
         """Look at an update in the traced step; call what is returned when it has been applied.

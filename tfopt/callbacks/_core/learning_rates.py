@@ -10,41 +10,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.callbacks._core.optimizer_hook import rules_of
+from tfopt.callbacks._core.optimizer_hook import optimizers_of
 from tfopt.errors import InvalidArgumentError
 
 
-def rules(callback: keras.callbacks.Callback) -> list[keras.optimizers.Optimizer]:
-    """Return the optimizers that update variables of the callback's model, those inside wrappers.
-
-    Raises:
-        InvalidArgumentError: the model is not compiled with an optimizer, or not built and with several.
-    """
-    model, owner = callback.model, type(callback).__name__
-    if getattr(model, "optimizer", None) is None:
-        raise InvalidArgumentError(
-            f"{owner} needs a model with an optimizer: call model.compile(optimizer=...)."
-        )
-    if model.built and not model.optimizer.built:
-        # A MultiOptimizer does not know its optimizers before.
-        with model.distribute_strategy.scope():
-            model.optimizer.build(model.trainable_variables)
-    found = list(rules_of(model.optimizer))
-    if not found:
-        raise InvalidArgumentError(
-            f"{owner} cannot see into the MultiOptimizer of a model that is not built: call the model on a "
-            "batch before fit()."
-        )
-    return found
-
-
 def adjustable(callback: keras.callbacks.Callback) -> list[keras.optimizers.Optimizer]:
-    """Return `rules(callback)`, each of which has a learning rate that can be set while training.
+    """Return `optimizers_of(callback)`, each of which has a learning rate that can be set while training.
 
     Raises:
-        InvalidArgumentError: as `rules`, or an optimizer was built with a schedule.
+        InvalidArgumentError: as `optimizers_of`, or an optimizer was built with a schedule.
     """
-    found = rules(callback)
+    found = optimizers_of(callback)
     check_adjustable(callback, found)
     return found
 

@@ -1,6 +1,6 @@
 """Doing something when a model begins to train again, whatever ended its training before.
 
-An exception, such as that of Ctrl-C, ends a `fit` without telling its callbacks. What they left behind in the
+An exception, such as that of Ctrl-C, ends a `fit` without telling its callbacks. What they left in the
 model is taken away here at the next `fit` or `train_on_batch`, which both ask the model for its training
 function first.
 """

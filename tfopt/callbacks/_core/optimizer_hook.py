@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.clipping.slices import Gradient, sum_duplicates, sums_of_squares
+from tfopt.clipping.gradients import Gradient, sum_duplicates, sums_of_squares
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.optimizers._core import keras_private, replicated_accumulation
 from tfopt.optimizers._core.base import Optimizer
@@ -35,7 +35,7 @@ class Update:
         norm: the norm of all of them; not finite where an entry is not.
         finite: whether all gradients are finite.
         learning_rate: the rate of this update.
-        figures: where transforms put what observers may want to show.
+        metrics: what transforms report to observers.
     """
 
     optimizer: keras.optimizers.Optimizer
@@ -46,7 +46,7 @@ class Update:
     norm: tf.Tensor
     finite: tf.Tensor
     learning_rate: Any
-    figures: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+    metrics: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
 
 Transform = Callable[[Update, list[Gradient]], list[Gradient]]
@@ -78,8 +78,8 @@ class UpdateHook:
         self.fit = fit
         self.links: list[Link] = []
         # tfopt's optimizers, and any in a wrapper of tfopt's, accumulate over replicas by themselves.
-        mended = isinstance(optimizer, Optimizer) or keras_private.APPLY in vars(optimizer)
-        self.accumulates = not mended
+        own = isinstance(optimizer, Optimizer) or keras_private.APPLY in vars(optimizer)
+        self.accumulates = not own
 
     @property
     def transforms(self) -> list[Transform]:
@@ -134,7 +134,7 @@ class UpdateHook:
         )
 
     def _skip(self) -> None:
-        """Take back the update that Keras will count, and halve the loss scale."""
+        """Leave everything as it was, but for the loss scale."""
         keras_private.uncount(self.optimizer)
         if self.scaler is not None:
             # It looks at the first replica only, and would keep a scale at which another one overflows.
@@ -142,15 +142,15 @@ class UpdateHook:
             self.scaler.dynamic_scale.assign(self.scaler.dynamic_scale * 0.5)
 
 
-def rules_of(optimizer: keras.optimizers.Optimizer) -> Iterator[keras.optimizers.Optimizer]:
+def innermost_optimizers(optimizer: keras.optimizers.Optimizer) -> Iterator[keras.optimizers.Optimizer]:
     """Yield the optimizers that update variables: itself, or those in a wrapper or MultiOptimizer."""
     inner = getattr(optimizer, "inner_optimizer", None)
     several = getattr(optimizer, "optimizers", None)
     if inner is not None:
-        yield from rules_of(inner)
+        yield from innermost_optimizers(inner)
     elif several is not None:
         for each in several:
-            yield from rules_of(each)
+            yield from innermost_optimizers(each)
     else:
         yield optimizer
 
@@ -169,6 +169,27 @@ def require_optimizer(owner: keras.callbacks.Callback) -> None:
         )
 
 
+def optimizers_of(owner: keras.callbacks.Callback) -> list[keras.optimizers.Optimizer]:
+    """Return the optimizers that update variables of the model of `owner`, built where the model is.
+
+    Raises:
+        InvalidArgumentError: the model is not compiled with an optimizer, or not built and with several.
+    """
+    require_optimizer(owner)
+    model = owner.model
+    if model.built and not model.optimizer.built:
+        # A MultiOptimizer does not know its optimizers before.
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+    found = list(innermost_optimizers(model.optimizer))
+    if not found:
+        raise InvalidArgumentError(
+            f"{type(owner).__name__} cannot see into the MultiOptimizer of a model that is not built: call "
+            "the model on a batch before fit()."
+        )
+    return found
+
+
 def attach(link: Link) -> list[UpdateHook]:
     """Let `link` take part in the training of its owner's model; call it in `on_train_begin`.
 
@@ -177,18 +198,9 @@ def attach(link: Link) -> list[UpdateHook]:
         UnsupportedModel: the optimizer lacks the methods that Keras 3.15's have.
     """
     model, fit = link.owner.model, link.owner.params
-    require_optimizer(link.owner)
-    if model.built and not model.optimizer.built:
-        # A MultiOptimizer does not know its optimizers before.
-        with model.distribute_strategy.scope():
-            model.optimizer.build(model.trainable_variables)
+    found = optimizers_of(link.owner)
     scaler = scaler_of(model)
-    hooks = [_hook(optimizer, i, scaler, fit) for i, optimizer in enumerate(rules_of(model.optimizer))]
-    if not hooks:
-        raise InvalidArgumentError(
-            f"{type(link.owner).__name__} cannot see into the MultiOptimizer of a model that is not built: "
-            "call the model on a batch before fit()."
-        )
+    hooks = [_hook(optimizer, i, scaler, fit) for i, optimizer in enumerate(found)]
     for hook in hooks:
         hook.links = [*(other for other in hook.links if other.owner is not link.owner), link]
     retrace(model)
@@ -197,7 +209,7 @@ def attach(link: Link) -> list[UpdateHook]:
 
 def detach(owner: keras.callbacks.Callback) -> None:
     """Undo `attach` for the links of `owner`; call it in `on_train_end`."""
-    for optimizer in rules_of(owner.model.optimizer):
+    for optimizer in innermost_optimizers(owner.model.optimizer):
         hook = vars(optimizer).get(keras_private.UPDATE_STEP)
         if hook is None:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import keras
@@ -10,6 +11,8 @@ import tensorflow as tf
 from tfopt.callbacks._core import optimizer_hook
 from tfopt.callbacks._core.variables import replicated
 from tfopt.errors import TrainingError
+
+logger = logging.getLogger(__name__)
 
 
 class SkippedUpdates:
@@ -27,6 +30,7 @@ class SkippedUpdates:
         self._scale = self._scale_now()
         self._at_lowest_scale = 0
         self._warned = False
+        self._logged = 0
         # Those of the epoch, then those in a row of each optimizer.
         zeros = [0.0] * (1 + optimizers)
         self._counts = replicated(model, "skipped_updates", zeros, per_replica=True)
@@ -42,6 +46,7 @@ class SkippedUpdates:
 
     def begin_epoch(self) -> None:
         """Count those of the epoch from zero."""
+        self._logged = 0
         counts = self._counts.numpy()
         counts[0] = 0.0
         self._counts.assign(counts)
@@ -65,6 +70,9 @@ class SkippedUpdates:
                 "count them as nonfinite_steps.",
                 stacklevel=2,
             )
+        if counts[0] > self._logged:
+            self._logged = int(counts[0])
+            logger.info("Skipped an update with inf or NaN in the gradients, %d in this epoch", self._logged)
         in_a_row = int(counts[1:].max())
         if self._scaler is not None:
             in_a_row = self._by_scale(in_a_row)

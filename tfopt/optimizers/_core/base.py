@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,9 +12,13 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tfopt._hyperparameters import NonNegative, checked, with_arguments
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import hyperparameters, keras_private, replicated_accumulation
-from tfopt.optimizers._core.group import Group, Layout, Step, layouts
+from tfopt.optimizers._core import keras_private, replicated_accumulation
+from tfopt.optimizers._core.arguments import LearningRate
+from tfopt.optimizers._core.group import Group, Layout, UpdateStep, layouts
+
+logger = logging.getLogger(__name__)
 
 Update = tuple[tf.Tensor, Mapping[str, tf.Tensor]]
 """What is subtracted from the weights of a group, and its new state by slot."""
@@ -53,12 +58,11 @@ class Optimizer(keras_private.KerasOptimizer):
     fuses: ClassVar[bool] = True
     """Whether XLA compiles the update of large variables; it does linear algebra slowly."""
 
-    def __init__(self, learning_rate: Any, *, weight_decay: float | None = None, **kwargs: Any) -> None:
-        kind = type(self).__name__
-        hyperparameters.check_weight_decay(kind, weight_decay)
-        super().__init__(
-            hyperparameters.learning_rate(kind, learning_rate), weight_decay=weight_decay, **kwargs
-        )
+    @checked
+    def __init__(
+        self, learning_rate: LearningRate, *, weight_decay: NonNegative | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         self._decay_exclusions: tuple[str, ...] = ()
 
     # What a subclass writes.
@@ -93,29 +97,29 @@ class Optimizer(keras_private.KerasOptimizer):
         return (self.decay(change, group) if group.layout.decays else change), state
 
     def evaluator(self) -> Callable[..., Any]:
-        """Return a function `(rule, group, *figures) -> rule(group, *figures)`, compiled where that pays.
+        """Return a function `(rule, group, *scalars) -> rule(group, *scalars)`, compiled where that pays.
 
-        `rule` is pure and returns tensors; what it needs beside the group are scalars, the `figures`. Make
-        one evaluator an update: it traces a rule once for all large variables that are alike.
+        `rule` is pure and returns tensors; what it needs besides the group are `scalars`. Make one
+        evaluator an update: it traces a rule once for all large variables that are alike.
         """
 
         @functools.cache
         def compiled(rule: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
             def flat(
-                gradient: Any, weights: Any, state: dict, number: Any, learning_rate: Any, *figures: Any
+                gradient: Any, weights: Any, state: dict, number: Any, learning_rate: Any, *scalars: Any
             ) -> Any:
-                step = Step(number, learning_rate, layout.dtype)
-                return rule(Group(layout, gradient, weights, state, step), *figures)
+                step = UpdateStep(number, learning_rate, layout.dtype)
+                return rule(Group(layout, gradient, weights, state, step), *scalars)
 
             return tf.function(flat, jit_compile=True, autograph=False)
 
-        def evaluate(rule: Callable[..., Any], group: Group, *figures: tf.Tensor) -> Any:
+        def evaluate(rule: Callable[..., Any], group: Group, *scalars: tf.Tensor) -> Any:
             # One pass over memory instead of one an operation. Outside a graph each step would compile anew.
             if not self.fuses or group.layout.joined or tf.executing_eagerly():
-                return rule(group, *figures)
+                return rule(group, *scalars)
             function = compiled(rule, dataclasses.replace(group.layout, indices=()))
             step = (group.step.number, group.step.learning_rate)
-            return function(group.gradient, group.weights, dict(group.state), *step, *figures)
+            return function(group.gradient, group.weights, dict(group.state), *step, *scalars)
 
         return evaluate
 
@@ -138,7 +142,7 @@ class Optimizer(keras_private.KerasOptimizer):
             initializer: as in Keras. What `create_state` assigns is lost under `fit`.
         """
         first = keras_private.variables_of(self)[layout.indices[0]]
-        owner = "joined" if layout.joined else getattr(first, "path", first.name).replace("/", "_")
+        owner = "joined" if layout.joined else path_of(first).replace("/", "_")
         with keras_private.strategy_of(self).extended.colocate_vars_with(_native(first)):
             return self.add_variable(
                 layout.shape if shape is None else tuple(shape),
@@ -178,6 +182,10 @@ class Optimizer(keras_private.KerasOptimizer):
         super().build(variables)
         found = tuple(layouts(variables, self.decays, self.joins))
         self._groups = tuple((layout, self.create_state(layout)) for layout in found)
+        logger.debug("%s: %d variables in %d groups", self.name, len(variables), len(found))
+        if self.weight_decay:
+            without = [path_of(variable) for variable in variables if not self.decays(variable)]
+            logger.debug("%s: variables without weight decay: %s", self.name, ", ".join(without) or "none")
 
     @tf.autograph.experimental.do_not_convert
     def apply(self, grads: Sequence, trainable_variables: Sequence | None = None) -> None:
@@ -197,7 +205,7 @@ class Optimizer(keras_private.KerasOptimizer):
         present = [(la, state) for la, state in self._groups if not known.keys().isdisjoint(la.indices)]
         number = self.iterations + 1
         groups = [
-            self._group(layout, state, known, Step(number, learning_rate, layout.dtype))
+            self._group(layout, state, known, UpdateStep(number, learning_rate, layout.dtype))
             for layout, state in present
         ]
 
@@ -209,7 +217,7 @@ class Optimizer(keras_private.KerasOptimizer):
         sums = [tf.cast(tf.reduce_sum(group.gradient), tf.float32) for group in groups]
         tf.cond(tf.math.is_finite(tf.add_n(sums)), assign, lambda: keras_private.uncount(self))
 
-    def _group(self, layout: Layout, state: Mapping, known: Mapping[int, tuple], step: Step) -> Group:
+    def _group(self, layout: Layout, state: Mapping, known: Mapping[int, tuple], step: UpdateStep) -> Group:
         """Return the tensors of a group; a variable that the loss does not reach has a gradient of zero."""
         gradients = [
             known[index][0] if index in known else tf.zeros(shape)
@@ -243,7 +251,8 @@ class Optimizer(keras_private.KerasOptimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments and what is excluded from weight decay."""
-        return {**super().get_config(), "exclude_from_weight_decay": list(self._decay_exclusions)}
+        config = {**super().get_config(), "exclude_from_weight_decay": list(self._decay_exclusions)}
+        return with_arguments(self, config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> Optimizer:
@@ -262,8 +271,12 @@ def path_patterns(var_list: Iterable | None, var_names: Iterable[str] | None) ->
 
 def has_path(variable: Any, patterns: Iterable[str]) -> bool:
     """Return whether the path of a variable (`"conv1/bias"`) holds one of the regular expressions."""
-    path = getattr(variable, "path", variable.name)
-    return any(re.search(pattern, path) for pattern in patterns)
+    return any(re.search(pattern, path_of(variable)) for pattern in patterns)
+
+
+def path_of(variable: Any) -> str:
+    """Return the path of a variable of Keras, the name of one of TensorFlow."""
+    return getattr(variable, "path", variable.name)
 
 
 def on_each_replica(

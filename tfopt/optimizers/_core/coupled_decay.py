@@ -1,7 +1,5 @@
 """Weight decay that is decoupled or, as an option, L2 regularization."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from tfopt.optimizers._core.base import Optimizer
@@ -11,16 +9,12 @@ from tfopt.optimizers._core.group import Group
 class CoupledDecay(Optimizer):
     """Base of optimizers whose weight decay can be coupled with the gradient.
 
-    Args:
-        learning_rate: of `Optimizer`.
+    Attributes, which a subclass sets:
         decoupled_weight_decay: subtract `learning_rate weight_decay p`; otherwise `weight_decay p` is added
             to the gradient, and goes through the averages.
-        **kwargs: of `Optimizer`.
     """
 
-    def __init__(self, learning_rate: Any, *, decoupled_weight_decay: bool = True, **kwargs: Any) -> None:
-        super().__init__(learning_rate, **kwargs)
-        self.decoupled_weight_decay = decoupled_weight_decay
+    decoupled_weight_decay: bool
 
     def gradient(self, group: Group) -> tf.Tensor:
         """Return the gradient, with coupled decay in it."""
@@ -31,7 +25,3 @@ class CoupledDecay(Optimizer):
     def decay(self, change: tf.Tensor, group: Group) -> tf.Tensor:
         """Return `change` with decoupled weight decay in it."""
         return super().decay(change, group) if self.decoupled_weight_decay else change
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "decoupled_weight_decay": self.decoupled_weight_decay}

@@ -1,4 +1,4 @@
-"""Groups of variables that are updated together: small ones laid end to end, large ones singly.
+"""Groups of variables that are updated together: small ones flattened and concatenated, large ones singly.
 
 A step over many small tensors costs the launch of its operations, not arithmetic: 200 biases joined to one
 vector take a third of the time and a fifth of the tracing. Joining large ones only costs copies.
@@ -26,7 +26,7 @@ class Layout:
         shapes: their shapes.
         dtype: of the computation: float32 for variables of half precision.
         decays: whether weight decay applies to them.
-        joined: several laid end to end, as a vector; otherwise one as it is.
+        joined: several flattened and concatenated to a vector; otherwise one as it is.
     """
 
     indices: tuple[int, ...]
@@ -59,8 +59,8 @@ class Layout:
         return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
-class Step:
-    """The figures of one update, in the dtype of a computation.
+class UpdateStep:
+    """Number and learning rate of one update, in the dtype of a computation.
 
     Attributes:
         number: 1 for the first update.
@@ -74,7 +74,7 @@ class Step:
     def bias_correction(self, beta: float) -> tf.Tensor:
         """Return `1 - beta^number`: the weight that an average started at zero has gathered."""
         # Of `beta - 1` no digit is lost, nor of what expm1 returns near beta^t = 1. No logarithm of Python's,
-        # for `ScheduleMomentum` puts a variable behind a beta.
+        # for `ScheduleMomentum` makes a beta a variable.
         gap = beta - 1
         gap = tf.cast(gap, self.number.dtype) if tf.is_tensor(gap) else tf.constant(gap, self.number.dtype)
         return -tf.math.expm1(self.number * tf.math.log1p(gap))
@@ -89,14 +89,14 @@ class Group:
         gradient: of shape `layout.shape`, as all tensors here, without duplicate rows, finite.
         weights: before the update.
         state: by slot.
-        step: figures that all groups share.
+        step: number and learning rate, which all groups share.
     """
 
     layout: Layout
     gradient: tf.Tensor
     weights: tf.Tensor
     state: Mapping[str, tf.Tensor]
-    step: Step
+    step: UpdateStep
 
     def sum(self, x: tf.Tensor) -> tf.Tensor:
         """Return the sum of `x` over each variable by itself, broadcastable to `x`."""

@@ -14,7 +14,7 @@ def covariance(x: tf.Tensor, axis: int) -> tf.Tensor:
 def transform(x: tf.Tensor, matrices: Sequence[tf.Tensor | None]) -> tf.Tensor:
     """Return `x` with each axis multiplied by its matrix from the right.
 
-    A vector stands for a diagonal matrix; `None` leaves an axis as it is.
+    A vector is a diagonal matrix; `None` leaves an axis as it is.
     """
     # An axis taken from the front and put at the back, once for each, leaves them in their order.
     for matrix in matrices:

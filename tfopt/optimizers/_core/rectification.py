@@ -4,11 +4,11 @@ import math
 
 import tensorflow as tf
 
-from tfopt.optimizers._core.group import Step
+from tfopt.optimizers._core.group import UpdateStep
 
 
 def rectification(
-    step: Step, beta_2: float, dtype: str, shortest: float = 5.0
+    step: UpdateStep, beta_2: float, dtype: str, shortest: float = 5.0
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return whether the variance of the adaptive step is tractable, and the factor that levels it.
 

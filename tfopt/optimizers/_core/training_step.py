@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.clipping.slices import map_values
+from tfopt.clipping.gradients import map_values
 from tfopt.errors import UnsupportedModel
 from tfopt.optimizers._core import keras_private
 

@@ -1,11 +1,14 @@
 """AdamW with both averages in 8 bits."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Count, Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.group import Group
 from tfopt.optimizers.eight_bit.base import EightBitOptimizer
@@ -48,22 +51,20 @@ class AdamW8bit(EightBitOptimizer):
     slots = ("gradient_average", "square_average")
     square_slots = ("square_average",)
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-3,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        weight_decay: float | None = 0.01,
-        min_8bit_size: int = 4096,
+        learning_rate: LearningRate = 1e-3,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        epsilon: Positive = 1e-8,
+        weight_decay: NonNegative | None = 0.01,
+        min_8bit_size: Count = 4096,
         name: str = "adamw_8bit",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("AdamW8bit", beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive("AdamW8bit", epsilon=epsilon)
-        super().__init__(
-            learning_rate, weight_decay=weight_decay, min_8bit_size=min_8bit_size, name=name, **kwargs
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.min_8bit_size = min_8bit_size
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
 
@@ -77,12 +78,3 @@ class AdamW8bit(EightBitOptimizer):
         rate = step.learning_rate * root_correction / step.bias_correction(self.beta_1)
         change = rate * m / (tf.sqrt(v) + self.epsilon * root_correction)
         return change, {"gradient_average": m, "square_average": v}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-        }

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group, Layout
 from tfopt.optimizers.eight_bit import block_quantization
@@ -27,21 +26,12 @@ class EightBitOptimizer(Optimizer):
     A subclass names in `square_slots` the averages of squares. Their roots are coded, on the unsigned map,
     and never as 0 where they are above it: dividing by a root that was rounded to 0 throws weights far off.
 
-    Args:
-        learning_rate: as in `tfopt.optimizers.Optimizer`.
+    Attributes, which a subclass sets:
         min_8bit_size: variables with fewer entries keep float32 state: they cost little and matter most.
-        **kwargs: of `tfopt.optimizers.Optimizer`.
-
-    Raises:
-        InvalidArgumentError: `min_8bit_size` is not a whole number >= 1.
     """
 
     square_slots: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, learning_rate: Any, *, min_8bit_size: int = 4096, **kwargs: Any) -> None:
-        hyperparameters.check_count(type(self).__name__, min_8bit_size=min_8bit_size)
-        super().__init__(learning_rate, **kwargs)
-        self.min_8bit_size = int(min_8bit_size)
+    min_8bit_size: int
 
     def joins(self, variable: keras.Variable) -> bool:
         """Return whether the state of `variable` is float."""
@@ -92,7 +82,3 @@ class EightBitOptimizer(Optimizer):
 
     def _map(self, slot: str) -> DynamicMap:
         return UNSIGNED if slot in self.square_slots else SIGNED
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "min_8bit_size": self.min_8bit_size}

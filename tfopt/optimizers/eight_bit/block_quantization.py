@@ -20,7 +20,7 @@ BLOCK = 256
 
 @dataclasses.dataclass(frozen=True)
 class DynamicMap:
-    """The numbers that codes stand for: as precise as 8 bits allow near 1, and down to a millionth of it.
+    """The number of each 8-bit code: as precise as 8 bits allow near 1, and down to a millionth of it.
 
     Of 8 bits, signed maps spend one on the sign. The zeros before the first bit that is set count powers of
     ten; what follows that bit divides [0.1, 1] into equal parts, of which the number is the middle: 64 parts
@@ -112,7 +112,7 @@ def dequantize(codes: tf.Tensor, scales: tf.Tensor, dynamic_map: DynamicMap) -> 
 
 
 def _in_blocks(x: tf.Tensor) -> tf.Tensor:
-    """Return `x` laid out as `(blocks, BLOCK)`, the last block filled up with zeros."""
+    """Return `x` in the shape `(blocks, BLOCK)`, the last block padded with zeros."""
     entries = math.prod(x.shape)
     flat = tf.reshape(x, [-1])
     missing = blocks(entries) * BLOCK - entries

@@ -1,11 +1,14 @@
 """Lion with its average in 8 bits."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Count, Fraction, NonNegative, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.group import Group
 from tfopt.optimizers.eight_bit.base import EightBitOptimizer
@@ -43,20 +46,19 @@ class Lion8bit(EightBitOptimizer):
 
     slots = ("gradient_average",)
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1e-4,
-        beta_1: float = 0.9,
-        beta_2: float = 0.99,
-        weight_decay: float | None = None,
-        min_8bit_size: int = 4096,
+        learning_rate: LearningRate = 1e-4,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.99,
+        weight_decay: NonNegative | None = None,
+        min_8bit_size: Count = 4096,
         name: str = "lion_8bit",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("Lion8bit", beta_1=beta_1, beta_2=beta_2)
-        super().__init__(
-            learning_rate, weight_decay=weight_decay, min_8bit_size=min_8bit_size, name=name, **kwargs
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.min_8bit_size = min_8bit_size
         self.beta_1, self.beta_2 = beta_1, beta_2
 
     def update(self, group: Group) -> Update:
@@ -64,7 +66,3 @@ class Lion8bit(EightBitOptimizer):
         m, g = group.state["gradient_average"], group.gradient
         change = group.step.learning_rate * tf.sign(m * self.beta_1 + g * (1 - self.beta_1))
         return change, {"gradient_average": m * self.beta_2 + g * (1 - self.beta_2)}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2}

@@ -1,10 +1,13 @@
 """Gradient descent with its momentum in 8 bits."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Count, Fraction, NonNegative, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.group import Group
 from tfopt.optimizers.eight_bit.base import EightBitOptimizer
@@ -43,20 +46,19 @@ class SGDM8bit(EightBitOptimizer):
 
     slots = ("velocity",)
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 0.01,
-        momentum: float = 0.9,
+        learning_rate: LearningRate = 0.01,
+        momentum: Fraction = 0.9,
         nesterov: bool = False,
-        weight_decay: float | None = None,
-        min_8bit_size: int = 4096,
+        weight_decay: NonNegative | None = None,
+        min_8bit_size: Count = 4096,
         name: str = "sgdm_8bit",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("SGDM8bit", momentum=momentum)
-        super().__init__(
-            learning_rate, weight_decay=weight_decay, min_8bit_size=min_8bit_size, name=name, **kwargs
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.min_8bit_size = min_8bit_size
         self.momentum = momentum
         self.nesterov = nesterov
 
@@ -65,7 +67,3 @@ class SGDM8bit(EightBitOptimizer):
         m = group.state["velocity"] * self.momentum + group.gradient
         direction = group.gradient + m * self.momentum if self.nesterov else m
         return group.step.learning_rate * direction, {"velocity": m}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}

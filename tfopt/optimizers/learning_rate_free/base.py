@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
 import keras
 import tensorflow as tf
 
 from tfopt import _validation
-from tfopt.optimizers._core import hyperparameters
 from tfopt.optimizers._core.base import Optimizer
-from tfopt.optimizers._core.group import Group, Step
+from tfopt.optimizers._core.group import Group, UpdateStep
+
+
+def _growth_rate(optimizer: str, name: str, value: float) -> float:
+    return value if value == math.inf else _validation.number(optimizer, name, value, above=1)
+
+
+GrowthRate = Annotated[float, _growth_rate]
 
 
 class LearningRateFree(Optimizer):
@@ -20,9 +27,7 @@ class LearningRateFree(Optimizer):
     The estimate never falls. An update at learning rate 0, or before any gradient differed from 0, changes
     and counts nothing.
 
-    Args:
-        learning_rate: factor on the estimate, >= 0: a number, a `LearningRateSchedule` or a function without
-            arguments.
+    Attributes, which a subclass sets:
         beta_1: fraction that the average gradient keeps, in [0, 1).
         beta_2: fraction that the average square keeps, in [0, 1).
         epsilon: > 0.
@@ -30,35 +35,15 @@ class LearningRateFree(Optimizer):
         decouple: decay the weights themselves; otherwise the decay is part of the gradient.
         initial_distance: the first estimate, > 0: below the true one.
         growth_rate: the most by which an update multiplies the estimate, > 1, `float("inf")` for no limit.
-        **kwargs: of `tfopt.optimizers.Optimizer`.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any,
-        *,
-        beta_1: float,
-        beta_2: float,
-        epsilon: float,
-        bias_correction: bool,
-        decouple: bool,
-        initial_distance: float,
-        growth_rate: float,
-        **kwargs: Any,
-    ) -> None:
-        kind = type(self).__name__
-        hyperparameters.check_betas(kind, beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive(kind, epsilon=epsilon)
-        hyperparameters.check_positive(kind, initial_distance=initial_distance)
-        if growth_rate != float("inf"):
-            _validation.number(kind, "growth_rate", growth_rate, above=1)
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2 = beta_1, beta_2
-        self.epsilon = epsilon
-        self.bias_correction = bias_correction
-        self.decouple = decouple
-        self.initial_distance = initial_distance
-        self.growth_rate = growth_rate
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    bias_correction: bool
+    decouple: bool
+    initial_distance: float
+    growth_rate: float
 
     @property
     def distance(self) -> float:
@@ -70,11 +55,11 @@ class LearningRateFree(Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._distance = self.add_figure("distance", self.initial_distance)
-        self._numerator = self.add_figure("numerator")
-        self._counted = self.add_figure("counted")
+        self._distance = self.add_scalar("distance", self.initial_distance)
+        self._numerator = self.add_scalar("numerator")
+        self._counted = self.add_scalar("counted")
 
-    def add_figure(self, name: str, first: float = 0.0) -> keras.Variable:
+    def add_scalar(self, name: str, first: float = 0.0) -> keras.Variable:
         """Return a new scalar of the optimizer, in double precision: it costs nothing, and errors add up."""
 
         def initial(shape: Sequence[int], dtype: str) -> tf.Tensor:
@@ -83,11 +68,11 @@ class LearningRateFree(Optimizer):
 
         return self.add_variable((), initial, dtype="float64", name=name)
 
-    def own_step(self, step: Step) -> Step:
+    def own_step(self, step: UpdateStep) -> UpdateStep:
         """Return the step in double precision, with the number of those that counted."""
-        return Step(tf.convert_to_tensor(self._counted) + 1, step.learning_rate, "float64")
+        return UpdateStep(tf.convert_to_tensor(self._counted) + 1, step.learning_rate, "float64")
 
-    def rate(self, step: Step, distance: tf.Tensor) -> tf.Tensor:
+    def rate(self, step: UpdateStep, distance: tf.Tensor) -> tf.Tensor:
         """Return the rate of an update: the distance, the learning rate and Adam's bias correction."""
         rate = distance * step.learning_rate
         if self.bias_correction:
@@ -99,19 +84,6 @@ class LearningRateFree(Optimizer):
         if group.layout.decays and not self.decouple:
             return group.gradient + group.weights * self.weight_decay
         return group.gradient
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "bias_correction": self.bias_correction,
-            "decouple": self.decouple,
-            "initial_distance": self.initial_distance,
-            "growth_rate": self.growth_rate,
-        }
 
 
 def total(x: tf.Tensor) -> tf.Tensor:

@@ -1,14 +1,18 @@
 """DAdaptAdam: Adam that finds its own rate, by D-Adaptation."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.group import Group
-from tfopt.optimizers.learning_rate_free.base import LearningRateFree, total
+from tfopt.optimizers.learning_rate_free.base import GrowthRate, LearningRateFree, total
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -60,33 +64,28 @@ class DAdaptAdam(LearningRateFree):
 
     slots = ("average", "square_average", "estimate_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1.0,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1.0,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        epsilon: Positive = 1e-8,
+        weight_decay: NonNegative | None = None,
         decouple: bool = True,
         bias_correction: bool = False,
-        initial_distance: float = 1e-6,
-        growth_rate: float = float("inf"),
+        initial_distance: Positive = 1e-6,
+        growth_rate: GrowthRate = float("inf"),
         name: str = "dadapt_adam",
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            weight_decay=weight_decay,
-            decouple=decouple,
-            bias_correction=bias_correction,
-            initial_distance=initial_distance,
-            growth_rate=growth_rate,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.beta_1, self.beta_2 = beta_1, beta_2
+        self.epsilon = epsilon
+        self.decouple = decouple
+        self.bias_correction = bias_correction
+        self.initial_distance = initial_distance
+        self.growth_rate = growth_rate
 
     def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
         """Yield the update of each group, and then set the distance for the next one."""

@@ -1,15 +1,18 @@
 """Prodigy: Adam that finds its own rate."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Update
 from tfopt.optimizers._core.group import Group
-from tfopt.optimizers.learning_rate_free.base import LearningRateFree, total
+from tfopt.optimizers.learning_rate_free.base import GrowthRate, LearningRateFree, total
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -66,39 +69,31 @@ class Prodigy(LearningRateFree):
 
     slots = ("average", "square_average", "estimate_average", "displacement")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1.0,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        beta_3: float | None = None,
-        epsilon: float = 1e-8,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1.0,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        beta_3: Fraction | None = None,
+        epsilon: Positive = 1e-8,
+        weight_decay: NonNegative | None = None,
         decouple: bool = True,
         bias_correction: bool = False,
         safeguard_warmup: bool = False,
-        initial_distance: float = 1e-6,
-        distance_coefficient: float = 1.0,
-        growth_rate: float = float("inf"),
+        initial_distance: Positive = 1e-6,
+        distance_coefficient: Positive = 1.0,
+        growth_rate: GrowthRate = float("inf"),
         name: str = "prodigy",
         **kwargs: Any,
     ) -> None:
-        if beta_3 is not None:
-            hyperparameters.check_betas("Prodigy", beta_3=beta_3)
-        hyperparameters.check_positive("Prodigy", distance_coefficient=distance_coefficient)
-        super().__init__(
-            learning_rate,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            weight_decay=weight_decay,
-            decouple=decouple,
-            bias_correction=bias_correction,
-            initial_distance=initial_distance,
-            growth_rate=growth_rate,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self.beta_1, self.beta_2 = beta_1, beta_2
+        self.epsilon = epsilon
+        self.decouple = decouple
+        self.bias_correction = bias_correction
+        self.initial_distance = initial_distance
+        self.growth_rate = growth_rate
         self.beta_3 = beta_3
         self.safeguard_warmup = safeguard_warmup
         self.distance_coefficient = distance_coefficient
@@ -108,7 +103,7 @@ class Prodigy(LearningRateFree):
         if self.built:
             return
         super().build(variables)
-        self._largest_distance = self.add_figure("largest_distance", self.initial_distance)
+        self._largest_distance = self.add_scalar("largest_distance", self.initial_distance)
 
     def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
         """Yield the update of each group, by the distance that all of them together say."""
@@ -119,8 +114,8 @@ class Prodigy(LearningRateFree):
         weight = scale * (distance if self.safeguard_warmup else rate)
         evaluate = self.evaluator()
 
-        def cast(group: Group, *figures: tf.Tensor) -> list[tf.Tensor]:
-            return [tf.cast(figure, group.layout.dtype) for figure in figures]
+        def cast(group: Group, *scalars: tf.Tensor) -> list[tf.Tensor]:
+            return [tf.cast(scalar, group.layout.dtype) for scalar in scalars]
 
         # The change depends on the sums over all groups, so each is visited twice; the first writes nothing.
         sums = [evaluate(self._sums, group, *cast(group, weight)) for group in groups]
@@ -189,12 +184,3 @@ class Prodigy(LearningRateFree):
             "displacement": state["displacement"] + change,
         }
         return change, {slot: tf.where(counts, value, state[slot]) for slot, value in new.items()}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_3": self.beta_3,
-            "safeguard_warmup": self.safeguard_warmup,
-            "distance_coefficient": self.distance_coefficient,
-        }

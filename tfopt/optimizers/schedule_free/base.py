@@ -8,10 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt import _validation
-from tfopt.optimizers._core import hyperparameters, keras_private
+from tfopt._hyperparameters import CountFromZero, checked
+from tfopt.optimizers._core import keras_private
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.base import Optimizer, Update
-from tfopt.optimizers._core.group import Group, Step
+from tfopt.optimizers._core.group import Group, UpdateStep
 
 
 class ScheduleFree(Optimizer):
@@ -31,45 +32,43 @@ class ScheduleFree(Optimizer):
 
     Args:
         learning_rate: >= 0, a `LearningRateSchedule`, or a function without arguments.
-        beta: where gradients are taken between `z` (0) and `x` (1), in [0, 1).
         warmup_steps: updates over which the rate rises from 0, >= 0.
+        **kwargs: of `tfopt.optimizers.Optimizer`.
+
+    Attributes, which a subclass sets:
+        _beta: where gradients are taken between `z` (0) and `x` (1), in [0, 1).
         r: power of the number of the update in its weight, >= 0.
         weight_lr_power: power of the rate in it, >= 0.
-        **kwargs: of `tfopt.optimizers.Optimizer`.
     """
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any,
+        learning_rate: LearningRate,
         *,
-        beta: float,
-        warmup_steps: int = 0,
-        r: float = 0.0,
-        weight_lr_power: float = 2.0,
+        warmup_steps: CountFromZero = 0,
         **kwargs: Any,
     ) -> None:
-        kind = type(self).__name__
-        _validation.whole(kind, "warmup_steps", warmup_steps, at_least=0)
-        hyperparameters.check_not_negative(kind, r=r, weight_lr_power=weight_lr_power)
         super().__init__(learning_rate, **kwargs)
-        self._beta = beta
         self.warmup_steps = warmup_steps
-        self.r = r
-        self.weight_lr_power = weight_lr_power
 
     # What a subclass writes.
 
+    _beta: float
+    r: float
+    weight_lr_power: float
+
     def direction(self, group: Group) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-        """Return the direction before weight decay, and the new state beside `offset`."""
+        """Return the direction before weight decay, and the new state besides `offset`."""
         raise NotImplementedError
 
-    def rate(self, step: Step) -> tf.Tensor:
+    def rate(self, step: UpdateStep) -> tf.Tensor:
         """Return the learning rate of an update, warm-up included."""
         if not self.warmup_steps:
             return step.learning_rate
         return step.learning_rate * tf.minimum(step.number / self.warmup_steps, 1.0)
 
-    # Where the weights stand.
+    # Whether the weights hold `x` or `y`.
 
     def to_average(self) -> None:
         """Put `x` into the weights, to evaluate, save or export them; nothing happens if it is there."""
@@ -86,7 +85,7 @@ class ScheduleFree(Optimizer):
         """Put `x` into the weights, as `fit` does in the end; with `use_ema` the moving average of `y`."""
         if self.use_ema:
             super().finalize_variable_values(var_list)
-            # It stands for `x` from here on.
+            # It takes the place of `x` from here on.
             self._at_average.assign(True)
         else:
             self.to_average()
@@ -139,13 +138,13 @@ class ScheduleFree(Optimizer):
     def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
         """Yield the update of each group."""
         # Scalars cost nothing in double precision.
-        step = Step(groups[0].step.number, groups[0].step.learning_rate, "float64")
+        step = UpdateStep(groups[0].step.number, groups[0].step.learning_rate, "float64")
         rate = self.rate(step)
-        figures = (rate, self._average_share(step.number, rate), tf.cast(self._at_average, "float64"))
+        scalars = (rate, self._average_share(step.number, rate), tf.cast(self._at_average, "float64"))
         self.assign(self._at_average, False)
         evaluate = self.evaluator()
         for group in groups:
-            yield evaluate(self._update, group, *(tf.cast(figure, group.layout.dtype) for figure in figures))
+            yield evaluate(self._update, group, *(tf.cast(scalar, group.layout.dtype) for scalar in scalars))
 
     def _average_share(self, number: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
         """Return `c`: the share that `z` has in the new average."""
@@ -169,12 +168,3 @@ class ScheduleFree(Optimizer):
         step = rate * direction
         change = step * (1 - self._beta * (1 - share)) - offset * (self._beta * share + to_training)
         return change, {**state, "offset": (offset - step) * (1 - share)}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "warmup_steps": self.warmup_steps,
-            "r": self.r,
-            "weight_lr_power": self.weight_lr_power,
-        }

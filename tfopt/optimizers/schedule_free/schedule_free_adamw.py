@@ -1,12 +1,15 @@
 """ScheduleFreeAdamW: AdamW that needs no decay of its rate."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import CountFromZero, Fraction, NonNegative, Positive, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.group import Group
 from tfopt.optimizers.schedule_free.base import ScheduleFree
 
@@ -15,7 +18,7 @@ from tfopt.optimizers.schedule_free.base import ScheduleFree
 class ScheduleFreeAdamW(ScheduleFree):
     """AdamW whose weights are an average of its steps, in place of a schedule that must know the end.
 
-    With the gradient `g` at `y`, where the weights stand while training, and the bias-corrected average
+    With the gradient `g` at `y`, which the weights hold while training, and the bias-corrected average
     `v` of `g^2`:
 
         z <- z - rate (g / (sqrt(v) + epsilon) + weight_decay y)
@@ -57,31 +60,24 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     slots = ("offset", "square_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 0.0025,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        warmup_steps: int = 0,
-        r: float = 0.0,
-        weight_lr_power: float = 2.0,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 0.0025,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        epsilon: Positive = 1e-8,
+        warmup_steps: CountFromZero = 0,
+        r: NonNegative = 0.0,
+        weight_lr_power: NonNegative = 2.0,
+        weight_decay: NonNegative | None = None,
         name: str = "schedule_free_adamw",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("ScheduleFreeAdamW", beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive("ScheduleFreeAdamW", epsilon=epsilon)
         super().__init__(
-            learning_rate,
-            beta=beta_1,
-            warmup_steps=warmup_steps,
-            r=r,
-            weight_lr_power=weight_lr_power,
-            weight_decay=weight_decay,
-            name=name,
-            **kwargs,
+            learning_rate, warmup_steps=warmup_steps, weight_decay=weight_decay, name=name, **kwargs
         )
+        self._beta, self.r, self.weight_lr_power = beta_1, r, weight_lr_power
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
 
@@ -90,12 +86,3 @@ class ScheduleFreeAdamW(ScheduleFree):
         average = group.state["square_average"] * self.beta_2 + tf.square(group.gradient) * (1 - self.beta_2)
         root = tf.sqrt(average / group.step.bias_correction(self.beta_2))
         return group.gradient / (root + self.epsilon), {"square_average": average}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-        }

@@ -1,5 +1,7 @@
 """ScheduleFreeRAdam: RAdam that needs neither warm-up nor decay of its rate."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import hyperparameters
-from tfopt.optimizers._core.group import Group, Step
+from tfopt.optimizers._core.arguments import LearningRate
+from tfopt.optimizers._core.group import Group, UpdateStep
 from tfopt.optimizers._core.rectification import rectification
 from tfopt.optimizers.schedule_free.base import ScheduleFree
 
@@ -21,7 +24,7 @@ _SHORTEST = math.nextafter(4, 5)
 class ScheduleFreeRAdam(ScheduleFree):
     """RAdam whose weights are an average of its steps: neither warm-up nor decay of the rate to choose.
 
-    With the gradient `g` at `y`, where the weights stand while training, the bias-corrected average `v` of
+    With the gradient `g` at `y`, which the weights hold while training, the bias-corrected average `v` of
     `g^2`, and the rectification `q` and length `rho` of RAdam at this update:
 
         z <- z - learning_rate q (g / (sqrt(v) + epsilon) + weight_decay y)    if rho > 4
@@ -62,40 +65,32 @@ class ScheduleFreeRAdam(ScheduleFree):
 
     slots = ("offset", "square_average")
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 0.0025,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        r: float = 0.0,
-        weight_lr_power: float = 2.0,
+        learning_rate: LearningRate = 0.0025,
+        beta_1: Fraction = 0.9,
+        beta_2: Fraction = 0.999,
+        epsilon: Positive = 1e-8,
+        r: NonNegative = 0.0,
+        weight_lr_power: NonNegative = 2.0,
         silent_sgd_phase: bool = True,
-        weight_decay: float | None = None,
+        weight_decay: NonNegative | None = None,
         name: str = "schedule_free_radam",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("ScheduleFreeRAdam", beta_1=beta_1, beta_2=beta_2)
-        hyperparameters.check_positive("ScheduleFreeRAdam", epsilon=epsilon)
         if silent_sgd_phase and beta_2 <= 0.6:
             raise InvalidArgumentError(
                 f"ScheduleFreeRAdam: expected beta_2 > 0.6 with silent_sgd_phase, got {beta_2!r}: it would "
                 "never move. Choose a larger one, or silent_sgd_phase=False."
             )
-        super().__init__(
-            learning_rate,
-            beta=beta_1,
-            r=r,
-            weight_lr_power=weight_lr_power,
-            weight_decay=weight_decay,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
+        self._beta, self.r, self.weight_lr_power = beta_1, r, weight_lr_power
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.epsilon = epsilon
         self.silent_sgd_phase = silent_sgd_phase
 
-    def rate(self, step: Step) -> tf.Tensor:
+    def rate(self, step: UpdateStep) -> tf.Tensor:
         """Return the rectified learning rate of an update."""
         known, factor = rectification(step, self.beta_2, step.learning_rate.dtype, _SHORTEST)
         return step.learning_rate * (tf.where(known, factor, 0.0) if self.silent_sgd_phase else factor)
@@ -106,13 +101,3 @@ class ScheduleFreeRAdam(ScheduleFree):
         root = tf.sqrt(average / group.step.bias_correction(self.beta_2))
         known, _ = rectification(group.step, self.beta_2, group.layout.dtype, _SHORTEST)
         return group.gradient / tf.where(known, root + self.epsilon, 1.0), {"square_average": average}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "silent_sgd_phase": self.silent_sgd_phase,
-        }

@@ -1,12 +1,15 @@
 """ScheduleFreeSGD: SGD that needs no decay of its rate."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import CountFromZero, Fraction, NonNegative, checked
+from tfopt.optimizers._core.arguments import LearningRate
 from tfopt.optimizers._core.group import Group
 from tfopt.optimizers.schedule_free.base import ScheduleFree
 
@@ -15,7 +18,7 @@ from tfopt.optimizers.schedule_free.base import ScheduleFree
 class ScheduleFreeSGD(ScheduleFree):
     """SGD whose weights are an average of its steps, in place of a schedule that must know the end.
 
-    With the gradient `g` at `y`, where the weights stand while training:
+    With the gradient `g` at `y`, which the weights hold while training:
 
         z <- z - rate (g + weight_decay y)
         x <- (1 - c) x + c z
@@ -53,34 +56,24 @@ class ScheduleFreeSGD(ScheduleFree):
 
     slots = ("offset",)
 
+    @checked
     def __init__(
         self,
-        learning_rate: Any = 1.0,
-        momentum: float = 0.9,
-        warmup_steps: int = 0,
-        r: float = 0.0,
-        weight_lr_power: float = 2.0,
-        weight_decay: float | None = None,
+        learning_rate: LearningRate = 1.0,
+        momentum: Fraction = 0.9,
+        warmup_steps: CountFromZero = 0,
+        r: NonNegative = 0.0,
+        weight_lr_power: NonNegative = 2.0,
+        weight_decay: NonNegative | None = None,
         name: str = "schedule_free_sgd",
         **kwargs: Any,
     ) -> None:
-        hyperparameters.check_betas("ScheduleFreeSGD", momentum=momentum)
         super().__init__(
-            learning_rate,
-            beta=momentum,
-            warmup_steps=warmup_steps,
-            r=r,
-            weight_lr_power=weight_lr_power,
-            weight_decay=weight_decay,
-            name=name,
-            **kwargs,
+            learning_rate, warmup_steps=warmup_steps, weight_decay=weight_decay, name=name, **kwargs
         )
+        self._beta, self.r, self.weight_lr_power = momentum, r, weight_lr_power
         self.momentum = momentum
 
     def direction(self, group: Group) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
         """Return the gradient."""
         return group.gradient, {}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "momentum": self.momentum}

@@ -14,7 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.clipping.slices import sum_duplicates, values
+from tfopt._hyperparameters import checked, with_arguments
+from tfopt.clipping.gradients import sum_duplicates, values
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers._core import keras_private, replicated_accumulation
 from tfopt.optimizers._core.base import (
@@ -44,6 +45,7 @@ class Wrapper(keras.optimizers.Optimizer):
             of the same kind.
     """
 
+    @checked
     def __init__(self, inner_optimizer: keras.optimizers.Optimizer, name: str | None = None) -> None:
         inner = _checked(type(self), inner_optimizer)
         super().__init__(learning_rate=0.0, name=name)
@@ -132,7 +134,7 @@ class Wrapper(keras.optimizers.Optimizer):
             vars(rule)[keras_private.CLIP] = lambda gradients: gradients
             vars(rule)[keras_private.DECAY] = lambda variables: None  # noqa: ARG005
 
-    # What an optimizer is asked for, answered by the inner one.
+    # Methods of an optimizer that the inner one carries out.
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Create the state for `variables`."""
@@ -196,11 +198,12 @@ class Wrapper(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, and what is excluded from the weight decay of Keras's."""
-        return {
+        config = {
             "name": self.name,
             "inner_optimizer": keras.saving.serialize_keras_object(self.inner_optimizer),
             "exclude_from_weight_decay": list(self._decay_exclusions),
         }
+        return with_arguments(self, config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> Wrapper:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Share, checked
 from tfopt.optimizers._core.base import Optimizer, Update
 from tfopt.optimizers._core.group import Group
 from tfopt.optimizers.wrappers.base import Wrapper
@@ -41,10 +41,10 @@ class Cautious(Wrapper):
         >>> model.compile(optimizer, loss="sparse_categorical_crossentropy")
     """
 
+    @checked
     def __init__(
-        self, inner_optimizer: keras.optimizers.Optimizer, floor: float = 1e-3, name: str = "cautious"
+        self, inner_optimizer: keras.optimizers.Optimizer, floor: Share = 1e-3, name: str = "cautious"
     ) -> None:
-        hyperparameters.check_share("Cautious", floor=floor)
         super().__init__(inner_optimizer, name=name)
         self.floor = floor
         if isinstance(inner_optimizer, Optimizer):
@@ -69,7 +69,3 @@ class Cautious(Wrapper):
         update, state = self._rule(group)
         mask = tf.cast(update * group.gradient > 0, update.dtype)
         return update * mask / tf.maximum(group.mean(mask), self.floor), state
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "floor": self.floor}

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt._hyperparameters import checked
 from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers.wrappers.base import Wrapper
 
@@ -36,6 +37,7 @@ class GradientCentralization(Wrapper):
         >>> model.compile(optimizer, loss="sparse_categorical_crossentropy")
     """
 
+    @checked
     def __init__(
         self,
         inner_optimizer: keras.optimizers.Optimizer,
@@ -60,7 +62,3 @@ class GradientCentralization(Wrapper):
         del axes[self.unit_axis]
         gradient = tf.convert_to_tensor(gradient)
         return gradient - tf.reduce_mean(gradient, axes, keepdims=True)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "unit_axis": self.unit_axis}

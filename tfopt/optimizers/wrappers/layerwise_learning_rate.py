@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ import tensorflow as tf
 
 from tfopt import _validation
 from tfopt import rules as layer_rules
+from tfopt._hyperparameters import Share, checked
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core import hyperparameters
-from tfopt.optimizers._core.base import Optimizer
+from tfopt.optimizers._core.base import Optimizer, path_of
 from tfopt.optimizers.wrappers.base import Wrapper
+
+logger = logging.getLogger(__name__)
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -48,20 +51,19 @@ class LayerwiseLearningRate(Wrapper):
         >>> model.compile(optimizer, loss="sparse_categorical_crossentropy")
     """
 
+    @checked
     def __init__(
         self,
         inner_optimizer: keras.optimizers.Optimizer,
         rules: Mapping[str, float] | None = None,
-        decay: float = 1.0,
+        decay: Share = 1.0,
         blocks: Iterable[str] | None = None,
         name: str = "layerwise_learning_rate",
     ) -> None:
-        hyperparameters.check_share("LayerwiseLearningRate", decay=decay)
         rules = _validation.mapping("LayerwiseLearningRate", "rules", rules, '{"head": 10.0}')
         for pattern, multiplier in rules.items():
-            hyperparameters.check_not_negative(
-                f"LayerwiseLearningRate, rule {pattern!r}", multiplier=multiplier
-            )
+            owner = f"LayerwiseLearningRate, rule {pattern!r}"
+            _validation.number(owner, "multiplier", multiplier, at_least=0)
         super().__init__(inner_optimizer, name=name)
         self.rules = rules
         self.decay = decay
@@ -78,6 +80,8 @@ class LayerwiseLearningRate(Wrapper):
         by_depth = self._decayed([path for path in layers if ruled[path] is None])
         multipliers = by_depth | {path: rule for path, rule in ruled.items() if rule is not None}
         self._multipliers = tuple(multipliers[path] for path in paths)
+        for path, multiplier in multipliers.items():
+            logger.debug("%s: learning rate of %s times %g", self.name, path, multiplier)
 
     def _decayed(self, layers: Sequence[str]) -> dict[str, float]:
         """Return layer -> multiplier by its depth, counted from the last."""
@@ -112,15 +116,10 @@ class LayerwiseLearningRate(Wrapper):
         for (variable, multiplier), old in zip(multiplied, before, strict=True):
             self.assign(variable, old + multiplier * (variable - old))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        blocks = None if self.blocks is None else list(self.blocks)
-        return {**super().get_config(), "rules": self.rules, "decay": self.decay, "blocks": blocks}
-
 
 def _layer_paths(variables: Sequence) -> list[str]:
     """Return the path of each variable's layer, without the name of a Sequential or subclassed model."""
-    paths = [getattr(variable, "path", variable.name).split("/") for variable in variables]
+    paths = [path_of(variable).split("/") for variable in variables]
     paths = [path[:-1] or path for path in paths]
     within = len({path[0] for path in paths}) == 1 and all(len(path) > 1 for path in paths)
     return ["/".join(path[within:]) for path in paths]

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Count, Share, checked
 from tfopt.optimizers.wrappers.base import Wrapper
 
 
@@ -42,15 +42,14 @@ class Lookahead(Wrapper):
         >>> model.compile(optimizer, loss="sparse_categorical_crossentropy")
     """
 
+    @checked
     def __init__(
         self,
         inner_optimizer: keras.optimizers.Optimizer,
-        sync_period: int = 5,
-        slow_step_size: float = 0.5,
+        sync_period: Count = 5,
+        slow_step_size: Share = 0.5,
         name: str = "lookahead",
     ) -> None:
-        hyperparameters.check_count("Lookahead", sync_period=sync_period)
-        hyperparameters.check_share("Lookahead", slow_step_size=slow_step_size)
         super().__init__(inner_optimizer, name=name)
         self.sync_period = sync_period
         self.slow_step_size = slow_step_size
@@ -81,11 +80,3 @@ class Lookahead(Wrapper):
         tf.cond(number == 1, start, lambda: None)
         self.update_inner(gradients, variables, learning_rate)
         tf.cond(number % self.sync_period == 0, sync, lambda: None)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "sync_period": self.sync_period,
-            "slow_step_size": self.slow_step_size,
-        }

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.clipping.slices import map_values
-from tfopt.errors import InvalidArgumentError, UnsupportedModel
-from tfopt.optimizers._core import hyperparameters, keras_private, training_step
+from tfopt._hyperparameters import NonNegative, Positive, checked, one_of
+from tfopt.clipping.gradients import map_values
+from tfopt.errors import UnsupportedModel
+from tfopt.optimizers._core import keras_private, training_step
 from tfopt.optimizers.wrappers.base import Wrapper
 
-MODES = ("sam", "asam", "gsam")
 _TINY = 1e-12
 
 
@@ -59,19 +59,16 @@ class SAM(Wrapper):
         >>> history = model.fit(x, y, verbose=0)
     """
 
+    @checked
     def __init__(
         self,
         inner_optimizer: keras.optimizers.Optimizer,
-        rho: float = 0.05,
-        mode: str = "sam",
-        eta: float | None = None,
-        alpha: float = 0.4,
+        rho: Positive = 0.05,
+        mode: Annotated[str, one_of("sam", "asam", "gsam")] = "sam",
+        eta: NonNegative | None = None,
+        alpha: NonNegative = 0.4,
         name: str = "sam",
     ) -> None:
-        if mode not in MODES:
-            raise InvalidArgumentError(f"SAM: expected mode to be one of {', '.join(MODES)}, got {mode!r}.")
-        hyperparameters.check_positive("SAM", rho=rho)
-        hyperparameters.check_not_negative("SAM", alpha=alpha, eta=0.0 if eta is None else eta)
         super().__init__(inner_optimizer, name=name)
         self.rho, self.mode, self.eta, self.alpha = rho, mode, eta, alpha
 
@@ -155,11 +152,6 @@ class SAM(Wrapper):
         if self.eta is None:
             return tf.abs(weights)
         return tf.abs(weights) + self.eta if len(weights.shape) > 1 else tf.ones_like(weights)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        own = {"rho": self.rho, "mode": self.mode, "eta": self.eta, "alpha": self.alpha}
-        return {**super().get_config(), **own}
 
 
 def _summed(gradients: Any) -> list[tf.Tensor]:

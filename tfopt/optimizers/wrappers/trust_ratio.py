@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.optimizers._core import hyperparameters
+from tfopt._hyperparameters import Positive, checked
+from tfopt.optimizers._core.arguments import Patterns
 from tfopt.optimizers.wrappers.base import Wrapper
 
 
@@ -46,18 +47,17 @@ class TrustRatio(Wrapper):
         >>> model.compile(lamb, loss="sparse_categorical_crossentropy")
     """
 
+    @checked
     def __init__(
         self,
         inner_optimizer: keras.optimizers.Optimizer,
-        clip: float | None = None,
-        exclude: Iterable[str] = (),
+        clip: Positive | None = None,
+        exclude: Patterns = (),
         name: str = "trust_ratio",
     ) -> None:
-        if clip is not None:
-            hyperparameters.check_positive("TrustRatio", clip=clip)
         super().__init__(inner_optimizer, name=name)
         self.clip = clip
-        self.exclude = hyperparameters.patterns("TrustRatio", "exclude", exclude)
+        self.exclude = exclude
 
     def update_variables(self, gradients: Sequence, variables: Sequence, learning_rate: Any) -> None:
         """Update the variables of one replica."""
@@ -73,7 +73,3 @@ class TrustRatio(Wrapper):
             if self.clip is not None:
                 ratio = tf.minimum(ratio, self.clip)
             self.assign(variable, old - tf.cast(ratio * update, old.dtype))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "clip": self.clip, "exclude": list(self.exclude)}

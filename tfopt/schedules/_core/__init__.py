@@ -1,1 +1,1 @@
-"""What the schedules share: checks, shapes, nesting and the count of updates."""
+"""What the schedules share: their base, arguments, shapes, and how they call one another."""

@@ -1,8 +1,7 @@
-"""Schedules inside schedules: how they are called, saved and loaded."""
+"""Schedules inside schedules: how they are called."""
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from tfopt.schedules._core.schedule import Schedule
@@ -17,13 +16,3 @@ def rates(schedule: Any, step: Any) -> Any:
     # Keras's own schedules promise scalars only: CosineDecay with a warm-up fails on arrays.
     flat = ops.map(lambda each: ops.cast(schedule(each), step.dtype), ops.reshape(step, (-1,)))
     return ops.reshape(flat, ops.shape(step))
-
-
-def serialized(schedule: Any) -> Any:
-    """Return a schedule, or a constant, as JSON values."""
-    return schedule if isinstance(schedule, float) else keras.saving.serialize_keras_object(schedule)
-
-
-def deserialized(config: Any) -> Any:
-    """Return what `serialized` described; a schedule passes as it is."""
-    return keras.saving.deserialize_keras_object(config) if isinstance(config, dict) else config

@@ -1,22 +1,30 @@
 """What tfopt's schedules share."""
 
+from __future__ import annotations
+
 import inspect
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
+
+from tfopt._hyperparameters import check_fields
 
 
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Base of tfopt's schedules: a subclass keeps its arguments under their names and writes `_rate`.
+class Schedule(LearningRateSchedule):
+    """Base of tfopt's schedules: a subclass is a dataclass of its arguments and writes `_rate`.
 
-    Args:
-        name: a name for the graph.
+    The arguments are checked as their annotations say, and make up the config, schedules among them included.
+
+    Attributes:
+        name: a name for the graph, and for messages.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
+    name: str
+
+    def __post_init__(self) -> None:
+        check_fields(self.name, self)
 
     def __call__(self, step: Any) -> Any:
         """Return the float32 rate of update `step` (0, 1, ...; a scalar or an array of any shape)."""
@@ -29,5 +37,22 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {argument: getattr(self, argument) for argument in inspect.signature(type(self)).parameters}
+        """Return the constructor's arguments, schedules among them serialized."""
+        return {name: _serialized(getattr(self, name)) for name in inspect.signature(type(self)).parameters}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the schedule that `get_config` described."""
+        return cls(**{name: _deserialized(value) for name, value in config.items()})
+
+
+def _serialized(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_serialized(each) for each in value]
+    return keras.saving.serialize_keras_object(value) if isinstance(value, LearningRateSchedule) else value
+
+
+def _deserialized(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_deserialized(each) for each in value]
+    return keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value

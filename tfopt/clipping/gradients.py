@@ -1,4 +1,4 @@
-"""Sparse gradients: what `tf.gather`, and so an Embedding, hands to the optimizer."""
+"""Gradients, dense or sparse as `tf.gather` and so an Embedding makes them: values, norms and scaling."""
 
 from collections.abc import Callable
 from typing import TypeAlias

@@ -1,15 +1,20 @@
 """A schedule in updates for an optimizer that counts batches."""
 
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfopt._hyperparameters import Steps
 from tfopt.schedules._core import arguments, nested
 from tfopt.schedules._core.schedule import Schedule
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
+@dataclass(eq=False)
 class Updates(Schedule):
     """Counts updates for a schedule in one of Keras's own optimizers that accumulates gradients.
 
@@ -32,21 +37,10 @@ class Updates(Schedule):
         [0.1, 0.1, 0.09, 0.0]
     """
 
-    def __init__(self, schedule: Any, *, gradient_accumulation_steps: int, name: str = "Updates") -> None:
-        super().__init__(name)
-        self.schedule = arguments.schedule(name, "schedule", schedule)
-        self.gradient_accumulation_steps = arguments.steps(
-            name, "gradient_accumulation_steps", gradient_accumulation_steps, at_least=1
-        )
+    schedule: arguments.NestedSchedule
+    _: KW_ONLY
+    gradient_accumulation_steps: Steps
+    name: str = "Updates"
 
     def _rate(self, step: Any) -> Any:
         return nested.rates(self.schedule, ops.floor(step / self.gradient_accumulation_steps))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, the schedule serialized."""
-        return super().get_config() | {"schedule": nested.serialized(self.schedule)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Updates":
-        """Return the schedule that `get_config` described."""
-        return cls(**config | {"schedule": nested.deserialized(config["schedule"])})

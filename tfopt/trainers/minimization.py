@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,8 @@ from tfopt.errors import NonFiniteError
 from tfopt.trainers.full_batch import FullBatch
 from tfopt.trainers.result import MinimizeResult
 from tfopt.trainers.weights import WeightVector
+
+logger = logging.getLogger(__name__)
 
 Callback = Callable[[int, float, float], Any]
 
@@ -37,7 +40,7 @@ class Point:
         return float(np.abs(self.gradient).max())
 
 
-class Search:
+class Minimization:
     """Holds where the method is, and what it has seen.
 
     Attributes:
@@ -89,6 +92,12 @@ class Search:
         self.accepted = point
         self.history.append(point.loss)
         iterations = len(self.history) - 1
+        logger.debug(
+            "Iteration %d: loss %g, largest entry of the gradient %g",
+            iterations,
+            point.loss,
+            point.gradient_norm,
+        )
         if self._bar is not None:
             values = [("loss", point.loss), ("gradient_norm", point.gradient_norm)]
             self._bar.update(iterations, values, finalize=False)
