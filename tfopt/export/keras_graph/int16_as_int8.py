@@ -16,7 +16,7 @@ import numpy as np
 
 from tfopt.graph import Constant, looped, nodes
 from tfopt.quantization.operators.traits import FIXED_RANGES, WIDE_RANGE, kind
-from tfopt.quantization.planning.bit_widths import NARROW_SUFFIX
+from tfopt.quantization.planning.bit_widths import REQUANTIZER_SUFFIX
 from tfopt.quantization.planning.quantizer_placement import QUANTIZER_SUFFIX
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 
@@ -70,8 +70,8 @@ def narrowed(lowered: keras.Model) -> Wide:
             steps[node.path] = step
         quantizer.num_bits = 8
     for node in found:
-        base = node.path.removesuffix(NARROW_SUFFIX) + QUANTIZER_SUFFIX
-        if base in steps and node.path.endswith(NARROW_SUFFIX):
+        base = node.path.removesuffix(REQUANTIZER_SUFFIX) + QUANTIZER_SUFFIX
+        if base in steps and node.path.endswith(REQUANTIZER_SUFFIX):
             wide.narrow[steps[base]] = _grid(node.operation)
         maker = makers.get(id(node.inputs[0])) if node.inputs else None
         if node.path in steps and maker is not None and isinstance(maker.operation, Constant):

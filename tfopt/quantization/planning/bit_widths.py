@@ -13,10 +13,10 @@ import keras
 
 from tfopt.graph import Node, nodes
 from tfopt.quantization.operators.traits import Kind
-from tfopt.quantization.planning.quantizer_placement import QUANTIZER_SUFFIX, Plan
+from tfopt.quantization.planning.quantizer_placement import QUANTIZER_SUFFIX, QuantizerPlacement
 from tfopt.quantization.scheme import Scheme
 
-NARROW_SUFFIX = f".int8{QUANTIZER_SUFFIX}"
+REQUANTIZER_SUFFIX = f".int8{QUANTIZER_SUFFIX}"
 """What the name of a quantizer to 8 bits ends in, behind the name of one to 16."""
 
 _ANY = (Kind.SAME_SCALE, Kind.FLOAT)
@@ -28,12 +28,12 @@ def is_wide(scheme: Scheme | None) -> bool:
     return scheme is not None and scheme.activation_bits == 16
 
 
-class Widths:
-    """The bits of each quantizer of a plan, and which tensors must be rounded to fewer.
+class BitWidths:
+    """The bits of each quantizer, and which tensors must be rounded to fewer.
 
     Args:
         model: canonical.
-        planned: its plan.
+        placement: of its quantizers.
         kinds: `id` of each operation -> its kind.
         scheme_of: the scheme of a node, None for float.
     """
@@ -41,11 +41,11 @@ class Widths:
     def __init__(
         self,
         model: keras.Model,
-        planned: Plan,
+        placement: QuantizerPlacement,
         kinds: Mapping[int, Kind],
         scheme_of: Callable[[Node | None], Scheme | None],
     ) -> None:
-        self._planned = planned
+        self._placement = placement
         self._kinds = kinds
         self._nodes = nodes(model)
         self._reader = {id(tensor): node for node in self._nodes for tensor in node.inputs}
@@ -54,7 +54,7 @@ class Widths:
         known = [each.activation_bits for each in given if each is not None and each.activation_bits]
         least = min(known, default=8)
         self._bits: dict[str, int] = {}
-        for tensor, name in planned.quantizers.items():
+        for tensor, name in placement.quantizers.items():
             maker = makers.get(tensor)
             # What is computed in float has no bits of its own.
             in_float = maker is not None and kinds[id(maker.operation)] is Kind.FLOAT
@@ -65,10 +65,10 @@ class Widths:
         self._kept = self._kept_scales()
 
     def of_quantizer(self, name: str) -> int:
-        """Return the bits of a quantizer of the plan: of the tensors that share it, the most."""
+        """Return the bits of a quantizer: of the tensors that share it, the most."""
         return self._bits[name]
 
-    def to_narrow(self, node: Node) -> list[str | None]:
+    def requantized(self, node: Node) -> list[str | None]:
         """Return, for each input of a node, the quantizer of 16 bits that it has passed; else None.
 
         None too where nothing has to round it to 8 bits.
@@ -81,14 +81,14 @@ class Widths:
     def _of_operator(self, node: Node) -> int:
         """Return the bits of what an operator writes, which may be behind nodes that are fused into it."""
         tensor = id(node.outputs[0])
-        while tensor not in self._planned.quantizers and tensor in self._reader:
+        while tensor not in self._placement.quantizers and tensor in self._reader:
             tensor = id(self._reader[tensor].outputs[0])
-        name = self._planned.quantizers.get(tensor)
+        name = self._placement.quantizers.get(tensor)
         return 8 if name is None else self._bits[name]
 
     def _kept_scales(self) -> dict[int, str]:
         """Return tensor -> the quantizer whose scale it has, also where it only keeps that of others."""
-        kept = dict(self._planned.quantizers)
+        kept = dict(self._placement.quantizers)
         for node in self._nodes:
             found = [kept[id(tensor)] for tensor in node.inputs if id(tensor) in kept]
             if self._kinds[id(node.operation)] is Kind.SAME_SCALE and found:

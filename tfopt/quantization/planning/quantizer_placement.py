@@ -38,9 +38,9 @@ QUANTIZER_SUFFIX = ".quantizer"
 _KEEPS_SCALE = {Kind.SAME_SCALE, Kind.AVERAGE}
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What becomes of each tensor, by `id` of the canonical model's `KerasTensor`s.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuantizerPlacement:
+    """Where quantizers stand, by `id` of the canonical model's `KerasTensor`s.
 
     Attributes:
         quantizers: tensor -> name of the quantizer that it passes; tensors in one scale share one.
@@ -49,7 +49,8 @@ class Plan:
             and these kinds.
         tensors: tensor -> its number among those that share its quantizer; None where its values are in the
             range of others.
-        exact: the tensors that are not rounded, but for operations that are quantized, see `exact`.
+        exact: the tensors that are not rounded, but for operations that are quantized, see `unrounded`.
+        fused: the first tensor of a call that is fused into the operator before -> the name of that operator.
     """
 
     quantizers: dict[int, str] = dataclasses.field(default_factory=dict)
@@ -57,10 +58,13 @@ class Plan:
     standalone: dict[int, Kind] = dataclasses.field(default_factory=dict)
     tensors: dict[int, int | None] = dataclasses.field(default_factory=dict)
     exact: frozenset[int] = frozenset()
+    fused: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
-def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] = ()) -> Plan:
-    """Plan the quantization of a canonical model.
+def place_quantizers(
+    model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] = ()
+) -> QuantizerPlacement:
+    """Decide where the quantizers of a canonical model stand.
 
     Args:
         model: as `canonical` returns it.
@@ -76,7 +80,8 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
     }
     # A shared one that stands alone in one place is an operator of its own in all.
     kinds = {**kinds, **{operation: _STANDALONE_AS[kind] for operation, kind in standalone.items()}}
-    named, fixed = _quantized_tensors(flow, kinds, _fused(flow, kinds), exact)
+    fused = _fused(flow, kinds)
+    named, fixed = _quantized_tensors(flow, kinds, fused, exact)
 
     scales = _SharedScales()
     for node in flow.nodes:
@@ -95,7 +100,14 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
     for tensor, name in named.items():
         shared.setdefault(scales.root(tensor), name + QUANTIZER_SUFFIX)
     quantizers = {tensor: shared[scales.root(tensor)] for tensor in named}
-    return Plan(quantizers, fixed, standalone, _numbered(flow, kinds, quantizers), frozenset(exact))
+    return QuantizerPlacement(
+        quantizers=quantizers,
+        fixed=fixed,
+        standalone=standalone,
+        tensors=_numbered(flow, kinds, quantizers),
+        exact=frozenset(exact),
+        fused={id(node.outputs[0]): operator.path for node, operator in fused.items()},
+    )
 
 
 def _unite_of_one_name(scales: _SharedScales, named: Mapping[int, str]) -> None:
@@ -122,14 +134,15 @@ def _numbered(flow: _Flow, kinds: Mapping[int, Kind], quantizers: Mapping[int, s
     return numbers
 
 
-def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> set[Node]:
-    """Return the nodes that the converter fuses into the operator before them."""
-    fused = set()
+def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> dict[Node, Node]:
+    """Return the nodes that the converter fuses into the operator before them, and that operator."""
+    fused: dict[Node, Node] = {}
     counts_as: dict[Node | None, Kind] = {}
     for node in flow.nodes:
         kind = kinds[id(node.operation)]
-        if counts_as.get(flow.only_source(node)) in _FUSED_INTO.get(kind, ()):
-            fused.add(node)
+        source = flow.only_source(node)
+        if source is not None and counts_as.get(source) in _FUSED_INTO.get(kind, ()):
+            fused[node] = fused.get(source, source)
             counts_as[node] = _FUSED_AS[kind]
         else:
             counts_as[node] = _ALONE_AS.get(kind, kind)
@@ -137,7 +150,7 @@ def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> set[Node]:
 
 
 def _quantized_tensors(
-    flow: _Flow, kinds: Mapping[int, Kind], fused: set[Node], exact: Collection[int]
+    flow: _Flow, kinds: Mapping[int, Kind], fused: Collection[Node], exact: Collection[int]
 ) -> tuple[dict[int, str], dict[int, tuple[float, float]]]:
     """Return tensor -> name of what makes it, and tensor -> range where TFLite prescribes one."""
 
