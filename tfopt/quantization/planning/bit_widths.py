@@ -13,11 +13,8 @@ import keras
 
 from tfopt.graph import Node, nodes
 from tfopt.quantization.operators.traits import Kind
-from tfopt.quantization.planning.quantizer_placement import QUANTIZER_SUFFIX, QuantizerPlacement
+from tfopt.quantization.planning.quantizer_placement import QuantizerPlacement
 from tfopt.quantization.scheme import Scheme
-
-REQUANTIZER_SUFFIX = f".int8{QUANTIZER_SUFFIX}"
-"""What the name of a quantizer to 8 bits ends in, behind the name of one to 16."""
 
 _ANY = (Kind.SAME_SCALE, Kind.FLOAT)
 """The kinds of operations that take what they are given: to the scale of their inputs, or in float."""

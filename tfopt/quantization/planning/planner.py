@@ -22,7 +22,7 @@ from tfopt.quantization.layers.tied_embedding import TiedEmbedding
 from tfopt.quantization.operators.non_negative import nonnegative_tensors
 from tfopt.quantization.operators.traits import WIDE_RANGE, Kind, kind
 from tfopt.quantization.operators.weights import block_size_of, required_weights, weights_of
-from tfopt.quantization.planning.bit_widths import REQUANTIZER_SUFFIX, BitWidths
+from tfopt.quantization.planning.bit_widths import BitWidths
 from tfopt.quantization.planning.float_boundary import BOUNDARY_SUFFIX
 from tfopt.quantization.planning.in_float import activation_kinds, has_integer_activations
 from tfopt.quantization.planning.kinds import described
@@ -36,15 +36,12 @@ from tfopt.quantization.planning.quantization_plan import (
     QuantizerSpec,
     WeightSpec,
 )
-from tfopt.quantization.planning.quantizer_placement import (
-    QUANTIZER_SUFFIX,
-    QuantizerPlacement,
-    place_quantizers,
-)
+from tfopt.quantization.planning.quantizer_placement import QuantizerPlacement, place_quantizers
 from tfopt.quantization.planning.unrolled import Flat
 from tfopt.quantization.planning.unrounded import reads_exactly
 from tfopt.quantization.quantizers import average_pool
 from tfopt.quantization.quantizers.cluster_constraint import kept_clusters
+from tfopt.quantization.quantizers.names import quantized_by, requantizer_name
 from tfopt.quantization.scheme import Scheme
 
 logger = logging.getLogger(__name__)
@@ -196,7 +193,7 @@ class _Planner:
 
     def _requantized(self, node: Node, tensor: keras.KerasTensor, int16: str) -> Quantized:
         """Return the quantizer to 8 bits of a tensor that has passed the quantizer `int16`."""
-        name = int16.removesuffix(QUANTIZER_SUFFIX) + REQUANTIZER_SUFFIX
+        name = requantizer_name(int16)
         if name not in self._quantizers:
             scheme = self._scheme_of(node) or self._default
             spec = QuantizerSpec(name=name, bits=8, tensors=(), requantizes=int16)
@@ -206,7 +203,7 @@ class _Planner:
                 count = self._requantized_counts[int16]
                 spec = replace(spec, observer=scheme.observer, symmetric=scheme.symmetric, count=count)
             self._quantizers[name] = spec
-        self._note(name, self._origins.get(id(tensor), int16.removesuffix(QUANTIZER_SUFFIX)))
+        self._note(name, self._origins.get(id(tensor), quantized_by(int16)))
         return Quantized(quantizer=name, tensor=self._requantized_numbers[int16, id(tensor)])
 
     def _rounded(self, node: Node, call: Node, tensor: keras.KerasTensor, read: InputSpec) -> InputSpec:
@@ -280,7 +277,7 @@ class _Planner:
             return None
         if name not in self._quantizers:
             self._quantizers[name] = self._quantizer(name, image, scheme)
-        self._note(name, self._origins.get(id(tensor), name.removesuffix(QUANTIZER_SUFFIX)))
+        self._note(name, self._origins.get(id(tensor), quantized_by(name)))
         return Quantized(quantizer=name, tensor=self._numbers[id(tensor)], **rounding)
 
     def _quantizer(self, name: str, image: int, scheme: Scheme) -> QuantizerSpec:

@@ -14,6 +14,7 @@ from tfopt.graph import Constant, Node, nodes, valued
 from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.operators.traits import FIXED_RANGES, Kind, ceiling, kind
 from tfopt.quantization.planning.unrounded import reads_exactly
+from tfopt.quantization.quantizers.names import QUANTIZER_SUFFIX
 
 _FUSED_INTO = {
     Kind.NORMALIZATION: {Kind.LINEAR},
@@ -31,9 +32,6 @@ _ALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.SUM}
 _STANDALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.RELU: Kind.AVERAGE}
 """Kind -> what an operator counts as that is made for it where it stands alone: a depthwise convolution; a
 pooling, which keeps the scale."""
-
-QUANTIZER_SUFFIX = ".quantizer"
-"""What the name of a quantizer ends in, behind the name of what makes the tensor."""
 
 _KEEPS_SCALE = {Kind.SAME_SCALE, Kind.AVERAGE}
 

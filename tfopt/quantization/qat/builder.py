@@ -146,7 +146,11 @@ def quantizer_of(spec: QuantizerSpec) -> keras.Layer:
     """Return the layer that a plan describes."""
     if spec.limits is not None:
         return FixedQuantizer(
-            *spec.limits, inference_only=spec.inference_only, num_bits=spec.bits, name=spec.name
+            *spec.limits,
+            inference_only=spec.inference_only,
+            num_bits=spec.bits,
+            requantizes=spec.requantizes,
+            name=spec.name,
         )
     if spec.bits == 16:
         return WideQuantizer(observer=spec.observer, tensors=spec.count, name=spec.name)
@@ -156,6 +160,7 @@ def quantizer_of(spec: QuantizerSpec) -> keras.Layer:
         symmetric=spec.symmetric,
         nonnegative=spec.nonnegative,
         tensors=spec.count,
+        requantizes=spec.requantizes,
         name=spec.name,
     )
 

@@ -121,5 +121,7 @@ def _log_rules(rules: Mapping[str, Scheme | None], paths: Mapping[str, str]) -> 
     for path in dict.fromkeys(paths.values()):
         pattern = rules_.setting(patterns, path, "")
         if pattern:
-            scheme = "float" if rules[pattern] is None else rules[pattern]
-            logger.info("rule %r gives %s the scheme %s", pattern, path, scheme)
+            if rules[pattern] is None:
+                logger.info("rule %r leaves %s in float", pattern, path)
+            else:
+                logger.info("rule %r gives %s the scheme %s", pattern, path, rules[pattern])

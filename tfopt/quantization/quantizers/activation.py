@@ -16,6 +16,7 @@ from tfopt.quantization.observers import OBSERVERS, Observer
 from tfopt.quantization.quantizers import activation_limits, average_pool, fake_quantize, learned_ranges
 from tfopt.quantization.quantizers.delayed_start import Gate, gated
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
+from tfopt.quantization.quantizers.names import with_requantizes
 from tfopt.quantization.scheme import ACTIVATION_RANGES
 
 PACT_DECAY = 1e-4
@@ -42,6 +43,8 @@ class ActivationQuantizer(keras.layers.Layer):
         nonnegative: whether the input cannot be negative, as behind a ReLU: its minimum needs no search.
         tensors: how many tensors share the range, 1 or more. Each has a moving average of its own, and the
             range is what holds them all.
+        requantizes: the name of the 16-bit quantizer whose tensors this one rounds to 8 bits, for operators
+            of 8 bits; None for tensors in float.
 
     Raises:
         InvalidArgumentError: an argument is out of its range.
@@ -59,6 +62,7 @@ class ActivationQuantizer(keras.layers.Layer):
         symmetric: bool = False,
         nonnegative: bool = False,
         tensors: int = 1,
+        requantizes: str | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs["dtype"] = "float32"  # ranges in half precision would move the grid
@@ -72,6 +76,7 @@ class ActivationQuantizer(keras.layers.Layer):
         self.symmetric = _validation.flag(owner, "symmetric", symmetric)
         self.nonnegative = _validation.flag(owner, "nonnegative", nonnegative)
         self.tensors = _validation.whole(owner, "tensors", tensors, at_least=1)
+        self.requantizes = requantizes
         self._observer: Observer | None = None
         if symmetric:
             self._ends: learned_ranges.Ends = activation_limits.symmetric
@@ -308,12 +313,22 @@ class ActivationQuantizer(keras.layers.Layer):
                 "tfopt.quantization.calibrate(model, representative_dataset)."
             )
         low, high = (float(np.asarray(end)) for end in self._ends(*self._range()))
-        return FixedQuantizer(low, high, name=self.name)
+        return FixedQuantizer(low, high, requantizes=self.requantizes, name=self.name)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        names = ("momentum", "observer", "activation_range", "symmetric", "nonnegative", "tensors")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ActivationQuantizer:
+        """Return the quantizer that `get_config` described, also in files without `requantizes`."""
+        return super().from_config(with_requantizes(config))
+
+
+_ARGUMENTS = (
+    *("momentum", "observer", "activation_range", "symmetric", "nonnegative", "tensors"),
+    "requantizes",
+)
 
 
 _LEARNED = {"lsq": learned_ranges.lsq, "pact": learned_ranges.pact}

@@ -53,6 +53,11 @@ class WideQuantizer(ActivationQuantizer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         config = super().get_config()
-        for name in ("activation_range", "symmetric", "nonnegative"):
+        for name in ("activation_range", "symmetric", "nonnegative", "requantizes"):
             del config[name]
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WideQuantizer:
+        """Return the quantizer that `get_config` described."""
+        return cls(**config)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfopt.quantization.quantizers import fake_quantize
 from tfopt.quantization.quantizers.delayed_start import Gate, gated
+from tfopt.quantization.quantizers.names import with_requantizes
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -21,6 +22,7 @@ class FixedQuantizer(keras.layers.Layer):
         num_bits: 8 or 16.
         inference_only: whether training passes the input unchanged. For a model's output
             probabilities: one that is rounded to 0 has an infinite loss and no gradient.
+        requantizes: see `ActivationQuantizer`.
     """
 
     tfopt_quantizer = True
@@ -32,6 +34,7 @@ class FixedQuantizer(keras.layers.Layer):
         maximum: float,
         inference_only: bool = False,
         num_bits: int = fake_quantize.NUM_BITS,
+        requantizes: str | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs["dtype"] = "float32"
@@ -40,6 +43,7 @@ class FixedQuantizer(keras.layers.Layer):
         self.maximum = maximum
         self.inference_only = inference_only
         self.num_bits = num_bits
+        self.requantizes = requantizes
 
     def call(
         self,
@@ -72,4 +76,10 @@ class FixedQuantizer(keras.layers.Layer):
             "maximum": self.maximum,
             "inference_only": self.inference_only,
             "num_bits": self.num_bits,
+            "requantizes": self.requantizes,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FixedQuantizer:
+        """Return the quantizer that `get_config` described, also in files without `requantizes`."""
+        return super().from_config(with_requantizes(config))
