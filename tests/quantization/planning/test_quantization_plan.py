@@ -168,7 +168,7 @@ def test_blocks_of_weights_that_share_a_scale():
         (lambda: L.ReLU(name="alone"), Kind.RELU, "a pooling of single values"),
     ],
 )
-def test_what_nothing_takes_in_is_an_operator_of_its_own(layer, kind, note):
+def test_what_is_fused_into_nothing_is_an_operator_of_its_own(layer, kind, note):
     x = keras.Input((4, 4, 2), name="x")
     plan = tfopt.plan(keras.Model(x, layer()(x)))
     assert plan.standalone == {"alone": kind}

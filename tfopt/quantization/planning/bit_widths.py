@@ -1,8 +1,8 @@
 """Of how many bits activations are, where a model has some of 8 and some of 16.
 
-An operator of LiteRT reads and writes activations of one width. It is that of its output here: what reads
-8 bits and writes 16 widens its inputs without loss when the file is written; what reads 16 bits and writes 8
-has its inputs rounded to 8 bits first, by a quantizer of its own.
+An operator of LiteRT reads and writes activations of one width, here that of its output. Where it reads 8 bits
+and writes 16, its inputs are converted without loss when the file is written. Where it reads 16 bits and writes
+8, its inputs are requantized to 8 bits first, by a quantizer of their own.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class BitWidths:
         return [None if name is None or self._bits[name] == 8 else name for name in found]
 
     def _of_operator(self, node: Node) -> int:
-        """Return the bits of what an operator writes, which may be behind nodes that are fused into it."""
+        """Return the bits of what an operator writes, which may come after nodes that are fused into it."""
         tensor = id(node.outputs[0])
         while tensor not in self._placement.quantizers and tensor in self._reader:
             tensor = id(self._reader[tensor].outputs[0])

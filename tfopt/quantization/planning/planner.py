@@ -212,20 +212,20 @@ class _Planner:
         if id(tensor) in self._leaving:
             # Of two roundings in a row the converter would leave out one.
             boundary = self._boundary(node, tensor, "rescaled")
-            return replace(read, rescaled_behind=boundary, rounded=self._quantized(tensor, self._default))
+            return replace(read, rescaling_boundary=boundary, rounded=self._quantized(tensor, self._default))
         if image not in self._placement.exact or reads_exactly(call, image, self._kinds):
             return read
         return replace(read, rounded=self._quantized(tensor, self._default, rounds=True))
 
     def _boundary(self, node: Node, tensor: keras.KerasTensor, form: str) -> str | None:
-        """Return the boundary that a tensor passes in one form, named after the first operation behind it."""
+        """Return the boundary that a tensor passes in one form, called after its first reader."""
         name = _boundary_name(node) if _is_float(tensor) else None
         return self._boundaries.setdefault((id(tensor), form), name)
 
     def _takes_in_factors(self, call: Node) -> bool:
         """Return whether the converter multiplies factors of the input into the weights of an operator.
 
-        They would lie on their grid no more. It does so with fully connected layers alone.
+        They would no longer lie on their grid. It does so for fully connected layers alone.
         """
         if not isinstance(call.operation, (keras.layers.Dense, TiedEmbedding)):
             return False

@@ -112,13 +112,13 @@ class InputSpec:
 
     Attributes:
         requantized: from 16 to 8 bits.
-        rescaled_behind: the float boundary between two roundings of one tensor, None without one.
+        rescaling_boundary: the float boundary between two roundings of one tensor, None without one.
         rounded: a tensor that other operators read unrounded, or in another scale.
         boundary: the float boundary that it passes into a part in float.
     """
 
     requantized: Quantized | None = None
-    rescaled_behind: str | None = None
+    rescaling_boundary: str | None = None
     rounded: Quantized | None = None
     boundary: str | None = None
 
@@ -209,7 +209,7 @@ class QuantizationPlan:
         found: dict[str | None, None] = {}
         for call in self.calls:
             for read in call.inputs:
-                found.update(dict.fromkeys((read.rescaled_behind, read.boundary)))
+                found.update(dict.fromkeys((read.rescaling_boundary, read.boundary)))
             found.update({made.boundary: None for made in call.outputs})
         return tuple(name for name in found if name is not None)
 
@@ -286,7 +286,7 @@ _STANDALONE: dict[Kind, str] = {
     Kind.NORMALIZATION: "an operator of its own: a depthwise convolution",
     Kind.RELU: "an operator of its own: a pooling of single values",
 }
-"""The kind of an operation that nothing takes in -> what it becomes."""
+"""The kind of an operation that is fused into nothing -> what it becomes."""
 
 
 def _aligned(rows: Sequence[Sequence[Any]]) -> str:

@@ -27,7 +27,7 @@ _FUSED_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.LINEAR, Kind.RE
 """Kind -> what the operator counts as that it was fused into."""
 
 _ALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.SUM}
-"""Kind -> what it counts as that nothing takes in; a NORMALIZATION is then a depthwise convolution."""
+"""Kind -> what it counts as where it is not fused; a NORMALIZATION is then a depthwise convolution."""
 
 _STANDALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.RELU: Kind.AVERAGE}
 """Kind -> what an operator counts as that is made for it where it stands alone: a depthwise convolution; a
@@ -43,8 +43,8 @@ class QuantizerPlacement:
     Attributes:
         quantizers: tensor -> name of the quantizer that it passes; tensors in one scale share one.
         fixed: tensor -> the range that TFLite prescribes for it, where that is its quantizer.
-        standalone: the operations (by `id`) of the kinds NORMALIZATION and RELU that no operator takes in,
-            and these kinds.
+        standalone: the operations (by `id`) of the kinds NORMALIZATION and RELU that are fused into no
+            operator, and these kinds.
         tensors: tensor -> its number among those that share its quantizer; None where its values are in the
             range of others.
         exact: the tensors that are not rounded, but for operations that are quantized, see `unrounded`.
@@ -172,8 +172,8 @@ def _quantized_tensors(
                 or all(x is not output for x in valued(reader.operation, reader.inputs))
                 for reader in readers
             )
-            taken_in = any(reader in fused for reader in readers)
-            if only_floats_read or taken_in or not keras.backend.is_float_dtype(output.dtype):
+            is_fused = any(reader in fused for reader in readers)
+            if only_floats_read or is_fused or not keras.backend.is_float_dtype(output.dtype):
                 continue
             named[id(output)] = f"{_name(node)}.{index}" if index else _name(node)
             if kind in FIXED_RANGES:

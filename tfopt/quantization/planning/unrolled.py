@@ -87,14 +87,14 @@ class Flat:
         for node in nodes(self._model) if self._loops else ():
             if isinstance(node.operation, Recurrence):
                 continue
-            for tensor, image in zip(node.inputs, map(self._behind, self.node(node).inputs), strict=True):
+            for tensor, image in zip(node.inputs, map(self._inside, self.node(node).inputs), strict=True):
                 step = steps.get(id(image))
                 name = placement.quantizers.get(id(image))
                 if step is not None and name is not None and name != placement.quantizers.get(id(step)):
                     found[id(tensor)] = image
         return found
 
-    def _behind(self, image: keras.KerasTensor) -> keras.KerasTensor:
+    def _inside(self, image: keras.KerasTensor) -> keras.KerasTensor:
         """Return the tensor of a last step that an identity hands out of its loop; else the tensor itself."""
         made = producer(image)
         moved = made is not None and isinstance(made.operation, keras.layers.Identity)

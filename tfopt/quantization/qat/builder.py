@@ -100,7 +100,7 @@ class _Builder:
         if read.rounded is not None:
             key = (id(old), "rounded")
             if key not in self._read:
-                self._read[key] = self._quantized(self._crossed(value, read.rescaled_behind), read.rounded)
+                self._read[key] = self._quantized(self._crossed(value, read.rescaling_boundary), read.rounded)
             value = self._read[key]
         if read.boundary is not None:
             key = (id(value), "boundary")

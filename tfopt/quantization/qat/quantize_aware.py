@@ -32,7 +32,7 @@ def quantize_aware(
 
     Args:
         model: a built Sequential or functional model, or a subclassed one that has been called and whose
-            `call` uses only layers and `keras.ops`. Models and layers made of others are opened.
+            `call` uses only layers and `keras.ops`. Models and layers made of others are decomposed.
         scheme: a name in `tfopt.quantization.SCHEMES`, or a `tfopt.quantization.Scheme`. `"int8"`: weights
             symmetric per channel, activations asymmetric per tensor. `"int4"`, `"ternary"`, `"binary"`:
             weights of fewer bits and int8 activations. `"int16x8"`: activations of 16
@@ -43,8 +43,8 @@ def quantize_aware(
         preserve: `"sparsity"` keeps the zeros that kernels have, `"clusters"` the weights of equal value
             equal, through training and in the file; or both. Models from `tfopt.prune` keep their zeros
             unasked. A clustered kernel has one grid for all channels.
-        input_shapes: of a model whose inputs have sizes of `None` beside the batch, sizes to fix, where an
-            operation needs them: the shape of one sample, or a dict by the names of the inputs.
+        input_shapes: sizes to fix where inputs have sizes of `None` (other than the batch) that an operation
+            needs: the shape of one sample, or a dict by the names of the inputs.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, run and trained by Keras 3. It
             takes fewer layers, and the scheme `"int8"` alone.
         engine_options: of `quantize_apply`, for that engine: see `tfopt.tfmot.quantize_aware`.

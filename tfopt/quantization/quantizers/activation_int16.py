@@ -33,7 +33,7 @@ class WideQuantizer(ActivationQuantizer):
         self, momentum: float = 0.99, observer: str = "moving_average", tensors: int = 1, **kwargs: Any
     ) -> None:
         super().__init__(momentum, observer, symmetric=True, tensors=tensors, **kwargs)
-        self._ends = activation_limits.symmetric_of_16_bits
+        self._limits_of = activation_limits.symmetric_of_16_bits
 
     def _quantize(
         self,

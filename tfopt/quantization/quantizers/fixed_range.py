@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.quantization.quantizers import fake_quantize
-from tfopt.quantization.quantizers.delayed_start import Gate, gated
+from tfopt.quantization.quantizers.delayed_start import QuantizationDelay, delayed
 from tfopt.quantization.quantizers.names import with_requantizes
 
 
@@ -26,7 +26,7 @@ class FixedQuantizer(keras.layers.Layer):
     """
 
     tfopt_quantizer = True
-    gate: Gate | None = None
+    delay: QuantizationDelay | None = None
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class FixedQuantizer(keras.layers.Layer):
         if training and self.inference_only:
             return inputs
         x = tf.cast(inputs, tf.float32)
-        quantized = gated(
-            self.gate if training else None,
+        quantized = delayed(
+            self.delay if training else None,
             x,
             lambda: fake_quantize.activations(x, self.minimum, self.maximum, self.num_bits),
         )
