@@ -1,8 +1,8 @@
 """Of how many bits activations are, where a model has some of 8 and some of 16.
 
-An operator of LiteRT reads and writes activations of one width, here that of its output. Where it reads 8 bits
-and writes 16, its inputs are converted without loss when the file is written. Where it reads 16 bits and writes
-8, its inputs are requantized to 8 bits first, by a quantizer of their own.
+An operator of LiteRT reads and writes activations of one width, here that of its output. Where it reads 8
+bits and writes 16, its inputs are converted without loss when the file is written. Where it reads 16 bits and
+writes 8, its inputs are requantized to 8 bits first, by a quantizer of their own.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def _name(node: Node) -> str:
     return node.path if looks_up is None or looks_up(node.inputs[0]) else f"{node.path}.reverse"
 
 
-def _signature(operation: Any) -> tuple | None:
+def _signature(operation: Any) -> tuple[Any, ...] | None:
     """Return what an operation does, weights aside; None where the converter keeps equal ones apart."""
     if kind(operation) is Kind.RELU:
         return "relu", ceiling(operation)
@@ -224,7 +224,7 @@ class _Flow:
 
     def equal(self) -> Iterator[tuple[Node, Node]]:
         """Yield pairs of calls that do the same to the same tensors, of which the converter makes one."""
-        alike: dict[tuple, list[Node]] = defaultdict(list)
+        alike: dict[tuple[Any, ...], list[Node]] = defaultdict(list)
         same: dict[int, int] = {}  # tensor -> the equal one that came first
         for node in self.nodes:
             does = _signature(node.operation)

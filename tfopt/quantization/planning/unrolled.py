@@ -35,7 +35,7 @@ class Flat:
         self.model = self._unrolled() if self._loops else model
 
     def _unrolled(self) -> keras.Model:
-        def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        def emit(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             made = node.operation(*args, **kwargs)
             for old, new in zip(node.outputs, keras.tree.flatten(made), strict=True):
                 self._tensors[id(old)].append(new)

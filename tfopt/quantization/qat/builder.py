@@ -51,7 +51,7 @@ class _Builder:
         self._wrappers: dict[int, keras.Layer] = {}  # `id` of an operation -> what stands for it
         self._quantizers: dict[str, keras.Layer] = {}
         self._boundaries: dict[str, FloatBoundary] = {}
-        self._read: dict[tuple, keras.KerasTensor] = {}  # old tensor, in which form -> new tensor
+        self._read: dict[tuple[int, str], keras.KerasTensor] = {}  # old tensor, in which form -> new tensor
         self._unrounded: dict[int, keras.KerasTensor] = {}  # rounded input of the model -> the input
 
     def model(self) -> keras.Model:
@@ -72,7 +72,7 @@ class _Builder:
         fuse_in_place(result)
         return result
 
-    def _emit(self, node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _emit(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = self._calls[id(node.outputs[0])]
         if call.for_losses:
             # A loss may read labels in an input: it gets it as it is.
@@ -93,7 +93,7 @@ class _Builder:
     def _as_read(self, value: Any, old: keras.KerasTensor, read: InputSpec) -> Any:
         """Return a tensor in the form in which an operator reads it; readers of one form share it."""
         if read.requantized is not None:
-            key: tuple = (id(old), "requantized")
+            key = (id(old), "requantized")
             if key not in self._read:
                 self._read[key] = self._quantized(value, read.requantized)
             value = self._read[key]
@@ -109,7 +109,7 @@ class _Builder:
             value = self._read[key]
         return value
 
-    def _called(self, node: Node, call: CallSpec, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _called(self, node: Node, call: CallSpec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what an operation makes: the layer that the plan has in its place, or its copy."""
         copied = self._copier(node)
         operation = id(node.operation)

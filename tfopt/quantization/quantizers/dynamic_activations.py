@@ -17,7 +17,7 @@ _NARROWEST = 1e-30
 """A narrower range is none; the division by it has no value."""
 
 _FEWEST_BITS = {"Dense": 2, "Conv1D": 4, "Conv2D": 4}
-"""Class of a layer -> the fewest bits of weights that its operator reads next to floats, 8 for others."""
+"""Class of a layer -> the fewest bits of weights that its operator reads beside floats, 8 for others."""
 
 _SAMPLE_AXES: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Conv1D", "Conv1DTranspose", "DepthwiseConv1D"), (1, 2)),
