@@ -6,7 +6,7 @@ import pytest
 
 import tfopt
 from tfopt import graph
-from tfopt.export.keras_graph.int16_as_int8 import narrowed
+from tfopt.export.keras_graph.int16_as_int8 import Wide, narrowed
 from tfopt.quantization import FixedQuantizer, calibrate
 
 L = keras.layers
@@ -63,3 +63,18 @@ def test_without_16_bits_nothing_changes():
     assert not found.scales
     assert not found.fixed
     assert before == {name: (x.minimum, x.maximum) for name, x in quantizers(model).items()}
+
+
+def test_scales_of_the_file_are_known_to_float32():
+    own, other = 2.0 / 32767, 3.0 / 32767
+    found = Wide(scales={own, other}, narrow={own: (0.1, -3)}, cut=[(other, X)])
+    in_file = float(np.float32(own))
+    assert in_file != own
+    assert found.has_scale(in_file)
+    assert not found.has_scale(1.001 * own)
+    assert found.requantized(in_file) == (0.1, -3)
+    assert found.requantized(other) is None
+    assert found.constants_of(in_file) == []
+    ((scale, values),) = found.constants_of(float(np.float32(other)))
+    assert scale == other
+    assert values is X

@@ -44,6 +44,18 @@ class Wide:
     constants: list[np.ndarray] = field(default_factory=list)
     cut: list[tuple[float, np.ndarray]] = field(default_factory=list)
 
+    def has_scale(self, scale: float) -> bool:
+        """Return whether a scale of the file is that of a tensor with 16 bits."""
+        return any(_is_scale(scale, own) for own in self.scales)
+
+    def requantized(self, scale: float) -> Grid | None:
+        """Return the grid of 8 bits to which the tensors of a scale of the file are requantized, if any."""
+        return next((grid for own, grid in self.narrow.items() if _is_scale(scale, own)), None)
+
+    def constants_of(self, scale: float) -> list[tuple[float, np.ndarray]]:
+        """Return which of `cut` have a scale of the file."""
+        return [(own, values) for own, values in self.cut if _is_scale(scale, own)]
+
 
 def narrowed(lowered: keras.Model) -> Wide:
     """Turn the 16-bit quantizers of a model into those of 8 bits with the same scale; return what they were.
@@ -83,6 +95,11 @@ def narrowed(lowered: keras.Model) -> Wide:
     weights = [weight for layer in layers for weight in getattr(layer, "weights", ())]
     wide.constants.extend(weight.numpy() for weight in weights if "float" in weight.dtype)
     return wide
+
+
+def _is_scale(found: float, own: float) -> bool:
+    """Return whether a scale in the file is one of the model: the converter computes it in float32."""
+    return bool(np.isclose(found, own, rtol=1e-5, atol=0))
 
 
 def _grid(quantizer: Any) -> Grid:
