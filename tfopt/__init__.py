@@ -46,6 +46,7 @@ _NAMES = {
     "debug_quantization": "tfopt.export",
     "fuse_batch_norm": "tfopt.graph",
     "mixed_precision": "tfopt.quantization",
+    "plan": "tfopt.quantization",
     "prune": "tfopt.pruning",
     "quantize_aware": "tfopt.quantization",
     "sensitivity": "tfopt.quantization",

@@ -15,7 +15,7 @@ from tfopt.callbacks._core.variables import replicated
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import is_quantized, layers
 from tfopt.quantization.qat.freeze import freeze_batch_norm, freeze_ranges
-from tfopt.quantization.quantizers.delayed_start import Gate
+from tfopt.quantization.quantizers.delayed_start import QuantizationDelay
 
 Moment = int | float | None
 
@@ -86,10 +86,10 @@ class QuantizationSchedule(keras.callbacks.Callback):
             "freeze_batch_norm_at": self._freeze_batch_norm,
         }
         if self._step("start_at") > 0:
-            gate = Gate(replicated(self.model, "quantizing", 0.0))
-            _set_gate(self.model, gate)
-            before_next_training(self.model, partial(_set_gate, self.model, None))
-            actions["start_at"] = gate.open
+            delay = QuantizationDelay(replicated(self.model, "quantizing", 0.0))
+            _set_delay(self.model, delay)
+            before_next_training(self.model, partial(_set_delay, self.model, None))
+            actions["start_at"] = delay.end
         self._agenda = _Agenda(
             (self._step(name), name, action)
             for name, action in actions.items()
@@ -120,7 +120,7 @@ class QuantizationSchedule(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Let a later `fit` quantize from its first step on."""
         self._agenda = _Agenda()
-        _set_gate(self.model, None)
+        _set_delay(self.model, None)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -148,13 +148,13 @@ class QuantizationSchedule(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
 
 
-def _set_gate(model: keras.Model, gate: Gate | None) -> None:
-    """Give all quantizers a gate, which a step that is traced already does not have, or take it away."""
+def _set_delay(model: keras.Model, delay: QuantizationDelay | None) -> None:
+    """Give all quantizers a delay, which a step that is traced already does not have, or take it away."""
     quantizers: list[Any] = [layer for _, layer in layers(model) if getattr(layer, "tfopt_quantizer", False)]
-    if all(getattr(layer, "gate", None) is gate for layer in quantizers):
+    if all(getattr(layer, "delay", None) is delay for layer in quantizers):
         return
     for layer in quantizers:
-        layer.gate = gate
+        layer.delay = delay
     model.make_train_function(force=True)
 
 

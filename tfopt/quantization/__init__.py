@@ -6,8 +6,10 @@ from tfopt.quantization.layers.standalone_relu import StandaloneReLU
 from tfopt.quantization.mixed_precision.mixed_precision import MixedPrecision, mixed_precision
 from tfopt.quantization.mixed_precision.sensitivity import Sensitivity, sensitivity
 from tfopt.quantization.planning.kinds import left_in_float
+from tfopt.quantization.planning.quantization_plan import QuantizationPlan
 from tfopt.quantization.qat.calibrate import calibrate
 from tfopt.quantization.qat.freeze import freeze_batch_norm, freeze_ranges
+from tfopt.quantization.qat.plan import plan
 from tfopt.quantization.qat.quantize_aware import quantize_aware
 from tfopt.quantization.qat.round_biases import round_biases
 from tfopt.quantization.quantizers.activation import ActivationQuantizer
@@ -22,6 +24,7 @@ __all__ = [
     "FixedQuantizer",
     "KeptClusters",
     "MixedPrecision",
+    "QuantizationPlan",
     "Scaling",
     "Scheme",
     "Sensitivity",
@@ -33,6 +36,7 @@ __all__ = [
     "freeze_ranges",
     "left_in_float",
     "mixed_precision",
+    "plan",
     "quantize_aware",
     "round_biases",
     "sensitivity",

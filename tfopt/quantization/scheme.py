@@ -179,7 +179,7 @@ def scheme_of(value: Any) -> Scheme:
         return Scheme.from_config(value)
     if isinstance(value, str) and value in AFTER_TRAINING:
         raise InvalidArgumentError(
-            f"{value!r} is a scheme of files alone: half precision moves a weight by less than a step of "
+            f"{value!r} is a scheme of files alone: half precision moves a weight by less than one update of "
             "training does, so training with it is not supported: pass the float model to "
             f"tfopt.to_tflite(model, {value!r}), or train for 'int8_weights' or 'dynamic'."
         )

@@ -142,7 +142,7 @@ def test_bad_arguments_are_refused(quantized):
 def test_a_model_that_overflows_by_itself_is_named(quantized):
     weights = quantized.get_weights()
     quantized.get_layer("hidden").layer.kernel.assign(np.full((4, 6), 3e38))
-    with pytest.raises(DataError, match=r"'hidden\.relu\.quantizer' is NaN or infinite"):
+    with pytest.raises(DataError, match=r"'hidden\.relu\.quantizer' are NaN or infinite"):
         calibrate(quantized, np.ones((2, 4)))
     quantized.set_weights(weights)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
 from tfopt.quantization import ActivationQuantizer
-from tfopt.quantization.quantizers.delayed_start import Gate
+from tfopt.quantization.quantizers.delayed_start import QuantizationDelay
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 from tfopt.quantization.scheme import scheme_of
 
@@ -164,13 +164,13 @@ def test_a_trained_range_starts_from_the_first_batch_follows_its_gradient_and_ca
 
 def test_a_closed_gate_lets_floats_pass_while_the_range_is_observed(traced):
     layer, fixed = built(), FixedQuantizer(-1.0, 1.0)
-    layer.gate = fixed.gate = Gate(keras.Variable(0.0, trainable=False))
+    layer.delay = fixed.delay = QuantizationDelay(keras.Variable(0.0, trainable=False))
     step, fixed_step = traced(layer), traced(fixed)
     np.testing.assert_array_equal(step(BATCHES[0]), BATCHES[0])
     np.testing.assert_array_equal(fixed_step(BATCHES[0]), BATCHES[0])
     assert ends(layer) == (BATCHES[0].min(), BATCHES[0].max())
     assert len(np.unique(layer(np.linspace(-1, 1, 3000).reshape(-1, 3)))) <= 256
-    layer.gate.open()
+    layer.delay.end()
     assert not np.array_equal(step(BATCHES[0]), BATCHES[0])
     np.testing.assert_array_equal(fixed_step(BATCHES[0]), fixed(BATCHES[0]))
 

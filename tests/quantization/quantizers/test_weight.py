@@ -9,7 +9,7 @@ from keras import layers as L
 import tfopt
 from tfopt.errors import InvalidArgumentError, UnsupportedOperation
 from tfopt.quantization import Scheme, WeightQuantizer
-from tfopt.quantization.quantizers.delayed_start import Gate
+from tfopt.quantization.quantizers.delayed_start import QuantizationDelay
 
 
 def _built(layer, shape, scheme):
@@ -102,9 +102,9 @@ def test_what_has_no_blocks_in_litert_has_one_scale_a_channel(layer, shape, size
 def test_before_quantization_begins_inputs_pass_as_they_are(scheme):
     quantizer = _built(L.Dense(3), (32,), scheme)
     x = np.random.default_rng(0).normal(size=(4, 32)).astype("float32")
-    quantizer.gate = Gate(keras.Variable(0.0, trainable=False))
+    quantizer.delay = QuantizationDelay(keras.Variable(0.0, trainable=False))
     np.testing.assert_array_equal(quantizer(x, training=True), quantizer.layer(x))
-    quantizer.gate.open()
+    quantizer.delay.end()
     np.testing.assert_array_equal(quantizer(x, training=True), quantizer(x))
     # Both roundings: that of the weights is what the bare layer of a file has.
     assert np.abs(quantizer(x) - quantizer.lower()(x)).max() > 1e-4

@@ -41,14 +41,14 @@ def test_blocks_are_consecutive_weights_of_a_channel_and_come_back(rows):
 def test_steps_of_blocks_are_what_a_file_holds():
     """Of float16 scales XNNPACK reads the first eight binary digits; XLA must not take the rounding out."""
     given = np.float32([0, 1e-9, 3e-6, 1e-3, 1 / 7, 1.0, 1.001, 300.0])
-    got, (slope,) = _with_gradient(weight_grids.step_of_block, given)
+    got, (slope,) = _with_gradient(weight_grids.scale_of_block, given)
     np.testing.assert_array_equal(got.astype(np.float16).astype(np.float32), got)
     np.testing.assert_array_equal(tf.cast(tf.cast(got, tf.bfloat16), tf.float32), got)
     assert (got >= given).all()
     np.testing.assert_array_less(got[3:], given[3:] * 1.008)
-    np.testing.assert_array_equal(weight_grids.step_of_block(tf.constant(got)), got)
+    np.testing.assert_array_equal(weight_grids.scale_of_block(tf.constant(got)), got)
     np.testing.assert_array_equal(slope, np.arange(1, 9))
-    compiled = tf.function(weight_grids.step_of_block, jit_compile=True)
+    compiled = tf.function(weight_grids.scale_of_block, jit_compile=True)
     np.testing.assert_array_equal(compiled(tf.constant(given)), got)
 
 
@@ -57,9 +57,9 @@ def test_learned_steps_follow_the_paper(rows, bits):
     """Esser et al. 2020: v = round(clip(w / s, -Q, Q)) s, gradient of s by equation 3 and section 2.2."""
     last = 2 ** (bits - 1) - 1
     step = np.float32(2 * np.abs(rows).mean(axis=0) / np.sqrt(last))
-    np.testing.assert_allclose(weight_grids.first_step(rows, bits), step, rtol=1e-6)
+    np.testing.assert_allclose(weight_grids.first_scale(rows, bits), step, rtol=1e-6)
     got, (of_rows, of_step) = _with_gradient(
-        lambda w, s: weight_grids.on_grid(w, weight_grids.learned_step(s, len(rows), bits), bits), rows, step
+        lambda w, s: weight_grids.on_grid(w, weight_grids.learned_scale(s, len(rows), bits), bits), rows, step
     )
     ratio = rows / step
     inside = np.abs(ratio) < last
@@ -103,8 +103,8 @@ def test_stochastic_rounding_takes_a_neighbour_and_is_right_on_average():
     [
         weight_grids.binary,
         weight_grids.ternary,
-        lambda x: weight_grids.on_grid(x, weight_grids.step_of_largest(x, 4), 4),
-        lambda x: weight_grids.on_grid(x, weight_grids.first_step(x, 4), 4),
+        lambda x: weight_grids.on_grid(x, weight_grids.scale_of_largest(x, 4), 4),
+        lambda x: weight_grids.on_grid(x, weight_grids.first_scale(x, 4), 4),
     ],
 )
 def test_a_channel_of_zeros_divides_by_nothing(grid):

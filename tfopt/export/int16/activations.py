@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfopt.errors import ConversionError
@@ -175,10 +174,7 @@ class _Int16Graph:
         return inputs
 
     def _int8_grid(self, held: Grid) -> Grid:
-        for step, grid in self._wide.narrow.items():
-            if np.isclose(held[0], step, rtol=1e-5, atol=0):
-                return grid
-        return held  # what TFLite prescribes for 8 bits
+        return self._wide.requantized(held[0]) or held  # else what TFLite prescribes for 8 bits
 
     def _keep_in_float(self, operator: Any, inputs: list[int], output: int) -> None:
         """Let an operator compute in float between integers of 16 bits."""

@@ -56,7 +56,7 @@ def only(values: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _of_step(wide: Wide, scale: float) -> list[tuple[float, np.ndarray]]:
-    return [each for each in wide.cut if np.isclose(each[0], scale, rtol=1e-5, atol=0)]
+    return wide.constants_of(scale)
 
 
 def _fitting(

@@ -42,7 +42,7 @@ class Int16Tensors:
         scales = scales_of(tensor)
         if type_name(tensor) != "int8" or len(scales) != 1 or int(tensor.quantization.zeroPoint[0]) != 0:
             return None
-        known = any(np.isclose(scales[0], step, rtol=1e-5, atol=0) for step in self._wide.scales)
+        known = self._wide.has_scale(float(scales[0]))
         return float(scales[0]) if known else None
 
     def is_constant(self, index: int) -> bool:

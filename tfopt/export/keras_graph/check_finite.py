@@ -10,8 +10,8 @@ import numpy as np
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
 from tfopt.quantization.planning.empty_segments import reduces_segments
-from tfopt.quantization.planning.quantizer_placement import QUANTIZER_SUFFIX
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
+from tfopt.quantization.quantizers.names import quantized_by
 
 LARGEST = 1e18
 """LiteRT multiplies scales in float32, where those of larger numbers overflow. Deep networks with random
@@ -34,14 +34,12 @@ def require_finite(model: keras.Model) -> None:
         path, wrong = next(iter(found.items()))
         raise InvalidArgumentError(
             f"The model {model.name!r} cannot be written in integers, for the numbers of "
-            f"{path.removesuffix(QUANTIZER_SUFFIX)!r} are beyond all measure ({wrong}). Of a segment without "
+            f"{quantized_by(path)!r} are beyond all measure ({wrong}). Of a segment without "
             f"rows {empty[0]!r} returns the limit of its type. Replace that before other layers read it, as "
             "y = tf.where(tf.abs(y) < 1e30, y, 0.0)."
         )
     if found:
-        listed = ", ".join(
-            f"{path.removesuffix(QUANTIZER_SUFFIX)!r} ({wrong})" for path, wrong in [*found.items()][:5]
-        )
+        listed = ", ".join(f"{quantized_by(path)!r} ({wrong})" for path, wrong in [*found.items()][:5])
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         raise InvalidArgumentError(
             f"The model {model.name!r} cannot be written in integers, for its numbers have exploded in "

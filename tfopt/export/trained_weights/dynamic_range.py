@@ -16,7 +16,7 @@ from tfopt.export.flatbuffer.edit import add_buffer
 from tfopt.export.flatbuffer.fields import operator_name, text
 from tfopt.export.flatbuffer.integer_constants import Integers, has_int8_inputs, tensor_of
 from tfopt.export.flatbuffer.replace_operator import Replacement
-from tfopt.quantization.quantizers.weight_grids import STEPS_OF_BLOCKS
+from tfopt.quantization.quantizers.weight_grids import SCALES_OF_BLOCKS
 
 _VERSIONS: Mapping[str, Mapping[int, int]] = {
     "CONV_2D": {8: 5, 4: 7},
@@ -64,7 +64,7 @@ def store_dynamic(model: Any, graph: Any, index: int, integers: Integers) -> Non
     tensor = graph.tensors[index] = tensor_of(model, graph.tensors[index], integers, bits)
     if integers.block_size is not None:
         scales, steps = integers.scales, integers.steps
-        low, high = STEPS_OF_BLOCKS
+        low, high = SCALES_OF_BLOCKS
         if steps is not None and (np.any(scales < 0.99 * low) or np.any(scales > 1.01 * high)):
             # What follows the layer, such as a LayerScale of 1e-6, has become part of its scales.
             gains = (np.max(scales, axis=0) / np.max(steps, axis=0)).astype(np.float32)

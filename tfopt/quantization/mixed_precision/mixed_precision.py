@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -19,6 +20,8 @@ from tfopt.quantization.mixed_precision.sensitivity import labelled, sensitivity
 from tfopt.quantization.qat.calibrate import calibrate
 from tfopt.quantization.qat.quantize_aware import quantize_aware
 from tfopt.quantization.scheme import SCHEMES
+
+logger = logging.getLogger(__name__)
 
 Metric: TypeAlias = Callable[[Any, Any], float]
 """Of labels and outputs, larger is better."""
@@ -84,8 +87,8 @@ def mixed_precision(
 
     With `max_bytes`, the summed increase of the loss is least among all choices that fit; with `max_drop`,
     the bytes are fewest among those whose summed increase is below a bound, and the bound is found by
-    measuring the quantized model: the layers that hurt most stay wide until the goal holds. Both are integer
-    programs, solved exactly (HiGHS, by `scipy.optimize.milp`).
+    measuring the quantized model: the layers that cost most keep more bits until the goal holds. Both are
+    integer programs, solved exactly (HiGHS, by `scipy.optimize.milp`).
 
     Args:
         model: a built Sequential or functional model in float. It is not changed.
@@ -107,14 +110,7 @@ def mixed_precision(
         Yao et al., 2021, HAWQ-V3: Dyadic Neural Network Quantization (arXiv 2011.10680), section 3.4, for
         the integer program.
     """
-    if (max_bytes is None) == (max_drop is None):
-        raise InvalidArgumentError(
-            f"mixed_precision: expected either max_bytes or max_drop, got {max_bytes!r} and {max_drop!r}."
-        )
-    for name in schemes:
-        _validation.choice("mixed_precision", "each of schemes", name, SCHEMES)
-    _validation.whole("mixed_precision", "the number of schemes", len(set(schemes)), at_least=2)
-    _validation.whole("mixed_precision", "calibration_samples", calibration_samples, at_least=1)
+    _check_arguments(max_bytes, max_drop, schemes, calibration_samples)
     x, y = data.split("validation") if isinstance(data, Dataset) else labelled(data)
     scored = None if y is None else (metric or _accuracy_of(y))
     if max_drop is not None and scored is None:
@@ -124,9 +120,9 @@ def mixed_precision(
     calibration = keras.tree.map_structure(lambda array: array[:calibration_samples], x)
 
     def score(of: keras.Model) -> float:
-        return (
-            math.nan if scored is None else float(scored(y, of.predict(x, batch_size=batch_size, verbose=0)))
-        )
+        if scored is None:
+            return math.nan
+        return float(scored(y, of.predict(x, batch_size=batch_size, verbose=0)))
 
     before = score(model)
 
@@ -135,7 +131,7 @@ def mixed_precision(
         rules = {choice.path: choice.scheme for choice in choices}
         quantized = quantize_aware(model, rules=rules)
         calibrate(quantized, calibration)
-        return MixedPrecision(
+        found = MixedPrecision(
             rules=rules,
             layers=choices,
             weight_bytes=sum(choice.bytes for choice in choices),
@@ -143,21 +139,50 @@ def mixed_precision(
             quantized_metric=score(quantized),
             model=quantized,
         )
+        logger.info("tried %d bytes of weights: metric %g", found.weight_bytes, found.quantized_metric)
+        return found
 
-    if max_bytes is not None:
+    if max_bytes is None:
+        return _within_drop(program, attempt, float(max_drop or 0.0))
+    return _within_bytes(program, attempt, max_bytes, schemes)
+
+
+def _check_arguments(
+    max_bytes: int | None, max_drop: float | None, schemes: Sequence[str], calibration_samples: int
+) -> None:
+    """Raise `InvalidArgumentError` where `mixed_precision` cannot be meant so."""
+    if (max_bytes is None) == (max_drop is None):
+        raise InvalidArgumentError(
+            f"mixed_precision: expected either max_bytes or max_drop, got {max_bytes!r} and {max_drop!r}."
+        )
+    for name in schemes:
+        _validation.choice("mixed_precision", "each of schemes", name, SCHEMES)
+    _validation.whole("mixed_precision", "the number of schemes", len(set(schemes)), at_least=2)
+    _validation.whole("mixed_precision", "calibration_samples", calibration_samples, at_least=1)
+    if max_bytes is None:
+        _validation.number("mixed_precision", "max_drop", max_drop, at_least=0)
+    else:
         _validation.whole("mixed_precision", "max_bytes", max_bytes, at_least=1)
-        if program.least_bytes > max_bytes:
-            best = attempt(program.fewest_bytes(math.inf))
-            raise GoalError(
-                f"No choice of {', '.join(schemes)} brings the weights below {max_bytes} bytes: the smallest "
-                f"has {best.weight_bytes}. Allow a narrower scheme, or prune or shrink the model first.",
-                best,
-            )
-        return attempt(program.least_loss(max_bytes))
-    return _within(program, attempt, _validation.number("mixed_precision", "max_drop", max_drop, at_least=0))
 
 
-def _within(
+def _within_bytes(
+    program: BitAllocation,
+    attempt: Callable[[Sequence[str]], MixedPrecision],
+    max_bytes: int,
+    schemes: Sequence[str],
+) -> MixedPrecision:
+    """Return the attempt of least loss in so many bytes."""
+    if program.least_bytes > max_bytes:
+        best = attempt(program.fewest_bytes(math.inf))
+        raise GoalError(
+            f"No choice of {', '.join(schemes)} brings the weights below {max_bytes} bytes: the smallest "
+            f"has {best.weight_bytes}. Allow a scheme of fewer bits, or prune or shrink the model first.",
+            best,
+        )
+    return attempt(program.least_loss(max_bytes))
+
+
+def _within_drop(
     program: BitAllocation, attempt: Callable[[Sequence[str]], MixedPrecision], max_drop: float
 ) -> MixedPrecision:
     """Return the attempt of fewest bytes that was found to keep the drop."""
@@ -168,7 +193,7 @@ def _within(
     if best.drop > max_drop:
         raise GoalError(
             f"With every layer in the scheme that costs it least, the metric still drops by {best.drop:.4g} "
-            f"(goal {max_drop:g}). Train the quantized model (`best.model`), or allow a wider scheme.",
+            f"(goal {max_drop:g}). Train the quantized model (`best.model`), or allow a scheme of more bits.",
             best,
         )
     low, high = (

@@ -67,7 +67,7 @@ class Histogram:
         return counts[: used[-1] + 1] if used.size else counts[:0]
 
     def _widen(self, largest: float) -> None:
-        """Make the bins so wide that `largest` has one."""
+        """Widen the bins until `largest` lies in one."""
         needed = max(_NARROWEST, 2.0 ** math.frexp(largest / self.bins)[1])
         self.width = self.width or needed
         while self.width < needed:

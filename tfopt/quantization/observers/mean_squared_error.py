@@ -15,12 +15,12 @@ class MeanSquaredError(HistogramObserver):
 
         sum_{x > h} (x - h)^2 + sum_{x < l} (l - x)^2 + n (h - l)^2 / (12 (2^bits - 1)^2)
 
-    The last term is what rounding costs, an error spread evenly over a step, for n values that are not 0:
-    zeros are represented exactly. All ranges that end at bins of a histogram are compared.
+    The last term is what rounding costs, an error spread evenly over the scale, for n values that are not 0:
+    zeros are represented exactly. All ranges with limits at bins of a histogram are compared.
 
     Reference:
         Banner et al., 2019, Post Training 4-bit Quantization of Convolutional Networks for
-        Rapid-Deployment (arXiv 1810.05723), section 3, for any distribution and two ends.
+        Rapid-Deployment (arXiv 1810.05723), section 3, for any distribution and two limits.
     """
 
     def range(self, num_bits: int, symmetric: bool) -> tuple[float, float] | None:
@@ -46,16 +46,16 @@ def _used(counts: np.ndarray) -> np.ndarray:
 
 
 def _clipping(counts: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends that a range may have on one side of 0, and the squared error of clipping there."""
+    """Return the limits that a range may have on one side of 0, and the squared error of clipping there."""
     centers = (np.arange(len(counts)) + 0.5) * width
-    ends = np.arange(len(counts) + 1) * width
+    limits = np.arange(len(counts) + 1) * width
 
     def beyond(values: np.ndarray) -> np.ndarray:
         return np.concatenate([np.cumsum(values[::-1])[::-1], [0.0]])
 
     zeroth, first, second = (beyond(counts * centers**power) for power in range(3))
-    return ends, second - 2 * ends * first + ends**2 * zeroth
+    return limits, second - 2 * limits * first + limits**2 * zeroth
 
 
-def _rounding(seen: Histogram, widths: np.ndarray, steps: int) -> np.ndarray:
-    return seen.counts.sum() * (widths / steps) ** 2 / 12
+def _rounding(seen: Histogram, widths: np.ndarray, intervals: int) -> np.ndarray:
+    return seen.counts.sum() * (widths / intervals) ** 2 / 12

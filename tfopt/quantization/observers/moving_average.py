@@ -29,7 +29,7 @@ class MovingAverage:
     def __init__(self, momentum: float = 0.99) -> None:
         self.momentum = _validation.number("MovingAverage", "momentum", momentum, at_least=0.0, below=1.0)
         self._batches = 0
-        self._ends = np.zeros(2)
+        self._limits = np.zeros(2)
         self._batch: list[float] = []
 
     def update(self, values: np.ndarray) -> None:
@@ -43,9 +43,9 @@ class MovingAverage:
         if self._batch:
             self._batches += 1
             rate = max(1 - self.momentum, 1 / self._batches)
-            self._ends += rate * (np.array([min(self._batch), max(self._batch)]) - self._ends)
+            self._limits += rate * (np.array([min(self._batch), max(self._batch)]) - self._limits)
             self._batch = []
 
     def range(self, num_bits: int, symmetric: bool) -> tuple[float, float] | None:  # noqa: ARG002
         """Return the two averages."""
-        return (float(self._ends[0]), float(self._ends[1])) if self._batches else None
+        return (float(self._limits[0]), float(self._limits[1])) if self._batches else None

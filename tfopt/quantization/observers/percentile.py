@@ -1,4 +1,4 @@
-"""The range that leaves out a given share of the values at each end."""
+"""The range that leaves out a given share of the values at each limit."""
 
 from __future__ import annotations
 

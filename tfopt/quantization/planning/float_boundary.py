@@ -12,9 +12,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.graph import Node
-from tfopt.quantization.operators.traits import Kind
-
 BOUNDARY_SUFFIX = ".boundary"
 """What the name of a boundary ends in, after the name of the layer in float."""
 MARK = b"tfopt: integers end here"
@@ -56,64 +53,3 @@ class MarkedBoundary(FloatBoundary):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the inputs."""
         return tf.raw_ops.PreventGradient(input=inputs, message=MARK)
-
-
-class FloatBoundaries:
-    """Puts the boundaries around the operations of a model that stay in float."""
-
-    def __init__(self) -> None:
-        self._layers: dict[str, FloatBoundary] = {}
-        self._floats: dict[int, keras.KerasTensor] = {}
-        self._inside: dict[int, keras.KerasTensor] = {}
-
-    def into(self, node: Node, chosen: Kind, arguments: Any, *, always: bool = False) -> Any:
-        """Return what an operation is called with, with a boundary before each quantized tensor.
-
-        Args:
-            node: of the operation.
-            chosen: its kind in the plan.
-            arguments: a structure with the new model's tensors.
-            always: whether a boundary stands before tensors in float too.
-        """
-        if always:
-            return keras.tree.map_structure(lambda value: self._inside_of(node, value), arguments)
-        if not _is_bounded(node, chosen):
-            return arguments
-        return keras.tree.map_structure(lambda value: self._entered(node, value), arguments)
-
-    def out_of(self, node: Node, chosen: Kind, tensor: keras.KerasTensor) -> keras.KerasTensor:
-        """Return what a quantizer is given of an operation's output."""
-        return self._crossed(node, tensor) if _is_bounded(node, chosen) else tensor
-
-    def between(self, node: Node, tensor: keras.KerasTensor) -> keras.KerasTensor:
-        """Return a quantized tensor that is going to be rounded to another scale, to be read by `node`.
-
-        Of two roundings in a row the converter would leave out one.
-        """
-        return self._crossed(node, tensor)
-
-    def left_in_float(self, tensor: keras.KerasTensor) -> None:
-        """Note that a tensor of the new model is not quantized."""
-        self._floats[id(tensor)] = tensor
-
-    def _entered(self, node: Node, value: Any) -> Any:
-        return value if id(value) in self._floats else self._inside_of(node, value)
-
-    def _inside_of(self, node: Node, value: Any) -> Any:
-        if not isinstance(value, keras.KerasTensor):
-            return value
-        if id(value) not in self._inside:
-            self._inside[id(value)] = self._crossed(node, value)
-        return self._inside[id(value)]
-
-    def _crossed(self, node: Node, tensor: keras.KerasTensor) -> keras.KerasTensor:
-        if not keras.backend.is_float_dtype(tensor.dtype):
-            return tensor
-        name = node.path.replace("/", ".") + BOUNDARY_SUFFIX
-        layer = self._layers.setdefault(name, FloatBoundary(name=name))
-        return layer(tensor)
-
-
-def _is_bounded(node: Node, chosen: Kind) -> bool:
-    """Return whether an operation makes floats; a comparison may be of integers."""
-    return chosen is Kind.FLOAT and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)

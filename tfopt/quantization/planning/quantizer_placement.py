@@ -15,33 +15,32 @@ from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.operators.op_traits import FUSED_INTO, KEEPS_SCALE
 from tfopt.quantization.operators.traits import FIXED_RANGES, Kind, ceiling, kind
 from tfopt.quantization.planning.unrounded import reads_exactly
+from tfopt.quantization.quantizers.names import QUANTIZER_SUFFIX
 
 _FUSED_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.LINEAR, Kind.RELU: Kind.OWN_RANGE}
 """Kind -> what the operator counts as that it was fused into."""
 
 _ALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.SUM}
-"""Kind -> what it counts as that nothing takes in; a NORMALIZATION is then a depthwise convolution."""
+"""Kind -> what it counts as where it is not fused; a NORMALIZATION is then a depthwise convolution."""
 
 _STANDALONE_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.RELU: Kind.AVERAGE}
 """Kind -> what an operator counts as that is made for it where it stands alone: a depthwise convolution; a
 pooling, which keeps the scale."""
 
-QUANTIZER_SUFFIX = ".quantizer"
-"""What the name of a quantizer ends in, behind the name of what makes the tensor."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What becomes of each tensor, by `id` of the canonical model's `KerasTensor`s.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuantizerPlacement:
+    """Where quantizers stand, by `id` of the canonical model's `KerasTensor`s.
 
     Attributes:
         quantizers: tensor -> name of the quantizer that it passes; tensors in one scale share one.
         fixed: tensor -> the range that TFLite prescribes for it, where that is its quantizer.
-        standalone: the operations (by `id`) of the kinds NORMALIZATION and RELU that no operator takes in,
-            and these kinds.
+        standalone: the operations (by `id`) of the kinds NORMALIZATION and RELU that are fused into no
+            operator, and these kinds.
         tensors: tensor -> its number among those that share its quantizer; None where its values are in the
             range of others.
-        exact: the tensors that are not rounded, but for operations that are quantized, see `exact`.
+        exact: the tensors that are not rounded, but for operations that are quantized, see `unrounded`.
+        fused: the first tensor of a call that is fused into the operator before -> the name of that operator.
     """
 
     quantizers: dict[int, str] = dataclasses.field(default_factory=dict)
@@ -49,10 +48,13 @@ class Plan:
     standalone: dict[int, Kind] = dataclasses.field(default_factory=dict)
     tensors: dict[int, int | None] = dataclasses.field(default_factory=dict)
     exact: frozenset[int] = frozenset()
+    fused: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
-def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] = ()) -> Plan:
-    """Plan the quantization of a canonical model.
+def place_quantizers(
+    model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] = ()
+) -> QuantizerPlacement:
+    """Decide where the quantizers of a canonical model stand.
 
     Args:
         model: as `canonical` returns it.
@@ -68,7 +70,8 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
     }
     # A shared one that stands alone in one place is an operator of its own in all.
     kinds = {**kinds, **{operation: _STANDALONE_AS[kind] for operation, kind in standalone.items()}}
-    named, fixed = _quantized_tensors(flow, kinds, _fused(flow, kinds), exact)
+    fused = _fused(flow, kinds)
+    named, fixed = _quantized_tensors(flow, kinds, fused, exact)
 
     scales = _SharedScales()
     for node in flow.nodes:
@@ -87,7 +90,14 @@ def plan(model: keras.Model, kinds: Mapping[int, Kind], exact: Collection[int] =
     for tensor, name in named.items():
         shared.setdefault(scales.root(tensor), name + QUANTIZER_SUFFIX)
     quantizers = {tensor: shared[scales.root(tensor)] for tensor in named}
-    return Plan(quantizers, fixed, standalone, _numbered(flow, kinds, quantizers), frozenset(exact))
+    return QuantizerPlacement(
+        quantizers=quantizers,
+        fixed=fixed,
+        standalone=standalone,
+        tensors=_numbered(flow, kinds, quantizers),
+        exact=frozenset(exact),
+        fused={id(node.outputs[0]): operator.path for node, operator in fused.items()},
+    )
 
 
 def _unite_of_one_name(scales: _SharedScales, named: Mapping[int, str]) -> None:
@@ -114,14 +124,15 @@ def _numbered(flow: _Flow, kinds: Mapping[int, Kind], quantizers: Mapping[int, s
     return numbers
 
 
-def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> set[Node]:
-    """Return the nodes that the converter fuses into the operator before them."""
-    fused = set()
+def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> dict[Node, Node]:
+    """Return the nodes that the converter fuses into the operator before them, and that operator."""
+    fused: dict[Node, Node] = {}
     counts_as: dict[Node | None, Kind] = {}
     for node in flow.nodes:
         kind = kinds[id(node.operation)]
-        if counts_as.get(flow.only_source(node)) in FUSED_INTO.get(kind, ()):
-            fused.add(node)
+        source = flow.only_source(node)
+        if source is not None and counts_as.get(source) in FUSED_INTO.get(kind, ()):
+            fused[node] = fused.get(source, source)
             counts_as[node] = _FUSED_AS[kind]
         else:
             counts_as[node] = _ALONE_AS.get(kind, kind)
@@ -129,7 +140,7 @@ def _fused(flow: _Flow, kinds: Mapping[int, Kind]) -> set[Node]:
 
 
 def _quantized_tensors(
-    flow: _Flow, kinds: Mapping[int, Kind], fused: set[Node], exact: Collection[int]
+    flow: _Flow, kinds: Mapping[int, Kind], fused: Collection[Node], exact: Collection[int]
 ) -> tuple[dict[int, str], dict[int, tuple[float, float]]]:
     """Return tensor -> name of what makes it, and tensor -> range where TFLite prescribes one."""
 
@@ -153,8 +164,8 @@ def _quantized_tensors(
                 or all(x is not output for x in valued(reader.operation, reader.inputs))
                 for reader in readers
             )
-            taken_in = any(reader in fused for reader in readers)
-            if only_floats_read or taken_in or not keras.backend.is_float_dtype(output.dtype):
+            is_fused = any(reader in fused for reader in readers)
+            if only_floats_read or is_fused or not keras.backend.is_float_dtype(output.dtype):
                 continue
             named[id(output)] = f"{_name(node)}.{index}" if index else _name(node)
             if kind in FIXED_RANGES:
@@ -168,7 +179,7 @@ def _name(node: Node) -> str:
     return node.path if looks_up is None or looks_up(node.inputs[0]) else f"{node.path}.reverse"
 
 
-def _signature(operation: Any) -> tuple | None:
+def _signature(operation: Any) -> tuple[Any, ...] | None:
     """Return what an operation does, weights aside; None where the converter keeps equal ones apart."""
     if kind(operation) is Kind.RELU:
         return "relu", ceiling(operation)
@@ -205,7 +216,7 @@ class _Flow:
 
     def equal(self) -> Iterator[tuple[Node, Node]]:
         """Yield pairs of calls that do the same to the same tensors, of which the converter makes one."""
-        alike: dict[tuple, list[Node]] = defaultdict(list)
+        alike: dict[tuple[Any, ...], list[Node]] = defaultdict(list)
         same: dict[int, int] = {}  # tensor -> the equal one that came first
         for node in self.nodes:
             does = _signature(node.operation)

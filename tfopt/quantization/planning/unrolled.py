@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from tfopt.graph import Node, Recurrence, nodes, producer, replay
-from tfopt.quantization.planning.bit_widths import Widths
-from tfopt.quantization.planning.quantizer_placement import Plan
+from tfopt.quantization.planning.bit_widths import BitWidths
+from tfopt.quantization.planning.quantizer_placement import QuantizerPlacement
 
 STEPS = 3
 """How far loops are unrolled: a first step, one that another follows, and one that ends."""
@@ -35,7 +35,7 @@ class Flat:
         self.model = self._unrolled() if self._loops else model
 
     def _unrolled(self) -> keras.Model:
-        def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        def emit(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             made = node.operation(*args, **kwargs)
             for old, new in zip(node.outputs, keras.tree.flatten(made), strict=True):
                 self._tensors[id(old)].append(new)
@@ -77,7 +77,7 @@ class Flat:
             if node.path not in paths and node.path.startswith(loop + ".") and loop in paths
         }
 
-    def leaving(self, planned: Plan) -> dict[int, keras.KerasTensor]:
+    def leaving(self, placement: QuantizerPlacement) -> dict[int, keras.KerasTensor]:
         """Return, by `id`, the outputs of loops that have another scale than in the loop, and their image.
 
         What a loop ends with meets other tensors in one scale, where its steps have their own.
@@ -87,14 +87,14 @@ class Flat:
         for node in nodes(self._model) if self._loops else ():
             if isinstance(node.operation, Recurrence):
                 continue
-            for tensor, image in zip(node.inputs, map(self._behind, self.node(node).inputs), strict=True):
+            for tensor, image in zip(node.inputs, map(self._inside, self.node(node).inputs), strict=True):
                 step = steps.get(id(image))
-                name = planned.quantizers.get(id(image))
-                if step is not None and name is not None and name != planned.quantizers.get(id(step)):
+                name = placement.quantizers.get(id(image))
+                if step is not None and name is not None and name != placement.quantizers.get(id(step)):
                     found[id(tensor)] = image
         return found
 
-    def _behind(self, image: keras.KerasTensor) -> keras.KerasTensor:
+    def _inside(self, image: keras.KerasTensor) -> keras.KerasTensor:
         """Return the tensor of a last step that an identity hands out of its loop; else the tensor itself."""
         made = producer(image)
         moved = made is not None and isinstance(made.operation, keras.layers.Identity)
@@ -103,42 +103,42 @@ class Flat:
         return made.inputs[0]
 
     def numbered(
-        self, planned: Plan, leaving: Mapping[int, keras.KerasTensor]
+        self, placement: QuantizerPlacement, leaving: Mapping[int, keras.KerasTensor]
     ) -> tuple[dict[int, int | None], Counter[str]]:
         """Return, by `id`, the number of each tensor of the model among those that share its quantizer.
 
-        Of a tensor in a loop, that of its first step; None as in `Plan.tensors`. And quantizer -> how many
-        there are.
+        Of a tensor in a loop, that of its first step; None as in `QuantizerPlacement.tensors`. And quantizer
+        -> how many there are.
 
         Args:
-            planned: the plan.
+            placement: of the quantizers.
             leaving: as `leaving` returns it.
         """
         counts: Counter[str] = Counter()
         numbers: dict[int, int | None] = {}
         for tensor, times in self._made():
             image = id(self.tensor(tensor))
-            name = planned.quantizers.get(image)
-            if name is None or planned.tensors[image] is None:
+            name = placement.quantizers.get(image)
+            if name is None or placement.tensors[image] is None:
                 numbers[id(tensor)] = None
                 continue
             numbers[id(tensor)] = counts[name]
             counts[name] += times
         for tensor, image in leaving.items():
-            name = planned.quantizers[id(image)]
+            name = placement.quantizers[id(image)]
             numbers[tensor] = counts[name]
             counts[name] += 1
         return numbers, counts
 
-    def narrowings(self, widths: Widths) -> tuple[dict[tuple[str, int], int], Counter[str]]:
+    def requantizations(self, widths: BitWidths) -> tuple[dict[tuple[str, int], int], Counter[str]]:
         """Return the same for what is rounded to fewer bits: (quantizer of 16 bits, `id`) -> number."""
         counts: Counter[str] = Counter()
         numbers: dict[tuple[str, int], int] = {}
         for node, times in self._calls():
-            for tensor, wide in zip(node.inputs, widths.to_narrow(self.node(node)), strict=True):
-                if wide is not None and (wide, id(tensor)) not in numbers:
-                    numbers[wide, id(tensor)] = counts[wide]
-                    counts[wide] += times
+            for tensor, int16 in zip(node.inputs, widths.requantized(self.node(node)), strict=True):
+                if int16 is not None and (int16, id(tensor)) not in numbers:
+                    numbers[int16, id(tensor)] = counts[int16]
+                    counts[int16] += times
         return numbers, counts
 
     def _calls(self) -> Iterator[tuple[Node, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,6 +15,8 @@ from tfopt.quantization.observers import MovingAverage, Observer, new_observer
 from tfopt.quantization.qat.calibration_data import CalibrationData, calibration_batches
 from tfopt.quantization.quantizers.activation import ActivationQuantizer
 from tfopt.quantization.quantizers.fake_quantize import NUM_BITS
+
+logger = logging.getLogger(__name__)
 
 
 def calibrate(
@@ -48,28 +52,60 @@ def calibrate(
         ```
     """
     _validation.whole("calibrate", "batch_size", batch_size, at_least=1)
+    found = _quantizers_of(model)
+    if not found:
+        return  # of weights alone
+    observers = [_observer_of(quantizer, observer) for _, quantizer in found]
+    batches = _observe(model, data, batch_size, found, observers)
+    ranges = []
+    for (path, quantizer), own in zip(found, observers, strict=True):
+        limits = own.range(getattr(quantizer, "num_bits", NUM_BITS), quantizer.symmetric)
+        if limits is None:
+            raise DataError(
+                f"All values that reached {path!r} are NaN or infinite: the model overflows on this data."
+            )
+        ranges.append(limits)
+    for (path, quantizer), own, limits in zip(found, observers, ranges, strict=True):
+        logger.debug("%s: range %g to %g", path, *limits)
+        quantizer.set_range(*limits, batches, held=own.held)
+
+
+def _quantizers_of(model: keras.Model) -> list[tuple[str, Any]]:
+    """Return the path and the layer of each quantizer that finds its range from data.
+
+    Raises:
+        InvalidArgumentError: the model is not quantization-aware.
+    """
     found: list[tuple[str, Any]] = []
     for path, layer in layers(model):
         if isinstance(layer, ActivationQuantizer):
             found.append((path, layer))
         elif getattr(layer, "tfopt_bridge", False):
             found += layer.quantizers()
-    if not found and is_quantized(model):
-        return  # of weights alone
-    if not found:
+    if not found and not is_quantized(model):
         raise InvalidArgumentError(
             f"The model {model.name!r} has no activation quantizers: call tfopt.quantize_aware first, with "
             "rules that do not leave every layer in float."
         )
-    observers = [_observer_of(quantizer, observer) for _, quantizer in found]
-    batches = samples = 0
+    return found
 
-    def end_step() -> None:
-        nonlocal batches, samples
-        for own in observers:
-            own.end_batch()
-        batches, samples = batches + 1, 0
 
+def _observe(
+    model: keras.Model,
+    data: CalibrationData,
+    batch_size: int,
+    found: Sequence[tuple[str, Any]],
+    observers: Sequence[Observer],
+) -> int:
+    """Run a model on data with an observer at each quantizer, and return in how many steps.
+
+    Args:
+        model: quantization-aware.
+        data, batch_size: as `calibrate` takes them.
+        found: path and layer of each quantizer.
+        observers: one for each.
+    """
+    steps = samples = 0
     for (_, quantizer), own in zip(found, observers, strict=True):
         quantizer.observe(own)
     try:
@@ -78,22 +114,20 @@ def calibrate(
                 model(batch, training=False)
             samples += len(keras.tree.flatten(batch)[0])
             if samples >= batch_size:
-                end_step()
+                steps, samples = steps + 1, 0
+                _end_step(observers)
         if samples:
-            end_step()
+            steps += 1
+            _end_step(observers)
     finally:
         for _, quantizer in found:
             quantizer.observe(None)
-    ranges = []
-    for (path, quantizer), own in zip(found, observers, strict=True):
-        seen = own.range(getattr(quantizer, "num_bits", NUM_BITS), quantizer.symmetric)
-        if seen is None:
-            raise DataError(
-                f"All that reached {path!r} is NaN or infinite: the model itself overflows on this data."
-            )
-        ranges.append(seen)
-    for (_, quantizer), own, seen in zip(found, observers, ranges, strict=True):
-        quantizer.set_range(*seen, batches, held=own.held)
+    return steps
+
+
+def _end_step(observers: Sequence[Observer]) -> None:
+    for each in observers:
+        each.end_batch()
 
 
 def _observer_of(quantizer: ActivationQuantizer, given: str | Observer | None) -> Observer:

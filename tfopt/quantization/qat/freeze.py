@@ -1,4 +1,4 @@
-"""Ending, before training ends, what disturbs it: moving ranges and the statistics of batches."""
+"""Freezing, before training ends, what disturbs it: moving ranges and the statistics of batches."""
 
 from __future__ import annotations
 

@@ -39,14 +39,14 @@ def preserve_kernels(model: keras.Model, names: tuple[str, ...]) -> None:
         if not any(kept):
             raise InvalidArgumentError(
                 f"The model {model.name!r} has no kernel with {what}: give preserve={name!r} for a model "
-                "that was pruned or clustered, or leave it away."
+                "that was pruned or clustered, or leave it out."
             )
 
 
 def keep_masks(model: keras.Model, paths: Mapping[str, str], held: Iterable[Masked]) -> None:
     """Mask the zeros of a canonical model that were masked in the model which it was made of.
 
-    Kernels of layers that were opened are split, transposed and put in another order on the way; a masked
+    Kernels of layers that were decomposed are split, transposed and put in another order on the way; a masked
     weight is zero before and after, so that the zeros themselves say where masks belong.
 
     Args:

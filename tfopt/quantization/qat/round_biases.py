@@ -21,13 +21,13 @@ from tfopt.quantization.quantizers.weight import WeightQuantizer
 def round_biases(model: keras.Model) -> int:
     """Round the biases of a trained model to what its file will hold, and return how many layers have one.
 
-    A file has biases as integers in steps of input scale times weight scale, up to a hundredth of a step of
-    the output. In training they are floats, so a value next to the middle between two integers may fall to
-    either side; over the fifty layers of a MobileNetV2 such single steps add up to ten or twenty. Call it
-    when training has ended: it moves no bias by more than half a step, and the file stays the same. The stage
-    `tfopt.QuantizeAware` does.
+    A file has biases as integers whose scale is input scale times weight scale, up to a hundredth of the
+    scale of the output. In training they are floats, so a value next to the middle between two integers may
+    fall to either side; over the fifty layers of a MobileNetV2 such differences of 1 add up to ten or twenty.
+    Call it when training has ended: it moves no bias by more than half its scale, and the file stays the
+    same. The stage `tfopt.QuantizeAware` does.
 
-    A batch normalization behind the layer becomes part of it, so its offset (`beta`) is what moves; one that
+    A batch normalization after the layer becomes part of it, so its offset (`beta`) is what moves; one that
     stands alone is a layer with a bias itself. Left as they are: a layer that is called several times, whose
     inputs have scales of their own, and one that is in float on either side.
 
@@ -66,14 +66,14 @@ def round_biases(model: keras.Model) -> int:
             continue
         integers = None not in (layer.scheme.weight_bits, layer.scheme.activation_bits)
         if integers and scale is not None:
-            behind = read.get(id(node.outputs[0]), [])
-            alone = len(behind) == 1 and times[id(behind[0])] == 1
-            rounded += _round(layer, behind[0] if alone else None, scale)
+            readers = read.get(id(node.outputs[0]), [])
+            alone = len(readers) == 1 and times[id(readers[0])] == 1
+            rounded += _round(layer, readers[0] if alone else None, scale)
     return rounded
 
 
 def _scale(made: Mapping[int, graph.Node], tensor: keras.KerasTensor) -> float | None:
-    """Return the distance of two neighbouring values of a tensor, None where it is not quantized."""
+    """Return the scale of a tensor, None where it is not quantized."""
     node = made.get(id(tensor))
     if node is None:
         return None
@@ -84,8 +84,8 @@ def _scale(made: Mapping[int, graph.Node], tensor: keras.KerasTensor) -> float |
 
 
 def _round(layer: WeightQuantizer, norm: keras.Operation | None, scale: float) -> bool:
-    """Round the bias of a layer, in the batch normalization behind it where there is one."""
-    steps = scale * layer.steps()
+    """Round the bias of a layer, in the batch normalization after it where there is one."""
+    scales = scale * layer.steps()
     offset = getattr(layer.layer, "bias", None)
     bias: np.ndarray | float = 0.0 if offset is None else _array(offset)
     if isinstance(norm, keras.layers.BatchNormalization):
@@ -93,10 +93,10 @@ def _round(layer: WeightQuantizer, norm: keras.Operation | None, scale: float) -
         gain = gain * _array(norm.gamma) if norm.scale else gain
         offset = norm.beta
         bias = (bias - _array(norm.moving_mean)) * gain + (_array(offset) if norm.center else 0.0)
-        steps = steps * np.abs(gain)
-    if offset is None or steps.size not in (1, np.size(bias)):
+        scales = scales * np.abs(gain)
+    if offset is None or scales.size not in (1, np.size(bias)):
         return False
-    offset.assign(_array(offset) + _to_grid(bias, steps))
+    offset.assign(_array(offset) + _to_grid(bias, scales))
     return True
 
 
@@ -106,15 +106,15 @@ def _round_affine(layer: StandaloneAffine, scale: float) -> bool:
         return False
     factor, summand = layer.factors()
     offset = layer.layer.beta
-    steps = scale * np.abs(np.asarray(factor, np.float64)) / weight_grids.top(8)
-    offset.assign(_array(offset) + _to_grid(summand, steps).reshape(offset.shape))
+    scales = scale * np.abs(np.asarray(factor, np.float64)) / weight_grids.top(8)
+    offset.assign(_array(offset) + _to_grid(summand, scales).reshape(offset.shape))
     return True
 
 
-def _to_grid(bias: np.ndarray | float, steps: np.ndarray) -> np.ndarray:
-    """Return what is to be added to biases to make them multiples of their steps."""
-    # Where a gain is zero the channel is one number, and its steps are the converter's choice.
-    return np.where(steps > 0, np.round(bias / np.where(steps > 0, steps, 1)) * steps - bias, 0.0)
+def _to_grid(bias: np.ndarray | float, scales: np.ndarray) -> np.ndarray:
+    """Return what is to be added to biases to make them multiples of their scales."""
+    # Where a gain is zero the channel is one number, and its scale is the converter's choice.
+    return np.where(scales > 0, np.round(bias / np.where(scales > 0, scales, 1)) * scales - bias, 0.0)
 
 
 def _array(variable: keras.Variable) -> np.ndarray:

@@ -14,8 +14,9 @@ from tfopt.errors import InvalidArgumentError
 from tfopt.graph import Loop, current_loop
 from tfopt.quantization.observers import OBSERVERS, Observer
 from tfopt.quantization.quantizers import activation_limits, average_pool, fake_quantize, learned_ranges
-from tfopt.quantization.quantizers.delayed_start import Gate, gated
+from tfopt.quantization.quantizers.delayed_start import QuantizationDelay, delayed
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
+from tfopt.quantization.quantizers.names import with_requantizes
 from tfopt.quantization.scheme import ACTIVATION_RANGES
 
 PACT_DECAY = 1e-4
@@ -37,11 +38,13 @@ class ActivationQuantizer(keras.layers.Layer):
             `"mse"` or `"entropy"` (see `tfopt.quantization.observers`). A range from one of the last four is
             frozen, for a moving average of extremes would lead away from it.
         activation_range: `"observed"`, or trained from the calibrated range on: `"lsq"`, `"pact"` (see
-            `learned_ranges`). PACT's ends have an L2 loss of 1e-4.
+            `learned_ranges`). PACT's limits have an L2 loss of 1e-4.
         symmetric: whether the zero point is the integer 0.
-        nonnegative: whether the input cannot be negative, as behind a ReLU: its minimum needs no search.
+        nonnegative: whether the input cannot be negative, as after a ReLU: its minimum needs no search.
         tensors: how many tensors share the range, 1 or more. Each has a moving average of its own, and the
             range is what holds them all.
+        requantizes: the name of the 16-bit quantizer whose tensors this one rounds to 8 bits, for operators
+            of 8 bits; None for tensors in float.
 
     Raises:
         InvalidArgumentError: an argument is out of its range.
@@ -49,7 +52,7 @@ class ActivationQuantizer(keras.layers.Layer):
 
     tfopt_quantizer = True
     num_bits = fake_quantize.NUM_BITS
-    gate: Gate | None = None
+    delay: QuantizationDelay | None = None
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class ActivationQuantizer(keras.layers.Layer):
         symmetric: bool = False,
         nonnegative: bool = False,
         tensors: int = 1,
+        requantizes: str | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs["dtype"] = "float32"  # ranges in half precision would move the grid
@@ -72,11 +76,12 @@ class ActivationQuantizer(keras.layers.Layer):
         self.symmetric = _validation.flag(owner, "symmetric", symmetric)
         self.nonnegative = _validation.flag(owner, "nonnegative", nonnegative)
         self.tensors = _validation.whole(owner, "tensors", tensors, at_least=1)
+        self.requantizes = requantizes
         self._observer: Observer | None = None
         if symmetric:
-            self._ends: learned_ranges.Ends = activation_limits.symmetric
+            self._limits_of: learned_ranges.LimitsOf = activation_limits.symmetric
         else:
-            self._ends = activation_limits.nonnegative if nonnegative else activation_limits.asymmetric
+            self._limits_of = activation_limits.nonnegative if nonnegative else activation_limits.asymmetric
 
     def build(self, input_shape: Any) -> None:  # noqa: ARG002 (Keras's signature)
         """Create the range, the count of batches seen, and the range to keep where it is frozen."""
@@ -95,7 +100,7 @@ class ActivationQuantizer(keras.layers.Layer):
 
         # Of one tensor, or one that learns: two numbers. Else two for each tensor.
         shape = () if learned or self.tensors == 1 else (self.tensors,)
-        self.minimum = variable("minimum", learned and self._ends is activation_limits.asymmetric, shape)
+        self.minimum = variable("minimum", learned and self._limits_of is activation_limits.asymmetric, shape)
         self.maximum = variable("maximum", learned, shape)
         self.batches = variable("batches")
         self.frozen = variable("frozen")
@@ -132,7 +137,7 @@ class ActivationQuantizer(keras.layers.Layer):
         elif training:
             if tensor is not None:
                 self._move(tensor, lambda: self._extremes(x)[None])
-            quantized = gated(self.gate, x, lambda: self._quantize(x, self._grid(), averaged, factors))
+            quantized = delayed(self.delay, x, lambda: self._quantize(x, self._grid(), averaged, factors))
         else:
             quantized = tf.cond(
                 self.batches.value > 0,
@@ -156,7 +161,7 @@ class ActivationQuantizer(keras.layers.Layer):
         if self.kept is not None:
             return self._grid(), known
         # Numbers without a gradient, for which the loop would keep what it needs in each step.
-        return [tf.bitcast(end, tf.int32) for end in self._grid()], known
+        return [tf.bitcast(limit, tf.int32) for limit in self._grid()], known
 
     def _call_in_loop(
         self,
@@ -169,11 +174,11 @@ class ActivationQuantizer(keras.layers.Layer):
     ) -> tf.Tensor:
         grid, known = loop.prepared[id(self)]
         if self.kept is None:
-            grid = tuple(tf.bitcast(end, tf.float32) for end in grid)
+            grid = tuple(tf.bitcast(limit, tf.float32) for limit in grid)
         if training and tensor is not None:
             loop.notes.append(self._extremes(tf.stop_gradient(x)))
         quantized = tf.where(known[tensor], self._quantize(x, grid, averaged, factors), x)
-        return gated(self.gate if training else None, x, lambda: quantized)
+        return delayed(self.delay if training else None, x, lambda: quantized)
 
     def notes(self, tensor: int | None = 0, **_: Any) -> int:
         """Return how many numbers a call in a loop notes in training, called so."""
@@ -205,7 +210,7 @@ class ActivationQuantizer(keras.layers.Layer):
 
         Args:
             tensor: its number; in a loop, that of its first step.
-            extremes: returns those of each step, `(steps, ends)`.
+            extremes: returns those of each step, `(steps, limits)`.
         """
         # The first tensor counts the batch; Keras may call it after others.
         seen = self.batches.value + 1.0 if tensor == 0 else tf.maximum(self.batches.value, 1.0)
@@ -228,9 +233,9 @@ class ActivationQuantizer(keras.layers.Layer):
         after = before + rate * tf.where(tf.math.is_finite(step), step, 0.0)
         if after.shape[0] != rows.shape[0]:
             after = tf.concat([rows[: several.start], after, rows[several.stop :]], 0)
-        ends = tf.unstack(tf.reshape(after, whole.shape), axis=-1)
-        for variable, end, sign in zip(variables, ends, signs, strict=True):
-            variable.assign(end * sign)
+        limits = tf.unstack(tf.reshape(after, whole.shape), axis=-1)
+        for variable, limit, sign in zip(variables, limits, signs, strict=True):
+            variable.assign(limit * sign)
         if tensor == 0:
             self.batches.assign(seen)
 
@@ -241,23 +246,23 @@ class ActivationQuantizer(keras.layers.Layer):
         averaged: bool,
         factors: Sequence[Sequence[float]] | None,
     ) -> tf.Tensor:
-        ends = grid if self.kept is None else self._ends(*grid)
+        limits = grid if self.kept is None else self._limits_of(*grid)
 
         def on_grid(x: tf.Tensor) -> tf.Tensor:
             if self.kept is None:
-                return fake_quantize.activations(x, *ends)
-            return _LEARNED[self.activation_range](x, *grid, self._ends)
+                return fake_quantize.activations(x, *limits)
+            return _LEARNED[self.activation_range](x, *grid, self._limits_of)
 
         if factors is None:
-            return on_grid(fake_quantize.away_from_zero(x, *ends) if averaged else x)
+            return on_grid(fake_quantize.away_from_zero(x, *limits) if averaged else x)
         product = average_pool.product(factors).astype(np.float32)
         if np.any(product != 1.0):
-            x = on_grid(fake_quantize.halves_to_even(x / product, *ends)) * product
-        return on_grid(fake_quantize.halves_to_even(x, *ends))
+            x = on_grid(fake_quantize.halves_to_even(x / product, *limits)) * product
+        return on_grid(fake_quantize.halves_to_even(x, *limits))
 
     def _grid(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return where the grid ends; of a range that learns, the range."""
-        return self._range() if self.kept is not None else self._ends(*self._range())
+        """Return the limits of the grid; of a range that learns, the range."""
+        return self._range() if self.kept is not None else self._limits_of(*self._range())
 
     def _range(self) -> tuple[tf.Tensor, tf.Tensor]:
         if self.kept is None:
@@ -283,10 +288,10 @@ class ActivationQuantizer(keras.layers.Layer):
             batches: in how many batches it was seen, 1 or more: its weight in the moving average.
             held: whether training leaves an observed range as it is.
         """
-        low = 0.0 if self._ends is activation_limits.nonnegative else minimum
+        low = 0.0 if self._limits_of is activation_limits.nonnegative else minimum
         high = max(maximum, -minimum) if self.symmetric else maximum
-        for variable, end in ((self.minimum, low), (self.maximum, high)):
-            variable.assign(np.full(variable.shape, end, np.float32))
+        for variable, limit in ((self.minimum, low), (self.maximum, high)):
+            variable.assign(np.full(variable.shape, limit, np.float32))
         self.batches.assign(float(batches))
         self.freeze(held and self.kept is None)
 
@@ -307,13 +312,23 @@ class ActivationQuantizer(keras.layers.Layer):
                 f"The quantizer {self.name!r} has seen no data, so it has no range: train the model, or call "
                 "tfopt.quantization.calibrate(model, representative_dataset)."
             )
-        low, high = (float(np.asarray(end)) for end in self._ends(*self._range()))
-        return FixedQuantizer(low, high, name=self.name)
+        low, high = (float(np.asarray(limit)) for limit in self._limits_of(*self._range()))
+        return FixedQuantizer(low, high, requantizes=self.requantizes, name=self.name)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        names = ("momentum", "observer", "activation_range", "symmetric", "nonnegative", "tensors")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ActivationQuantizer:
+        """Return the quantizer that `get_config` described, also in files without `requantizes`."""
+        return super().from_config(with_requantizes(config))
+
+
+_ARGUMENTS = (
+    *("momentum", "observer", "activation_range", "symmetric", "nonnegative", "tensors"),
+    "requantizes",
+)
 
 
 _LEARNED = {"lsq": learned_ranges.lsq, "pact": learned_ranges.pact}

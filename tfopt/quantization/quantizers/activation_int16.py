@@ -33,7 +33,7 @@ class WideQuantizer(ActivationQuantizer):
         self, momentum: float = 0.99, observer: str = "moving_average", tensors: int = 1, **kwargs: Any
     ) -> None:
         super().__init__(momentum, observer, symmetric=True, tensors=tensors, **kwargs)
-        self._ends = activation_limits.symmetric_of_16_bits
+        self._limits_of = activation_limits.symmetric_of_16_bits
 
     def _quantize(
         self,
@@ -53,6 +53,11 @@ class WideQuantizer(ActivationQuantizer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
         config = super().get_config()
-        for name in ("activation_range", "symmetric", "nonnegative"):
+        for name in ("activation_range", "symmetric", "nonnegative", "requantizes"):
             del config[name]
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WideQuantizer:
+        """Return the quantizer that `get_config` described."""
+        return cls(**config)

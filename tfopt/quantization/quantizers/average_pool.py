@@ -44,7 +44,7 @@ def factors(
 
 
 def product(found: Sequence[Sequence[float]]) -> np.ndarray:
-    """Return the factors of all axes multiplied, with an axis of size 1 behind for the channels."""
+    """Return the factors of all axes multiplied, with a last axis of size 1 for the channels."""
     return functools.reduce(np.multiply.outer, map(np.asarray, found))[..., None]
 
 
@@ -55,12 +55,12 @@ def whole(sizes: Sequence[int], windows: Sequence[int], found: Sequence[Sequence
 
 
 def convolved(windows: Sequence[int], found: Sequence[Sequence[float]]) -> bool:
-    """Return whether a convolution takes the means fast, and a product behind it loses little."""
+    """Return whether a convolution takes the means fast, and a product after it loses little."""
     return math.prod(windows) <= MOST_WEIGHTS and math.prod(map(max, found)) <= LARGEST_FACTOR
 
 
 def rounding(node: Node) -> dict[str, Any]:
-    """Return how the quantizer behind a mean of values in its range is called: as the file's operator rounds.
+    """Return how the quantizer after a mean of values in its range is called: as the file's operator rounds.
 
     Args:
         node: of the kind AVERAGE.

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 
-class Gate:
+class QuantizationDelay:
     """Says whether quantizers quantize in training. At inference they always do.
 
     Args:
@@ -18,16 +18,16 @@ class Gate:
     def __init__(self, variable: keras.Variable) -> None:
         self.variable = variable
 
-    def __deepcopy__(self, memo: dict) -> Gate:
+    def __deepcopy__(self, memo: dict) -> QuantizationDelay:
         return self
 
-    def open(self) -> None:
+    def end(self) -> None:
         """Let the quantizers quantize from now on."""
         self.variable.assign(1.0)
 
 
-def gated(gate: Gate | None, x: tf.Tensor, quantized: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """Return `quantized()`, or `x` while `gate` is closed. Without a gate nothing is spent on it."""
-    if gate is None:
+def delayed(delay: QuantizationDelay | None, x: tf.Tensor, quantized: Callable[[], tf.Tensor]) -> tf.Tensor:
+    """Return `quantized()`, or `x` until `delay` has ended. Without a delay nothing is spent on it."""
+    if delay is None:
         return quantized()
-    return tf.cond(gate.variable.value > 0, quantized, lambda: x)
+    return tf.cond(delay.variable.value > 0, quantized, lambda: x)

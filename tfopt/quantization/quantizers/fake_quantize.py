@@ -58,19 +58,19 @@ def away_from_zero(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.T
     That rounds the mean of integers away from the integer 0, fake quantization upwards; and a mean of four
     integers is a half in one case of four.
     """
-    step = (maximum - minimum) / (2**NUM_BITS - 1)
-    integer_zero = (2 ** (NUM_BITS - 1) + tf.round(minimum / step)) * step
-    return x + tf.stop_gradient(tf.sign(x - integer_zero) * step * 1e-3)
+    scale = (maximum - minimum) / (2**NUM_BITS - 1)
+    integer_zero = (2 ** (NUM_BITS - 1) + tf.round(minimum / scale)) * scale
+    return x + tf.stop_gradient(tf.sign(x - integer_zero) * scale * 1e-3)
 
 
 def halves_to_even(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:
-    """Return `x` moved by a hair, so that `activations` rounds halves to the even number of steps from zero.
+    """Return `x` moved by a hair, so that `activations` rounds halves to the even multiple of the scale.
 
     So does XNNPACK, whose means are convolutions.
     """
-    step = (maximum - minimum) / (2**NUM_BITS - 1)
-    even = tf.round(x / (2.0 * step)) * 2.0 * step
-    return x + tf.stop_gradient(tf.sign(even - x) * step * 1e-3)
+    scale = (maximum - minimum) / (2**NUM_BITS - 1)
+    even = tf.round(x / (2.0 * scale)) * 2.0 * scale
+    return x + tf.stop_gradient(tf.sign(even - x) * scale * 1e-3)
 
 
 def holding_zero(minimum: tf.Tensor, maximum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

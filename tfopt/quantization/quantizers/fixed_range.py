@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from tfopt.quantization.quantizers import fake_quantize
-from tfopt.quantization.quantizers.delayed_start import Gate, gated
+from tfopt.quantization.quantizers.delayed_start import QuantizationDelay, delayed
+from tfopt.quantization.quantizers.names import with_requantizes
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -21,10 +22,11 @@ class FixedQuantizer(keras.layers.Layer):
         num_bits: 8 or 16.
         inference_only: whether training passes the input unchanged. For a model's output
             probabilities: one that is rounded to 0 has an infinite loss and no gradient.
+        requantizes: see `ActivationQuantizer`.
     """
 
     tfopt_quantizer = True
-    gate: Gate | None = None
+    delay: QuantizationDelay | None = None
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class FixedQuantizer(keras.layers.Layer):
         maximum: float,
         inference_only: bool = False,
         num_bits: int = fake_quantize.NUM_BITS,
+        requantizes: str | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs["dtype"] = "float32"
@@ -40,6 +43,7 @@ class FixedQuantizer(keras.layers.Layer):
         self.maximum = maximum
         self.inference_only = inference_only
         self.num_bits = num_bits
+        self.requantizes = requantizes
 
     def call(
         self,
@@ -53,8 +57,8 @@ class FixedQuantizer(keras.layers.Layer):
         if training and self.inference_only:
             return inputs
         x = tf.cast(inputs, tf.float32)
-        quantized = gated(
-            self.gate if training else None,
+        quantized = delayed(
+            self.delay if training else None,
             x,
             lambda: fake_quantize.activations(x, self.minimum, self.maximum, self.num_bits),
         )
@@ -72,4 +76,10 @@ class FixedQuantizer(keras.layers.Layer):
             "maximum": self.maximum,
             "inference_only": self.inference_only,
             "num_bits": self.num_bits,
+            "requantizes": self.requantizes,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FixedQuantizer:
+        """Return the quantizer that `get_config` described, also in files without `requantizes`."""
+        return super().from_config(with_requantizes(config))

@@ -14,19 +14,19 @@ from tfopt.graph import Tie, current_loop, replace_variable, shared_config
 from tfopt.quantization.operators.weights import Weights, block_size_of, required_weights
 from tfopt.quantization.quantizers import dynamic_activations, fake_quantize, weight_grids
 from tfopt.quantization.quantizers.cluster_constraint import kept_clusters
-from tfopt.quantization.quantizers.delayed_start import Gate, gated
+from tfopt.quantization.quantizers.delayed_start import QuantizationDelay, delayed
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Codes:
-    """The integers that a file is to hold for the weights of a layer.
+    """The quantized weights of a layer, as a file is to hold them.
 
     Attributes:
         values: int8 in columns, `(weights, channels)`.
         bits: of the scheme; a file may need more for one.
-        block_size: how many weights of a channel, one behind the other, share a scale; None for all.
-        steps: of blocks, the scales, `(blocks, channels)`.
+        block_size: how many weights of a channel, one after the other, share a scale; None for all.
+        steps: the scales of blocks, `(blocks, channels)`.
         dynamic: whether the operator reads integers and rounds its inputs itself, or gets floats.
     """
 
@@ -62,7 +62,7 @@ class WeightQuantizer(keras.layers.Wrapper):
 
     tfopt_quantizer = True
     tfopt_wrapper = True
-    gate: Gate | None = None
+    delay: QuantizationDelay | None = None
     step: keras.Variable | None = None
 
     def __init__(
@@ -81,7 +81,7 @@ class WeightQuantizer(keras.layers.Wrapper):
         )
 
     def build(self, input_shape: Any) -> None:
-        """Build the layer, and the steps where they are trained."""
+        """Build the layer, and the scales where they are trained."""
         super().build(input_shape)
         if self.tied_to is not None:
             replace_variable(self.layer, self._variable()[0], self.tied_to.variable)
@@ -97,10 +97,10 @@ class WeightQuantizer(keras.layers.Wrapper):
             )
 
     def start_steps(self) -> None:
-        """Set trained steps to what suits the weights as they are now."""
+        """Set trained scales to what suits the weights as they are now."""
         if self.step is not None:
             rows, _ = self._columns()
-            self.step.assign(weight_grids.first_step(rows, self._bits))
+            self.step.assign(weight_grids.first_scale(rows, self._bits))
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Call the layer with the quantized weights in place of the weights."""
@@ -121,9 +121,9 @@ class WeightQuantizer(keras.layers.Wrapper):
         if self.scheme.weight_bits is None:
             return None
         quantized = self.quantized(training=training)
-        if training and self.gate is not None:
+        if training and self.delay is not None:
             variable = self._variable()[0]
-            quantized = gated(self.gate, tf.cast(variable.value, tf.float32), lambda: quantized)
+            quantized = delayed(self.delay, tf.cast(variable.value, tf.float32), lambda: quantized)
         return quantized
 
     @property
@@ -147,12 +147,12 @@ class WeightQuantizer(keras.layers.Wrapper):
         rounded: weight_grids.Round = weight_grids.nearest
         if random:
             rounded = weight_grids.stochastic(keras.random.uniform(rows.shape, seed=self.seed_generator))
-        return back(weight_grids.on_grid(rows, self._steps(rows), bits, rounded))
+        return back(weight_grids.on_grid(rows, self._scales(rows), bits, rounded))
 
     def codes(self) -> Codes:
         """Return the integers of the weights as they are now, of a scheme that has integers for them."""
         rows, back = self._columns()
-        inverse = 1.0 / self._steps(rows)
+        inverse = 1.0 / self._scales(rows)
         integers = tf.round(self.quantized() * back(tf.broadcast_to(inverse, rows.shape)))
         _, own_axes = self._variable()
         axes = self._range_axes()
@@ -166,12 +166,12 @@ class WeightQuantizer(keras.layers.Wrapper):
         )
 
     def steps(self) -> np.ndarray:
-        """Return the distance of two neighbouring weights in each channel, float64; one number for all.
+        """Return the scale of each channel, float64; one number where all have one.
 
         With blocks, those of each channel's first block come first.
         """
         rows, _ = self._columns()
-        return np.asarray(self._steps(rows).numpy(), np.float64)
+        return np.asarray(self._scales(rows).numpy(), np.float64)
 
     @property
     def block_size(self) -> int | None:
@@ -244,7 +244,7 @@ class WeightQuantizer(keras.layers.Wrapper):
         return values, axes if self.scheme.per_channel else ()
 
     def _columns(self) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        """Return the weights in float32 as columns of one step each, and what turns such back."""
+        """Return the weights in float32 as columns of one scale each, and what turns such back."""
         rows, back = weight_grids.columns(*self._weights())
         if self.block_size is None:
             return rows, back
@@ -262,22 +262,22 @@ class WeightQuantizer(keras.layers.Wrapper):
         axes = self._range_axes()
         if axes is None:
             return inputs
-        gate = self.gate if training else None
-        return gated(gate, inputs, lambda: dynamic_activations.rounded(inputs, axes))
+        delay = self.delay if training else None
+        return delayed(delay, inputs, lambda: dynamic_activations.rounded(inputs, axes))
 
-    def _steps(self, rows: tf.Tensor) -> tf.Tensor:
-        """Return the distance of two neighbouring values in each column."""
+    def _scales(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return the scale of each column."""
         if self.step is not None:
-            step = weight_grids.learned_step(self.step.value, rows.shape[0], self._bits)
+            scale = weight_grids.learned_scale(self.step.value, rows.shape[0], self._bits)
         elif self.scheme.weight_range == "mean":
-            step = weight_grids.binary_step(rows) if self._bits == 1 else weight_grids.ternary_step(rows)
+            scale = weight_grids.binary_scale(rows) if self._bits == 1 else weight_grids.ternary_scale(rows)
         else:
-            step = weight_grids.step_of_largest(rows, self._bits)
-        return step if self.block_size is None else weight_grids.step_of_block(step)
+            scale = weight_grids.scale_of_largest(rows, self._bits)
+        return scale if self.block_size is None else weight_grids.scale_of_block(scale)
 
 
 class _Positive(keras.constraints.Constraint):
-    """Keeps trained steps above zero, where there is no grid."""
+    """Keeps trained scales above zero, where there is no grid."""
 
     def __call__(self, w: Any) -> Any:
-        return keras.ops.maximum(w, weight_grids.SMALLEST_STEP)
+        return keras.ops.maximum(w, weight_grids.SMALLEST_SCALE)
