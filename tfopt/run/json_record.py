@@ -1,7 +1,7 @@
 """Records: frozen dataclasses that are written as JSON objects and read back.
 
 A field is a key of the file. Reading is strict where a value is of the wrong type and lenient where it is
-missing: files of older versions of tfopt lack keys, and the default of a field stands for them. Keys that no
+missing: files of older versions of tfopt lack keys, for which the default of the field is taken. Keys that no
 field has, of a newer tfopt or of a stage of the user's own, are kept in `extra` and written again.
 """
 
@@ -37,7 +37,7 @@ def key(name: str) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Base of the records. Every field of a subclass has a default, which stands for a missing key.
+    """Base of the records. Every field of a subclass has a default, which is taken for a missing key.
 
     Attributes:
         extra: key -> value of what the file says beyond the fields.
@@ -94,7 +94,7 @@ def _record(cls: type[R], content: Any, where: str) -> R:
     if not isinstance(content, Mapping):
         raise ValueError(f"{where or 'the record'}: expected an object, got {content!r}")
     content = cls.upgraded(content)
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]  # mypy takes a class for one of its instances
     known: dict[str, Any] = {}
     keys = set()
     for each in dataclasses.fields(cls):
