@@ -82,7 +82,7 @@ class AsksForNumbers(keras.Model):
         (dense(units=5), InvalidArgumentError, "has 5 outputs, the data 'four' has 3 classes. Give its last"),
         (dense(units=1), InvalidArgumentError, "has 1 outputs"),
         (AsksForNumbers(), UnsupportedModel, "functional"),
-        ("dense", InvalidArgumentError, r"Expected a keras\.Model, got 'dense'"),
+        ("dense", InvalidArgumentError, r"model must be a keras\.Model, got 'dense'"),
         (with_layer(Halved(0.5)), UnsupportedModel, "computes something else after it was saved"),
         (
             with_layer(NeedsArgument(0.5)),

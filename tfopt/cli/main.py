@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import click
 
@@ -32,7 +32,7 @@ class State:
         debug: whether an error keeps its traceback.
     """
 
-    log: Log
+    log: Log = field(default_factory=Log)
     debug: bool = False
 
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     quiet_tensorflow()
     with Log() as log:
-        code = _exit_code(arguments, State(log))
+        code = _exit_code(arguments, State(log=log))
     sys.exit(code)
 
 
