@@ -95,12 +95,12 @@ def test_the_function_of_the_optimizer_is_called_once_for_each_stage_that_trains
     run = made.run(tmp_path, quiet=True)
     assert counted.steps == [2 * STEPS, STEPS]
     # What was called for the fingerprint is what has trained, each for as long as its stage.
-    assert [int(each.iterations) for each in counted.made] == [2 * STEPS, STEPS]
+    assert [int(each.iterations.numpy()) for each in counted.made] == [2 * STEPS, STEPS]
 
     again = Counted()
     assert recipe(again, STAGES).run(tmp_path, quiet=True).path == run.path
     assert again.steps == [2 * STEPS, STEPS]
-    assert [int(each.iterations) for each in again.made] == [0, 0]
+    assert [int(each.iterations.numpy()) for each in again.made] == [0, 0]
 
 
 def test_the_optimizer_that_is_made_before_training_trains_on_several_devices(tmp_path, two_devices):
@@ -110,7 +110,7 @@ def test_the_optimizer_that_is_made_before_training_trains_on_several_devices(tm
     counted = Counted()
     run = recipe(counted, STAGES[:2], data).run(tmp_path, quiet=True, strategy=two_devices)
     assert run.typed.strategy.replicas == 2
-    assert [int(each.iterations) for each in counted.made] == [2 * steps, steps]
+    assert [int(each.iterations.numpy()) for each in counted.made] == [2 * steps, steps]
 
 
 def test_a_stage_that_trains_twice_has_a_new_optimizer_each_time(tmp_path, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_stage_that_trains_twice_has_a_new_optimizer_each_time(tmp_path, monke
     monkeypatch.setattr(tfopt.Train, "apply", twice)
     counted = Counted()
     recipe(counted, [tfopt.Train(epochs=1)]).run(tmp_path, quiet=True)
-    assert [int(each.iterations) for each in counted.made] == [STEPS, STEPS]
+    assert [int(each.iterations.numpy()) for each in counted.made] == [STEPS, STEPS]
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 0}, {"seed": -1}])
