@@ -12,7 +12,6 @@ import keras
 from tfopt import graph, measure
 from tfopt.data.dataset import Dataset
 from tfopt.export import TFLiteModel
-from tfopt.export.flatbuffer.parse import TensorSpec
 from tfopt.pipeline import judging
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training.compilation import output_of
@@ -142,19 +141,22 @@ def of_bytes(content: bytes, first: bytes) -> Cost:
 
 def contract(file: TFLiteModel, data: Dataset) -> ContractRecord:
     """Return what whoever runs a file has to give it, and gets."""
+    inputs, outputs = (
+        tuple(
+            TensorRecord(
+                name=spec.name,
+                shape=tuple(spec.shape),
+                dtype=spec.dtype,
+                scale=spec.scale,
+                zero_point=spec.zero_point,
+            )
+            for spec in specs
+        )
+        for specs in (file.inputs, file.outputs)
+    )
     return ContractRecord(
-        inputs=tuple(map(_tensor, file.inputs)),
-        outputs=tuple(map(_tensor, file.outputs)),
+        inputs=inputs,
+        outputs=outputs,
         preprocessing=data.normalization,
         class_names=None if data.class_names is None else tuple(data.class_names),
-    )
-
-
-def _tensor(spec: TensorSpec) -> TensorRecord:
-    return TensorRecord(
-        name=spec.name,
-        shape=tuple(spec.shape),
-        dtype=spec.dtype,
-        scale=spec.scale,
-        zero_point=spec.zero_point,
     )
