@@ -27,8 +27,8 @@ def small_cnn(input_shape, num_classes, width):
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dropout(0.2, name="dropout")(x)
     x = layers.Dense(4 * width, activation="relu", name="hidden")(x)
-    # Logits: a softmax would make up to ten steps of the output's grid out of one step of theirs, and int8
-    # files are slow at it. Their order is the same.
+    # Logits: a softmax can turn an error of one LSB into one of ten, and int8 files are slow at it. The order
+    # of the classes is the same.
     outputs = layers.Dense(num_classes, name="head")(x)
     return keras.Model(inputs, outputs, name="small_cnn")
 

@@ -112,13 +112,25 @@ def test_sub_packages_import_each_other_one_way(folder):
     assert not _circle(rooms)
 
 
-LARGER = {"schedules", "pipeline"}
+LARGER = {"schedules"}
 """Packages whose files are one of a kind each, which nobody reads one after another."""
 
 
 def test_folders_are_of_a_size_to_look_over():
     sizes = {file.parent: len([*file.parent.glob("*.py")]) for file in ROOT.rglob("*.py")}
     assert not {folder: n for folder, n in sizes.items() if n > 16 and folder.name not in LARGER}
+
+
+def test_the_library_prints_nothing():
+    """The command line prints, with click; a run shows its progress on a console of its own."""
+
+    def printed(source: Path) -> bool:
+        return any(
+            isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+            for node in ast.walk(ast.parse(source.read_text()))
+        )
+
+    assert not [str(source.relative_to(ROOT)) for source in ROOT.rglob("*.py") if printed(source)]
 
 
 def test_every_package_has_its_place():

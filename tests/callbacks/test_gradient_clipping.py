@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfopt.callbacks import GradientClipping
 from tfopt.clipping import METHODS
 from tfopt.errors import InvalidArgumentError, TrainingError
-from tfopt.pipeline.state import capture, restore
+from tfopt.pipeline.training.state import capture, restore
 
 
 def linear(strategy=None, **optimizer_arguments):

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tfopt
 from tfopt.callbacks import QuantizationSchedule
 from tfopt.errors import InvalidArgumentError
-from tfopt.pipeline import state
+from tfopt.pipeline.training import state
 from tfopt.quantization import calibrate, freeze_batch_norm, freeze_ranges
 
 RNG = np.random.default_rng(0)

@@ -304,7 +304,7 @@ def test_a_full_disk(again, folder, monkeypatch, stage):
         if stage == 2:
             patch.setattr("tfopt.pipeline.stage_context.write_atomically", _through_replacing(full, patch))
         else:
-            patch.setattr("tfopt.pipeline.checkpoint.replacing", _full_replacing(full, patch))
+            patch.setattr("tfopt.pipeline.training.checkpoint.replacing", _full_replacing(full, patch))
         assert hasattr(StageContext, method)
         with pytest.raises(RunError, match=r"No space left on device. Free some space or choose another"):
             again(folder.parent)

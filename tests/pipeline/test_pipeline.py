@@ -1,7 +1,10 @@
 """Whole runs of tiny pipelines."""
 
 import json
-from dataclasses import dataclass
+import logging
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import keras
@@ -109,6 +112,59 @@ def test_the_record_tells_what_was_done(complete, blobs):
     assert train["latency"]["ratio"] == 1
     assert prune["latency"]["ratio"] > 0
     assert train["bytes"] == len(files(complete)["1-train"])
+
+
+EXAMPLE = json.loads((Path(__file__).parents[2] / "saved_models" / "example" / "run.json").read_text())
+
+
+def test_the_file_has_the_keys_of_before(complete):
+    """The example was written before there were typed records."""
+    written = json.loads((complete.path / "run.json").read_text())
+    assert set(written) == set(EXAMPLE)
+    for part in ("parts", "strategy", "model", "environment"):
+        assert set(written[part]) == set(EXAMPLE[part]), part
+    assert set(EXAMPLE["data"]) - set(written["data"]) == {"class_names"}  # which the data here lacks
+    for stage, example in zip(written["stages"][:2], EXAMPLE["stages"], strict=False):
+        assert set(stage) == set(example)
+        assert set(stage["latency"]) == set(example["latency"])
+
+
+def test_the_log_says_which_stage_begins_ends_and_is_reused(blobs, tmp_path, caplog):
+    pipeline = Pipeline([Double(), Double()])
+
+    def log(**arguments):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="tfopt.pipeline"):
+            run = pipeline.run(model(), blobs, out=tmp_path, quiet=True, **arguments)
+        return run, re.sub(r"\d+\.\d s", "N s", " | ".join(caplog.messages))
+
+    run, messages = log()
+    for stage in ("0 start", "1 double", "2 double"):
+        assert f"stage {stage}: begins | stage {stage}: complete after N s" in messages
+    assert log()[1] == f"reusing the complete run {run.path}"
+    stages = (*run.typed.stages[:2], replace(run.typed.stages[2], status="running"))
+    run_folder.write_record(run.path, replace(run.typed, status="running", stages=stages))
+    messages = log()[1]
+    assert "stage 0 start: reused | stage 1 double: reused | stage 2 double: begins" in messages
+
+
+def test_a_value_of_the_wrong_type_in_the_record_names_the_stage(blobs, tmp_path, monkeypatch):
+    def apply(self, model, context):
+        context.record["verification"] = "fine"
+        return model
+
+    monkeypatch.setattr(Double, "apply", apply)
+    with pytest.raises(InvalidArgumentError, match=r"^Double\.apply .*verification: expected an object"):
+        Pipeline([Double()]).run(model(), blobs, out=tmp_path, quiet=True)
+    assert [stage.status for stage in Run.load(tmp_path).typed.stages] == ["complete", "failed"]
+
+
+def test_a_stage_that_comes_twice_is_found_by_its_number(blobs, tmp_path):
+    given = model()
+    given.layers[-1].bias.assign([1.0, 2.0, 3.0])
+    run = Pipeline([Double(), Double(3.0)]).run(given, blobs, out=tmp_path, quiet=True)
+    biases = [run.model(stage).layers[-1].bias.numpy().tolist() for stage in (0, 1, 2, "double")]
+    assert biases == [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [6.0, 12.0, 18.0], [6.0, 12.0, 18.0]]
 
 
 def test_the_folder_holds_all_and_nothing_unfinished(complete):
@@ -219,7 +275,7 @@ def test_a_stage_that_fails_is_recorded_and_tried_again(blobs, tmp_path, monkeyp
 def test_a_run_that_does_not_go_on_says_why(blobs, tmp_path, capsys):
     pipeline = Pipeline([Double()])
     run = pipeline.run(model(), blobs, out=tmp_path, quiet=True)
-    run_folder.write_record(run.path, run.record | {"status": "running"})
+    run_folder.write_record(run.path, replace(run.typed, status="running"))
     pipeline.run(model(seed=1), blobs, out=tmp_path)
     assert "which was interrupted: the weights differ." in " ".join(capsys.readouterr().err.split())
 
@@ -297,7 +353,7 @@ def test_two_devices_train_as_one(blobs, tmp_path, two_devices):
 def test_a_run_that_another_process_writes(blobs, tmp_path):
     pipeline = Pipeline([Double()])
     run = pipeline.run(model(), blobs, out=tmp_path, quiet=True)
-    run_folder.write_record(run.path, run.record | {"status": "running"})
+    run_folder.write_record(run.path, replace(run.typed, status="running"))
     with run_folder.locked(run.path), pytest.raises(RunError, match="Another process"):
         pipeline.run(model(), blobs, out=tmp_path, quiet=True)
 

@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from tfopt.data import from_arrays
 from tfopt.errors import DataError, InvalidArgumentError, UnsupportedModel
-from tfopt.pipeline.compilation import Compilation
-from tfopt.pipeline.plan import Plan
-from tfopt.pipeline.preflight import checked
+from tfopt.pipeline.preflight import planned
+from tfopt.pipeline.run_config import RunConfig
+from tfopt.pipeline.training.compilation import Compilation
 from tfopt.stages import Train
 
 RNG = np.random.default_rng(0)
@@ -15,17 +15,18 @@ DATA = from_arrays(RNG.random((40, 4)), np.arange(40) % 3, name="four")
 
 
 def plan(model, data=DATA, loss="sparse_categorical_crossentropy"):
-    return Plan(
-        model=model,
+    config = RunConfig(
+        caller="Pipeline",
+        name="test",
         data=data,
+        stages=[Train()],
         compilation=Compilation.of(loss, [], optimizer=keras.optimizers.SGD()),
         callbacks=(),
-        stages=[Train()],
         batch_size=8,
         seed=0,
         strategy=tf.distribute.get_strategy(),
-        name="test",
     )
+    return planned(config, model)
 
 
 def dense(units=3, features=4):
@@ -33,7 +34,7 @@ def dense(units=3, features=4):
 
 
 def test_a_model_that_fits():
-    assert checked(plan(dense())).data is DATA
+    assert plan(dense()).config.data is DATA
 
 
 @keras.saving.register_keras_serializable("test_preflight")
@@ -81,7 +82,7 @@ class AsksForNumbers(keras.Model):
         (dense(units=5), InvalidArgumentError, "has 5 outputs, the data 'four' has 3 classes. Give its last"),
         (dense(units=1), InvalidArgumentError, "has 1 outputs"),
         (AsksForNumbers(), UnsupportedModel, "functional"),
-        ("dense", InvalidArgumentError, r"Expected a keras\.Model, got 'dense'"),
+        ("dense", InvalidArgumentError, r"model must be a keras\.Model, got 'dense'"),
         (with_layer(Halved(0.5)), UnsupportedModel, "computes something else after it was saved"),
         (
             with_layer(NeedsArgument(0.5)),
@@ -93,27 +94,27 @@ class AsksForNumbers(keras.Model):
 )
 def test_what_is_refused(model, kind, message):
     with pytest.raises(kind, match=message):
-        checked(plan(model))
+        plan(model)
 
 
 def test_one_sigmoid_tells_two_classes_apart():
     two = from_arrays(RNG.random((40, 4)), np.arange(40) % 2)
-    checked(plan(dense(units=1), two, loss="binary_crossentropy"))
+    plan(dense(units=1), two, loss="binary_crossentropy")
     with pytest.raises(InvalidArgumentError, match="has 2 classes"):
-        checked(plan(dense(units=1), two))
+        plan(dense(units=1), two)
 
 
 def test_inputs_by_name_are_put_in_the_models_order():
     b, a = keras.Input((2,), name="b"), keras.Input((5,), name="a")
     model = keras.Model([b, a], keras.layers.Dense(3)(keras.layers.Concatenate()([b, a])))
     x = {"a": RNG.random((40, 5)), "b": RNG.random((40, 2))}
-    data = checked(plan(model, from_arrays(x, np.arange(40) % 3))).data
+    data = plan(model, from_arrays(x, np.arange(40) % 3)).config.data
     assert data.input_shape == ((2,), (5,))
     with pytest.raises(DataError, match=r"inputs are b, a, the data's a, c"):
-        checked(plan(model, from_arrays({"a": x["a"], "c": x["b"]}, np.arange(40) % 3)))
+        plan(model, from_arrays({"a": x["a"], "c": x["b"]}, np.arange(40) % 3))
 
 
 def test_targets_that_are_no_classes():
     data = from_arrays(RNG.random((40, 4)), (RNG.random((40, 1)), RNG.random((40, 1))), num_classes=None)
     with pytest.raises(InvalidArgumentError, match="has 1 outputs, the data 'arrays' has 2 targets"):
-        checked(plan(dense(units=1), data, loss="mse"))
+        plan(dense(units=1), data, loss="mse")

@@ -6,6 +6,7 @@ import pytest
 from tfopt.errors import RunError
 from tfopt.pipeline import Run
 from tfopt.run import run_folder
+from tfopt.run.run_record import RunRecord
 
 
 def entry(name, status="complete", **rest):
@@ -18,9 +19,8 @@ def write(path, created="2026-01-01", **record):
         entry("train", model="stages/1-train/model.keras", metrics={"accuracy": 0.9}),
         entry("export_tflite", model=None, metrics={"accuracy": 0.8}),
     ]
-    run_folder.write_record(
-        path, {"schema": 1, "status": "complete", "created": created, "stages": stages} | record
-    )
+    content = {"status": "complete", "created": created, "stages": stages} | record
+    run_folder.write_record(path, RunRecord.from_json(content))
     return path
 
 

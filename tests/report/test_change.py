@@ -5,7 +5,8 @@ import pytest
 from tfopt.report import text
 from tfopt.report.change import change, lost_too_much, lower_is_better
 from tfopt.report.html import page
-from tfopt.report.verdict import outcome, verdict
+from tfopt.report.outcome import outcome, verdict
+from tfopt.run.run_record import RunRecord
 
 
 def with_metric(record, name, before, after, max_drop=0.05):
@@ -36,26 +37,26 @@ def with_metric(record, name, before, after, max_drop=0.05):
 def test_what_happened_is_said(record, name, before, after, said, bad):
     with_metric(record, name, before, after)
     assert verdict(record).startswith(said + ",")
-    assert lost_too_much(record) is bad
-    assert outcome(record) == ("bad" if bad else "good")
-    assert ('<h1 class="bad">' in page(record)) is bad
+    assert lost_too_much(RunRecord.from_json(record)) is bad
+    assert outcome(RunRecord.from_json(record)) == ("bad" if bad else "good")
+    assert ('<h1 class="bad">' in page(RunRecord.from_json(record))) is bad
 
 
 def test_the_limit_is_what_the_stage_was_given(record):
     with_metric(record, "mae", 10.0, 14.0, max_drop=0.5)
-    assert outcome(record) == "good"
+    assert outcome(RunRecord.from_json(record)) == "good"
     assert "40 % worse" in verdict(record)
     record["stages"][-1]["config"]["max_drop"] = None
-    assert outcome(record) == "good"
+    assert outcome(RunRecord.from_json(record)) == "good"
     del record["stages"][-1]["config"]["max_drop"]  # records of older runs
-    assert outcome(record) == "good"
+    assert outcome(RunRecord.from_json(record)) == "good"
 
 
 def test_a_run_that_is_cut_off_is_not_judged(cut_off):
-    assert outcome(cut_off) == "bad"  # it failed
+    assert outcome(RunRecord.from_json(cut_off)) == "bad"  # it failed
     cut_off["status"] = "running"
-    assert outcome(cut_off) == ""
-    assert change({}) is None
+    assert outcome(RunRecord.from_json(cut_off)) == ""
+    assert change(RunRecord()) is None
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_regression_has_no_words_of_classes(record):
     with_metric(record, "mae", 14.25, 14.3)
     record["data"]["num_classes"] = None
     record["stages"][-1]["verification"] |= {"top1_agreement": None}
-    for said in (text(record), page(record)):
+    for said in (text(record), page(RunRecord.from_json(record))):
         lowered = said.lower()
         for word in ("accuracy", "class chosen", "agree", "classes"):
             assert word not in lowered.replace("num classes", ""), word

@@ -7,10 +7,12 @@ import pytest
 from tfopt.report import text
 from tfopt.report.details import settings
 from tfopt.report.html import page
+from tfopt.run.run_record import RunRecord
+from tfopt.run.stage_record import StageRecord
 
 
 def words(record):
-    plain = re.sub(r"<[^>]*>", " ", page(record)).replace("&#39;", "'")
+    plain = re.sub(r"<[^>]*>", " ", page(RunRecord.from_json(record))).replace("&#39;", "'")
     return " ".join(plain.split())
 
 
@@ -95,7 +97,11 @@ def test_the_learning_rate_that_was_used(record, rates, said):
 @pytest.mark.parametrize("empty", [(), [], {}, "", None])
 def test_empty_settings_are_not_listed(record, empty):
     record["stages"][2]["config"] |= {"preserve": empty, "calibration_samples": 512}
-    assert settings(record["stages"][2]) == {"scheme": "int8", "epochs": 3, "calibration_samples": 512}
+    assert settings(StageRecord.from_json(record["stages"][2])) == {
+        "scheme": "int8",
+        "epochs": 3,
+        "calibration_samples": 512,
+    }
     assert "scheme int8, epochs 3, calibration_samples 512" in words(record)
     assert "preserve" not in words(record)
 
@@ -120,7 +126,7 @@ def test_stages_have_the_numbers_of_their_folders(record):
     assert "Dashed lines mark where a stage begins: 1 trained, 2 pruned, 3 quantization-aware." in words(
         record
     )
-    marks = re.findall(r">([0-9])</text>", page(record))
+    marks = re.findall(r">([0-9])</text>", page(RunRecord.from_json(record)))
     assert {"1", "2", "3"} <= set(marks)
     record["status"] = "running"
     record["stages"][-1]["status"] = "running"

@@ -7,6 +7,7 @@ import pytest
 
 from tfopt.report import write_html
 from tfopt.report.html import page
+from tfopt.run.run_record import RunRecord
 
 
 class Tags(HTMLParser):
@@ -39,11 +40,11 @@ class Tags(HTMLParser):
 
 
 def words(record):
-    return " ".join(" ".join(Tags(page(record)).text).split())
+    return " ".join(" ".join(Tags(page(RunRecord.from_json(record))).text).split())
 
 
 def test_it_is_one_file_that_loads_nothing(record):
-    content = page(record)
+    content = page(RunRecord.from_json(record))
     assert all(target.startswith("#") for target in Tags(content).loads)
     assert "@import" not in content
     assert not re.search(r"url\((?!#)", content)
@@ -71,13 +72,13 @@ def test_it_says_what_matters(record):
 
 def test_tables_scroll_by_themselves_and_settings_are_whole(record):
     record["stages"][0]["config"] = {"rules": {"conv1": None, "head": 0.5}}
-    content = page(record)
+    content = page(RunRecord.from_json(record))
     assert content.count("<table") == len(re.findall(r'<div class="scroll"[^>]*>\s*<table', content))
     assert "rules conv1 none, head 0.5" in words(record)
 
 
 def test_a_chart_for_each_curve_in_the_colours_of_the_page(record):
-    content = page(record)
+    content = page(RunRecord.from_json(record))
     labels = re.findall(r'role="img" aria-label="([^"]*)"', content)
     assert labels == ["Loss", "Accuracy", "Learning rate", "Gradient norm", "Sparsity"]
     charts = content[content.index("<svg") : content.rindex("</svg>")]
@@ -87,7 +88,7 @@ def test_a_chart_for_each_curve_in_the_colours_of_the_page(record):
 
 
 def test_the_same_record_makes_the_same_page(record):
-    assert page(record) == page(record)
+    assert page(RunRecord.from_json(record)) == page(RunRecord.from_json(record))
 
 
 def test_what_failed_is_said_first_and_figures_are_missing(cut_off):
@@ -138,30 +139,31 @@ def test_a_slow_down_is_shown(record):
 def test_any_history_can_be_drawn(record, history):
     for stage in record["stages"]:
         stage["history"] = history
-    Tags(page(record))
+    Tags(page(RunRecord.from_json(record)))
 
 
 @pytest.mark.parametrize("record", [{}, {"stages": [{}]}, {"stages": [{"verification": {"passed": True}}]}])
 def test_any_record_makes_a_page(record):
-    Tags(page(record))
+    Tags(page(RunRecord.from_json(record)))
 
 
 def test_names_cannot_break_out_of_the_page(record):
     record["name"] = record["command"] = "<script>alert(1)</script>"
-    assert "<script" not in page(record)
+    assert "<script" not in page(RunRecord.from_json(record))
 
 
 def test_write_html(record, tmp_path):
     path = write_html(tmp_path, record)
     assert path == tmp_path / "report.html"
-    assert path.read_text(encoding="utf-8") == page(record)
+    assert path.read_text(encoding="utf-8") == page(RunRecord.from_json(record))
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_it_needs_no_tensorflow_and_leaves_matplotlib_as_it_was(tmp_path):
     code = (
         "import sys, matplotlib; before = matplotlib.rcParams.copy()\n"
-        "from tfopt.report.html import page; page({'stages': [{'history': {'loss': [1.0]}}]})\n"
+        "from tfopt.report.html import page; from tfopt.run.run_record import RunRecord\n"
+        "page(RunRecord.from_json({'stages': [{'history': {'loss': [1.0]}}]}))\n"
         "assert all(matplotlib.rcParams[key] == before[key] for key in before if key.startswith('svg'))\n"
         "print([name for name in ('tensorflow', 'keras', 'matplotlib.pyplot') if name in sys.modules])"
     )

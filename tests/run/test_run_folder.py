@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -6,14 +7,14 @@ import pytest
 
 from tfopt.errors import RunError
 from tfopt.run import run_folder
+from tfopt.run.run_record import RunRecord
 
 FINGERPRINT = "abcdef0123456789"
 
 
 def make(path, **record):
     path.mkdir(parents=True)
-    whole = {"schema": 1, "fingerprint": FINGERPRINT, "status": "complete", "stages": []}
-    run_folder.write_record(path, whole | record)
+    run_folder.write_record(path, RunRecord(**{"fingerprint": FINGERPRINT, "status": "complete"} | record))
 
 
 def test_the_name_is_the_start_of_the_fingerprint(tmp_path):
@@ -40,16 +41,11 @@ def test_a_folder_whose_process_died_before_its_record_is_taken(tmp_path):
     assert run_folder.choose(tmp_path, FINGERPRINT, fresh=False).name == "abcdef01"
 
 
-def test_what_json_lacks_becomes_null(tmp_path):
-    run_folder.write_record(
-        tmp_path, {"schema": 1, "a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": (1,)}}
-    )
-    assert json.loads((tmp_path / "run.json").read_text()) == {
-        "schema": 1,
-        "a": None,
-        "b": [None, 1.5],
-        "c": {"d": [1]},
-    }
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    record = RunRecord(status="failed", error="It would not.", seconds=float("nan"))
+    run_folder.write_record(tmp_path, record)
+    assert json.loads((tmp_path / "run.json").read_text())["seconds"] is None
+    assert run_folder.read_record(tmp_path) == dataclasses.replace(record, seconds=None)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +57,8 @@ def test_what_json_lacks_becomes_null(tmp_path):
         ("[]", "has schema None"),
         ('{"schema": 7}', "has schema 7"),
         ('{"schema": 1}', "its status or its stages are missing"),
+        ('{"schema": 1, "status": "complete", "stages": [{}]}', "its status or its stages are missing"),
+        ('{"schema": 1, "status": "complete", "stages": [], "seed": "x"}', "seed: expected a whole number"),
     ],
 )
 def test_records_that_cannot_be_read(tmp_path, content, message):
@@ -73,7 +71,7 @@ def test_records_that_cannot_be_read(tmp_path, content, message):
 HOLD = """
 import sys, time
 from pathlib import Path
-from tfopt.pipeline.run_folder import locked
+from tfopt.run.run_folder import locked
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(600)

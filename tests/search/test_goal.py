@@ -56,6 +56,6 @@ def test_bad_goals_are_told(arguments, message):
         Goal.of(**arguments)
 
 
-def test_a_figure_that_was_not_measured_is_an_error():
-    with pytest.raises(InvalidArgumentError, match="no figure for 'latency'; it has bytes"):
+def test_a_metric_that_was_not_measured_is_an_error():
+    with pytest.raises(InvalidArgumentError, match="no metric 'latency'; it has bytes"):
         Goal.of(minimize="latency").score({"latency": None, "bytes": 3}, FLOAT)

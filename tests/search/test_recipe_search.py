@@ -12,6 +12,7 @@ import pytest
 
 import tfopt
 from tfopt.errors import InvalidArgumentError, RecipeError, RunError
+from tfopt.run.run_record import RunRecord
 from tfopt.search.goal import Goal
 from tfopt.search.journal import Journal
 from tfopt.search.recipe_search import SearchResult, conduct, search
@@ -44,7 +45,7 @@ class FakeRecipe:
                 "compressed_bytes": 50 * width,
             },
         ]
-        return SimpleNamespace(path=path, record={"stages": stages})
+        return SimpleNamespace(path=path, typed=RunRecord.from_json({"stages": stages}))
 
 
 def latency(first, second):
@@ -151,7 +152,7 @@ def test_a_small_space_is_exhausted_without_an_error(tmp_path):
             path.mkdir(parents=True, exist_ok=True)
             (path / "model.tflite").write_bytes(bytes(width))
             stage = {"file": "model.tflite", "validation": {"accuracy": 0.9}, "bytes": width}
-            return SimpleNamespace(path=path, record={"stages": [stage]})
+            return SimpleNamespace(path=path, typed=RunRecord.from_json({"stages": [stage]}))
 
     result = run_search(tmp_path, TwoWidths(), trials=10)
     assert [trial["values"] for trial in result.record["trials"]] == [{"width": 1}, {"width": 2}]

@@ -9,7 +9,7 @@ import pytest
 
 import tfopt
 from tfopt.errors import InvalidArgumentError, InvariantError, StageOrderError
-from tfopt.pipeline.order import check_order
+from tfopt.stages.order import check_order
 
 
 @dataclasses.dataclass

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
-from tfopt.cli.options import RECIPE, data_option, debug, resumable, values_option
+from tfopt.cli.options import RECIPE, common_options, data_option, resumable, values_option
 from tfopt.cli.show import print_rich, table
 from tfopt.files import as_seen_from
 from tfopt.report import formats
+from tfopt.report.table import latency_ratio, metric_of
+from tfopt.run.stage_record import StageRecord, VerificationRecord
 
 if TYPE_CHECKING:
     from tfopt.recipe.compare_engines import EngineResult
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of both runs.  [default: saved_models/RECIPE-engines]",
 )
-@debug
+@common_options
 def compare_engines(
     recipe: Path, data: str | None, values: tuple[tuple[str, str], ...], out: Path | None
 ) -> None:
@@ -47,12 +49,12 @@ def compare_engines(
     for each in found:
         if each.refusal:
             click.echo(f"{each.engine}: {' '.join(each.refusal.split())}")
-    click.echo("Step: time of a training step beside the plain Keras 3 model's, in one process.")
+    click.echo("Step: time of a training step, as a ratio to the plain Keras 3 model's in the same process.")
 
 
 def comparison_table(results: Sequence[EngineResult]) -> Table:
     """Return a table with a row for each stage of each engine."""
-    names = [name for each in results if each.run for name in each.run.record["stages"][-1]["metrics"]]
+    names = [name for each in results if each.run for name in each.run.typed.stages[-1].metrics or {}]
     metric = next((name for name in names if name != "loss"), "loss")
     rows = table(
         "Engine",
@@ -71,29 +73,29 @@ def comparison_table(results: Sequence[EngineResult]) -> Table:
             rows.add_row(each.engine, "refused", *[formats.MISSING] * 8)
             continue
         steps = {_stage_name(name): ratio for name, ratio in each.step_ratio.items()}
-        for entry in each.run.record["stages"]:
-            rows.add_row(each.engine, *_cells(entry, metric, steps))
+        for stage in each.run.typed.stages:
+            rows.add_row(each.engine, *_cells(stage, metric, steps))
     return rows
 
 
-def _cells(entry: dict[str, Any], metric: str, steps: dict[str, float]) -> list[str]:
-    proof = entry["verification"] or {}
-    lsb = proof.get("mean_lsb")
+def _cells(stage: StageRecord, metric: str, steps: dict[str, float]) -> list[str]:
+    verification = stage.verification or VerificationRecord()
+    lsb = verification.mean_lsb
     return [
-        entry["title"],
-        formats.metric(entry["metrics"].get(metric), metric),
-        formats.percent(entry["sparsity"], 1),
-        formats.size(entry["bytes"]),
-        formats.size(entry["compressed_bytes"]),
-        formats.ratio(entry["latency"]["ratio"]),
-        formats.ratio(steps.get(entry["title"])),
+        stage.title,
+        formats.metric(metric_of(stage, metric), metric),
+        formats.percent(stage.sparsity, 1),
+        formats.size(stage.bytes),
+        formats.size(stage.compressed_bytes),
+        formats.ratio(latency_ratio(stage)),
+        formats.ratio(steps.get(stage.title)),
         formats.MISSING if lsb is None else f"{lsb:.3f}",
-        formats.percent(proof.get("top1_agreement")),
+        formats.percent(verification.top1_agreement),
     ]
 
 
 def _stage_name(stage: str) -> str:
-    """Return what the report calls the model of a stage."""
+    """Return the name of the model of a stage in the report."""
     import tfopt
 
     return getattr(tfopt, stage).title

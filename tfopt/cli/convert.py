@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.options import debug
+from tfopt.cli.options import common_options
 from tfopt.report import formats
 
 
@@ -14,7 +14,7 @@ from tfopt.report import formats
 @click.argument("old", type=click.Path(exists=True, path_type=Path))
 @click.argument("new", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--trust", is_flag=True, help="Run Python code that OLD holds, such as Lambda layers.")
-@debug
+@common_options
 def convert(old: Path, new: Path, trust: bool) -> None:
     """Convert OLD, an .h5 or .keras file or a SavedModel of Keras 2, to NEW, a .keras file of Keras 3."""
     if new.suffix != ".keras":

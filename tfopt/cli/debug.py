@@ -1,4 +1,4 @@
-"""`tfopt debug`: where a .tflite file and its Keras model differ."""
+"""`tfopt debug`: the layers in which a .tflite file and its Keras model differ."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfopt.cli.keras_files import model_options
-from tfopt.cli.options import READABLE_FILE
-from tfopt.cli.options import debug as traceback_option
+from tfopt.cli.options import READABLE_FILE, common_options
 from tfopt.cli.show import print_rich
 from tfopt.errors import DataError
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     help="Kernels that run the file: XNNPACK, LiteRT's default; LiteRT's own; its reference kernels.",
 )
 @model_options
-@traceback_option
+@common_options
 def debug(
     model: Path,
     tflite: Path,
@@ -48,7 +47,7 @@ def debug(
     """Run the file TFLITE and the Keras model MODEL (.keras or .h5) on one input, compared layer by layer.
 
     DATA is the name of a dataset (digits), of which the test split is taken, or an .npz file: with one array,
-    with one for each input by its name, or with x_test and y_test beside the training data.
+    with one for each input by its name, or with x_test and y_test next to the training data.
     """
     import keras
 

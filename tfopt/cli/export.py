@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfopt.cli.keras_files import model_options
-from tfopt.cli.options import NameValue, debug
+from tfopt.cli.options import NameValue, common_options
 from tfopt.errors import VerificationError
 from tfopt.report import formats
 from tfopt.report.details import contract_lines
@@ -100,7 +100,7 @@ def _scheme_rules(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: MODEL.SCHEME.tflite]"
 )
 @model_options
-@debug
+@common_options
 def export(
     model: Path,
     scheme: str,
@@ -162,7 +162,7 @@ def _some(x: Any) -> Any:
 
 
 def _chooses_classes(model: keras.Model, given: Given) -> bool:
-    from tfopt.pipeline.compilation import cross_entropy
+    from tfopt.pipeline.training.compilation import cross_entropy
 
     if given.labelled:
         return given.data.num_classes is not None
@@ -172,10 +172,10 @@ def _chooses_classes(model: keras.Model, given: Given) -> bool:
 def _lines(
     path: Path, model: keras.Model, file: TFLiteModel, given: Given, verification: Verification
 ) -> Iterator[str]:
-    """Yield what is said of a file."""
+    """Yield the lines that describe a file."""
     from tfopt import graph
-    from tfopt.pipeline.contract import contract
     from tfopt.pipeline.preflight import scaled_twice_warning
+    from tfopt.pipeline.results import contract
 
     summary = file.summary()
     sizes = f"{formats.size(len(file))}, gzip {formats.size(summary.compressed_bytes)}"
@@ -188,7 +188,7 @@ def _lines(
         yield from _quality(model, file, given)
     else:
         yield "accuracy: unknown, the data has no labels"
-    for name, text in contract_lines({"stages": [{"contract": contract(file, given.data)}]}):
+    for name, text in contract_lines(contract(file, given.data)):
         yield f"{name}: {text}"
     if summary.integer:
         floats = [f"{each.operator} of {each.layer}" for each in summary.float_operators]

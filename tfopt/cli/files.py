@@ -1,4 +1,4 @@
-"""`tfopt inspect`, `compare` and `bench`: what a .tflite file holds, does and costs."""
+"""`tfopt inspect`, `compare` and `bench`: content, outputs and latency of .tflite files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from tfopt.cli.options import READABLE_FILE, debug
+from tfopt.cli.options import READABLE_FILE, common_options
 from tfopt.cli.show import print_rich, table
 from tfopt.report import formats
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Show what a .tflite file holds.")
 @click.argument("model", type=READABLE_FILE)
-@debug
+@common_options
 def inspect(model: Path) -> None:
     """Show what the file MODEL holds: inputs, outputs, operators, weights and their zeros."""
     from tfopt.export import TFLiteModel
@@ -30,7 +30,7 @@ def inspect(model: Path) -> None:
     click.echo(
         f"{model}: {summary.scheme}, {sizes}, {formats.percent(summary.sparsity, 1)} of the weights are zero"
     )
-    for rows in (_ends(summary), _operators(summary), _weights(summary)):
+    for rows in (_inputs_and_outputs(summary), _operators(summary), _weights(summary)):
         click.echo()
         print_rich(rows)
     if summary.integer:
@@ -41,14 +41,14 @@ def inspect(model: Path) -> None:
 @click.command(short_help="Compare two .tflite files.")
 @click.argument("first", type=READABLE_FILE)
 @click.argument("second", type=READABLE_FILE)
-@debug
+@common_options
 def compare(first: Path, second: Path) -> None:
     """Compare two files: size, operators, outputs and latency."""
     from tfopt.export import compare_files
 
     found = compare_files(first, second)
     one, two = found.first, found.second
-    print_rich(_figures(found, str(first), str(second)))
+    print_rich(_measures(found, str(first), str(second)))
     click.echo()
     rows = table("Operator", "First >", "Second >", "Types")
     counts = [{each.name: each for each in summary.operators} for summary in (one, two)]
@@ -78,7 +78,7 @@ def compare(first: Path, second: Path) -> None:
 
 @click.command(short_help="Measure the latency of .tflite files.")
 @click.argument("models", type=READABLE_FILE, nargs=-1, required=True)
-@debug
+@common_options
 def bench(models: tuple[Path, ...]) -> None:
     """Measure the latency of MODELS in LiteRT, by turns on one thread, as ratios to the first."""
     from tfopt.export import TFLiteModel
@@ -97,7 +97,7 @@ def bench(models: tuple[Path, ...]) -> None:
     click.echo("CPU time of one call on one thread; a ratio above 1 is slower than the first file.")
 
 
-def _figures(found: FileComparison, first: str, second: str) -> Table:
+def _measures(found: FileComparison, first: str, second: str) -> Table:
     rows = table("", f"{first} >", f"{second} >", "Ratio >")
     one, two = found.first, found.second
     rows.add_row("Scheme", one.scheme, two.scheme, "")
@@ -117,7 +117,7 @@ def _figures(found: FileComparison, first: str, second: str) -> Table:
     return rows
 
 
-def _ends(summary: FileSummary) -> Table:
+def _inputs_and_outputs(summary: FileSummary) -> Table:
     rows = table("", "Name", "Type", "Shape", "Scale >", "Zero point >")
     for what, specs in (("input", summary.inputs), ("output", summary.outputs)):
         for spec in specs:

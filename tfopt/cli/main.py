@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import click
 
@@ -14,6 +14,8 @@ from tfopt.cli.convert import convert
 from tfopt.cli.debug import debug
 from tfopt.cli.export import export
 from tfopt.cli.files import bench, compare, inspect
+from tfopt.cli.log import Log
+from tfopt.cli.options import common_options
 from tfopt.cli.quiet import quiet_tensorflow
 from tfopt.cli.report import report
 from tfopt.cli.run import run
@@ -23,8 +25,14 @@ from tfopt.errors import TfoptError
 
 @dataclass
 class State:
-    """What the whole command line shares."""
+    """What the whole command line shares.
 
+    Attributes:
+        log: the log of tfopt, of which `--verbose` shows some.
+        debug: whether an error keeps its traceback.
+    """
+
+    log: Log = field(default_factory=Log)
     debug: bool = False
 
 
@@ -37,6 +45,7 @@ class _InOrder(click.Group):
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tfopt", message="%(prog)s %(version)s")
+@common_options
 def cli() -> None:
     """Make Keras 3 models small and fast, and check that the file gives the model's results."""
 
@@ -55,7 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: instead of those of the process.
     """
     quiet_tensorflow()
-    state = State()
+    with Log() as log:
+        code = _exit_code(arguments, State(log=log))
+    sys.exit(code)
+
+
+def _exit_code(arguments: Sequence[str] | None, state: State) -> int:
+    """Run the command line and return its exit code."""
     try:
         code = cli.main(
             None if arguments is None else list(arguments),
@@ -65,13 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except click.Abort:
         click.echo("Interrupted.", err=True)
-        code = 130
+        return 130
     except TfoptError as error:
         if state.debug:
             raise
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        code = 1
-    sys.exit(code or 0)
+        return 1
+    return code or 0

@@ -49,15 +49,27 @@ def named_numbers(
     return numbers
 
 
-def debug(command: Command) -> Command:
-    """Give a command the option `--debug`."""
+def common_options(command: Command) -> Command:
+    """Give a command the options that all have: `--verbose` and `--debug`."""
+
+    def show_log(context: click.Context, _: click.Parameter, times: int) -> None:
+        context.find_root().obj.log.show(times)
 
     def remember(context: click.Context, _: click.Parameter, value: bool) -> None:
         context.find_root().obj.debug |= value
 
-    return click.option(
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=show_log,
+        help="Show what tfopt does; -vv shows more.",
+    )
+    debug = click.option(
         "--debug", is_flag=True, expose_value=False, callback=remember, help="Show the traceback of an error."
-    )(command)
+    )
+    return verbose(debug(command))
 
 
 class Interrupted(click.ClickException):

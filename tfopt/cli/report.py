@@ -1,4 +1,4 @@
-"""`tfopt report`: what came out of runs and searches."""
+"""`tfopt report`: the results of runs and searches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfopt.cli.options import debug
+from tfopt.cli.options import common_options
 from tfopt.cli.show import print_rich, show_files, show_run, show_search, table
 from tfopt.errors import RunError
 from tfopt.search.journal import read
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Show runs and searches.")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--open", "open_page", is_flag=True, help="Open report.html in the browser.")
-@debug
+@common_options
 def report(path: Path, open_page: bool) -> None:
     """Show the run, the search or the latest of the runs in PATH."""
     folder = path if path.is_dir() else path.parent
@@ -60,7 +60,7 @@ def _runs(folder: Path) -> tuple[list[Run], dict[Path, RunError]]:
     if (folder / "run.json").is_file():
         return [Run.load(folder)], {}
     runs, unreadable = runs_in(folder)
-    return sorted(runs, key=lambda run: run.record.get("created") or "", reverse=True), unreadable
+    return sorted(runs, key=lambda run: run.typed.created or "", reverse=True), unreadable
 
 
 def _up_to_date_page(run: Run) -> Path:
@@ -74,7 +74,7 @@ def _up_to_date_page(run: Run) -> Path:
     from tfopt.report import write_html
 
     try:
-        return write_html(Path(run.path), run.record)
+        return write_html(Path(run.path), run.typed)
     except RunError as error:
         click.echo(f"note: {error}", err=True)
         return page
@@ -82,13 +82,12 @@ def _up_to_date_page(run: Run) -> Path:
 
 def _show_others(runs: list[Run], unreadable: dict[Path, RunError], folder: Path) -> None:
     from tfopt.report.formats import moment
-    from tfopt.report.verdict import verdict
+    from tfopt.report.outcome import verdict
 
     rows = table("Folder", "Begun", "Outcome")
     for run in runs:
-        rows.add_row(
-            str(Path(run.path).relative_to(folder)), moment(run.record.get("created")), verdict(run.record)
-        )
+        where = str(Path(run.path).relative_to(folder))
+        rows.add_row(where, moment(run.typed.created), verdict(run.typed))
     for path, error in unreadable.items():
         rows.add_row(str(path.relative_to(folder)), "", f"Unreadable: {error}")
     click.echo("\nEarlier runs:" if runs else "\nOther runs:")

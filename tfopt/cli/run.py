@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.options import RECIPE, data_option, debug, resumable, strategy_option, values_option
+from tfopt.cli.options import RECIPE, common_options, data_option, resumable, strategy_option, values_option
 from tfopt.cli.show import show_run
 
 LOST_TOO_MUCH = 3
@@ -25,7 +25,7 @@ LOST_TOO_MUCH = 3
 )
 @click.option("--fresh", is_flag=True, help="Start a new run even if the same run exists.")
 @strategy_option
-@debug
+@common_options
 def run(
     recipe: Path,
     data: str | None,

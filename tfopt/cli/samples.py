@@ -24,7 +24,7 @@ _LABELS = ("y", "y_train", "y_test")
 
 @dataclass(frozen=True)
 class Given:
-    """What a person gave as data.
+    """The data that was given.
 
     Attributes:
         data: inputs in the model's order; where nothing is known of the targets these are zeros.

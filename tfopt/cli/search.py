@@ -12,8 +12,8 @@ import click
 from tfopt.cli.options import (
     RECIPE,
     NameValue,
+    common_options,
     data_option,
-    debug,
     named_numbers,
     resumable,
     strategy_option,
@@ -29,9 +29,9 @@ from tfopt.cli.show import show_search
 @click.option(
     "--minimize",
     type=click.Choice(["bytes", "compressed_bytes", "latency"]),
-    help="Figure to minimise.",
+    help="Metric to minimise.",
 )
-@click.option("--maximize", type=click.Choice(["accuracy"]), help="Figure to maximise.  [default: accuracy]")
+@click.option("--maximize", type=click.Choice(["accuracy"]), help="Metric to maximise.  [default: accuracy]")
 @click.option(
     "--keep",
     type=NameValue(),
@@ -48,7 +48,7 @@ from tfopt.cli.show import show_search
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @strategy_option
-@debug
+@common_options
 def search(
     recipe: Path,
     trials: int,
@@ -62,7 +62,7 @@ def search(
 ) -> None:
     """Search over the hyperparameters of RECIPE; every trial is a run, judged by its exported file.
 
-    The figures are those of the validation split. Run the same command again to resume; a larger --trials
+    The metrics are those of the validation split. Run the same command again to resume; a larger --trials
     adds trials.
     """
     from tfopt.search import search as search_recipe
@@ -80,13 +80,15 @@ def search(
             strategy=strategy,
             on_trial=_tell,
         )
-    show_search(result.path, result.record)
-    if result.record["best"] is None:
+    show_search(result.path, result.typed)
+    if result.typed.best is None:
         sys.exit(1)
 
 
 def _tell(entry: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """Print how a trial ended, in one line."""
     from tfopt.report.trials import outcome
+    from tfopt.run.search_record import SearchRecord, TrialRecord
 
-    click.echo(f"trial {entry['number']} of {record['requested_trials']}: {outcome(entry)}")
+    trial, requested = TrialRecord.from_json(entry), SearchRecord.from_json(record).requested_trials
+    click.echo(f"trial {trial.number} of {requested}: {outcome(trial)}")

@@ -1,9 +1,8 @@
-"""What commands print about runs and searches."""
+"""Printing runs, searches, tables and files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from tfopt.report import terminal_table, trials_table
 
 if TYPE_CHECKING:
     from tfopt.pipeline import Run
+    from tfopt.run.search_record import SearchRecord
 
 _WIDE = 120
 """Columns where nobody's terminal sets a limit: a file or a pipe."""
@@ -30,30 +30,30 @@ def print_rich(renderable: RenderableType) -> None:
 
 
 def table(*headings: str) -> Table:
-    """Return an empty table with these columns; a heading that ends in " >" is of a column of figures."""
+    """Return an empty table with these columns; a heading that ends in " >" is of a column of numbers."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
-        figures = heading.endswith(">")
-        made.add_column(heading.removesuffix(" >"), justify="right" if figures else "left", no_wrap=figures)
+        numbers = heading.endswith(">")
+        made.add_column(heading.removesuffix(" >"), justify="right" if numbers else "left", no_wrap=numbers)
     return made
 
 
 def show_run(run: Run) -> None:
     """Print the table of a run and where its files are."""
-    print_rich(terminal_table(run.record))
+    print_rich(terminal_table(run.typed))
     click.echo()
-    ships = ("model.tflite",) if run.record.get("status") == "complete" else ()
+    ships = ("model.tflite",) if run.complete else ()
     show_files(Path(run.path), (*ships, "report.html"))
 
 
-def show_search(folder: Path, record: Mapping[str, Any]) -> None:
+def show_search(folder: Path, record: SearchRecord) -> None:
     """Print the table of a search and where its record and its best trial's files are."""
     print_rich(trials_table(record))
     click.echo()
     show_files(folder, ("search.json",))
-    best = next((trial for trial in record["trials"] if trial["number"] == record["best"]), None)
-    if best:
-        show_files(Path(os.path.normpath(folder / best["run"])), ("model.tflite", "report.html"))
+    best = record.best_trial
+    if best and best.run:
+        show_files(Path(os.path.normpath(folder / best.run)), ("model.tflite", "report.html"))
 
 
 def show_files(folder: Path, names: tuple[str, ...]) -> None:

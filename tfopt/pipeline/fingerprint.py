@@ -1,4 +1,4 @@
-"""What a run will do, as a digest: two runs with the same fingerprint have the same result."""
+"""The fingerprint of a run, a digest of its plan: two runs with the same one have the same result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.pipeline.state import capture
+from tfopt.pipeline.training.state import capture
 
 
 def fingerprint(parts: dict[str, Any]) -> str:

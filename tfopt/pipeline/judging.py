@@ -1,4 +1,4 @@
-"""What predictions are worth, class by class, and whether a model has learned anything at all."""
+"""The accuracy of predictions, class by class, and whether a model is better than a guess at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tfopt.data.dataset import Dataset
-from tfopt.pipeline.compilation import Compilation
+from tfopt.pipeline.training.compilation import Compilation
+from tfopt.run.stage_record import ClassRecord
 
 _DEVIATIONS = 2.0
 """So many standard deviations above chance may still be luck."""
@@ -28,7 +29,7 @@ def chosen(predicted: Any, data: Dataset, compilation: Compilation) -> np.ndarra
     return None
 
 
-def by_class(predicted: Any, data: Dataset, compilation: Compilation) -> list[dict[str, Any]] | None:
+def by_class(predicted: Any, data: Dataset, compilation: Compilation) -> tuple[ClassRecord, ...] | None:
     """Return name, samples and accuracy of each class on the test split, in the order of the classes."""
     found, labels = chosen(predicted, data, compilation), data.labels("test")
     if found is None or labels is None or data.num_classes is None:
@@ -38,8 +39,8 @@ def by_class(predicted: Any, data: Dataset, compilation: Compilation) -> list[di
     for number, name in enumerate(names):
         mine = labels == number
         right = float(np.mean(found[mine] == number)) if mine.any() else None
-        rows.append({"class": name, "samples": int(mine.sum()), "accuracy": right})
-    return rows
+        rows.append(ClassRecord(name=name, samples=int(mine.sum()), accuracy=right))
+    return tuple(rows)
 
 
 def at_chance(predicted: Any, data: Dataset, compilation: Compilation) -> bool | None:
@@ -50,12 +51,12 @@ def at_chance(predicted: Any, data: Dataset, compilation: Compilation) -> bool |
     """
     rows = by_class(predicted, data, compilation)
     if rows is not None:
-        known = [row for row in rows if row["samples"]]
+        known = [row for row in rows if row.samples]
         if len(known) < 2:
             return None
         chance = 1 / len(known)
-        variance = chance * (1 - chance) * np.mean([1 / row["samples"] for row in known]) / len(known)
-        return bool(np.mean([row["accuracy"] for row in known]) <= chance + _DEVIATIONS * np.sqrt(variance))
+        variance = chance * (1 - chance) * np.mean([1 / row.samples for row in known]) / len(known)
+        return bool(np.mean([row.accuracy for row in known]) <= chance + _DEVIATIONS * np.sqrt(variance))
     _, targets = data.split("test")
     if data.num_classes is not None or not compilation.is_regression():
         return None
@@ -69,7 +70,7 @@ def at_chance(predicted: Any, data: Dataset, compilation: Compilation) -> bool |
 
 
 def chance_warning(data: Dataset) -> str:
-    """Return what is said of a model that is no better than a guess before the first stage."""
+    """Return the warning about a model that is no better than a guess before the first stage."""
     guess = "the mean of the targets" if data.num_classes is None else "a guess"
     return (
         f"The model as given is no better than {guess} on the held-out data. If it has been trained, its "

@@ -1,4 +1,4 @@
-"""A run's Keras models as files: masks that a `.keras` file leaves out stand in one beside it."""
+"""A run's Keras models as files: masks that a `.keras` file leaves out are in a file next to it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from tfopt import graph
 from tfopt.errors import RunError
 from tfopt.files import replacing, write_atomically
 from tfopt.pruning.masks import put_masks, unsaved_masks
+
+NAME = "model.keras"
+"""What the file of a model is called in the folder of its stage."""
 
 
 def save(model: keras.Model, path: Path) -> None:

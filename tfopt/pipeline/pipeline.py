@@ -11,14 +11,13 @@ from rich.console import Console
 
 from tfopt import _validation, distribute
 from tfopt.data.dataset import Dataset
-from tfopt.pipeline.compilation import Compilation
 from tfopt.pipeline.execution import execute
-from tfopt.pipeline.order import check_order
-from tfopt.pipeline.plan import Plan
-from tfopt.pipeline.preflight import checked
+from tfopt.pipeline.preflight import planned
 from tfopt.pipeline.run import Run
-from tfopt.pipeline.stage_context import Callbacks
+from tfopt.pipeline.run_config import Callbacks, RunConfig
+from tfopt.pipeline.training.compilation import Compilation
 from tfopt.stages.base import Stage
+from tfopt.stages.order import check_order
 
 
 class Pipeline:
@@ -81,18 +80,19 @@ class Pipeline:
             RunError: the folder cannot be written, or another process writes it.
         """
         out = _validation.path("Pipeline.run", "out", out)
-        plan = Plan(
-            model=model,
+        config = RunConfig(
+            caller="Pipeline",
+            name=name or out.resolve().name,
             data=data,
+            stages=self.stages,
             compilation=Compilation.of_model(model),
             callbacks=callbacks,
-            stages=self.stages,
             batch_size=batch_size,
             seed=seed,
             strategy=distribute.resolve(strategy),
-            name=name or out.resolve().name,
         )
-        return execute(checked(plan), out, fresh=fresh, console=None if quiet else Console(stderr=True))
+        console = None if quiet else Console(stderr=True)
+        return execute(planned(config, model), out, fresh=fresh, console=console)
 
     def __repr__(self) -> str:
         return f"Pipeline([{', '.join(map(repr, self.stages))}])"

@@ -1,4 +1,4 @@
-"""What would fail after an hour of training fails here, before it begins."""
+"""Checks before any training, of everything that would otherwise fail after an hour of it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from tfopt import graph
 from tfopt.data.dataset import Dataset
 from tfopt.data.structure import fits, leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError, RunError, UnsupportedModel
-from tfopt.pipeline.compilation import Compilation, output_names, trains_itself
 from tfopt.pipeline.fingerprint import weights_digest
-from tfopt.pipeline.plan import Plan
+from tfopt.pipeline.run_config import RunConfig
+from tfopt.pipeline.run_plan import RunPlan
+from tfopt.pipeline.training.compilation import Compilation, output_names, trains_itself
 
 
-def checked(plan: Plan) -> Plan:
-    """Return the plan, checked: the model can be trained on the data, saved and loaded.
+def planned(config: RunConfig, model: keras.Model) -> RunPlan:
+    """Return the plan of a run, checked: the model can be trained on the data, saved and loaded.
 
     Inputs that came by name are put in the model's order, and unscaled where the model scales them by itself;
     labels become one-hot rows where its loss wants these. A subclassed model is read into a functional one
@@ -31,26 +32,24 @@ def checked(plan: Plan) -> Plan:
             file as it went in.
         InvalidArgumentError: its inputs or outputs do not fit the data.
     """
-    model = plan.model
     if not isinstance(model, keras.Model):
-        raise InvalidArgumentError(f"Expected a keras.Model, got {model!r}.")
-    model = _functional(model, plan.data)
-    data = _arranged_targets(_arranged(plan.data, model), model)
+        raise InvalidArgumentError(f"{config.caller}: model must be a keras.Model, got {model!r}.")
+    model = _functional(model, config.data)
+    data = _arranged_targets(_arranged(config.data, model), model)
     _check_inputs(model, data)
-    _check_outputs(model, data, plan.compilation)
+    _check_outputs(model, data, config.compilation)
     data = graph.as_taken(model, data)
-    warned = [*plan.warnings, *map(scaled_twice_warning, graph.scaled_twice(model, data))]
-    compilation = plan.compilation.for_outputs(model)
+    warned = map(scaled_twice_warning, graph.scaled_twice(model, data))
+    compilation = config.compilation.for_outputs(model)
     if _takes_one_hot(model, data, compilation):
         data = data.one_hot()
     _check_round_trip(model, data)
-    return dataclasses.replace(
-        plan, model=model, data=data, compilation=compilation, warnings=tuple(dict.fromkeys(warned))
-    )
+    config = dataclasses.replace(config, data=data, compilation=compilation)
+    return RunPlan(config=config, model=model, warnings=tuple(dict.fromkeys(warned)))
 
 
 def scaled_twice_warning(name: str) -> str:
-    """Return what is said of an input that is scaled twice."""
+    """Return the warning about an input that is scaled twice."""
     return (
         f"The input {name!r} is scaled twice: the data holds numbers of about unit size, and the model "
         'scales it again before its first weights. Load the data with scale="none", or take the scaling '

@@ -1,8 +1,9 @@
-"""What a run shows while it works: a bar in a terminal, one line a stage elsewhere."""
+"""The progress of a run: a bar in a terminal, one line for each stage elsewhere."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -10,6 +11,8 @@ import keras
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from tfopt.run.stage_record import StageRecord
 
 
 class Display:
@@ -66,14 +69,20 @@ class Display:
         if self._task is not None:
             self._progress.update(self._task, note=text)
 
-    def end(self, number: int, title: str, metrics: dict[str, float], seconds: float) -> None:
+    def end(self, stage: StageRecord) -> None:
         """Print what a stage has reached."""
-        figures = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items())
-        self.say(f"[green]✓[/] {number}/{self._stages} {title}: {figures} ({seconds:.0f} s)")
+        metrics = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in _known(stage.metrics))
+        self.say(
+            f"[green]✓[/] {stage.number}/{self._stages} {stage.title}: {metrics} ({stage.seconds:.0f} s)"
+        )
 
     def callback(self) -> keras.callbacks.Callback:
         """Return the callback that moves the bar with the batches of one `fit`."""
         return _Bar(self._progress, self._task)
+
+
+def _known(metrics: Mapping[str, float | None] | None) -> list[tuple[str, float]]:
+    return [(name, value) for name, value in (metrics or {}).items() if value is not None]
 
 
 class _Bar(keras.callbacks.Callback):
@@ -94,9 +103,9 @@ class _Bar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         shown = {name: (logs or {}).get(name) for name in ("loss", "accuracy", "val_accuracy")}
-        figures = " ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
+        metrics = " ".join(f"{name} {value:.3f}" for name, value in _known(shown))
         if self._task is not None:
-            self._progress.update(self._task, note=f"epoch {epoch + 1}/{self.params['epochs']} {figures}")
+            self._progress.update(self._task, note=f"epoch {epoch + 1}/{self.params['epochs']} {metrics}")
 
     def _move(self, batch: int) -> None:
         steps = self.params.get("steps") or 1

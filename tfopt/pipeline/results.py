@@ -1,9 +1,10 @@
-"""What is measured of the model or file that a stage made."""
+"""The measures of the model or file that a stage made: how good it is, what it costs, and its contract."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,75 +13,99 @@ from tfopt import graph, measure
 from tfopt.data.dataset import Dataset
 from tfopt.export import TFLiteModel
 from tfopt.pipeline import judging
-from tfopt.pipeline.compilation import Compilation, output_of
+from tfopt.pipeline.run_config import RunConfig
+from tfopt.pipeline.training.compilation import output_of
+from tfopt.run.stage_record import ClassRecord, ContractRecord, LatencyRecord, TensorRecord
 
-_SPLITS = {"metrics": "test", "validation": "validation"}
+_SPLITS = ("test", "validation")
 
 
-def of_model(model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int) -> dict[str, Any]:
-    """Return the metrics of a Keras model on the test and validation splits; none of one without a loss.
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How good a model or file is.
+
+    Attributes:
+        metrics, validation: on the test and the validation split; empty of a model that has no loss.
+        classes: the accuracy of each class on the test split; `None` where no class is chosen.
+        at_chance: whether it is no better than a guess; `None` where nobody can say.
+    """
+
+    metrics: Mapping[str, float]
+    validation: Mapping[str, float]
+    classes: tuple[ClassRecord, ...] | None = None
+    at_chance: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The size of a file, as it is and compressed, and its latency next to that of the first stage's file."""
+
+    bytes: int
+    compressed_bytes: int
+    latency: LatencyRecord
+
+
+def of_model(model: keras.Model, config: RunConfig) -> Quality:
+    """Return how good a Keras model is.
 
     The loss is that of the outputs, as that of a file is: what layers add to it in training is left out.
-    With them come the accuracy of each class, and whether the model is `at_chance`, `None` where nobody can
-    say.
     """
-    if not compilation.judges(model):
-        return {name: {} for name in _SPLITS} | _judged(None, data, compilation)
-    compilation.compile_for_evaluation(model)
-    found = {name: _evaluate(model, data.evaluated(split), batch_size) for name, split in _SPLITS.items()}
+    if not config.compilation.judges(model):
+        return Quality(metrics={}, validation={})
+    config.compilation.compile_for_evaluation(model)
+    found = {split: _evaluate(model, config.data.evaluated(split), config.batch_size) for split in _SPLITS}
     if graph.own_training(model):
-        return found | _judged(None, data, compilation)
-    predict = functools.partial(model.predict, batch_size=batch_size, verbose=0)
+        return Quality(metrics=found["test"], validation=found["validation"])
+    predict = functools.partial(model.predict, batch_size=config.batch_size, verbose=0)
     if model.losses:
-        found = _of_outputs(predict, model, data, compilation, batch_size)
-    return found | _judged(predict(data.x_test), data, compilation)
+        found = _of_outputs(predict, model, config)
+    return _judged(found, predict(config.data.x_test), config)
 
 
-def of_file(
-    file: TFLiteModel, model: keras.Model, data: Dataset, compilation: Compilation, batch_size: int
-) -> dict[str, Any]:
-    """Return the same of a TFLite file, from its own predictions.
+def of_file(file: TFLiteModel, model: keras.Model, config: RunConfig) -> Quality:
+    """Return how good a TFLite file is, from its own predictions.
 
     Args:
-        model: the model that the file was made from, for the names of its outputs.
+        file: the file.
+        model: the model that it was made from, for the names of its outputs.
+        config: of the run.
     """
-    if compilation.config.get("loss") is None:  # only its own class knows how to judge the model
-        return {name: {} for name in _SPLITS} | _judged(None, data, compilation)
+    if config.compilation.config.get("loss") is None:  # only its own class knows how to judge the model
+        return Quality(metrics={}, validation={})
     predicted: dict[int, Any] = {}
 
     def predict(x: Any) -> Any:
         predicted[id(x)] = _predictions(file, x)
         return predicted[id(x)]
 
-    found = _of_outputs(predict, model, data, compilation, batch_size)
-    return found | _judged(predicted[id(data.x_test)], data, compilation)
+    found = _of_outputs(predict, model, config)
+    return _judged(found, predicted[id(config.data.x_test)], config)
 
 
-def _judged(predicted: Any, data: Dataset, compilation: Compilation) -> dict[str, Any]:
-    return {
-        "classes": judging.by_class(predicted, data, compilation),
-        "at_chance": judging.at_chance(predicted, data, compilation),
-    }
+def _judged(found: Mapping[str, Mapping[str, float]], predicted: Any, config: RunConfig) -> Quality:
+    return Quality(
+        metrics=found["test"],
+        validation=found["validation"],
+        classes=judging.by_class(predicted, config.data, config.compilation),
+        at_chance=judging.at_chance(predicted, config.data, config.compilation),
+    )
 
 
 def _of_outputs(
-    predict: Callable[[Any], Any],
-    model: keras.Model,
-    data: Dataset,
-    compilation: Compilation,
-    batch_size: int,
+    predict: Callable[[Any], Any], model: keras.Model, config: RunConfig
 ) -> dict[str, dict[str, float]]:
+    """Return split -> metrics of what `predict` returns."""
     # A model that returns what it is given applies the very metrics that the Keras models are judged by.
     inputs = [keras.Input(tensor.shape[1:]) for tensor in model.outputs]
     names = getattr(model, "output_names", ["output"])  # a Sequential has one output and no name for it
     outputs = [keras.layers.Identity(name=name)(x) for name, x in zip(names, inputs, strict=True)]
     judge = keras.Model(inputs, keras.tree.pack_sequence_as(output_of(model), outputs))
-    compilation.compile_for_evaluation(judge)
+    config.compilation.compile_for_evaluation(judge)
     results = {}
-    for name, split in _SPLITS.items():
-        x, *rest = data.evaluated(split)
+    for split in _SPLITS:
+        x, *rest = config.data.evaluated(split)
         flat = tuple(keras.tree.flatten(predict(x)))
-        results[name] = _evaluate(judge, (flat if len(flat) > 1 else flat[0], *rest), batch_size)
+        results[split] = _evaluate(judge, (flat if len(flat) > 1 else flat[0], *rest), config.batch_size)
     return results
 
 
@@ -102,13 +127,36 @@ def _evaluate(model: keras.Model, data: tuple[Any, ...], batch_size: int) -> dic
     return {name: float(value) for name, value in results.items()}
 
 
-def of_bytes(content: bytes, first: bytes) -> dict[str, Any]:
-    """Return size and latency of a file, the latency beside that of the first stage's file."""
+def of_bytes(content: bytes, first: bytes) -> Cost:
+    """Return what a file costs, its latency measured by turns with that of the first stage's file."""
     files = {"baseline": first} if content == first else {"baseline": first, "this": content}
     measured = {name: latency.median_seconds for name, latency in measure.latency(files).items()}
     seconds, baseline = measured.get("this", measured["baseline"]), measured["baseline"]
-    return {
-        "bytes": measure.raw_bytes(content),
-        "compressed_bytes": measure.compressed_bytes(content),
-        "latency": {"seconds": seconds, "baseline_seconds": baseline, "ratio": seconds / baseline},
-    }
+    return Cost(
+        bytes=measure.raw_bytes(content),
+        compressed_bytes=measure.compressed_bytes(content),
+        latency=LatencyRecord(seconds=seconds, baseline_seconds=baseline, ratio=seconds / baseline),
+    )
+
+
+def contract(file: TFLiteModel, data: Dataset) -> ContractRecord:
+    """Return what whoever runs a file has to give it, and gets."""
+    inputs, outputs = (
+        tuple(
+            TensorRecord(
+                name=spec.name,
+                shape=tuple(spec.shape),
+                dtype=spec.dtype,
+                scale=spec.scale,
+                zero_point=spec.zero_point,
+            )
+            for spec in specs
+        )
+        for specs in (file.inputs, file.outputs)
+    )
+    return ContractRecord(
+        inputs=inputs,
+        outputs=outputs,
+        preprocessing=data.normalization,
+        class_names=None if data.class_names is None else tuple(data.class_names),
+    )

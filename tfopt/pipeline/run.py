@@ -1,13 +1,16 @@
-"""What came out of a run, read from its folder. Reading needs no TensorFlow."""
+"""The result of a run, read from its folder. Reading needs no TensorFlow."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfopt.errors import RunError
 from tfopt.run.run_folder import RECORD, is_being_written, read_record
+from tfopt.run.run_record import RunRecord
 from tfopt.run.stage_files import FILE, damage
 
 if TYPE_CHECKING:
@@ -19,16 +22,25 @@ if TYPE_CHECKING:
 class Run:
     """A run: its folder and its record.
 
+    Args:
+        path: the folder.
+        record: of the run, or the content of its `run.json`.
+
     Attributes:
         path: the folder.
-        record: the content of `run.json`. Its status is `"running"`, `"complete"`, `"failed"`; or, as
-            `Run.load` finds, `"interrupted"`, where no process writes the run any more, or `"damaged"`, where
-            files of a complete run are missing or cut.
+        typed: the record. Its status is `"running"`, `"complete"`, `"failed"`; or, as `Run.load` finds,
+            `"interrupted"`, where no process writes the run any more, or `"damaged"`, where files of a
+            complete run are missing or cut.
     """
 
-    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+    def __init__(self, path: Path, record: RunRecord | Mapping[str, Any]) -> None:
         self.path = path
-        self.record = record
+        self.typed = RunRecord.of(record)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record as the content of `run.json`, with the status that `typed` has."""
+        return self.typed.to_json()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Run:
@@ -49,32 +61,32 @@ class Run:
             if unreadable:
                 raise next(iter(unreadable.values()))
             raise RunError(f"{path} holds no run: there is no {RECORD} in it or in a folder in it.")
-        return max(runs, key=lambda run: run.record.get("created") or "")
+        return max(runs, key=lambda run: run.typed.created or "")
 
     @property
     def complete(self) -> bool:
         """Whether all stages are done."""
-        return self.record["status"] == "complete"
+        return self.typed.is_complete
 
     @property
     def passed(self) -> bool:
         """Whether all stages are done and the file lost no more than `ExportTFLite(max_drop=)` allows."""
         from tfopt.report.change import lost_too_much
 
-        return self.complete and not lost_too_much(self.record)
+        return self.complete and not lost_too_much(self.typed)
 
     @property
-    def metrics(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float | None]:
         """Metrics of the last stage that is complete, on the test split."""
-        done = [stage for stage in self.record["stages"] if stage["status"] == "complete"]
-        return dict(done[-1]["metrics"]) if done else {}
+        measured = self.typed.measured
+        return dict(measured[-1].metrics or {}) if measured else {}
 
     @property
     def report(self) -> str:
         """The table of stages, for a terminal."""
         from tfopt.report import text
 
-        return text(self.record)
+        return text(self.typed)
 
     @property
     def tflite(self) -> TFLiteModel:
@@ -85,8 +97,7 @@ class Run:
         """
         from tfopt.export import TFLiteModel
 
-        last = self.record["stages"][-1] if self.record["stages"] else {}
-        exports = last.get("model", "") is None
+        exports = bool(self.typed.stages) and self.typed.stages[-1].exports
         again = "run the same command again to restore it"
         return TFLiteModel(
             self._file(FILE, again if exports else "end the pipeline with tfopt.ExportTFLite()")
@@ -102,15 +113,17 @@ class Run:
         Raises:
             RunError: there is no such stage, or it made no Keras model.
         """
-        stages = {entry["name"]: entry for entry in self.record["stages"] if entry.get("model")}
-        numbered = {int(Path(entry["model"]).parent.name.split("-")[0]): entry for entry in stages.values()}
-        chosen = {**stages, **numbered}.get(next(reversed(stages), "") if stage is None else stage)
+        kept = [each for each in self.typed.stages if each.model]
+        if stage is None:
+            chosen = kept[-1].model if kept else None
+        else:
+            chosen = next((each.model for each in reversed(kept) if stage in (each.name, each.number)), None)
         if chosen is None:
             raise RunError(
                 f"The run {self.path} has no Keras model of stage {stage!r}; "
-                f"it has those of {', '.join(stages) or 'none'}."
+                f"it has those of {', '.join(dict.fromkeys(each.name for each in kept)) or 'none'}."
             )
-        path = self._file(chosen["model"], "run the pipeline again to complete it")
+        path = self._file(chosen, "run the pipeline again to complete it")
         from tfopt.pipeline import model_file
 
         return model_file.load(path, compile=True)
@@ -118,11 +131,11 @@ class Run:
     def _file(self, name: str, advice: str) -> Path:
         path = self.path / name
         if not path.is_file() or not path.stat().st_size:
-            raise RunError(f"The run {self.path} has no {name} (it is {self.record['status']}): {advice}.")
+            raise RunError(f"The run {self.path} has no {name} (it is {self.typed.status}): {advice}.")
         return path
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, {self.record['status']})"
+        return f"Run({str(self.path)!r}, {self.typed.status})"
 
 
 def runs_in(path: Path) -> tuple[list[Run], dict[Path, RunError]]:
@@ -136,14 +149,14 @@ def runs_in(path: Path) -> tuple[list[Run], dict[Path, RunError]]:
     return runs, unreadable
 
 
-def _as_it_is(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+def _as_it_is(path: Path, record: RunRecord) -> RunRecord:
     """Return a record with the status that its run has now."""
-    if record["status"] == "running" and is_being_written(path) is False:
-        stages = [
-            entry | ({"status": "interrupted"} if entry["status"] == "running" else {})
-            for entry in record["stages"]
-        ]
-        return record | {"status": "interrupted", "stages": stages}
-    if record["status"] == "complete" and (names := damage(path, record, thorough=False)):
-        return record | {"status": "damaged", "error": f"missing or cut: {', '.join(names)}"}
+    if record.status == "running" and is_being_written(path) is False:
+        stages = tuple(
+            dataclasses.replace(stage, status="interrupted") if stage.status == "running" else stage
+            for stage in record.stages
+        )
+        return dataclasses.replace(record, status="interrupted", stages=stages)
+    if record.is_complete and (names := damage(path, record, thorough=False)):
+        return dataclasses.replace(record, status="damaged", error=f"missing or cut: {', '.join(names)}")
     return record

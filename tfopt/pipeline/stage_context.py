@@ -1,77 +1,59 @@
-"""What a pipeline lends to a stage: above all a `fit` that resumes where it was interrupted."""
+"""The context of a stage: its data, its folder, and a `fit` that resumes where it was interrupted."""
 
 from __future__ import annotations
 
-import copy
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tfopt import graph
 from tfopt.callbacks import GradientMonitor
-from tfopt.data.dataset import Dataset
-from tfopt.errors import InvalidArgumentError, RunError
+from tfopt.errors import RunError
 from tfopt.export import TFLiteModel
 from tfopt.files import write_atomically
-from tfopt.pipeline import checkpoint
-from tfopt.pipeline.compilation import AS_COMPILED, Compilation
-from tfopt.pipeline.learning_rate import StageRate
 from tfopt.pipeline.progress import Display
+from tfopt.pipeline.run_config import RunConfig
+from tfopt.pipeline.training import checkpoint
+from tfopt.pipeline.training.compilation import AS_COMPILED
+from tfopt.pipeline.training.learning_rate import StageRate
 from tfopt.run.stage_files import FILE
 
-Callbacks = Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]]
-
-
-def new_callbacks(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
-    """Return callbacks for one training: what a callable makes, else deep copies."""
-    made = callbacks() if callable(callbacks) else callbacks
-    if not isinstance(made, list | tuple) or not all(
-        isinstance(each, keras.callbacks.Callback) for each in made
-    ):
-        raise InvalidArgumentError(
-            f"callbacks must be a list of Keras callbacks, or a function that returns one, got "
-            f"{type(made).__name__ if isinstance(made, keras.callbacks.Callback) else repr(made)}."
-        )
-    return list(made) if callable(callbacks) else [copy.deepcopy(each) for each in made]
+logger = logging.getLogger(__name__)
 
 
 class StageContext:
     """The `tfopt.stages.Context` of one stage of one run.
 
     Args:
-        data: what to train on.
+        config: of the run.
         seed: of this stage.
         directory: the stage's folder.
         logs: the folder for TensorBoard.
-        compilation: how to compile.
-        callbacks: the user's, for every `fit`.
-        batch_size: samples a step, over all replicas.
-        strategy: under which to train.
         display: shows the progress.
         fused: whether to train with fused batch normalization, which a model loses in its file.
         rate: what the stage does to the compiled learning rate.
+        epochs: how many the stage says that it trains.
+        optimizer: the one that was made for a training of so many; `None` for a new one.
     """
 
     def __init__(
         self,
+        config: RunConfig,
         *,
-        data: Dataset,
         seed: int,
         directory: Path,
         logs: Path,
-        compilation: Compilation,
-        callbacks: Callbacks,
-        batch_size: int,
-        strategy: tf.distribute.Strategy,
         display: Display,
         fused: bool = False,
         rate: StageRate = AS_COMPILED,
+        epochs: int = 0,
+        optimizer: keras.optimizers.Optimizer | None = None,
     ) -> None:
-        self.data = data
+        self.data = config.data
         self.seed = seed
         self.directory = directory
         self.record: dict[str, Any] = {}
@@ -80,14 +62,13 @@ class StageContext:
         """How long was trained before the run was cut off."""
         self.exported: Path | None = None
         """The file that the stage makes in place of a model, if it does."""
+        self._config = config
         self._logs = logs
-        self._compilation = compilation
-        self._callbacks = callbacks
-        self._batch_size = batch_size
-        self._strategy = strategy
         self._display = display
         self._fused = fused
         self._rate = rate
+        self._optimizer = optimizer
+        self._epochs = epochs
         self._checkpoints: list[Path] = []
 
     def fit(
@@ -104,27 +85,37 @@ class StageContext:
             epochs: how many, from the start of the stage.
             callbacks: the stage's own; they come after the user's and before the run's.
         """
-        steps = self.data.steps_per_epoch(self._batch_size)
+        config = self._config
         path = self.directory / f"checkpoint-{len(self._checkpoints) + 1}.npz"
         self._checkpoints.append(path)
         found = self._checkpoint(path)
         first = 0 if found is None else epochs if found.stopped else found.epoch
         if self._fused:
             graph.fuse_in_place(model)
-        with self._strategy.scope():
-            rates = self._compilation.compile(model, steps * epochs, self._rate)
+        with config.strategy.scope():
+            rates = config.compilation.compile(
+                model, config.steps(epochs), self._rate, self._optimizer_for(epochs)
+            )
         if rates is not None:
-            self.record["learning_rate"] = rates
+            self.record["learning_rate"] = rates.to_json()
 
-        own = [*new_callbacks(self._callbacks), *callbacks]
+        logger.debug(
+            "training %r for %d epochs of %d steps, from epoch %d",
+            model.name,
+            epochs,
+            config.steps(1),
+            first + 1,
+        )
+
+        own = [*config.new_callbacks(), *callbacks]
         recorder = _Recorder(path, own, found)
         model.fit(
-            self.data.training_batches(self._batch_size, seed=self.seed, first_epoch=first, epochs=epochs),
+            self.data.training_batches(config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs),
             epochs=epochs,
             initial_epoch=first,
-            steps_per_epoch=steps,
-            validation_data=self.data.evaluated("validation") if self._compilation.judges(model) else None,
-            validation_batch_size=self._batch_size,
+            steps_per_epoch=config.steps(1),
+            validation_data=self.data.evaluated("validation") if config.compilation.judges(model) else None,
+            validation_batch_size=config.batch_size,
             callbacks=[
                 *own,
                 GradientMonitor(),
@@ -139,6 +130,11 @@ class StageContext:
         self.earlier_seconds += 0.0 if found is None else found.seconds
         for name, values in recorder.history.items():
             self.history.setdefault(name, []).extend(values)
+
+    def _optimizer_for(self, epochs: int) -> keras.optimizers.Optimizer | None:
+        """Return the optimizer that was made for the stage, once, if it trains as long as it said."""
+        optimizer, self._optimizer = self._optimizer, None
+        return optimizer if epochs == self._epochs else None
 
     def _checkpoint(self, path: Path) -> checkpoint.Checkpoint | None:
         """Return the checkpoint at `path`; `None`, with a warning, where it is damaged."""

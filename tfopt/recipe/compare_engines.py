@@ -1,4 +1,4 @@
-"""The same recipe done by each engine: what each takes, makes and costs."""
+"""The same recipe done by each engine: models that it refuses, files that it makes, and its speed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STEPS, _WARM_UP = 30, 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EngineResult:
-    """What one engine made of a recipe.
+    """The result of a recipe with one engine.
 
     Attributes:
         engine: its name.

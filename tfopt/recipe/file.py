@@ -139,7 +139,7 @@ def _require_no_model(path: Path) -> None:
 
 @contextlib.contextmanager
 def _neighbours_importable(path: Path) -> Iterator[None]:
-    """Let a recipe import the files beside it, as a script can."""
+    """Let a recipe import the files next to it, as a script can."""
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:

@@ -13,6 +13,7 @@ from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RecipeError
 from tfopt.files import as_seen_from
 from tfopt.recipe.file import calling, load_recipe, with_values
+from tfopt.run.run_record import RecipeRecord
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from tfopt.data import Dataset
     from tfopt.pipeline import Run
-    from tfopt.pipeline.compilation import Compilation
+    from tfopt.pipeline.run_config import RunConfig
+    from tfopt.pipeline.training.compilation import Compilation
     from tfopt.stages import Stage
 
 _STEPS = 1000
@@ -36,9 +38,9 @@ class Recipe:
         data: a `tfopt.data.Dataset`.
         model: a function that returns a `keras.Model`, of no arguments or of the data (to take
             `data.input_shape` and `data.num_classes` from it), or a model.
-        optimizer: a function from a stage's number of training steps to a new Keras optimizer, called for
-            every stage that trains; or an optimizer, of which every stage gets a new one of the same config;
-            or the name of one of Keras's, such as `"adam"`.
+        optimizer: a function from a stage's number of training steps to a new Keras optimizer, called once
+            for every stage that trains; or an optimizer, of which every stage gets a new one of the same
+            config; or the name of one of Keras's, such as `"adam"`.
         stages: in order.
         callbacks: Keras callbacks for every training, copied for each; or a function that makes them.
         loss: as for `compile`; by default, for classes, sparse categorical cross-entropy of probabilities
@@ -74,15 +76,11 @@ class Recipe:
     folder: Path | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        from tfopt.data import Dataset
-        from tfopt.pipeline.order import check_order
+        from tfopt.pipeline.run_config import check_data
+        from tfopt.stages.order import check_order
 
         check_order(self.stages)
-        if not isinstance(self.data, Dataset):
-            raise InvalidArgumentError(
-                f"Recipe: data must be a tfopt.data.Dataset, got {type(self.data).__name__}. Make one with "
-                "tfopt.data.load(...) or tfopt.data.from_arrays(...)."
-            )
+        check_data("Recipe", self.data)
         if not callable(self.model):  # as a keras.Model is
             raise InvalidArgumentError(
                 f"Recipe: model must be a function that returns a keras.Model, or one, got {self.model!r}."
@@ -176,32 +174,19 @@ class Recipe:
 
         from tfopt import distribute
         from tfopt.pipeline.execution import execute
-        from tfopt.pipeline.plan import Plan
-        from tfopt.pipeline.preflight import checked
+        from tfopt.pipeline.preflight import planned
 
         out = None if out is None else _validation.path("Recipe.run", "out", out)
         folder = self.folder or Path.cwd()  # a model's function may change the current one
-        seed = self.seed if seed is None else seed
+        seed = _validation.whole("Recipe", "seed", self.seed if seed is None else seed, at_least=0)
         resolved = distribute.resolve(self.strategy if strategy is None else strategy)
         keras.utils.set_random_seed(seed)
-        name = self.name or (Path(self.file).stem if self.file else self.data.name)
         model = self._make_model()
-        self._make_optimizer(_STEPS)  # now all hyperparameters are known
-        plan = Plan(
-            model=model,
-            data=self.data,
-            compilation=self._compilation(model),
-            callbacks=self.callbacks,
-            stages=tuple(self.stages),
-            batch_size=self.batch_size,
-            seed=seed,
-            strategy=resolved,
-            name=name,
-            recipe=None if self.file is None else {"file": self.file, "values": self._values()},
-        )
-        out = Path("saved_models", name) if out is None else out
+        config = self._config(model, seed, resolved)
+        out = Path("saved_models", config.name) if out is None else out
         out = as_seen_from(folder, out)
-        return execute(checked(plan), out, fresh=fresh, console=None if quiet else Console(stderr=True))
+        console = None if quiet else Console(stderr=True)
+        return execute(planned(config, model), out, fresh=fresh, console=console)
 
     def new_model(self) -> keras.Model:
         """Return the model that a run starts from."""
@@ -211,8 +196,26 @@ class Recipe:
         """Return how a run that starts from `model` compiles its models."""
         return self._compilation(model)
 
-    def _values(self) -> dict[str, Any]:
-        return {} if self.hyperparameters is None else dict(self.hyperparameters.values)
+    def _config(self, model: keras.Model, seed: int, strategy: tf.distribute.Strategy) -> RunConfig:
+        """Return what a run that starts from `model` is told."""
+        from tfopt.pipeline.run_config import RunConfig
+
+        return RunConfig(
+            caller="Recipe",
+            name=self.name or (Path(self.file).stem if self.file else self.data.name),
+            data=self.data,
+            stages=tuple(self.stages),
+            compilation=self._compilation(model),
+            callbacks=self.callbacks,
+            batch_size=self.batch_size,
+            seed=seed,
+            strategy=strategy,
+            recipe=None if self.file is None else self._record,
+        )
+
+    def _record(self) -> RecipeRecord:
+        values = {} if self.hyperparameters is None else dict(self.hyperparameters.values)
+        return RecipeRecord(file=self.file, values=values)
 
     def _make_model(self) -> keras.Model:
         import keras
@@ -249,7 +252,7 @@ class Recipe:
     def _compilation(self, model: keras.Model) -> Compilation:
         import keras
 
-        from tfopt.pipeline.compilation import Compilation, cross_entropy, trains_itself
+        from tfopt.pipeline.training.compilation import Compilation, cross_entropy, trains_itself
 
         own = trains_itself(model)
         if not own and self.loss is None and self.data.num_classes is None:

@@ -1,7 +1,7 @@
-"""What a run shows a person: a table in the terminal and `report.html`.
+"""The report of a run for people: a table in the terminal and `report.html`.
 
-Everything here works on `run.json` as a dict and needs neither TensorFlow nor Keras. A record of a run that
-was cut off is shown as far as it goes.
+Everything here works on the records of `tfopt.run`, which the public functions make of the content of a
+`run.json`, and needs neither TensorFlow nor Keras. A run that was cut off is shown as far as it went.
 """
 
 import importlib
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfopt.report.html import write_html
+    from tfopt.report.outcome import verdict
     from tfopt.report.terminal import terminal_table, text
     from tfopt.report.trials import trials_table
-    from tfopt.report.verdict import verdict
 
 __all__ = ["terminal_table", "text", "trials_table", "verdict", "write_html"]
 
@@ -19,7 +19,7 @@ _MODULES = {
     "terminal_table": "terminal",
     "text": "terminal",
     "trials_table": "trials",
-    "verdict": "verdict",
+    "verdict": "outcome",
     "write_html": "html",
 }
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tfopt.report.formats import is_number
-from tfopt.report.table import main_metric, measured, stages
+from tfopt.report.table import main_metric, metric_of
+from tfopt.run.run_record import RunRecord
 
 # fmt: off
 _HIGHER = frozenset([
@@ -62,21 +61,21 @@ def lower_is_better(name: str) -> bool | None:
     return None
 
 
-def change(record: Mapping[str, Any]) -> Change | None:
+def change(record: RunRecord) -> Change | None:
     """Return what became of the main metric of a run; `None` where that cannot be told."""
-    done = measured(record)
+    measured = record.measured
     name = main_metric(record)
     lower = lower_is_better(name)
-    if len(done) < 2 or lower is None:
+    if len(measured) < 2 or lower is None:
         return None
-    before, after = ((stage.get("metrics") or {}).get(name) for stage in (done[0], done[-1]))
+    before, after = metric_of(measured[0], name), metric_of(measured[-1], name)
     if not (is_number(before) and is_number(after)):
         return None
     return Change(name, before, after, lower)
 
 
-def lost_too_much(record: Mapping[str, Any]) -> bool:
+def lost_too_much(record: RunRecord) -> bool:
     """Return whether the file of a run is worse than the `max_drop` of its export allows."""
-    config = (stages(record)[-1].get("config") or {}) if stages(record) else {}
-    limit, found = config.get("max_drop"), change(record)
+    limit = record.stages[-1].config.get("max_drop") if record.stages else None
+    found = change(record)
     return is_number(limit) and found is not None and found.drop > limit + 1e-9

@@ -1,13 +1,14 @@
-"""What happened epoch by epoch, across the stages, as SVG that takes its colours from the page."""
+"""The history of a run, epoch by epoch across the stages, as SVG that takes its colours from the page."""
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tfopt.report import formats
-from tfopt.report.table import main_metric, metric_title, numbered, stages
+from tfopt.report.table import main_metric, metric_title
+from tfopt.run.run_record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Spec:
+    """What a chart shows, before it is known whether a run has values for it."""
+
     title: str
     keys: tuple[tuple[str, str], ...]
     """Key in the history -> what the caption calls it."""
@@ -49,47 +52,43 @@ _LOGARITHMIC_FROM = 100
 """How far the largest value lies above the smallest one before a linear axis hides the small ones."""
 
 
-def charts(record: Mapping[str, Any]) -> list[Chart]:
-    """Return the charts of a run: those for which its history has values.
-
-    Args:
-        record: the content of `run.json`.
-    """
-    histories = [stage.get("history") or {} for stage in stages(record)]
+def charts(record: RunRecord) -> list[Chart]:
+    """Return the charts of a run: those for which its history has values."""
+    histories = [stage.history or {} for stage in record.stages]
     drawn = []
-    for plan in _plans(main_metric(record)):
-        series = {key: [_values(history.get(key)) for history in histories] for key, _ in plan.keys}
+    for spec in _specs(main_metric(record)):
+        series = {key: [_values(history.get(key)) for history in histories] for key, _ in spec.keys}
         series = {key: parts for key, parts in series.items() if any(map(_has_number, parts))}
         if series:
-            numbers = [number for number, _ in numbered(record)]
-            drawn.append(_chart(plan, series, [_epochs(history) for history in histories], numbers))
+            numbers = [stage.number for stage in record.stages]
+            drawn.append(_chart(spec, series, [_epochs(history) for history in histories], numbers))
     return drawn
 
 
-def _plans(metric: str) -> list[_Plan]:
+def _specs(metric: str) -> list[_Spec]:
     def pair(key: str) -> tuple[tuple[str, str], ...]:
         return ((key, "training"), (f"val_{key}", "validation"))
 
     def short(value: float) -> str:
         return f"{value:.3g}"
 
-    plans = [_Plan("Loss", pair("loss"), short, may_be_logarithmic=True)]
+    specs = [_Spec("Loss", pair("loss"), short, may_be_logarithmic=True)]
     if metric != "loss":
         accuracy = metric.endswith("accuracy")
         show = formats.percent if accuracy else short
-        plans.append(_Plan(metric_title(metric), pair(metric), show, share=accuracy))
+        specs.append(_Spec(metric_title(metric), pair(metric), show, share=accuracy))
     return [
-        *plans,
-        _Plan("Learning rate", (("learning_rate", ""),), short, from_zero=True),
-        _Plan(
+        *specs,
+        _Spec("Learning rate", (("learning_rate", ""),), short, from_zero=True),
+        _Spec(
             "Gradient norm",
             (("grad_norm", "before clipping"), ("clipped_grad_norm", "after clipping")),
             short,
             may_be_logarithmic=True,
         ),
-        _Plan("Clipped gradients", (("clip_rate", ""),), formats.percent, share=True, from_zero=True),
-        _Plan("Update relative to weights", (("update_ratio", ""),), short, may_be_logarithmic=True),
-        _Plan(
+        _Spec("Clipped gradients", (("clip_rate", ""),), formats.percent, share=True, from_zero=True),
+        _Spec("Update relative to weights", (("update_ratio", ""),), short, may_be_logarithmic=True),
+        _Spec(
             "Sparsity",
             (("sparsity", ""),),
             lambda value: formats.percent(value, 1),
@@ -99,7 +98,7 @@ def _plans(metric: str) -> list[_Plan]:
     ]
 
 
-def _values(raw: Any) -> list[float]:
+def _values(raw: Sequence[float | None] | None) -> list[float]:
     """Return a history as floats; what is no finite number, as after a diverged epoch, is a gap."""
     return [float(value) if formats.is_number(value) else float("nan") for value in raw or []]
 
@@ -108,11 +107,11 @@ def _has_number(values: list[float]) -> bool:
     return any(map(formats.is_number, values))
 
 
-def _epochs(history: Mapping[str, Any]) -> int:
-    return max((len(values or []) for values in history.values()), default=0)
+def _epochs(history: Mapping[str, Sequence[float | None]]) -> int:
+    return max((len(values) for values in history.values()), default=0)
 
 
-def _chart(plan: _Plan, series: dict[str, list[list[float]]], epochs: list[int], numbers: list[int]) -> Chart:
+def _chart(spec: _Spec, series: dict[str, list[list[float]]], epochs: list[int], numbers: list[int]) -> Chart:
     # `Figure` without pyplot: no global figure, no choice of backend for the host program.
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
@@ -129,17 +128,17 @@ def _chart(plan: _Plan, series: dict[str, list[list[float]]], epochs: list[int],
             axes.plot(x, part, color=_COLORS[color], linewidth=1.6, marker=marker, markersize=3)
             last = next(filter(formats.is_number, reversed(part)), last)
             start += length
-        lines.append(Line(dict(plan.keys)[key], color, plan.show(last)))
+        lines.append(Line(dict(spec.keys)[key], color, spec.show(last)))
 
     values = [value for parts in series.values() for part in parts for value in part if value == value]
-    if plan.may_be_logarithmic and min(values) > 0 and max(values) > _LOGARITHMIC_FROM * min(values):
+    if spec.may_be_logarithmic and min(values) > 0 and max(values) > _LOGARITHMIC_FROM * min(values):
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(NullFormatter())
-    if plan.share:
+    if spec.share:
         axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     else:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-    if plan.from_zero:
+    if spec.from_zero:
         axes.set_ylim(bottom=0)
     if axes.get_yscale() == "linear":
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
@@ -147,7 +146,7 @@ def _chart(plan: _Plan, series: dict[str, list[list[float]]], epochs: list[int],
     axes.set_xlim(0.5, max(sum(epochs), 1) + 0.5)
     _mark_stages(axes, epochs, numbers)
     _style(axes)
-    return Chart(plan.title, tuple(lines), _svg(figure, plan.title))
+    return Chart(spec.title, tuple(lines), _svg(figure, spec.title))
 
 
 def _mark_stages(axes: Any, epochs: list[int], numbers: list[int]) -> None:

@@ -1,81 +1,80 @@
-"""What stands below the table of stages: warnings, classes, outputs, rates and what the file takes."""
+"""Below the table of stages: warnings, classes, outputs, learning rates and what the file takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from tfopt.report import formats
-from tfopt.report.table import measured, metric_title, stages, title
+from tfopt.report.table import metric_title, title
+from tfopt.run.run_record import RunRecord
+from tfopt.run.stage_record import ClassRecord, ContractRecord, StageRecord, TensorRecord
 
 
-def class_rows(record: Mapping[str, Any], limit: int | None = None) -> list[tuple[str, str, str, str]]:
+def class_rows(record: RunRecord, limit: int | None = None) -> list[tuple[str, str, str, str]]:
     """Return (class, samples, accuracy of the first stage, of the last) on the test split.
 
     Args:
+        record: of the run.
         limit: how many, at most: then those that the last stage knows worst.
     """
-    done = [stage for stage in measured(record) if stage.get("classes")]
+    done = _by_class(record)
     if not done:
         return []
-    pairs = list(zip(done[0]["classes"], done[-1]["classes"], strict=False))
+    pairs = list(zip(done[0][1], done[-1][1], strict=False))
     if limit is not None and len(pairs) > limit:
-        pairs = sorted(pairs, key=lambda pair: _or_one(pair[1].get("accuracy")))[:limit]
+        pairs = sorted(pairs, key=lambda pair: _or_one(pair[1].accuracy))[:limit]
     return [
-        (
-            str(last.get("class")),
-            str(last.get("samples")),
-            formats.percent(first.get("accuracy")),
-            formats.percent(last.get("accuracy")),
-        )
+        (last.name, str(last.samples), formats.percent(first.accuracy), formats.percent(last.accuracy))
         for first, last in pairs
     ]
 
 
-def class_titles(record: Mapping[str, Any]) -> tuple[str, str]:
+def class_titles(record: RunRecord) -> tuple[str, str]:
     """Return what the first and the last stage of `class_rows` are called."""
-    done = [stage for stage in measured(record) if stage.get("classes")]
-    return (title(done[0]), title(done[-1])) if done else ("", "")
+    done = _by_class(record)
+    return (title(done[0][0]), title(done[-1][0])) if done else ("", "")
 
 
-def output_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def output_rows(record: RunRecord) -> list[tuple[str, str, str, str]]:
     """Return (output, metric, first stage, last stage) for each metric of each of several outputs."""
-    names = list((record.get("model") or {}).get("outputs") or [])
-    done = [stage for stage in measured(record) if stage.get("metrics")]
-    if len(names) < 2 or not done:
+    names = (record.model and record.model.outputs) or ()
+    measured = [stage.metrics for stage in record.measured if stage.metrics]
+    if len(names) < 2 or not measured:
         return []
-    first, last = done[0]["metrics"], done[-1]["metrics"]
+    first, last = measured[0], measured[-1]
     rows = []
     for name in names:
         for key in last:
             owner = max((each for each in names if key.startswith(f"{each}_")), key=len, default=None)
             if owner == name:
                 short = key.removeprefix(f"{name}_")
-                values = (formats.metric(each.get(key), key) for each in (first, last))
-                rows.append((name, metric_title(short), *values))
+                before, after = (formats.metric(each.get(key), key) for each in (first, last))
+                rows.append((name, metric_title(short), before, after))
     return rows
 
 
-def contract_lines(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (name, text) of what the file takes and returns, and what is done to the inputs before."""
-    contract = next((stage["contract"] for stage in reversed(stages(record)) if stage.get("contract")), None)
+def contract_of(record: RunRecord) -> ContractRecord | None:
+    """Return the contract of the file that a run ships; `None` where it has none."""
+    return next((stage.contract for stage in reversed(record.stages) if stage.contract), None)
+
+
+def contract_lines(contract: ContractRecord | None) -> list[tuple[str, str]]:
+    """Return (name, text) of what a file takes and returns, and what is done to the inputs before."""
     if contract is None:
         return []
-    lines = [(f"input {spec['name']}", _spec(spec)) for spec in contract.get("inputs") or []]
-    lines.append(("inputs are", str(contract.get("preprocessing") or formats.MISSING)))
-    lines += [(f"output {spec['name']}", _spec(spec)) for spec in contract.get("outputs") or []]
-    names = contract.get("class_names")
-    if names:
-        lines.append(("classes", formats.class_names(names)))
+    lines = [(f"input {tensor.name}", _tensor(tensor)) for tensor in contract.inputs]
+    lines.append(("inputs are", contract.preprocessing or formats.MISSING))
+    lines += [(f"output {tensor.name}", _tensor(tensor)) for tensor in contract.outputs]
+    if contract.class_names:
+        lines.append(("classes", formats.class_names(contract.class_names)))
     return lines
 
 
-def rate(stage: Mapping[str, Any]) -> str:
+def rate(stage: StageRecord) -> str:
     """Return the learning rate that a stage used, and whether it is the compiled one; `""` for none."""
-    rates = stage.get("learning_rate") or {}
-    used, compiled = rates.get("used"), rates.get("compiled")
-    if not formats.is_number(used):
+    if stage.learning_rate is None or not formats.is_number(stage.learning_rate.used):
         return ""
+    used, compiled = stage.learning_rate.used, stage.learning_rate.compiled
     if not formats.is_number(compiled) or compiled == used:
         return f"{used:.3g}"
     share = used / compiled if compiled else 0.0
@@ -83,19 +82,23 @@ def rate(stage: Mapping[str, Any]) -> str:
     return f"{used:.3g} ({part} compiled {compiled:.3g})"
 
 
-def settings(stage: Mapping[str, Any]) -> dict[str, Any]:
+def settings(stage: StageRecord) -> dict[str, Any]:
     """Return what a stage was told, without what is empty, and the learning rate that it used."""
-    config = stage.get("config") or {}
-    told = {key: value for key, value in config.items() if key != "class" and not _is_empty(value)}
+    told = {key: value for key, value in stage.config.items() if key != "class" and not _is_empty(value)}
     told.pop("learning_rate", None)
-    used = rate(stage) or config.get("learning_rate")
+    used = rate(stage) or stage.config.get("learning_rate")
     return told | ({"learning rate": used} if used else {})
 
 
-def _spec(spec: Mapping[str, Any]) -> str:
-    shape = " x ".join("any" if size is None else str(size) for size in spec.get("shape") or [])
-    text = f"{spec.get('dtype')}, {shape}"
-    scale, zero = spec.get("scale"), spec.get("zero_point")
+def _by_class(record: RunRecord) -> list[tuple[StageRecord, tuple[ClassRecord, ...]]]:
+    """Return the complete stages whose accuracy of each class is known, with these."""
+    return [(stage, stage.classes) for stage in record.measured if stage.classes]
+
+
+def _tensor(tensor: TensorRecord) -> str:
+    shape = " x ".join("any" if size is None else str(size) for size in tensor.shape)
+    text = f"{tensor.dtype}, {shape}"
+    scale, zero = tensor.scale, tensor.zero_point
     if scale is None:
         return text
     offset = "" if not zero else f" {'-' if zero > 0 else '+'} {abs(zero)}"

@@ -1,4 +1,4 @@
-"""Figures as people read them. What was not measured is `MISSING`, never zero."""
+"""Numbers as people read them. A value that was not measured is `MISSING`, never zero."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeGuard
 
 MISSING = "-"
-"""Stands where a figure was not measured. ASCII, so that every terminal can print it."""
+"""Shown where a value was not measured. ASCII, so that every terminal can print it."""
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -9,37 +9,38 @@ from typing import Any
 from tfopt.files import write_atomically
 from tfopt.report import details, formats
 from tfopt.report.curves import charts
+from tfopt.report.outcome import compare, outcome, verdict
 from tfopt.report.table import (
     COLUMNS,
     columns,
     heading,
+    latency_ratio,
     main_metric,
-    measured,
-    numbered,
+    metric_of,
     rows,
-    stages,
     title,
 )
-from tfopt.report.verdict import compare, outcome, verdict
+from tfopt.run.run_record import RunRecord
+from tfopt.run.stage_record import LatencyRecord
 
 
-def write_html(folder: Path, record: Mapping[str, Any]) -> Path:
+def write_html(folder: Path, record: RunRecord | Mapping[str, Any]) -> Path:
     """Write `report.html` into the folder of a run and return its path.
 
     Args:
         folder: of the run.
-        record: the content of its `run.json`; the run may be complete or cut off.
+        record: of the run, or the content of its `run.json`; the run may be complete or cut off.
 
     Raises:
         RunError: the file cannot be written.
     """
     path = folder / "report.html"
-    write_atomically(path, page(record))
+    write_atomically(path, page(RunRecord.of(record)))
     return path
 
 
-def page(record: Mapping[str, Any]) -> str:
-    """Return the page for the content of a `run.json`."""
+def page(record: RunRecord) -> str:
+    """Return the page of a run."""
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
@@ -50,78 +51,77 @@ def page(record: Mapping[str, Any]) -> str:
         "moment": formats.moment,
         "percent": formats.percent,
         "value": _value,
-        "figure": lambda value: f"{value:.4g}" if formats.is_number(value) else formats.MISSING,
+        "number": lambda value: f"{value:.4g}" if formats.is_number(value) else formats.MISSING,
     }
     return environment.get_template("report.html").render(
         record=record,
         verdict=verdict(record).replace(" %", "\N{NO-BREAK SPACE}%"),
-        key_figures=_key_figures(record),
+        key_metrics=_key_metrics(record),
         outcome=outcome(record),
         columns=[(heading(column, record), column) for column in columns(record)],
         rows=rows(record, columns(record)),
-        durations=[formats.seconds(stage.get("seconds")) for stage in stages(record)],
-        trained=[(i, title(stage)) for i, stage in numbered(record) if stage.get("history")],
+        durations=[formats.seconds(stage.seconds) for stage in record.stages],
+        trained=[(stage.number, title(stage)) for stage in record.stages if stage.history],
         charts=charts(record),
-        verifications=[
-            (title(stage), stage["verification"]) for stage in stages(record) if stage.get("verification")
-        ],
-        settings=[(title(stage), details.settings(stage)) for stage in stages(record)],
-        facts=[("Data", _data(record)), ("Environment", record.get("environment"))],
+        verifications=[(title(stage), stage.verification) for stage in record.stages if stage.verification],
+        settings=[(title(stage), details.settings(stage)) for stage in record.stages],
+        facts=[("Data", _data(record)), ("Environment", _environment(record))],
         classes=details.class_rows(record),
         class_titles=details.class_titles(record),
         outputs=details.output_rows(record),
-        contract=details.contract_lines(record),
+        contract=details.contract_lines(details.contract_of(record)),
         missing=formats.MISSING,
     )
 
 
-def _key_figures(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (name, value, remark) of the figures at the top: the last file against the first."""
-    done = measured(record)
-    if not done:
+def _key_metrics(record: RunRecord) -> list[tuple[str, str, str]]:
+    """Return (name, value, remark) of the metrics at the top: the last file against the first."""
+    measured = record.measured
+    if not measured:
         return []
-    first, last = done[0], done[-1]
+    first, last = measured[0], measured[-1]
     name = main_metric(record)
-    before, after = ((stage.get("metrics") or {}).get(name) for stage in (first, last))
-    latency = last.get("latency") or {}
-    checked = last.get("verification") or {}
-    figures = [
+    metrics = [
         (
             heading(COLUMNS[1], record),
-            formats.metric(after, name),
-            f"{title(first)} {formats.metric(before, name)}",
+            formats.metric(metric_of(last, name), name),
+            f"{title(first)} {formats.metric(metric_of(first, name), name)}",
         ),
-        ("Size", formats.size(last.get("bytes")), compare(first.get("bytes"), last.get("bytes"), *_SIZES)),
+        ("Size", formats.size(last.bytes), compare(first.bytes, last.bytes, *_SIZES)),
         (
             "Compressed",
-            formats.size(last.get("compressed_bytes")),
-            compare(first.get("compressed_bytes"), last.get("compressed_bytes"), *_SIZES),
+            formats.size(last.compressed_bytes),
+            compare(first.compressed_bytes, last.compressed_bytes, *_SIZES),
         ),
-        ("Latency", formats.ratio(latency.get("ratio")), _latency(latency)),
-        ("Sparsity", formats.percent(last.get("sparsity"), 1), "of prunable weights"),
+        ("Latency", formats.ratio(latency_ratio(last)), _latency(last.latency)),
+        ("Sparsity", formats.percent(last.sparsity, 1), "of prunable weights"),
     ]
-    if formats.is_number(checked.get("top1_agreement")):
-        agreement = formats.percent(checked.get("top1_agreement"))
-        figures.append(("Agreement", agreement, "same class chosen"))
-    return figures if last is not first else [(name, value, "") for name, value, _ in figures]
+    if last.verification and formats.is_number(last.verification.top1_agreement):
+        agreement = formats.percent(last.verification.top1_agreement)
+        metrics.append(("Agreement", agreement, "same class chosen"))
+    return metrics if last is not first else [(name, value, "") for name, value, _ in metrics]
 
 
 _SIZES = ("smaller", "larger", "the same size")
 
 
-def _data(record: Mapping[str, Any]) -> dict[str, Any]:
+def _data(record: RunRecord) -> dict[str, Any]:
     """Return what is known of the data, names of classes in one line."""
-    data = dict(record.get("data") or {})
+    data = record.data.to_json() if record.data else {}
     if data.get("class_names"):
         data["class_names"] = formats.class_names(data["class_names"])
     return data
 
 
-def _latency(latency: Mapping[str, Any]) -> str:
-    said = compare(1.0, latency.get("ratio"), "faster", "slower", "as fast")
-    if not said:
+def _environment(record: RunRecord) -> dict[str, Any]:
+    return record.environment.to_json() if record.environment else {}
+
+
+def _latency(latency: LatencyRecord | None) -> str:
+    said = compare(1.0, latency.ratio, "faster", "slower", "as fast") if latency else ""
+    if not latency or not said:
         return "not measured"
-    return f"{said}, {formats.seconds(latency['seconds'])}" if latency.get("seconds") else said
+    return f"{said}, {formats.seconds(latency.seconds)}" if latency.seconds else said
 
 
 def _value(value: Any) -> str:

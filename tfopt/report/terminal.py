@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tfopt.report import formats
-from tfopt.report.details import class_rows, class_titles, contract_lines, output_rows, rate
-from tfopt.report.table import Column, heading, main_metric, measured, rows, stages, title
+from tfopt.report.details import class_rows, class_titles, contract_lines, contract_of, output_rows, rate
+from tfopt.report.outcome import outcome, verdict
+from tfopt.report.table import Column, heading, main_metric, rows, title
 from tfopt.report.table import columns as columns_of
-from tfopt.report.verdict import outcome, verdict
+from tfopt.run.run_record import RunRecord
 
 _STATUS_STYLE = {
     "complete": "green",
@@ -25,18 +26,19 @@ _STATUS_STYLE = {
 }
 
 
-def terminal_table(record: Mapping[str, Any]) -> RenderableType:
+def terminal_table(record: RunRecord | Mapping[str, Any]) -> RenderableType:
     """Return the report of a run for a `rich` console.
 
     Args:
-        record: the content of `run.json`. What it lacks is shown as missing.
+        record: of the run, or the content of its `run.json`. What it lacks is shown as missing.
     """
-    status = str(record.get("status", "complete"))
+    record = RunRecord.of(record)
+    seed = formats.MISSING if record.seed is None else record.seed
     head = Text.assemble(
-        (str(record.get("name") or "run"), "bold"),
-        f"  {record.get('id') or ''}  ",
-        (status, _STATUS_STYLE.get(status, "")),
-        f"  {formats.seconds(record.get('seconds'))}, seed {record.get('seed', formats.MISSING)}",
+        (record.name or "run", "bold"),
+        f"  {record.id or ''}  ",
+        (record.status, _STATUS_STYLE.get(record.status, "")),
+        f"  {formats.seconds(record.seconds)}, seed {seed}",
     )
     return Group(
         head,
@@ -44,17 +46,17 @@ def terminal_table(record: Mapping[str, Any]) -> RenderableType:
         _StageTable(record),
         Text(),
         Text(verdict(record), style="bold red" if outcome(record) == "bad" else "bold"),
-        *(Text(f"Warning: {each}", style="yellow") for each in record.get("warnings") or []),
+        *(Text(f"Warning: {each}", style="yellow") for each in record.warnings),
         Text(_conditions(record), style="dim"),
         *_details(record),
     )
 
 
-def text(record: Mapping[str, Any], width: int | None = None) -> str:
+def text(record: RunRecord | Mapping[str, Any], width: int | None = None) -> str:
     """Return the report of a run as plain text.
 
     Args:
-        record: the content of `run.json`.
+        record: of the run, or the content of its `run.json`.
         width: columns of the terminal. `None`: wide enough for the whole table.
     """
     console = Console(file=io.StringIO(), width=width or 120, color_system=None, legacy_windows=False)
@@ -66,7 +68,7 @@ def text(record: Mapping[str, Any], width: int | None = None) -> str:
 class _StageTable:
     """The table of stages, which leaves out columns where it would not fit, and says which."""
 
-    def __init__(self, record: Mapping[str, Any]) -> None:
+    def __init__(self, record: RunRecord) -> None:
         self.record = record
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -108,17 +110,17 @@ _CLASSES = 12
 """How many classes are listed, the worst of them where there are more; the page lists all."""
 
 
-def _details(record: Mapping[str, Any]) -> list[RenderableType]:
+def _details(record: RunRecord) -> list[RenderableType]:
     """Return tables of outputs and classes, and what the file takes, where the record has them."""
     first, last = class_titles(record)
-    done = [title(stage) for stage in measured(record) if stage.get("metrics")]
+    done = [title(stage) for stage in record.measured if stage.metrics]
     found = output_rows(record)
     parts: list[RenderableType] = []
     if found:
         parts += [Text(), _small(("Output", "Metric", done[0], done[-1]), found)]
     if found := class_rows(record, _CLASSES):
         parts += [Text(), _small(("Class", "Samples", first, last), found)]
-    if lines := contract_lines(record):
+    if lines := contract_lines(contract_of(record)):
         parts += [Text(), *(Text(f"{name}: {text}", style="dim") for name, text in lines)]
     return parts
 
@@ -132,18 +134,17 @@ def _small(headings: tuple[str, ...], lines: list[tuple[str, str, str, str]]) ->
     return table
 
 
-def _conditions(record: Mapping[str, Any]) -> str:
-    """Return on what the figures were measured: figures without their conditions are not honest."""
+def _conditions(record: RunRecord) -> str:
+    """Return on what the metrics were measured: numbers without their conditions are not honest."""
     parts = []
-    test = (record.get("data") or {}).get("test")
-    if test:
+    if record.data and record.data.test:
         name = main_metric(record)
         what = "accuracy" if name.endswith("accuracy") else name.replace("_", " ")
-        parts.append(f"{what} on {test} held-out samples")
-    if any(stage.get("latency") for stage in measured(record)):
-        cpu = (record.get("environment") or {}).get("cpu") or "this machine"
+        parts.append(f"{what} on {record.data.test} held-out samples")
+    if any(stage.latency for stage in record.measured):
+        cpu = (record.environment and record.environment.cpu) or "this machine"
         parts.append(f"latency as a ratio to the first file, one thread, {cpu}")
-    rates = [f"{title(stage)} {rate(stage)}" for stage in stages(record) if rate(stage)]
+    rates = [f"{title(stage)} {rate(stage)}" for stage in record.stages if rate(stage)]
     if rates:
         parts.append(f"learning rate: {', '.join(rates)}")
     said = "; ".join(parts)

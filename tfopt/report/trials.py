@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tfopt.report import formats
+from tfopt.run.search_record import GoalRecord, SearchRecord, TrialRecord
 
-_FIGURES: dict[str, tuple[str, Callable[[float | None], str]]] = {
+_METRICS: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "accuracy": ("Accuracy", formats.percent),
     "bytes": ("Size", formats.size),
     "compressed_bytes": ("gzip", formats.size),
@@ -20,104 +21,99 @@ _FIGURES: dict[str, tuple[str, Callable[[float | None], str]]] = {
 }
 
 
-def trials_table(record: Mapping[str, Any]) -> RenderableType:
+def trials_table(record: SearchRecord | Mapping[str, Any]) -> RenderableType:
     """Return the table of a search for a `rich` console.
 
     Args:
-        record: the content of `search.json`.
+        record: of the search, or the content of its `search.json`.
     """
-    trials = list(record.get("trials") or [])
-    names = list(dict.fromkeys(name for trial in trials for name in trial.get("values") or {}))
+    record = SearchRecord.of(record)
+    names = list(dict.fromkeys(name for trial in record.trials for name in trial.values))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("Trial", justify="right")
     table.add_column("")
-    for title, _ in _FIGURES.values():
+    for title, _ in _METRICS.values():
         table.add_column(title, justify="right", no_wrap=True)
     for name in names:
         table.add_column(name, justify="right")
-    for trial in trials:
-        values = trial.get("values") or {}
-        figures = trial.get("figures") or {}
-        cells = [show(figures.get(name)) for name, (_, show) in _FIGURES.items()]
+    for trial in record.trials:
         table.add_row(
-            str(trial["number"]),
+            str(trial.number),
             _mark(trial, record),
-            *cells,
-            *(_value(values.get(name)) for name in names),
+            *(show(trial.metrics.get(name)) for name, (_, show) in _METRICS.items()),
+            *(_value(trial.values.get(name)) for name in names),
             style=_style(trial, record),
         )
-    failures = [Text(f"Trial {t['number']} failed: {t['reason']}") for t in trials if t["status"] == "failed"]
+    failed = [trial for trial in record.trials if trial.status == "failed"]
+    failures = [Text(f"Trial {trial.number} failed: {trial.reason}") for trial in failed]
     outcome_line = Text(conclusion(record), style="bold")
     return Group(_head(record), Text(), table, Text(), *failures, outcome_line, _legend(record))
 
 
-def conclusion(record: Mapping[str, Any]) -> str:
+def conclusion(record: SearchRecord) -> str:
     """Return what a search found, in one sentence."""
-    number = record.get("best")
-    if number is None:
-        complete = any(trial["status"] == "complete" for trial in record.get("trials") or [])
-        kept = ", ".join(
-            f"{name}={value:g}" for name, value in (record.get("goal") or {}).get("keep", {}).items()
-        )
-        return f"No trial met --keep {kept}." if complete else "No trial completed."
-    best = next(trial for trial in record["trials"] if trial["number"] == number)
-    return f"Best: trial {number}, {outcome(best)}"
+    best = record.best_trial
+    if best is not None:
+        return f"Best: trial {best.number}, {outcome(best)}"
+    if not any(trial.is_complete for trial in record.trials):
+        return "No trial completed."
+    kept = record.goal.keep.items() if record.goal else ()
+    return f"No trial met --keep {', '.join(f'{name}={value:g}' for name, value in kept)}."
 
 
-def outcome(trial: Mapping[str, Any]) -> str:
+def outcome(trial: TrialRecord) -> str:
     """Return how a trial ended, in one line."""
-    if trial["status"] == "failed":
-        return f"failed: {trial['reason']}"
-    figures = trial["figures"]
+    if trial.status == "failed":
+        return f"failed: {trial.reason}"
     parts = [
-        f"accuracy {formats.percent(figures.get('accuracy'))}",
-        formats.size(figures.get("bytes")),
-        f"latency {formats.ratio(figures.get('latency'))}",
+        f"accuracy {formats.percent(trial.metrics.get('accuracy'))}",
+        formats.size(trial.metrics.get("bytes")),
+        f"latency {formats.ratio(trial.metrics.get('latency'))}",
     ]
-    return ", ".join(parts) + ("" if trial.get("feasible", True) else ", loses too much accuracy")
+    return ", ".join(parts) + (", loses too much accuracy" if trial.feasible is False else "")
 
 
-def _head(record: Mapping[str, Any]) -> Text:
-    goal = record.get("goal") or {}
-    word = {"min": "smallest", "max": "highest"}.get(goal.get("direction", ""), "")
-    kept = "".join(f", {name} within {change:+g}" for name, change in (goal.get("keep") or {}).items())
+def _head(record: SearchRecord) -> Text:
+    goal = record.goal or GoalRecord()
+    word = {"min": "smallest", "max": "highest"}.get(goal.direction, "")
+    kept = "".join(f", {name} within {change:+g}" for name, change in goal.keep.items())
+    requested = formats.MISSING if record.requested_trials is None else record.requested_trials
     return Text.assemble(
-        (str(record.get("name") or "search"), "bold"),
-        f"  {record.get('id') or ''}  {record.get('status') or ''}  ",
-        f"{len(record.get('trials') or [])} of {record.get('requested_trials', formats.MISSING)} trials, ",
-        f"{formats.seconds(record.get('seconds'))}, {word} {goal.get('metric', '')}{kept}",
+        (record.name or "search", "bold"),
+        f"  {record.id or ''}  {record.status or ''}  ",
+        f"{len(record.trials)} of {requested} trials, ",
+        f"{formats.seconds(record.seconds)}, {word} {goal.metric}{kept}",
     )
 
 
-def _legend(record: Mapping[str, Any]) -> Text:
+def _legend(record: SearchRecord) -> Text:
     parts = ["* no other trial beats it in accuracy, size and latency together"]
-    baseline = (record.get("baseline") or {}).get("accuracy")
-    if baseline is not None:
-        floating = formats.percent(baseline)
+    if record.baseline and record.baseline.accuracy is not None:
+        floating = formats.percent(record.baseline.accuracy)
         parts.append(f"accuracy on the validation split, float model of the first trial {floating}")
     parts.append("latency as a ratio to the first trial's file")
-    if record.get("status") == "complete" and len(record["trials"]) < record.get("requested_trials", 0):
+    if record.status == "complete" and len(record.trials) < (record.requested_trials or 0):
         parts.append("the space has no other values to try")
     return Text("; ".join(parts), style="dim")
 
 
-def _mark(trial: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+def _mark(trial: TrialRecord, record: SearchRecord) -> str:
     marks = []
-    if trial["status"] != "complete":
-        marks.append(trial["status"])
-    elif not trial.get("feasible", True):
+    if not trial.is_complete:
+        marks.append(trial.status)
+    elif trial.feasible is False:
         marks.append("infeasible")
-    if trial["number"] == record.get("best"):
+    if trial.number == record.best:
         marks.append("best")
-    if trial["number"] in (record.get("front") or []):
+    if trial.number in record.front:
         marks.append("*")
     return " ".join(marks)
 
 
-def _style(trial: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    if trial["number"] == record.get("best"):
+def _style(trial: TrialRecord, record: SearchRecord) -> str:
+    if trial.number == record.best:
         return "bold"
-    return "" if trial["status"] == "complete" and trial.get("feasible", True) else "dim"
+    return "" if trial.is_complete and trial.feasible is not False else "dim"
 
 
 def _value(value: Any) -> str:

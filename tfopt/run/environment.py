@@ -1,4 +1,4 @@
-"""Where a run ran: versions and machine."""
+"""Where and when a run ran: versions, machine, command line and time."""
 
 from __future__ import annotations
 
@@ -7,32 +7,35 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-_PACKAGES = {
-    "tfopt": "tfopt",
-    "tensorflow": "tensorflow",
-    "keras": "keras",
-    "ai_edge_litert": "ai-edge-litert",
-}
+from tfopt.run.run_record import EnvironmentRecord
 
 
-def environment() -> dict[str, Any]:
-    """Return the versions of what matters to a result, and the machine."""
-    import tensorflow as tf
+def environment(gpus: Iterable[str]) -> EnvironmentRecord:
+    """Return the versions of what matters to a result, and the machine.
 
-    return {
-        **{name: _version(package) for name, package in _PACKAGES.items()},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "gpus": [
-            tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-            for gpu in tf.config.list_physical_devices("GPU")
-        ],
-    }
+    Args:
+        gpus: the names of the GPUs, which only TensorFlow knows.
+    """
+    return EnvironmentRecord(
+        tfopt=_version("tfopt"),
+        tensorflow=_version("tensorflow"),
+        keras=_version("keras"),
+        ai_edge_litert=_version("ai-edge-litert"),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=_cpu(),
+        cores=os.cpu_count(),
+        gpus=tuple(gpus),
+    )
+
+
+def now() -> str:
+    """Return the time in ISO 8601, with the zone."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def tfopt_version() -> str:

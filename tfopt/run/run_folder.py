@@ -9,11 +9,12 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from tfopt.errors import RunError
 from tfopt.files import TEMPORARY_PREFIX, write_atomically
 from tfopt.run.environment import tfopt_version
+from tfopt.run.run_record import SCHEMA, STATUSES, RunRecord
 
 try:
     import fcntl
@@ -21,9 +22,6 @@ except ImportError:  # Windows has no such locks; there, two processes are not k
     fcntl = None  # type: ignore[assignment]
 
 RECORD = "run.json"
-SCHEMA = 1
-STATUSES = ("running", "complete", "failed")
-"""What a record says of its run. What `Run.load` finds out beyond that: `"interrupted"`, `"damaged"`."""
 _LOCK = ".lock"
 _LOCK_ATTEMPTS = 5
 _ID_LENGTH = 8
@@ -60,11 +58,11 @@ def choose(out: Path, fingerprint: str, *, fresh: bool, tell: Callable[[str], ob
             except RunError as error:
                 tell(f"{error} This run is stored in a new folder.")
                 continue
-            if record.get("fingerprint") != fingerprint:
+            if record.fingerprint != fingerprint:
                 continue
             this = tfopt_version()
-            version = (record.get("environment") or {}).get("tfopt") or this
-            if record["status"] == "complete" or version == this:
+            version = (record.environment and record.environment.tfopt) or this
+            if record.is_complete or version == this:
                 return path
             tell(
                 f"The run {path} was not finished by tfopt {version}, and this is tfopt {this}: this "
@@ -74,40 +72,38 @@ def choose(out: Path, fingerprint: str, *, fresh: bool, tell: Callable[[str], ob
     return out / (name if number == 1 else f"{name}-{number}")
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Return the content of `run.json` in the folder `path`.
+def read_record(path: Path) -> RunRecord:
+    """Return the record of the run in the folder `path`.
 
     Raises:
         RunError: it is missing, unreadable or of another schema.
     """
+    file = path / RECORD
     try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path} is not a run: it holds no {RECORD}.") from None
     except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
         raise RunError(
-            f"The record {path / RECORD} is damaged ({error}). Run the same command again, or delete {path}."
-        ) from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        found = record.get("schema") if isinstance(record, dict) else None
-        raise RunError(
-            f"{path / RECORD} has schema {found!r}, this tfopt reads {SCHEMA}. Use the tfopt that wrote it."
+            f"{file} has schema {schema!r}, this tfopt reads {SCHEMA}. Use the tfopt that wrote it."
         )
-    stages = record.get("stages")
-    if (
-        record.get("status") not in STATUSES
-        or not isinstance(stages, list)
-        or not all(map(_is_entry, stages))
-    ):
-        raise RunError(
-            f"The record {path / RECORD} is damaged (its status or its stages are missing). Run the same "
-            f"command again, or delete {path}."
-        )
-    return record
+    stages = content.get("stages")
+    whole = isinstance(stages, list) and all({"name", "status"} <= {*stage} for stage in stages)
+    if content.get("status") not in STATUSES or not whole:
+        raise _damaged(path, "its status or its stages are missing")
+    try:
+        return RunRecord.from_json(content)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
 
 
-def _is_entry(stage: Any) -> bool:
-    return isinstance(stage, dict) and "name" in stage and "status" in stage
+def _damaged(path: Path, reason: str) -> RunError:
+    return RunError(
+        f"The record {path / RECORD} is damaged ({reason}). Run the same command again, or delete {path}."
+    )
 
 
 def is_being_written(path: Path) -> bool | None:
@@ -124,9 +120,9 @@ def is_being_written(path: Path) -> bool | None:
     return False
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
+def write_record(path: Path, record: RunRecord) -> None:
     """Replace `run.json`. Numbers that JSON lacks (NaN, infinity) become null."""
-    write_atomically(path / RECORD, json.dumps(_finite(record), indent=2) + "\n")
+    write_atomically(path / RECORD, json.dumps(record.to_json(), indent=2) + "\n")
 
 
 @contextlib.contextmanager
@@ -170,13 +166,3 @@ def _take(lock: IO[str], path: Path) -> None:
         f"Another process ({lock.read().strip() or 'unknown'}) is writing the run {path}. "
         "Wait for it, or start another run with --fresh (fresh=True)."
     )
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value

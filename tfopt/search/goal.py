@@ -1,4 +1,4 @@
-"""What a search is after: one figure to make small or large, and what must be kept meanwhile."""
+"""The goal of a search: one metric to make small or large, and what must be kept meanwhile."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
 
-Figures = Mapping[str, float | None]
-"""The figures of one exported file: accuracy (validation split), bytes, compressed_bytes and latency."""
+Metrics = Mapping[str, float | None]
+"""The metrics of one exported file: accuracy (validation split), bytes, compressed_bytes and latency."""
 
 DIRECTIONS = {"accuracy": "max", "bytes": "min", "compressed_bytes": "min", "latency": "min"}
-"""The figures that a search can be after -> which way is better."""
+"""The metrics that a search can improve -> which way is better."""
 
 _INFEASIBLE = 1e12
 """Above every score of a feasible trial. Finite: keras-tuner takes NaN for a failure and averages with it."""
@@ -24,8 +24,8 @@ class Goal:
     """The objective and the constraints of a search.
 
     Args:
-        metric: the figure to improve, one of `DIRECTIONS`.
-        keep: figure -> how far it may change against the float model of the first trial. Only
+        metric: the metric to improve, one of `DIRECTIONS`.
+        keep: metric -> how far it may change against the float model of the first trial. Only
             `"accuracy"`: -0.01 lets the file's accuracy fall by at most one point.
     """
 
@@ -43,7 +43,7 @@ class Goal:
         """Return the goal that the arguments of `tfopt.search` describe; accuracy when they name none.
 
         Raises:
-            InvalidArgumentError: both directions, an unknown figure, the wrong direction for a figure, a
+            InvalidArgumentError: both directions, an unknown metric, the wrong direction for a metric, a
                 constraint on something else than accuracy or one that is no number.
         """
         if minimize and maximize:
@@ -73,11 +73,11 @@ class Goal:
         """`"min"` or `"max"`."""
         return DIRECTIONS[self.metric]
 
-    def violation(self, figures: Figures, baseline: Figures) -> float:
-        """Return by how much `figures` miss what must be kept; 0 where all is kept."""
+    def violation(self, metrics: Metrics, baseline: Metrics) -> float:
+        """Return by how much `metrics` miss what must be kept; 0 where all is kept."""
         worst = 0.0
         for name, change in self.keep.items():
-            before, after = baseline.get(name), figures.get(name)
+            before, after = baseline.get(name), metrics.get(name)
             if before is None or after is None:
                 return math.inf
             # A difference of two float32 accuracies carries rounding of its own.
@@ -85,23 +85,23 @@ class Goal:
             worst = max(worst, missing)
         return worst
 
-    def feasible(self, figures: Figures, baseline: Figures) -> bool:
-        """Return whether `figures` keep what must be kept."""
-        return self.violation(figures, baseline) == 0
+    def feasible(self, metrics: Metrics, baseline: Metrics) -> bool:
+        """Return whether `metrics` keep what must be kept."""
+        return self.violation(metrics, baseline) == 0
 
-    def score(self, figures: Figures, baseline: Figures) -> float:
+    def score(self, metrics: Metrics, baseline: Metrics) -> float:
         """Return a finite number, lower is better; every infeasible trial scores above all feasible ones.
 
         Raises:
-            InvalidArgumentError: the figure that the search is after was not measured.
+            InvalidArgumentError: the metric that the search improves was not measured.
         """
-        value = figures.get(self.metric)
+        value = metrics.get(self.metric)
         if value is None or not math.isfinite(value):
             raise InvalidArgumentError(
-                f"The run has no figure for {self.metric!r}; it has "
-                f"{', '.join(name for name, figure in figures.items() if figure is not None) or 'none'}."
+                f"The run has no metric {self.metric!r}; it has "
+                f"{', '.join(name for name, value in metrics.items() if value is not None) or 'none'}."
             )
-        violation = self.violation(figures, baseline)
+        violation = self.violation(metrics, baseline)
         if violation:
             return _INFEASIBLE * (1 + min(violation, 1.0))
         return value if self.direction == "min" else -value

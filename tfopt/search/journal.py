@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tfopt.errors import RunError
 from tfopt.files import write_atomically
+from tfopt.run.environment import now
 from tfopt.run.run_folder import is_being_written
+from tfopt.run.search_record import SCHEMA, BaselineRecord, GoalRecord, SearchRecord, TrialRecord
 from tfopt.search.front import non_dominated
-from tfopt.search.goal import Goal
+from tfopt.search.goal import Goal, Metrics
 
 FILE = "search.json"
 
@@ -22,90 +24,89 @@ class Journal:
     """The record of a search, in memory and in its folder.
 
     Args:
-        path: the folder of the search. A record that lies there is continued.
+        path: the folder of the search. A record that is there is continued.
         goal: what the search is after.
-        about: what else the record says: name, recipe, seed, command.
+        about: what else the record says: name, id, recipe, seed, requested_trials and command.
     """
 
-    def __init__(self, path: Path, goal: Goal, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, goal: Goal, about: Mapping[str, Any]) -> None:
         self.path = path
         self.goal = goal
-        self.record: dict[str, Any] = {
-            "schema": 1,
-            "created": _now(),
-            "finished": None,
-            "seconds": 0.0,
-            "goal": {"metric": goal.metric, "direction": goal.direction, "keep": dict(goal.keep)},
-            "baseline": None,
-            "best": None,
-            "front": [],
-            "trials": [],
-        }
         if (path / FILE).exists():
-            self.record = read(path)
-        self.record |= {**about, "status": "running"}
+            record = read(path)
+        else:
+            described = GoalRecord(metric=goal.metric, direction=goal.direction, keep=dict(goal.keep))
+            record = SearchRecord(created=now(), goal=described)
+        self.record = dataclasses.replace(record, **about, status="running")
 
-    @property
-    def trials(self) -> list[dict[str, Any]]:
-        """The entries of the trials, by number."""
-        return self.record["trials"]
-
-    def begin(self, number: int) -> dict[str, Any]:
-        """Add a trial that begins, or begins again, and return its entry."""
-        entry = {
-            "number": number,
-            "status": "running",
-            "reason": None,
-            "values": {},
-            "figures": {},
-            "run": None,
-        }
-        self.record["trials"] = sorted(
-            [entry, *(trial for trial in self.trials if trial["number"] != number)],
-            key=lambda trial: trial["number"],
-        )
+    def begin(self, number: int) -> TrialRecord:
+        """Add a trial that begins, or begins again, and return its record."""
+        trial = TrialRecord(number=number, status="running")
+        self.record = self.record.with_trial(trial)
         self.write()
-        return entry
+        return trial
 
-    def end(self, entry: dict[str, Any], started: float) -> None:
-        """Take note that the trial of `entry` ended; `started` is its `time.monotonic()`."""
-        entry["seconds"] = round(time.monotonic() - started, 3)
-        self.record["seconds"] = round(self.record["seconds"] + entry["seconds"], 3)
-        self._weigh()
+    def compare_with(self, baseline: BaselineRecord) -> None:
+        """Take note of what the trials are compared with."""
+        self.record = dataclasses.replace(self.record, baseline=baseline)
+
+    def score(self, trial: TrialRecord) -> float:
+        """Return the score of a trial, lower is better; see `Goal.score`."""
+        return self.goal.score(trial.metrics, _baseline(self.record))
+
+    def end(self, trial: TrialRecord, seconds: float) -> TrialRecord:
+        """Take note that a trial ended, and return its record as it is now."""
+        seconds = round(seconds, 3)
+        record = self.record.with_trial(dataclasses.replace(trial, seconds=seconds))
+        record = dataclasses.replace(record, seconds=round(record.seconds + seconds, 3))
+        self.record = _weighed(record, self.goal)
         self.write()
+        return self.record.trial(trial.number)
 
     def close(self) -> None:
         """Take note that the search is complete."""
-        self.record |= {"status": "complete", "finished": _now()}
-        self._weigh()
+        record = dataclasses.replace(self.record, status="complete", finished=now())
+        self.record = _weighed(record, self.goal)
         self.write()
 
     def write(self) -> None:
         """Write `search.json`."""
-        write_atomically(self.path / FILE, json.dumps(self.record, indent=1))
+        write_atomically(self.path / FILE, json.dumps(self.record.to_json(), indent=1))
 
     def relative(self, path: Path) -> str:
         """Return `path` as it is written into the record: relative to the search's folder."""
         return Path(os.path.relpath(path, self.path)).as_posix()
 
-    def _weigh(self) -> None:
-        """Decide which trials are feasible, which is the best and which no other one dominates."""
-        baseline = self.record["baseline"] or {}
-        complete = [trial for trial in self.trials if trial["status"] == "complete"]
-        for trial in complete:
-            trial["feasible"] = self.goal.feasible(trial["figures"], baseline)
-        feasible = [trial for trial in complete if trial["feasible"]]
-        ranked = sorted(feasible, key=self._rank)
-        self.record["best"] = ranked[0]["number"] if ranked else None
-        front = non_dominated([trial["figures"] for trial in feasible])
-        self.record["front"] = [feasible[i]["number"] for i in front]
 
-    def _rank(self, trial: dict[str, Any]) -> tuple[float, float, int]:
-        score = self.goal.score(trial["figures"], self.record["baseline"] or {})
-        return score, -(trial["figures"].get("accuracy") or 0.0), trial["number"]
+def _weighed(record: SearchRecord, goal: Goal) -> SearchRecord:
+    """Return a record that says which trials are feasible, which is the best and which none dominates."""
+    baseline = _baseline(record)
+
+    def rank(trial: TrialRecord) -> tuple[float, float, int]:
+        return goal.score(trial.metrics, baseline), -(trial.metrics.get("accuracy") or 0.0), trial.number
+
+    trials = tuple(
+        dataclasses.replace(trial, feasible=goal.feasible(trial.metrics, baseline))
+        if trial.is_complete
+        else trial
+        for trial in record.trials
+    )
+    feasible = [trial for trial in trials if trial.is_complete and trial.feasible]
+    best = min(feasible, key=rank, default=None)
+    front = non_dominated([trial.metrics for trial in feasible])
+    return dataclasses.replace(
+        record,
+        trials=trials,
+        best=None if best is None else best.number,
+        front=tuple(feasible[i].number for i in front),
+    )
 
 
-def read(path: Path) -> dict[str, Any]:
+def _baseline(record: SearchRecord) -> Metrics:
+    return {"accuracy": record.baseline.accuracy} if record.baseline else {}
+
+
+def read(path: Path) -> SearchRecord:
     """Return the record of the search in the folder `path`.
 
     Raises:
@@ -113,20 +114,24 @@ def read(path: Path) -> dict[str, Any]:
     """
     file = path / FILE
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"Cannot read {file}: {error.strerror}. Name the folder of a search.") from error
     except ValueError as error:
-        raise RunError(
-            f"The record {file} is damaged ({error}). Delete it and search again: runs that are complete are "
-            "not repeated."
-        ) from error
-    if not isinstance(record, dict) or record.get("schema") != 1:
-        raise RunError(f"{file} is not a search that this version of tfopt reads (expected schema 1).")
-    if record.get("status") == "running" and is_being_written(path) is False:
-        record["status"] = "interrupted"
+        raise _damaged(file, error) from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise RunError(f"{file} is not a search that this version of tfopt reads (expected schema {SCHEMA}).")
+    try:
+        record = SearchRecord.from_json(content)
+    except ValueError as error:
+        raise _damaged(file, error) from error
+    if record.status == "running" and is_being_written(path) is False:
+        return dataclasses.replace(record, status="interrupted")
     return record
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _damaged(file: Path, reason: Exception) -> RunError:
+    return RunError(
+        f"The record {file} is damaged ({reason}). Delete it and search again: runs that are complete are "
+        "not repeated."
+    )

@@ -1,9 +1,11 @@
-"""Search over a recipe: every trial is a real run, judged by the file that came out."""
+"""Search over a recipe: every trial is a real run, judged by its exported file."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import logging
 import shlex
 import time
 import traceback
@@ -17,9 +19,11 @@ from tfopt.errors import TfoptError
 from tfopt.files import as_seen_from, write_atomically
 from tfopt.recipe.file import source_of
 from tfopt.run import run_folder
-from tfopt.search.figures import exported_file, figures, float_figures
+from tfopt.run.run_record import RecipeRecord
+from tfopt.run.search_record import BaselineRecord, SearchRecord
 from tfopt.search.goal import Goal
 from tfopt.search.journal import Journal, read
+from tfopt.search.metrics import exported_file, file_metrics, float_accuracy
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -33,7 +37,9 @@ MeasureLatency = Callable[[Path, Path], float]
 """Returns the latency of the second file as a ratio to the first one's."""
 
 OnTrial = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
-"""Is told the entry of a trial that ended and the record of the whole search."""
+"""Is told the entry of a trial that ended and the content of `search.json`."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,12 @@ class SearchResult:
     """A search that ended.
 
     Attributes:
-        path: its folder; `search.json` lies there.
-        record: the content of `search.json`.
+        path: its folder, which holds `search.json`.
+        typed: its record.
     """
 
     path: Path
-    record: Mapping[str, Any]
+    typed: SearchRecord
 
     @classmethod
     def load(cls, path: str | Path) -> SearchResult:
@@ -58,21 +64,24 @@ class SearchResult:
         return cls(Path(path), read(Path(path)))
 
     @property
+    def record(self) -> Mapping[str, Any]:
+        """The record as the content of `search.json`."""
+        return self.typed.to_json()
+
+    @property
     def best(self) -> Run | None:
         """The run of the best trial; `None` when no trial met `keep`."""
-        number = self.record["best"]
-        return None if number is None else self._run(number)
+        return None if self.typed.best is None else self._run(self.typed.best)
 
     @property
     def front(self) -> list[Run]:
         """The runs that no other one beats in accuracy, bytes and latency."""
-        return [self._run(number) for number in self.record["front"]]
+        return [self._run(number) for number in self.typed.front]
 
     def _run(self, number: int) -> Run:
         from tfopt.pipeline import Run
 
-        entry = next(trial for trial in self.record["trials"] if trial["number"] == number)
-        return Run.load(self.path / entry["run"])
+        return Run.load(self.path / str(self.typed.trial(number).run))
 
 
 def search(
@@ -96,19 +105,16 @@ def search(
     Args:
         recipe: path of the recipe file.
         trials: how many in all, at least 1.
-        minimize: the figure of the exported file to make small: `"bytes"`, `"compressed_bytes"` or
+        minimize: the metric of the exported file to make small: `"bytes"`, `"compressed_bytes"` or
             `"latency"` (as a ratio to the first trial's file, in LiteRT).
-        maximize: figure to maximise, by default `"accuracy"`, on the validation split.
+        maximize: the metric to make large, by default `"accuracy"`, on the validation split.
         keep: `{"accuracy": -0.01}` ranks a file last whose accuracy falls more than 0.01 below the float
             model of the first trial.
         data: what `tfopt.data.load` takes, in place of the recipe's data.
         out: folder of the searches and their runs; `saved_models/<name of the recipe>` by default.
         seed: of the random values and of every run, at least 0.
         strategy: see `tfopt.distribute.resolve`; the recipe's by default.
-        on_trial: called after each trial with its entry and the record.
-
-    Returns:
-        The result: `best`, `front` and `record`.
+        on_trial: called after each trial with its entry and the content of `search.json`.
 
     Raises:
         InvalidArgumentError: an argument is outside its range.
@@ -119,28 +125,22 @@ def search(
         >>> result.best.tflite.save("model.tflite")
     """
     goal = Goal.of(minimize=minimize, maximize=maximize, keep=keep)
-    for name, value, lowest in (("trials", trials, 1), ("seed", seed, 0)):
-        _validation.whole("search", name, value, at_least=lowest)
+    _validation.whole("search", "trials", trials, at_least=1)
+    _validation.whole("search", "seed", seed, at_least=0)
     recipe, start = Path(recipe), Path.cwd()  # a recipe may change the current folder
-    source = source_of(recipe).encode()
-    where = None if data is None else str(Path(data).resolve())
+    identity = _identity(recipe, goal, seed, data)
     given = start / data if data is not None and Path(data).exists() else data
     run_trial, name = _recipe_runner(start / recipe, given, seed, strategy)
     folder = as_seen_from(start, Path(out) if out is not None else Path("saved_models") / name)
-    identity = json.dumps([hashlib.sha256(source).hexdigest(), goal.metric, dict(goal.keep), seed, where])
-    path = folder / f"search-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    options = {"data": data, "out": out, "seed": seed or None, "strategy": strategy}
     about = {
         "name": name,
-        "id": path.name.removeprefix("search-"),
-        "recipe": {"file": str(recipe)},
-        "seed": seed,
-        "requested_trials": trials,
-        "command": _command(
-            recipe, goal, trials, {"data": data, "out": out, "seed": seed or None, "strategy": strategy}
-        ),
+        "id": identity,
+        "recipe": RecipeRecord(file=str(recipe)),
+        "command": _command(recipe, goal, trials, options),
     }
     return conduct(
-        Journal(path, goal, about),
+        Journal(folder / f"search-{identity}", goal, about | {"seed": seed, "requested_trials": trials}),
         trials=trials,
         seed=seed,
         run_trial=run_trial,
@@ -148,6 +148,14 @@ def search(
         runs=folder / "trials",
         on_trial=on_trial,
     )
+
+
+def _identity(recipe: Path, goal: Goal, seed: int, data: str | Path | None) -> str:
+    """Return what tells a search from others over the same recipe, as 8 hex digits."""
+    source = hashlib.sha256(source_of(recipe).encode()).hexdigest()
+    where = None if data is None else str(Path(data).resolve())
+    parts = json.dumps([source, goal.metric, dict(goal.keep), seed, where])
+    return hashlib.sha256(parts.encode()).hexdigest()[:8]
 
 
 def conduct(
@@ -163,38 +171,48 @@ def conduct(
     """Run what is left of a search; `search` with the running and measuring of a trial given."""
     from tfopt.search.tuner import FailedTrialError, Tuner
 
-    def trial(number: int, hyperparameters: keras_tuner.HyperParameters) -> float:
+    def run_one(number: int, hyperparameters: keras_tuner.HyperParameters) -> float:
         started = time.monotonic()
-        entry = journal.begin(number)
+        trial = journal.begin(number)
         try:
             run = run_trial(hyperparameters, runs)
-            entry |= {"run": journal.relative(Path(run.path)), "values": dict(hyperparameters.values)}
-            file = exported_file(run)
-            baseline = journal.record["baseline"]
-            if baseline is None:
-                baseline = {"trial": number, "file": journal.relative(file), **float_figures(run)}
-                journal.record["baseline"] = baseline
-            first = journal.path / baseline["file"]
-            latency = 1.0 if number == baseline["trial"] else measure_latency(first, file)
-            entry["figures"] = figures(run, latency)
-            score = journal.goal.score(entry["figures"], baseline)
-            entry["status"] = "complete"
+            where, values = journal.relative(Path(run.path)), dict(hyperparameters.values)
+            trial = dataclasses.replace(trial, run=where, values=values)
+            metrics = _measured(journal, number, run, measure_latency)
+            trial = dataclasses.replace(trial, metrics=metrics, status="complete")
+            score = journal.score(trial)
         except Exception as error:  # whatever a recipe does, the search continues and says so
-            entry |= {"status": "failed", "reason": _reason(error), "values": dict(hyperparameters.values)}
+            reason, values = _reason(error), dict(hyperparameters.values)
+            trial = dataclasses.replace(trial, status="failed", reason=reason, values=values)
             write_atomically(journal.path / "failures" / f"{number}.txt", traceback.format_exc())
-            raise FailedTrialError(entry["reason"]) from error
+            raise FailedTrialError(reason) from error
         finally:
-            if entry["status"] != "running":
-                journal.end(entry, started)
+            if trial.status != "running":
+                trial = journal.end(trial, time.monotonic() - started)
+                logger.info("trial %d of %d: %s", number, trials, trial.status)
                 if on_trial:
-                    on_trial(entry, journal.record)
+                    on_trial(trial.to_json(), journal.record.to_json())
         return score
 
     with run_folder.locked(journal.path):
         journal.write()
-        Tuner(trial, trials=trials, seed=seed, directory=journal.path).search()
+        Tuner(run_one, trials=trials, seed=seed, directory=journal.path).search()
         journal.close()
     return SearchResult(journal.path, journal.record)
+
+
+def _measured(
+    journal: Journal, number: int, run: Run, measure_latency: MeasureLatency
+) -> dict[str, float | None]:
+    """Return the metrics of a trial's file; the first trial that has one is what others are compared with."""
+    file = exported_file(run)
+    baseline = journal.record.baseline
+    if baseline is None:
+        baseline = BaselineRecord(trial=number, file=journal.relative(file), accuracy=float_accuracy(run))
+        journal.compare_with(baseline)
+    first = number == baseline.trial
+    latency = 1.0 if first else measure_latency(journal.path / baseline.file, file)
+    return file_metrics(run, latency)
 
 
 def _recipe_runner(

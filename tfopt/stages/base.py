@@ -1,4 +1,4 @@
-"""What a stage is: data that turns a model into a better one."""
+"""The base of the stages: data that says how a model is made better."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Context(Protocol):
-    """What a pipeline lends to a stage while it runs."""
+    """The services of a pipeline for a stage that runs."""
 
     data: Dataset
     seed: int
@@ -40,7 +40,7 @@ class Context(Protocol):
         """
 
     def export(self, file: TFLiteModel | bytes) -> Path:
-        """Write a TFLite file as what the stage makes, in place of a Keras model, and return its path.
+        """Write a TFLite file as the result of the stage, in place of a Keras model, and return its path.
 
         The run measures the file, and the pipeline ends here. Files that a stage writes by itself, whatever
         their names, are by-products: the run continues with the model that `apply` returns.
@@ -56,9 +56,9 @@ class Stage:
     """
 
     title: ClassVar[str]
-    """What the report calls a model that has been through the stage, such as `"pruned"`."""
+    """The name of the resulting model in the report, such as `"pruned"`."""
     fine_tuning: ClassVar[float] = 1.0
-    """What a run multiplies the compiled learning rate by where the model is trained already, above 0. A
+    """The factor of the compiled learning rate where the model is trained already, above 0. A
     field `learning_rate` that is not `None` is the stage's highest rate."""
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:

@@ -39,7 +39,7 @@ class ExportTFLite(Stage):
             `tfopt.to_tflite` takes them.
         min_agreement: the least share of samples of which file and model choose the same class, in [0, 1];
             `None` is that of `tfopt.export.TOLERANCES`.
-        max_lsb: the largest difference of an integer output in steps of its grid, 0 or more; `None` sets no
+        max_lsb: the largest difference of an integer output in units of its scale, 0 or more; `None` sets no
             limit.
         max_drop: how much worse than the run's first model the file may be, by the run's main metric on the
             test split, 0 or more; `None` sets no limit. Of a metric where lower is better (a loss, an error)

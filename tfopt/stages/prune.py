@@ -36,7 +36,7 @@ class Prune(Stage):
         frequency: steps from one rise to the next; None for 50 rises.
         learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one: what
             pruning takes away is trained anew, and a lower rate wins less of it back (Renda et al., 2020,
-            arXiv 2003.02389; docs/pruning.md has figures of ours).
+            arXiv 2003.02389; docs/pruning.md has our measurements).
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, trained by Keras 3; the model that
             comes out is the same kind.
         engine_options: as `tfopt.prune` takes them: JSON values.

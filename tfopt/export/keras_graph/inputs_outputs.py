@@ -12,7 +12,7 @@ from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.flatbuffer.inputs_outputs import OPEN_SIZE
 from tfopt.export.flatbuffer.tensor_names import unique
-from tfopt.quantization.planning.quantizer_placement import QUANTIZER_SUFFIX
+from tfopt.quantization.quantizers.names import QUANTIZER_SUFFIX
 
 
 def file_shapes(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tfopt.errors import RunError
-from tfopt.pipeline import checkpoint
+from tfopt.pipeline.training import checkpoint
 
 
 def model(units=3):

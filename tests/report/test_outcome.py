@@ -1,6 +1,6 @@
 import pytest
 
-from tfopt.report.verdict import compare, verdict
+from tfopt.report.outcome import compare, verdict
 
 
 def test_a_gain(record):
@@ -46,3 +46,9 @@ def test_a_regression_leads_with_its_own_metric(record):
 )
 def test_compare(after, text):
     assert compare(1.0, after, "faster", "slower", "as fast") == text
+
+
+def test_the_public_name_is_the_function_whatever_was_imported_before(record):
+    import tfopt.report.html  # which imports the module that the function is in
+
+    assert tfopt.report.verdict(record) == verdict(record)

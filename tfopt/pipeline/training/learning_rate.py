@@ -14,6 +14,7 @@ import numpy as np
 
 from tfopt.optimizers._core.keras_private import configured_learning_rate
 from tfopt.optimizers.learning_rate_free.base import LearningRateFree
+from tfopt.run.stage_record import LearningRateRecord
 from tfopt.schedules._core import nested
 from tfopt.schedules._core.schedule import Schedule
 
@@ -51,8 +52,8 @@ class StageRate:
     highest: float | None = None
     factor: float = 1.0
 
-    def apply(self, optimizer: keras.optimizers.Optimizer, steps: int) -> dict[str, float] | None:
-        """Change the rate of an optimizer that is not built yet, and return what a report says of it.
+    def apply(self, optimizer: keras.optimizers.Optimizer, steps: int) -> LearningRateRecord | None:
+        """Change the rate of an optimizer that is not built yet, and return its record.
 
         Args:
             optimizer: any; of one that finds its rate by itself, the rate is a factor and stays.
@@ -79,7 +80,7 @@ class StageRate:
                 optimizer.learning_rate = compiled * factor
             else:
                 optimizer.learning_rate = lambda: rate() * factor
-        return {"used": _short(compiled * factor), "compiled": _short(compiled)}
+        return LearningRateRecord(used=_short(compiled * factor), compiled=_short(compiled))
 
 
 def _short(rate: float) -> float:

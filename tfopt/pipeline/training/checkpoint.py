@@ -17,7 +17,7 @@ import numpy as np
 
 from tfopt.errors import RunError
 from tfopt.files import replacing
-from tfopt.pipeline.state import capture, restore
+from tfopt.pipeline.training.state import capture, restore
 
 _STATE = "state"
 

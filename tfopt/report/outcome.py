@@ -1,40 +1,45 @@
-"""What came out, in one sentence."""
+"""The outcome of a run, in one sentence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfopt.report.change import change, lost_too_much
 from tfopt.report.formats import is_number, metric
-from tfopt.report.table import main_metric, measured, number_of, stages, title
+from tfopt.report.table import latency_ratio, main_metric, metric_of, title
+from tfopt.run.run_record import RunRecord
+from tfopt.run.stage_record import StageRecord
 
 
-def verdict(record: Mapping[str, Any]) -> str:
+def verdict(record: RunRecord | Mapping[str, Any]) -> str:
     """Return the outcome of a run in one sentence, the last stage against the first.
 
     A loss is said like a gain: "1.40x slower", "1.10x larger".
+
+    Args:
+        record: of the run, or the content of its `run.json`.
     """
-    done = measured(record)
-    status = record.get("status", "complete")
-    if status == "failed":
-        return f"Failed{_where(record)}: {record.get('error') or 'no reason was recorded'}"
-    if status == "damaged":
-        return f"Damaged, {record.get('error')}. Run the same command again to repair it."
-    if status != "complete":
-        reached = f"{_asked(done)} of {_asked(stages(record))} stages are complete"
-        if status == "running":
+    record = RunRecord.of(record)
+    measured = record.measured
+    if record.status == "failed":
+        return f"Failed{_where(record)}: {record.error or 'no reason was recorded'}"
+    if record.status == "damaged":
+        return f"Damaged, {record.error}. Run the same command again to repair it."
+    if not record.is_complete:
+        reached = f"{_asked(measured)} of {_asked(record.stages)} stages are complete"
+        if record.status == "running":
             return f"Not finished: {reached}."
         return f"Not finished: {reached}. Run the same command again to resume."
-    if not done:
+    if not measured:
         return "Complete, but no stage was recorded."
-    first, last = done[0], done[-1]
+    first, last = measured[0], measured[-1]
     name = main_metric(record)
-    value = metric((last.get("metrics") or {}).get(name), name)
+    value = metric(metric_of(last, name), name)
     if first is last:
         return f"{title(last)}: {value} {name}"
     gains = [
         f"{title(last)} {_kept(record, name, value)}",
-        compare(first.get("bytes"), last.get("bytes"), "smaller", "larger", "the same size"),
-        compare(1.0, (last.get("latency") or {}).get("ratio"), "faster", "slower", "as fast"),
+        compare(first.bytes, last.bytes, "smaller", "larger", "the same size"),
+        compare(1.0, latency_ratio(last), "faster", "slower", "as fast"),
     ]
     return ", ".join(gain for gain in gains if gain)
 
@@ -43,9 +48,9 @@ SAME = 0.02
 """Changes below this share are noise."""
 
 
-def _asked(stages: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many stages there are beside the model as given."""
-    return sum(number_of(stage) != 0 for stage in stages)
+def _asked(stages: Sequence[StageRecord]) -> int:
+    """Return how many stages there are, without the model as given."""
+    return sum(stage.number != 0 for stage in stages)
 
 
 def compare(before: float | None, after: float | None, less: str, more: str, same: str) -> str:
@@ -57,26 +62,24 @@ def compare(before: float | None, after: float | None, less: str, more: str, sam
         return ""
     if before <= 0 or after <= 0:
         return ""
-    if 0.98 < after / before < 1.02:
+    if 1 - SAME < after / before < 1 + SAME:
         return same
     factor, word = (before / after, less) if after < before else (after / before, more)
     return f"{factor:.{2 if factor < 2 else 1}f}x {word}"
 
 
-def outcome(record: Mapping[str, Any]) -> str:
+def outcome(record: RunRecord) -> str:
     """Return `"good"`, `"bad"` (failed, or worse than the export allows) or `""` while it is not known."""
-    status = record.get("status", "complete")
-    if status in ("failed", "damaged") or (status == "complete" and lost_too_much(record)):
+    if record.status in ("failed", "damaged") or (record.is_complete and lost_too_much(record)):
         return "bad"
-    return "good" if status == "complete" else ""
+    return "good" if record.is_complete else ""
 
 
-def _kept(record: Mapping[str, Any], name: str, value: str) -> str:
+def _kept(record: RunRecord, name: str, value: str) -> str:
     """Return what became of the main metric: `"keeps 97.50 % (trained 97.78 %)"`."""
-    done = measured(record)
-    before = metric((done[0].get("metrics") or {}).get(name), name)
+    first = record.measured[0]
     named = "" if name == "accuracy" else f"{name} "
-    since = f"({title(done[0])} {before})"
+    since = f"({title(first)} {metric(metric_of(first, name), name)})"
     found = change(record)
     if found is not None and found.lower_is_better and abs(found.drop) >= SAME:
         by = "far" if found.drop == float("inf") else f"{100 * abs(found.drop):.0f} %"
@@ -87,6 +90,6 @@ def _kept(record: Mapping[str, Any], name: str, value: str) -> str:
     return f"keeps {named}{value} {since}"
 
 
-def _where(record: Mapping[str, Any]) -> str:
-    unfinished = [stage for stage in stages(record) if stage.get("status", "complete") != "complete"]
-    return f" in the stage {unfinished[0].get('name')!r}" if unfinished else ""
+def _where(record: RunRecord) -> str:
+    unfinished = [stage for stage in record.stages if not stage.is_complete]
+    return f" in the stage {unfinished[0].name!r}" if unfinished else ""

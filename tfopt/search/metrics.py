@@ -1,27 +1,26 @@
-"""What a search reads off a run: the figures of the file that came out."""
+"""The metrics that a search reads from a run: those of the file that was exported."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfopt.errors import RunError
+from tfopt.run.stage_record import StageRecord
 
 if TYPE_CHECKING:
     from tfopt.pipeline import Run
 
 
-def last_stage(run: Run) -> Mapping[str, Any]:
-    """Return the entry of the stage whose file the run ships.
+def last_stage(run: Run) -> StageRecord:
+    """Return the stage whose file the run ships.
 
     Raises:
         RunError: the run recorded none.
     """
-    stages = run.record.get("stages")
-    if not stages:
+    if not run.typed.stages:
         raise RunError(f"The run {run.path} has no stages; give the recipe at least tfopt.ExportTFLite().")
-    return stages[-1]
+    return run.typed.stages[-1]
 
 
 def exported_file(run: Run) -> Path:
@@ -30,25 +29,24 @@ def exported_file(run: Run) -> Path:
     Raises:
         RunError: the run has no such file.
     """
-    name = last_stage(run).get("file")
-    path = Path(run.path) / str(name)
-    if not name or not path.is_file():
+    name = last_stage(run).file
+    if not name or not (Path(run.path) / name).is_file():
         raise RunError(
             f"The run {run.path} has no exported file; end the recipe's stages with ExportTFLite()."
         )
-    return path
+    return Path(run.path) / name
 
 
-def accuracy(stage: Mapping[str, Any]) -> float | None:
+def accuracy(stage: StageRecord) -> float | None:
     """Return the accuracy of a stage on the validation split; `None` where it has none."""
-    measured = stage.get("validation") or {}
+    measured = stage.validation or {}
     names = [name for name in measured if name.endswith("accuracy")]
     name = "accuracy" if "accuracy" in names else next(iter(names), None)
     return None if name is None else measured[name]
 
 
-def figures(run: Run, latency: float | None) -> dict[str, float | None]:
-    """Return the figures of the exported file.
+def file_metrics(run: Run, latency: float | None) -> dict[str, float | None]:
+    """Return the metrics of the exported file.
 
     Args:
         run: a complete run.
@@ -57,13 +55,12 @@ def figures(run: Run, latency: float | None) -> dict[str, float | None]:
     stage = last_stage(run)
     return {
         "accuracy": accuracy(stage),
-        "bytes": stage.get("bytes"),
-        "compressed_bytes": stage.get("compressed_bytes"),
+        "bytes": stage.bytes,
+        "compressed_bytes": stage.compressed_bytes,
         "latency": latency,
     }
 
 
-def float_figures(run: Run) -> dict[str, float | None]:
-    """Return the figures of the float model that a search's constraints refer to."""
-    stages = run.record.get("stages") or [{}]
-    return {"accuracy": accuracy(stages[0])}
+def float_accuracy(run: Run) -> float | None:
+    """Return the accuracy of the float model that the constraints of a search refer to."""
+    return accuracy(run.typed.stages[0]) if run.typed.stages else None

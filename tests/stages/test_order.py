@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import pytest
 
 from tfopt.errors import InvalidArgumentError, StageOrderError
-from tfopt.pipeline.order import RULES, check_order
 from tfopt.stages import Stage, Train
+from tfopt.stages.order import RULES, check_order
 
 
 @dataclass(frozen=True)

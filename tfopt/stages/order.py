@@ -1,4 +1,4 @@
-"""Which stage may not come after which, and why: checked before anything is trained."""
+"""The rules of the order of stages, checked before anything is trained."""
 
 from __future__ import annotations
 

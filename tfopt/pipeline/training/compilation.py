@@ -13,7 +13,8 @@ import keras
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
-from tfopt.pipeline.learning_rate import StageRate
+from tfopt.pipeline.training.learning_rate import StageRate
+from tfopt.run.stage_record import LearningRateRecord
 
 AS_COMPILED = StageRate()
 
@@ -77,7 +78,7 @@ class Compilation:
     def for_outputs(self, model: keras.Model) -> Compilation:
         """Return the compilation with what is given by the name of a single output given without it.
 
-        Stages may put an operation behind that output, and Keras calls it by the last one's name.
+        Stages may put an operation after that output, and Keras calls it by the last one's name.
         """
         if len(model.outputs) != 1 or isinstance(output_of(model), dict):
             return self
@@ -90,15 +91,25 @@ class Compilation:
         return dataclasses.replace(self, config=config)
 
     def compile(
-        self, model: keras.Model, steps: int, rate: StageRate = AS_COMPILED
-    ) -> dict[str, float] | None:
+        self,
+        model: keras.Model,
+        steps: int,
+        rate: StageRate = AS_COMPILED,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> LearningRateRecord | None:
         """Compile `model` for a training of `steps` steps; its optimizer is built and at its start.
+
+        Args:
+            model: the model.
+            steps: how many.
+            rate: what is done to the learning rate.
+            optimizer: one that nothing has trained with; by default a new one.
 
         Returns:
             The learning rate, see `StageRate.apply`.
         """
         arguments = self._arguments()
-        optimizer = self.optimizer(steps)
+        optimizer = self.optimizer(steps) if optimizer is None else optimizer
         rates = rate.apply(optimizer, steps)
         arguments["optimizer"] = optimizer
         model.compile(**arguments)

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from tfopt.pipeline.state import capture, restore
+from tfopt.pipeline.training.state import capture, restore
 
 
 class Holder:

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from tfopt.pipeline.compilation import cross_entropy
+from tfopt.pipeline.training.compilation import cross_entropy
 
 
 def _model(*layers):

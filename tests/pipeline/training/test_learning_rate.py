@@ -7,7 +7,7 @@ import pytest
 import tfopt
 from tfopt.data import from_arrays
 from tfopt.errors import InvalidArgumentError
-from tfopt.pipeline.learning_rate import Scaled, StageRate
+from tfopt.pipeline.training.learning_rate import Scaled, StageRate
 
 STEPS = 40
 
@@ -106,7 +106,8 @@ def test_every_kind_of_optimizer(name):
     ):
         optimizer = make()
         said = rate.apply(optimizer, STEPS)
-        assert said == {"used": pytest.approx(expected, rel=1e-3), "compiled": pytest.approx(0.02, rel=1e-3)}
+        assert said.used == pytest.approx(expected, rel=1e-3)
+        assert said.compiled == pytest.approx(0.02, rel=1e-3)
         variable = keras.Variable(np.zeros(3, np.float32))
         optimizer.build([variable])
         seen = []

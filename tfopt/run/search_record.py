@@ -1,0 +1,123 @@
+"""The record of a search: the content of `search.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfopt.run.json_record import OMITTED, Record, key
+from tfopt.run.run_record import RecipeRecord
+
+SCHEMA = 1
+"""The version of `search.json` that is written and read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoalRecord(Record):
+    """The metric that a search improves, which way (`"min"`, `"max"`), and what is kept."""
+
+    metric: str = ""
+    direction: str = ""
+    keep: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineRecord(Record):
+    """What trials are compared with: the float model and the file of the first trial.
+
+    Attributes:
+        trial: its number.
+        file: relative to the folder of the search.
+        accuracy: of the float model on the validation split.
+    """
+
+    trial: int = 0
+    file: str = ""
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord(Record):
+    """One trial of a search.
+
+    Attributes:
+        number: counted from 1.
+        status: `"running"`, `"complete"` or `"failed"`.
+        reason: why it failed.
+        values: hyperparameter -> value.
+        metrics: of its file: accuracy, bytes, compressed_bytes and latency.
+        run: its folder, relative to that of the search.
+        seconds: how long it took; `None` while it runs.
+        feasible: whether it keeps what the goal asks; `None` where it is not complete.
+    """
+
+    number: int = 0
+    status: str = "complete"
+    reason: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict, metadata=key("figures"))
+    run: str | None = None
+    seconds: float | None = field(default=None, metadata=OMITTED)
+    feasible: bool | None = field(default=None, metadata=OMITTED)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the trial ended as it should."""
+        return self.status == "complete"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord(Record):
+    """A search: what it is after, and its trials.
+
+    Attributes:
+        schema: the version of the file.
+        created, finished: moments in ISO 8601.
+        seconds: all trials together.
+        goal: what it is after.
+        baseline: what trials are compared with; `None` before the first one ended.
+        best: the number of the best trial; `None` while none is feasible.
+        front: the numbers of the trials that no other one beats in accuracy, size and latency together.
+        trials: by number.
+        name: of the recipe's runs.
+        id: the end of the name of its folder.
+        recipe: the recipe's file.
+        seed: of the random values and of every run.
+        requested_trials: how many there are to be.
+        command: as one would type it again.
+        status: `"running"`, `"complete"` or, as is found when it is read, `"interrupted"`.
+    """
+
+    schema: int = SCHEMA
+    created: str | None = None
+    finished: str | None = None
+    seconds: float = 0.0
+    goal: GoalRecord | None = None
+    baseline: BaselineRecord | None = None
+    best: int | None = None
+    front: tuple[int, ...] = ()
+    trials: tuple[TrialRecord, ...] = ()
+    name: str | None = field(default=None, metadata=OMITTED)
+    id: str | None = field(default=None, metadata=OMITTED)
+    recipe: RecipeRecord | None = field(default=None, metadata=OMITTED)
+    seed: int | None = field(default=None, metadata=OMITTED)
+    requested_trials: int | None = field(default=None, metadata=OMITTED)
+    command: str | None = field(default=None, metadata=OMITTED)
+    status: str | None = field(default=None, metadata=OMITTED)
+
+    @property
+    def best_trial(self) -> TrialRecord | None:
+        """The best trial; `None` while none is feasible."""
+        return None if self.best is None else self.trial(self.best)
+
+    def trial(self, number: int) -> TrialRecord:
+        """Return the trial of a number."""
+        return next(trial for trial in self.trials if trial.number == number)
+
+    def with_trial(self, trial: TrialRecord) -> SearchRecord:
+        """Return the record with a trial added, or with the one of its number replaced."""
+        others = (each for each in self.trials if each.number != trial.number)
+        trials = tuple(sorted([trial, *others], key=lambda each: each.number))
+        return dataclasses.replace(self, trials=trials)
