@@ -39,7 +39,8 @@ def test_empty_buffers_are_removed_and_the_others_renumbered():
     made = Handmade()
     first, last = made.tensor("first", values=[1, 2, 3]), made.tensor("last", values=[4, 5])
     computed = made.tensor("computed")
-    made.graph.tensors[computed].buffer = add_buffer(made.model, np.zeros(0, np.int8))
+    made.graph.tensors[computed].buffer = add_buffer(made.model, np.zeros(4, np.int8))
+    made.model.buffers[made.graph.tensors[computed].buffer].data = None
     made.model.buffers[made.graph.tensors[first].buffer].data = None
     assert empty_buffers(made.model) == {0, 1, 3}
     remove_empty_buffers(made.model, empty_buffers(made.model))

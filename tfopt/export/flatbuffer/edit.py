@@ -49,10 +49,7 @@ def drop_unused_buffers(model: Any) -> None:
 
 def empty_buffers(model: Any) -> frozenset[int]:
     """Return the numbers of the buffers without data; the first always is one."""
-    found = (
-        number for number, buffer in enumerate(model.buffers) if buffer.data is None or not len(buffer.data)
-    )
-    return frozenset(found)
+    return frozenset(number for number, buffer in enumerate(model.buffers) if buffer.data is None)
 
 
 def remove_empty_buffers(model: Any, numbers: Collection[int]) -> None:
