@@ -15,8 +15,8 @@ from tfopt.errors import ConversionError, UnsupportedModel, UnsupportedOperation
 from tfopt.export.conversion import Conversion
 from tfopt.export.converter.convert_graph import convert_graph
 from tfopt.export.converter.process import ConverterDiedError
+from tfopt.export.converter.settings import converter_settings
 from tfopt.export.flatbuffer.file import ParsedFile
-from tfopt.export.input_output_types import float_inputs, has_integer_outputs
 from tfopt.export.keras_graph.freeze import Frozen, freeze
 from tfopt.export.keras_graph.inputs_outputs import names
 from tfopt.export.litert_quantizer.quantizer import CalibrationError, needs_samples, quantize_file
@@ -28,7 +28,6 @@ from tfopt.export.passes.plan import (
     for_trained_model,
 )
 from tfopt.export.passes.run import Pass, run_passes
-from tfopt.export.schemes import scheme_of
 from tfopt.export.trained_weights.file_scheme import quantized_weights
 from tfopt.quantization.canonicalize.canonicalize import canonical
 
@@ -112,29 +111,16 @@ def _require_no_loops(model: keras.Model, frozen: Frozen, conversion: Conversion
 
 def _by_converter(model: keras.Model, frozen: Frozen, conversion: Conversion) -> bytes:
     """Return what TensorFlow's converter makes of a graph, with the passes after it."""
-    trained = conversion.trained
-    dtypes = (conversion.input_type, conversion.output_type)
-    # The converter writes int8 in place of uint8, and of a trained model's int16: passes do the rest.
-    other = ("uint8", "int16") if trained else ("uint8",)
-    input_type, output_type = ("int8" if each in other else each for each in dtypes)
-    unquantized = float_inputs(model) if trained else frozenset()
-    integer_inputs = bool(unquantized) and input_type != "float32"
-    if unquantized:
-        input_type = "float32"
-    if trained and not has_integer_outputs(model):
-        output_type = "float32"
-    settings = scheme_of("int8" if trained else conversion.scheme).converter or {}
+    settings, unquantized = converter_settings(model, conversion)
     samples = conversion.samples if conversion.integer and not conversion.quantized else None
-    wanted: dict[str, bool | str] = {**settings, "input_type": input_type, "output_type": output_type}
-    content = convert_graph(model, frozen, conversion.scheme, wanted, samples)
+    content = convert_graph(model, frozen, conversion.scheme, settings, samples)
     file = ParsedFile(content, "What the converter wrote")
     weights = quantized_weights(model) if conversion.rounded else {}
-    inputs = unquantized if integer_inputs else None
     run_passes(
         file,
         [
             *after_converter(frozen),
-            *for_trained_model(frozen, weights, inputs),
+            *for_trained_model(frozen, weights, unquantized),
             *_for_runtime(frozen, conversion),
         ],
     )

@@ -62,3 +62,22 @@ def test_the_log_says_what_changed(file, caplog):
 
 def test_a_pass_is_called_after_its_function():
     assert repr(Pass.of(rename, "new")) == "Pass(name='rename')"
+
+
+def empty_last_buffer(file):
+    file.model.buffers[-1].data = None
+    return True
+
+
+def test_buffers_that_a_pass_emptied_are_removed_after_the_next_one():
+    made = Handmade()
+    x, y = made.tensor("x", scale=0.1), made.tensor("y", scale=0.1)
+    added = [made.tensor(name, scale=0.1, values=[1]) for name in ("one", "other")]
+    made.call("ADD", [x, added[0]], [y])
+    file = made.parsed([x], [y])
+    sizes = []
+    for passes in ([Pass.of(empty_last_buffer)], [Pass.of(look, seen=[])], [Pass.of(rename, "new")]):
+        run_passes(file, passes)
+        sizes.append(len(file.model.buffers))
+    assert sizes == [3, 3, 2]
+    assert [tensor.buffer for tensor in file.graphs[0].tensors] == [0, 0, 1, 0]

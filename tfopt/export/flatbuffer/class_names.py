@@ -11,8 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfopt.export.flatbuffer.edit import add_buffer
 from tfopt.export.flatbuffer.fields import text
-from tfopt.export.flatbuffer.read import parse
-from tfopt.export.flatbuffer.write import serialize
+from tfopt.export.flatbuffer.file import ParsedFile
 
 ENTRY = "tfopt.class_names"
 """The entry holds a list of names as JSON, in the order of the classes."""
@@ -25,14 +24,16 @@ def with_class_names(content: bytes, names: Sequence[str]) -> bytes:
         content: of the file.
         names: one a class.
     """
-    model = parse(content, "The content")
+    file = ParsedFile(content)
+    model = file.model
     entry = schema.MetadataT()
     entry.name = ENTRY
     encoded = json.dumps(list(names), ensure_ascii=False).encode()
     entry.buffer = add_buffer(model, np.frombuffer(encoded, np.uint8))
     kept = [each for each in model.metadata or [] if text(each.name) != ENTRY]
     model.metadata = [*kept, entry]
-    return serialize(model)
+    file.mark_changed()
+    return file.serialize()
 
 
 def class_names_in(model: Any) -> tuple[str, ...]:

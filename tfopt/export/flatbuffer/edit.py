@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -44,3 +45,23 @@ def drop_unused_buffers(model: Any) -> None:
     for number, buffer in enumerate(model.buffers):
         if number not in used:
             buffer.data = None
+
+
+def empty_buffers(model: Any) -> frozenset[int]:
+    """Return the numbers of the buffers without data; the first always is one."""
+    return frozenset(number for number, buffer in enumerate(model.buffers) if buffer.data is None)
+
+
+def remove_empty_buffers(model: Any, numbers: Collection[int]) -> None:
+    """Remove buffers that are empty; what refers to one of them then refers to the first.
+
+    Args:
+        model: to change.
+        numbers: of the buffers.
+    """
+    kept = [0, *(number for number in range(1, len(model.buffers)) if number not in numbers)]
+    new = {old: number for number, old in enumerate(kept)}
+    tensors = (tensor for graph in model.subgraphs for tensor in graph.tensors)
+    for each in (*tensors, *(model.metadata or [])):
+        each.buffer = new.get(each.buffer, 0)
+    model.buffers = [model.buffers[number] for number in kept]

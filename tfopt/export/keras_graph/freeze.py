@@ -32,7 +32,7 @@ from tfopt.export.keras_graph.reshaped_operands import (
     combine_before_reshaping,
 )
 from tfopt.export.keras_graph.transposed_operands import round_after_transposing
-from tfopt.export.keras_graph.undo_bias_add import with_plain_sums
+from tfopt.export.keras_graph.undo_bias_add import undo_bias_add
 
 FAKE_QUANTIZATION = (
     "FakeQuantWithMinMaxVars",
@@ -157,7 +157,7 @@ def _frozen_function(
 def _rewrite(graph_def: tf.compat.v1.GraphDef) -> None:
     """Rewrite what TensorFlow's converter would get wrong or refuse; see the module of each rewrite."""
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
-    with_plain_sums(graph_def)
+    undo_bias_add(graph_def)
     add_before_reshaping(graph_def)
     add_before_batch_to_space(graph_def)
     combine_before_reshaping(graph_def, FAKE_QUANTIZATION)

@@ -18,8 +18,8 @@ from tfopt.export.keras_graph.nodes import attribute, node_of
 _PASSES_ON = ("Identity", "Reshape", "Squeeze", "StopGradient")
 
 
-def with_plain_sums(graph_def: tf.compat.v1.GraphDef) -> None:
-    """Make the sum again of each BiasAdd that was one: of two tensors, or of a constant of the second axis.
+def undo_bias_add(graph_def: tf.compat.v1.GraphDef) -> None:
+    """Make a sum of each BiasAdd that was one: of two tensors, or of a constant of the second axis.
 
     Args:
         graph_def: to change.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec
 
+from tfopt.export.flatbuffer.edit import empty_buffers, remove_empty_buffers
 from tfopt.export.flatbuffer.fields import type_name
 from tfopt.export.flatbuffer.file import ParsedFile
 
@@ -46,13 +47,17 @@ class Pass:
 def run_passes(file: ParsedFile, passes: Iterable[Pass]) -> None:
     """Run passes in order; log at info level which of them changed the file, and how.
 
+    Each pass may refer to buffers by number while it runs. Those that the passes before it have emptied are
+    removed after it.
+
     Args:
         file: to change.
         passes: as `tfopt.export.passes.plan` lists them.
     """
     for each in passes:
-        before = _counts(file)
+        before, empty = _counts(file), empty_buffers(file.model)
         if each.edit(file):
+            remove_empty_buffers(file.model, empty)
             file.mark_changed()
             logger.info("%s changed the file: %s", each.name, _difference(before, _counts(file)))
         else:
