@@ -192,5 +192,5 @@ def test_find_sets_some_arguments_itself(argument):
 def test_the_log_tells_why_the_test_ended(caplog):
     with caplog.at_level("INFO", "tfopt.callbacks.learning_rate_finder"):
         LearningRateFinder(1e-4, 1e-3, steps=5).find(linear(), X, Y, batch_size=16)
-    (record,) = caplog.records
+    (record,) = (record for record in caplog.records if record.name.startswith("tfopt"))
     assert record.getMessage() == "Stopped after 5 updates, at the learning rate 0.001: all rates are tried"
