@@ -12,7 +12,7 @@ from tfopt.export.flatbuffer.file import ParsedFile
 from tfopt.export.flatbuffer.read import parse
 from tfopt.export.flatbuffer.write import serialize
 from tfopt.export.int16.activations import write_int16_activations
-from tfopt.export.keras_graph.int16_as_int8 import Wide
+from tfopt.export.keras_graph.int16_as_int8 import Int16Spec
 from tfopt.export.passes import plan
 from tfopt.quantization import Scheme, calibrate
 
@@ -51,9 +51,9 @@ def whole():
     """The model in 16 bits, its file, and what the file was made from."""
     given = {}
 
-    def kept(file, wide):
-        given.update(content=serialize(file.model), wide=wide)
-        return write_int16_activations(file, wide)
+    def kept(file, int16):
+        given.update(content=serialize(file.model), int16=int16)
+        return write_int16_activations(file, int16)
 
     model = quantized("int16x8")
     with pytest.MonkeyPatch.context() as patch:
@@ -80,7 +80,7 @@ def test_the_float_model_is_near(whole):
 
 def test_a_constant_that_is_not_the_models_is_refused(whole):
     given = whole[2]
-    stranger = Wide(scales=given["wide"].scales, fixed=given["wide"].fixed)
+    stranger = Int16Spec(scales=given["int16"].scales, fixed=given["int16"].fixed)
     with pytest.raises(ConversionError, match=r"changed the constant .* rules="):
         write_int16_activations(ParsedFile(given["content"]), stranger)
 

@@ -7,11 +7,11 @@ from tests.export.handmade import Handmade, calls_of, tensor_of, values_of
 from tfopt.errors import ConversionError
 from tfopt.export.flatbuffer.fields import per_tensor, type_name
 from tfopt.export.int16.activations import write_int16_activations
-from tfopt.export.keras_graph.int16_as_int8 import Wide
+from tfopt.export.keras_graph.int16_as_int8 import Int16Spec
 
 INT16, OTHER, INT8 = 1e-4, 3e-4, 0.02
 """The scales of two tensors of 16 bits, and of one of 8."""
-WIDE = Wide(scales={INT16, OTHER}, narrow={INT16: (0.0256, -3)})
+SPEC = Int16Spec(scales={INT16, OTHER}, int8_grids={INT16: (0.0256, -3)})
 
 
 def types(file):
@@ -28,7 +28,7 @@ def one(operator, inputs, output, options=None, constant=None, **fields):
     y = made.tensor("y:op", scale=output)
     made.call(operator, [*read, *added], [y], options, **fields)
     file = made.parsed(read, [y])
-    assert write_int16_activations(file, WIDE)
+    assert write_int16_activations(file, SPEC)
     return file
 
 
@@ -86,7 +86,7 @@ def test_a_bias_has_64_bits_and_weights_stay_in_8():
     bias = made.tensor("bias", "int32", scale=[INT16 * 0.1, INT16 * 0.2], values=[40, 50])
     made.call("FULLY_CONNECTED", [x, weights, bias], [y], "FullyConnectedOptions")
     file = made.parsed([x], [y])
-    write_int16_activations(file, WIDE)
+    write_int16_activations(file, SPEC)
     operator = file.graphs[0].operators[0]
     found = [type_name(file.graphs[0].tensors[int(index)]) for index in operator.inputs]
     assert found == ["int16", "int8", "int64"]
@@ -98,5 +98,5 @@ def test_a_prescribed_scale_is_that_of_16_bits():
     x, y = made.tensor("x", scale=INT16), made.tensor("gate:Sigmoid", scale=1 / 256, zero_point=-128)
     made.call("LOGISTIC", [x], [y])
     file = made.parsed([x], [y])
-    write_int16_activations(file, Wide(scales={INT16}, fixed={"gate"}))
+    write_int16_activations(file, Int16Spec(scales={INT16}, fixed={"gate"}))
     assert per_tensor(tensor_of(file, "gate:Sigmoid")) == (1 / 32768, 0)

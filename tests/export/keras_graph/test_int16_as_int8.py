@@ -6,7 +6,7 @@ import pytest
 
 import tfopt
 from tfopt import graph
-from tfopt.export.keras_graph.int16_as_int8 import Wide, narrowed
+from tfopt.export.keras_graph.int16_as_int8 import Int16Spec, as_int8
 from tfopt.quantization import FixedQuantizer, calibrate
 
 L = keras.layers
@@ -32,7 +32,7 @@ def quantizers(model):
 def test_the_scales_stay_and_the_bits_are_8():
     model = lowered()
     before = {name: (x.maximum - x.minimum) / 65535 for name, x in quantizers(model).items()}
-    found = narrowed(model)
+    found = as_int8(model)
     for name in ("x.quantizer", "a.quantizer", "b.quantizer", "c.quantizer"):
         layer = quantizers(model)[name]
         assert layer.num_bits == 8
@@ -40,7 +40,7 @@ def test_the_scales_stay_and_the_bits_are_8():
         assert before[name] in found.scales
     assert found.fixed == {"c.softmax"}
     assert (quantizers(model)["c.softmax.quantizer"].minimum, len(found.scales)) == (0.0, 4)
-    assert not found.narrow
+    assert not found.int8_grids
 
 
 @pytest.mark.parametrize("saved", [False, True])
@@ -51,7 +51,7 @@ def test_what_is_requantized_is_known_by_the_layer(saved, tmp_path):
     layer.name = "of_any_name"
     source = quantizers(model)["a.quantizer"]
     scale = (source.maximum - source.minimum) / 65535
-    (found,) = narrowed(model).narrow.items()
+    (found,) = as_int8(model).int8_grids.items()
     assert found[0] == pytest.approx(scale)
     assert found[1][0] == pytest.approx((layer.maximum - layer.minimum) / 255)
 
@@ -59,7 +59,7 @@ def test_what_is_requantized_is_known_by_the_layer(saved, tmp_path):
 def test_without_16_bits_nothing_changes():
     model = lowered(scheme="int8")
     before = {name: (x.minimum, x.maximum) for name, x in quantizers(model).items()}
-    found = narrowed(model)
+    found = as_int8(model)
     assert not found.scales
     assert not found.fixed
     assert before == {name: (x.minimum, x.maximum) for name, x in quantizers(model).items()}
@@ -67,7 +67,7 @@ def test_without_16_bits_nothing_changes():
 
 def test_scales_of_the_file_are_known_to_float32():
     own, other = 2.0 / 32767, 3.0 / 32767
-    found = Wide(scales={own, other}, narrow={own: (0.1, -3)}, cut=[(other, X)])
+    found = Int16Spec(scales={own, other}, int8_grids={own: (0.1, -3)}, cut=[(other, X)])
     in_file = float(np.float32(own))
     assert in_file != own
     assert found.has_scale(in_file)

@@ -6,7 +6,7 @@ import pytest
 from tfopt.export.flatbuffer.tensor_names import TensorNames
 from tfopt.export.keras_graph.expected_tensors import FLOAT, FilePlan, Grid
 from tfopt.export.keras_graph.freeze import Frozen
-from tfopt.export.keras_graph.int16_as_int8 import Wide
+from tfopt.export.keras_graph.int16_as_int8 import Int16Spec
 from tfopt.export.passes.plan import after_converter, after_litert_quantizer, for_runtime, for_trained_model
 
 QUANTIZERS = {"conv": frozenset({Grid("int8", 0.1, 0)})}
@@ -21,7 +21,7 @@ def frozen(**fields):
         "output_names": ("y",),
         "tensor_names": TensorNames(model="model", layers={}),
         "operations": {},
-        "wide": Wide(),
+        "int16": Int16Spec(),
         "barrier": None,
         "plan": FilePlan(),
     }
@@ -43,9 +43,9 @@ def test_barriers_are_removed_before_tensors_get_their_names(barrier, first):
         ({}, {}, None, []),
         ({}, {}, {"x"}, ["quantize_inputs"]),
         ({}, {"conv": None}, None, ["write_quantized_weights"]),
-        ({"wide": Wide(scales={0.1})}, {}, None, ["write_int16_activations"]),
-        ({"wide": Wide(fixed={"soft"})}, {}, None, ["write_int16_activations"]),
-        ({"wide": Wide(constants=[np.ones(3)])}, {}, None, []),
+        ({"int16": Int16Spec(scales={0.1})}, {}, None, ["write_int16_activations"]),
+        ({"int16": Int16Spec(fixed={"soft"})}, {}, None, ["write_int16_activations"]),
+        ({"int16": Int16Spec(constants=[np.ones(3)])}, {}, None, []),
         ({"plan": FilePlan(quantizers=QUANTIZERS)}, {}, None, ["require_planned"]),
         (
             {"plan": FilePlan(quantizers=QUANTIZERS, float_weights={"up": (np.ones(3),)})},

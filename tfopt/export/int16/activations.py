@@ -16,7 +16,7 @@ from tfopt.export.flatbuffer.fields import operator_name, scales_of, text, type_
 from tfopt.export.flatbuffer.file import ParsedFile
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.int16.tensors import FLOAT32, INT8, INT16, INT32, INT64, Int16Tensors
-from tfopt.export.keras_graph.int16_as_int8 import Grid, Wide
+from tfopt.export.keras_graph.int16_as_int8 import Grid, Int16Spec
 
 _WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
 """Operator -> which of its inputs stays in 8 bits."""
@@ -33,18 +33,18 @@ _COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_
 _CONVERTING = ("QUANTIZE", "DEQUANTIZE")
 
 
-def write_int16_activations(file: ParsedFile, wide: Wide) -> bool:
+def write_int16_activations(file: ParsedFile, int16: Int16Spec) -> bool:
     """Give the tensors 16-bit integers that have them in the model.
 
     Args:
-        file: what the converter made of a model that `int16_as_int8.narrowed` has changed.
-        wide: what that returned.
+        file: what the converter made of a model that `int16_as_int8.as_int8` has changed.
+        int16: what that returned.
 
     Raises:
         ConversionError: the converter has changed a constant so that its values are not to be found.
     """
     for graph in file.graphs:
-        _Int16Graph(file.model, graph, wide).run()
+        _Int16Graph(file.model, graph, int16).run()
     drop_unused_buffers(file.model)
     return True
 
@@ -52,9 +52,9 @@ def write_int16_activations(file: ParsedFile, wide: Wide) -> bool:
 class _Int16Graph:
     """One graph of a file, whose int16 tensors get their type, and their neighbours what fits them."""
 
-    def __init__(self, model: Any, graph: Any, wide: Wide) -> None:
-        self._model, self._graph, self._wide = model, graph, wide
-        self._tensors = Int16Tensors(model, graph, wide)
+    def __init__(self, model: Any, graph: Any, int16: Int16Spec) -> None:
+        self._model, self._graph, self._int16 = model, graph, int16
+        self._tensors = Int16Tensors(model, graph, int16)
         self._scales: dict[int, float] = {}
 
     def run(self) -> None:
@@ -70,7 +70,7 @@ class _Int16Graph:
             self._tensors.retype(index, INT16, (scale, 0))
 
     def _find(self, index: int) -> None:
-        scale = self._tensors.step(index)
+        scale = self._tensors.scale(index)
         if scale is not None:
             self._scales[index] = scale
 
@@ -88,7 +88,7 @@ class _Int16Graph:
             return False
         if operator_name(self._model, operator) in _FIXED:
             made = set(layer_of(text(tensor.name)).split(" + "))
-            return bool(made & self._wide.fixed) or inputs[0] in self._scales
+            return bool(made & self._int16.fixed) or inputs[0] in self._scales
         passed = [each for each in inputs if self._scales.get(each) == _FIXED_SCALE]
         return any(_grid(self._graph.tensors[each]) == _grid(tensor) for each in passed)
 
@@ -174,7 +174,7 @@ class _Int16Graph:
         return inputs
 
     def _int8_grid(self, held: Grid) -> Grid:
-        return self._wide.requantized(held[0]) or held  # else what TFLite prescribes for 8 bits
+        return self._int16.requantized(held[0]) or held  # else what TFLite prescribes for 8 bits
 
     def _keep_in_float(self, operator: Any, inputs: list[int], output: int) -> None:
         """Let an operator compute in float between integers of 16 bits."""

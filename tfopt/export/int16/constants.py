@@ -6,44 +6,48 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tfopt.export.keras_graph.int16_as_int8 import Wide
+from tfopt.export.keras_graph.int16_as_int8 import Int16Spec
 
 
-def rounded_from(wide: Wide, held: np.ndarray, scale: float) -> np.ndarray:
+def rounded_from(int16: Int16Spec, held: np.ndarray, scale: float) -> np.ndarray:
     """Return what a constant was rounded from that is on a grid of the converter's own; if unknown, `held`.
 
     Args:
-        wide: what has 16 bits.
+        int16: what has 16 bits.
         held: the values in the file, flat, float64.
         scale: theirs.
     """
-    found = only(_fitting(wide.cut, held, 0.51 * scale))
+    found = only(_fitting(int16.cut, held, 0.51 * scale))
     if found is not None:  # the grid is that of values that had been cut off before
         return found
-    near = (x.ravel() for x in wide.constants if x.size == held.size and _near(x.ravel(), held, 0.51 * scale))
+    near = (
+        x.ravel() for x in int16.constants if x.size == held.size and _near(x.ravel(), held, 0.51 * scale)
+    )
     return np.asarray(next(near, held), np.float64)
 
 
-def matrices_from(wide: Wide, held: np.ndarray, scale: float, shape: tuple[int, ...]) -> list[np.ndarray]:
+def matrices_from(
+    int16: Int16Spec, held: np.ndarray, scale: float, shape: tuple[int, ...]
+) -> list[np.ndarray]:
     """Return of which matrices of the model weights hold what 8 bits can: none where they are not such.
 
     Args:
-        wide, held, scale: see `rounded_from`.
+        int16, held, scale: see `rounded_from`.
         shape: of the weights. The converter transposes matrices, unless the model has done so already.
     """
-    known = [(step, x) for step, matrix in _of_step(wide, scale) for x in (matrix.T, matrix)]
-    return _fitting([(step, x) for step, x in known if x.shape == shape], held, scale)
+    known = [(own, x) for own, matrix in int16.constants_of(scale) for x in (matrix.T, matrix)]
+    return _fitting([(own, x) for own, x in known if x.shape == shape], held, scale)
 
 
-def cut_off_from(wide: Wide, held: np.ndarray, scale: float) -> np.ndarray | None:
+def cut_off_from(int16: Int16Spec, held: np.ndarray, scale: float) -> np.ndarray | None:
     """Return of which values a constant on the grid of 16 bits holds what 8 bits can; None if unknown.
 
     Args:
-        wide, held, scale: see `rounded_from`.
+        int16, held, scale: see `rounded_from`.
     """
     # The scale tells which constant it is, unless the converter has passed that on through another grid.
     # Tables that embeddings gather from have the scale of what follows them.
-    for candidates in (_of_step(wide, scale), wide.cut, [(scale, values) for values in wide.constants]):
+    for candidates in (int16.constants_of(scale), int16.cut, [(scale, values) for values in int16.constants]):
         fitting = _fitting(candidates, held, scale)
         if fitting:
             return only(fitting)
@@ -55,16 +59,12 @@ def only(values: list[np.ndarray]) -> np.ndarray | None:
     return values[0] if values and all(np.array_equal(x, values[0]) for x in values) else None
 
 
-def _of_step(wide: Wide, scale: float) -> list[tuple[float, np.ndarray]]:
-    return wide.constants_of(scale)
-
-
 def _fitting(
     candidates: Iterable[tuple[float, np.ndarray]], held: np.ndarray, tolerance: float
 ) -> list[np.ndarray]:
     """Return the values of those of which 8 bits with their scale hold `held`."""
-    flat = [(step, x.astype(np.float64).ravel()) for step, x in candidates if x.size == held.size]
-    return [x for step, x in flat if _near(np.clip(np.rint(x / step), -128, 127) * step, held, tolerance)]
+    flat = [(own, x.astype(np.float64).ravel()) for own, x in candidates if x.size == held.size]
+    return [x for own, x in flat if _near(np.clip(np.rint(x / own), -128, 127) * own, held, tolerance)]
 
 
 def _near(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:

@@ -14,7 +14,7 @@ from tfopt.export.flatbuffer.edit import add_buffer, operator_code
 from tfopt.export.flatbuffer.fields import constant, scales_of, text, type_name
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.int16.constants import cut_off_from, matrices_from, only, rounded_from
-from tfopt.export.keras_graph.int16_as_int8 import Grid, Wide
+from tfopt.export.keras_graph.int16_as_int8 import Grid, Int16Spec
 
 INT8, INT16, INT32, INT64, FLOAT32 = (
     getattr(schema.TensorType, name) for name in ("INT8", "INT16", "INT32", "INT64", "FLOAT32")
@@ -29,20 +29,20 @@ class Int16Tensors:
 
     Args:
         model, graph: of the file; they are changed.
-        wide: what has 16 bits in the model that the file was made from.
+        int16: what has 16 bits in the model that the file was made from.
     """
 
-    def __init__(self, model: Any, graph: Any, wide: Wide) -> None:
-        self._model, self._graph, self._wide = model, graph, wide
+    def __init__(self, model: Any, graph: Any, int16: Int16Spec) -> None:
+        self._model, self._graph, self._int16 = model, graph, int16
         self._made: dict[tuple[int | float | None, ...], int] = {}
 
-    def step(self, index: int) -> float | None:
+    def scale(self, index: int) -> float | None:
         """Return the scale of a tensor that the converter has put on the grid of a 16-bit one, else None."""
         tensor = self._graph.tensors[index]
         scales = scales_of(tensor)
         if type_name(tensor) != "int8" or len(scales) != 1 or int(tensor.quantization.zeroPoint[0]) != 0:
             return None
-        known = self._wide.has_scale(float(scales[0]))
+        known = self._int16.has_scale(float(scales[0]))
         return float(scales[0]) if known else None
 
     def is_constant(self, index: int) -> bool:
@@ -55,10 +55,10 @@ class Int16Tensors:
         Raises:
             ConversionError: it could be several.
         """
-        tensor, scale = self._graph.tensors[index], self.step(index)
+        tensor, scale = self._graph.tensors[index], self.scale(index)
         if scale is None:
             return None
-        found = matrices_from(self._wide, *self._held(index), tuple(map(int, tensor.shape)))
+        found = matrices_from(self._int16, *self._held(index), tuple(map(int, tensor.shape)))
         if not found:
             return None
         return self._once(
@@ -90,13 +90,13 @@ class Int16Tensors:
 
         def make() -> int:
             tensor = self._graph.tensors[index]
-            scale = self.step(index)
+            scale = self.scale(index)
             held = self._held(index)
             if scale is None:  # the converter has found a grid of its own
-                values = rounded_from(self._wide, *held)
+                values = rounded_from(self._int16, *held)
                 scale = max(float(np.abs(values).max()), _SMALLEST) / (2**15 - 1)
             else:
-                values = self._known(tensor, cut_off_from(self._wide, *held))
+                values = self._known(tensor, cut_off_from(self._int16, *held))
             return self._in_16_bits(index, wanted or scale, values)
 
         return self._once((index, INT16, wanted), make)
@@ -121,7 +121,7 @@ class Int16Tensors:
         """Return a constant in float."""
 
         def make() -> int:
-            values = rounded_from(self._wide, *self._held(index)).astype(np.float32)
+            values = rounded_from(self._int16, *self._held(index)).astype(np.float32)
             made = self._with_values(self._graph.tensors[index], values, FLOAT32)
             self.retype(made, FLOAT32, None)
             return made

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tfopt.graph import Constant, Node, OverBatch, as_array, layers, nodes, producer, unrolled, valued
-from tfopt.quantization.operators.traits import FIXED_RANGES, WIDE_RANGE, Kind, kind, traits_of
+from tfopt.quantization.operators.traits import FIXED_RANGES, INT16_RANGE, Kind, kind, traits_of
 from tfopt.quantization.planning.float_boundary import FloatBoundary
 from tfopt.quantization.planning.unrounded import indices_of
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
@@ -219,7 +219,7 @@ def _prescribed(node: Node) -> list[Grid]:
     found = kind(node.operation)
     if found is None or found not in FIXED_RANGES:
         return []
-    ranges = ((FIXED_RANGES[found], 8), (WIDE_RANGE, 16))
+    ranges = ((FIXED_RANGES[found], 8), (INT16_RANGE, 16))
     return [grid_of(FixedQuantizer(*range_, num_bits=bits)) for range_, bits in ranges]
 
 

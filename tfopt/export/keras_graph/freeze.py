@@ -22,7 +22,7 @@ from tfopt.export.keras_graph.expected_tensors import FilePlan, file_plan
 from tfopt.export.keras_graph.float_barriers import insert_barriers
 from tfopt.export.keras_graph.fourier_lengths import require_powers_of_two
 from tfopt.export.keras_graph.inputs_outputs import file_shapes, names, packed
-from tfopt.export.keras_graph.int16_as_int8 import Wide, narrowed
+from tfopt.export.keras_graph.int16_as_int8 import Int16Spec, as_int8
 from tfopt.export.keras_graph.keep_float_means import keep_means_in_float
 from tfopt.export.keras_graph.layer_names import layer_paths, layers_by_operation, tensor_names
 from tfopt.export.keras_graph.nodes import all_nodes
@@ -51,7 +51,7 @@ class Frozen:
         input_names, output_names: their names in the Keras model.
         tensor_names: what the graph's nodes have to do with the model's layers.
         operations: kind of TensorFlow operation -> the layers that compute it.
-        wide: what is to have 16 bits in the file, and has the scales of these in the graph's 8.
+        int16: what is to have 16 bits in the file, and has the scales of these in the graph's 8.
         barrier: the operator that is to be taken out of the file; see `insert_barriers`.
         plan: what the file's tensors are to be, where the graph says so.
     """
@@ -63,7 +63,7 @@ class Frozen:
     output_names: tuple[str, ...]
     tensor_names: TensorNames
     operations: Mapping[str, tuple[str, ...]]
-    wide: Wide
+    int16: Int16Spec
     barrier: str | None
     plan: FilePlan
 
@@ -97,12 +97,12 @@ def freeze(
     named_after = named_after or model
     input_names, output_names = names(named_after)
     lowered = graph.lower(model, share_variables=True)
-    wide, plan = Wide(), FilePlan()
+    int16, plan = Int16Spec(), FilePlan()
     if fake_quantization:
         require_finite(lowered)
         if graph.is_quantized(model):
             plan = file_plan(model, lowered, layer_paths(named_after, lowered))
-        wide = narrowed(lowered)
+        int16 = as_int8(lowered)
     frozen = _frozen_function(lowered, shapes, named_after)
     graph_def = frozen.graph.as_graph_def()
     _rewrite(graph_def)
@@ -119,7 +119,7 @@ def freeze(
         output_names=output_names,
         tensor_names=names_of_tensors,
         operations=layers_by_operation(graph_def, names_of_tensors),
-        wide=wide,
+        int16=int16,
         barrier=barrier,
         plan=plan,
     )

@@ -12,7 +12,7 @@ from tfopt.data.sets import fixed_batch
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.flatbuffer.inputs_outputs import OPEN_SIZE
 from tfopt.export.flatbuffer.tensor_names import unique
-from tfopt.quantization.quantizers.names import QUANTIZER_SUFFIX
+from tfopt.quantization.quantizers.names import quantized_by
 
 
 def file_shapes(
@@ -69,7 +69,7 @@ def names(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (model.inputs[0].name,), (model.layers[-1].name,)
     inputs = _keys(model.input) or [tensor.name for tensor in model.inputs]
     outputs = _keys(model.output) or [
-        name.removesuffix(graph.LOSSES_SUFFIX).removesuffix(QUANTIZER_SUFFIX) for name in model.output_names
+        quantized_by(name.removesuffix(graph.LOSSES_SUFFIX)) for name in model.output_names
     ]
     return _unique(inputs), _unique(outputs)
 

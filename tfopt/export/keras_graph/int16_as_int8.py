@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from tfopt.graph import Constant, looped, nodes
-from tfopt.quantization.operators.traits import FIXED_RANGES, WIDE_RANGE, kind
+from tfopt.quantization.operators.traits import FIXED_RANGES, INT16_RANGE, kind
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 
 Grid: TypeAlias = tuple[float, int]
@@ -27,19 +27,19 @@ Grid: TypeAlias = tuple[float, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wide:
+class Int16Spec:
     """What has 16 bits in a model.
 
     Attributes:
         scales: of the tensors.
-        narrow: scale -> the grid of 8 bits to which operators of that width have such tensors requantized.
+        int8_grids: scale -> the grid of 8 bits to which operators of 8 bits have such tensors requantized.
         fixed: the layers whose outputs have the scale that TFLite prescribes.
         constants: values that constant tensors may have.
         cut: scale and values of those that are quantized, of which 8 bits with that scale hold what they can.
     """
 
     scales: set[float] = field(default_factory=set)
-    narrow: dict[float, Grid] = field(default_factory=dict)
+    int8_grids: dict[float, Grid] = field(default_factory=dict)
     fixed: set[str] = field(default_factory=set)
     constants: list[np.ndarray] = field(default_factory=list)
     cut: list[tuple[float, np.ndarray]] = field(default_factory=list)
@@ -50,20 +50,20 @@ class Wide:
 
     def requantized(self, scale: float) -> Grid | None:
         """Return the grid of 8 bits to which the tensors of a scale of the file are requantized, if any."""
-        return next((grid for own, grid in self.narrow.items() if _is_scale(scale, own)), None)
+        return next((grid for own, grid in self.int8_grids.items() if _is_scale(scale, own)), None)
 
     def constants_of(self, scale: float) -> list[tuple[float, np.ndarray]]:
         """Return which of `cut` have a scale of the file."""
         return [(own, values) for own, values in self.cut if _is_scale(scale, own)]
 
 
-def narrowed(lowered: keras.Model) -> Wide:
+def as_int8(lowered: keras.Model) -> Int16Spec:
     """Turn the 16-bit quantizers of a model into those of 8 bits with the same scale; return what they were.
 
     Args:
         lowered: as `tfopt.graph.lower` returns it; its quantizers are changed.
     """
-    wide = Wide()
+    int16 = Int16Spec()
     scales: dict[str, float] = {}  # of the quantizers that had 16 bits
     found = [each for node in nodes(lowered) for each in (node, *looped(node))]
     makers = {id(tensor): node for node in found for tensor in node.outputs}
@@ -75,26 +75,26 @@ def narrowed(lowered: keras.Model) -> Wide:
         maker = makers.get(id(node.inputs[0]))
         made = None if maker is None else kind(maker.operation)
         prescribed = None if made is None else FIXED_RANGES.get(made)
-        if maker is not None and prescribed and (quantizer.minimum, quantizer.maximum) == WIDE_RANGE:
-            wide.fixed.add(maker.path)
+        if maker is not None and prescribed and (quantizer.minimum, quantizer.maximum) == INT16_RANGE:
+            int16.fixed.add(maker.path)
             quantizer.minimum, quantizer.maximum = prescribed
         else:
             scale = (quantizer.maximum - quantizer.minimum) / (2**16 - 1)
             quantizer.minimum, quantizer.maximum = -128 * scale, 127 * scale
             scales[quantizer.name] = scale
         quantizer.num_bits = 8
-    wide.scales.update(scales.values())
+    int16.scales.update(scales.values())
     for node in quantizers:
         requantized: Any = node.operation
         if requantized.requantizes in scales:
-            wide.narrow[scales[requantized.requantizes]] = _grid(requantized)
+            int16.int8_grids[scales[requantized.requantizes]] = _grid(requantized)
         maker = makers.get(id(node.inputs[0]))
         if requantized.name in scales and maker is not None and isinstance(maker.operation, Constant):
-            wide.cut.append((scales[requantized.name], maker.operation.value.numpy()))
+            int16.cut.append((scales[requantized.name], maker.operation.value.numpy()))
     layers: list[Any] = [node.operation for node in found]
     weights = [weight for layer in layers for weight in getattr(layer, "weights", ())]
-    wide.constants.extend(weight.numpy() for weight in weights if "float" in weight.dtype)
-    return wide
+    int16.constants.extend(weight.numpy() for weight in weights if "float" in weight.dtype)
+    return int16
 
 
 def _is_scale(found: float, own: float) -> bool:

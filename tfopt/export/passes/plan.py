@@ -54,8 +54,8 @@ def for_trained_model(
         passes.append(Pass.of(quantize_inputs, unquantized))
     if weights:
         passes.append(Pass.of(write_quantized_weights, weights))
-    if frozen.wide.scales or frozen.wide.fixed:
-        passes.append(Pass.of(write_int16_activations, frozen.wide))
+    if frozen.int16.scales or frozen.int16.fixed:
+        passes.append(Pass.of(write_int16_activations, frozen.int16))
     if frozen.plan.quantizers and frozen.plan.float_weights:
         passes.append(Pass.of(restore_float_weights, frozen.plan))
     if frozen.plan.quantizers:

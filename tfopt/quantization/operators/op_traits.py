@@ -45,7 +45,7 @@ KEEPS_SCALE = frozenset({Kind.SAME_SCALE, Kind.AVERAGE})
 FIXED_RANGES = {Kind.SIGMOID: (0.0, 255 / 256), Kind.TANH: (-1.0, 127 / 128)}
 """The ranges that TFLite prescribes for the int8 outputs of SOFTMAX and LOGISTIC, and of TANH."""
 
-WIDE_RANGE = (-1.0, 32767 / 32768)
+INT16_RANGE = (-1.0, 32767 / 32768)
 """The range that TFLite prescribes for the int16 outputs of all three."""
 
 

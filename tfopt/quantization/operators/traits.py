@@ -8,10 +8,10 @@ from typing import Any
 import keras
 
 from tfopt.quantization.operators.activations import activation_name
-from tfopt.quantization.operators.op_traits import FIXED_RANGES, WIDE_RANGE, Kind, OpTraits
+from tfopt.quantization.operators.op_traits import FIXED_RANGES, INT16_RANGE, Kind, OpTraits
 from tfopt.quantization.operators.registry import OPERATORS
 
-__all__ = ["FIXED_RANGES", "WIDE_RANGE", "Kind", "ceiling", "kind", "traits_of"]
+__all__ = ["FIXED_RANGES", "INT16_RANGE", "Kind", "ceiling", "kind", "traits_of"]
 
 _NOTHING = OpTraits()
 

@@ -20,7 +20,7 @@ _ANY = (Kind.SAME_SCALE, Kind.FLOAT)
 """The kinds of operations that take what they are given: to the scale of their inputs, or in float."""
 
 
-def is_wide(scheme: Scheme | None) -> bool:
+def is_int16(scheme: Scheme | None) -> bool:
     """Return whether a scheme gives activations 16 bits."""
     return scheme is not None and scheme.activation_bits == 16
 

@@ -16,7 +16,7 @@ from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.operators.op_traits import Kind
 from tfopt.quantization.operators.traits import kind, traits_of
 from tfopt.quantization.operators.unsupported import require_in_files
-from tfopt.quantization.planning.bit_widths import is_wide
+from tfopt.quantization.planning.bit_widths import is_int16
 from tfopt.quantization.planning.spectra import of_spectra
 from tfopt.quantization.planning.uneven_columns import with_uneven_columns_in_float
 from tfopt.quantization.planning.unrolled import Flat
@@ -41,7 +41,7 @@ def left_in_float(
     default = scheme_of(scheme)
     chosen = {pattern: None if each is None else scheme_of(each) for pattern, each in (rules or {}).items()}
     functional = as_functional(copy(model, share_variables=True))
-    model, paths = canonical(functional, lambda path: is_wide(rules_.setting(chosen, path, default)))
+    model, paths = canonical(functional, lambda path: is_int16(rules_.setting(chosen, path, default)))
     flat = Flat(model)
     paths.update(flat.paths(paths))
     settings = rules_.resolve(chosen, paths.values(), default)
@@ -104,7 +104,7 @@ def kinds_of(model: keras.Model, settings: Mapping[str, Any], paths: Mapping[str
 
 
 def _intervals(scheme: Any) -> int:
-    return 2**16 - 1 if is_wide(scheme) else 2**8 - 1
+    return 2**16 - 1 if is_int16(scheme) else 2**8 - 1
 
 
 def _averages_under_a_mask(node: Node) -> bool:

@@ -20,7 +20,7 @@ from tfopt.pruning import SparsityMask
 from tfopt.quantization.canonicalize.rewrite_context import Paths
 from tfopt.quantization.layers.tied_embedding import TiedEmbedding
 from tfopt.quantization.operators.non_negative import nonnegative_tensors
-from tfopt.quantization.operators.traits import WIDE_RANGE, Kind, kind
+from tfopt.quantization.operators.traits import INT16_RANGE, Kind, kind
 from tfopt.quantization.operators.weights import block_size_of, required_weights, weights_of
 from tfopt.quantization.planning.bit_widths import BitWidths
 from tfopt.quantization.planning.float_boundary import BOUNDARY_SUFFIX
@@ -286,7 +286,7 @@ class _Planner:
         spec = QuantizerSpec(name=name, bits=bits, tensors=())
         limits: Limits | None = self._placement.fixed.get(image)
         if limits is not None:
-            limits = WIDE_RANGE if bits == 16 else limits
+            limits = INT16_RANGE if bits == 16 else limits
             return replace(spec, limits=limits, inference_only=image in self._final)
         spec = replace(spec, observer=scheme.observer, count=self._counts[name])
         if bits == 16:

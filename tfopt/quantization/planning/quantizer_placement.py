@@ -15,7 +15,7 @@ from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.operators.op_traits import FUSED_INTO, KEEPS_SCALE
 from tfopt.quantization.operators.traits import FIXED_RANGES, Kind, ceiling, kind
 from tfopt.quantization.planning.unrounded import reads_exactly
-from tfopt.quantization.quantizers.names import QUANTIZER_SUFFIX
+from tfopt.quantization.quantizers.names import quantizer_name
 
 _FUSED_AS = {Kind.NORMALIZATION: Kind.LINEAR, Kind.SCALING: Kind.LINEAR, Kind.RELU: Kind.OWN_RANGE}
 """Kind -> what the operator counts as that it was fused into."""
@@ -88,7 +88,7 @@ def place_quantizers(
 
     shared: dict[int, str] = {}
     for tensor, name in named.items():
-        shared.setdefault(scales.root(tensor), name + QUANTIZER_SUFFIX)
+        shared.setdefault(scales.root(tensor), quantizer_name(name))
     quantizers = {tensor: shared[scales.root(tensor)] for tensor in named}
     return QuantizerPlacement(
         quantizers=quantizers,

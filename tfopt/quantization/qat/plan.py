@@ -22,7 +22,7 @@ from tfopt.graph import (
 from tfopt.pruning.masks import masked
 from tfopt.quantization.canonicalize.canonicalize import canonical
 from tfopt.quantization.canonicalize.rewrite_context import Paths
-from tfopt.quantization.planning.bit_widths import is_wide
+from tfopt.quantization.planning.bit_widths import is_int16
 from tfopt.quantization.planning.planner import plan_quantization
 from tfopt.quantization.planning.quantization_plan import QuantizationPlan
 from tfopt.quantization.qat.preserve import checked, keep_masks, preserve_kernels
@@ -104,7 +104,7 @@ def prepare(
         # Reading a model runs its code, on layers that nobody else has.
         functional = as_functional(copy(with_input_shapes(model, input_shapes)))
         canonical_model, paths = canonical(
-            functional, lambda path: is_wide(rules_.setting(chosen, path, default))
+            functional, lambda path: is_int16(rules_.setting(chosen, path, default))
         )
         keep_masks(canonical_model, paths, held)
         preserve_kernels(canonical_model, names)

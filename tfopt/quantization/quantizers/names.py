@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-QUANTIZER_SUFFIX = ".quantizer"
-"""What the name of a quantizer ends in, after the name of what makes the tensor."""
+_QUANTIZER = ".quantizer"
 _TO_8_BITS = ".int8"
+
+
+def quantizer_name(producer: str) -> str:
+    """Return the name of the quantizer whose first tensor an operation or an input of the name makes."""
+    return producer + _QUANTIZER
 
 
 def requantizer_name(int16: str) -> str:
     """Return the name of the quantizer that rounds to 8 bits what has passed the quantizer `int16`."""
-    return quantized_by(int16) + _TO_8_BITS + QUANTIZER_SUFFIX
+    return quantizer_name(quantized_by(int16) + _TO_8_BITS)
 
 
 def quantized_by(quantizer: str) -> str:
     """Return the name of what makes the first tensor of a quantizer; the name of something else as it is."""
-    return quantizer.removesuffix(QUANTIZER_SUFFIX)
+    return quantizer.removesuffix(_QUANTIZER)
 
 
 def with_requantizes(config: dict[str, Any]) -> dict[str, Any]:
@@ -28,5 +32,5 @@ def with_requantizes(config: dict[str, Any]) -> dict[str, Any]:
         return config
     tensor = quantized_by(config.get("name", ""))
     requantizes = tensor.endswith(_TO_8_BITS)
-    int16 = tensor.removesuffix(_TO_8_BITS) + QUANTIZER_SUFFIX if requantizes else None
+    int16 = quantizer_name(tensor.removesuffix(_TO_8_BITS)) if requantizes else None
     return {**config, "requantizes": int16}
