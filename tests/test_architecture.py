@@ -164,12 +164,12 @@ def test_every_public_name_can_be_had():
 @pytest.mark.parametrize(
     "first",
     [
-        "import tfopt; tfopt.graph",
-        "import tfopt.recipe.recipe",
-        "from tfopt.optimizers import Adan",
-        "import tfopt.pruning.masks",
-        "import keras, tfopt",
         "import tfopt, keras",
+        "import keras, tfopt",
+        "from tfopt.optimizers import Adan",
+        pytest.param("import tfopt; tfopt.graph", marks=pytest.mark.slow),
+        pytest.param("import tfopt.recipe.recipe", marks=pytest.mark.slow),
+        pytest.param("import tfopt.pruning.masks", marks=pytest.mark.slow),
     ],
 )
 def test_whatever_is_imported_first_the_registered_classes_are_known(first):

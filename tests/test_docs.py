@@ -34,7 +34,16 @@ def _run_commands(block):
         assert ended.value.code == 0, line
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if _examples(p)], ids=lambda p: p.stem)
+LONG = {"recipes", "search", "tfmot", "mixed_precision"}
+"""Pages whose examples run whole pipelines and searches, which other tests run too: for `make test-all`."""
+
+
+def _pages():
+    for page in filter(_examples, PAGES):
+        yield pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem in LONG else ())
+
+
+@pytest.mark.parametrize("page", _pages())
 def test_the_examples_of_a_page_run_in_an_empty_namespace(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)

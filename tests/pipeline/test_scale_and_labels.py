@@ -1,5 +1,6 @@
 """Runs on data in the forms in which people have it: bytes or scaled images, labels as text or rows."""
 
+import itertools
 import json
 import warnings
 
@@ -215,9 +216,16 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("loss", LOSSES)
-def test_labels_of_every_form_train_with_every_loss(form, loss, tmp_path):
+def _each_with_one(loss, form):
+    """Leave pairs of which another pair tests the loss, and another the form, to `make test-all`."""
+    quick = loss == "rows" or form == "integers"
+    return pytest.param(loss, form, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("loss", "form"), [_each_with_one(*pair) for pair in itertools.product(LOSSES, FORMS)]
+)
+def test_labels_of_every_form_train_with_every_loss(loss, form, tmp_path):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6,))
     made = keras.Model(inputs, L.Dense(3, activation="softmax")(inputs))

@@ -109,8 +109,19 @@ def _mlp():
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-@pytest.mark.parametrize("training", _TRAININGS)
-@pytest.mark.parametrize("schedule", [None, Cubic(frequency=2)], ids=["at once", "scheduled"])
+_AT_ONCE = {"adam", "momentum and weight decay", "average overwrites while training"}
+"""The trainings that `make test` runs without a schedule too: a mask that moves meets all that a fixed one does."""
+
+
+def _at_once_and_scheduled(training):
+    marks = () if training in _AT_ONCE else pytest.mark.slow
+    yield pytest.param(training, None, id=f"{training}-at once", marks=marks)
+    yield pytest.param(training, Cubic(frequency=2), id=f"{training}-scheduled")
+
+
+@pytest.mark.parametrize(
+    ("training", "schedule"), [row for name in _TRAININGS for row in _at_once_and_scheduled(name)]
+)
 def test_zeros_hold_exactly_through(training, schedule, tmp_path):
     x, y = _data()
     model = tfopt.prune(_mlp(), 0.8, schedule=schedule)

@@ -60,7 +60,7 @@ def _compare(model, folder):
     return file.summary(), file.verify(loaded, x)
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
+@pytest.mark.parametrize("name", _names(zoo.MODELS, zoo.QUICK))
 def test_the_file_does_what_the_model_does(name, tmp_path):
     keras.utils.set_random_seed(0)
     summary, difference = _compare(zoo.MODELS[name](), tmp_path)

@@ -94,3 +94,17 @@ MODELS = {
     "shared": _shared,
     "nested": _nested,
 }
+
+QUICK = {
+    "conv_bn_relu",
+    "bn_first",
+    "dense_bn",
+    "mobilenet_block",
+    "reshaping",
+    "sigmoid_tanh",
+    "residual",
+    "branches_of_different_ranges",
+    "shared",
+    "nested",
+}
+"""The models for the quick tests."""

@@ -232,7 +232,15 @@ def _states(x):
     return L.Maximum()([hidden, carry])
 
 
-@pytest.mark.parametrize("meet", [L.Bidirectional(L.LSTM(4)), _concatenated, _next_to_others, _states])
+@pytest.mark.parametrize(
+    "meet",
+    [
+        L.Bidirectional(L.LSTM(4)),
+        pytest.param(_concatenated, marks=pytest.mark.slow),
+        pytest.param(_next_to_others, marks=pytest.mark.slow),
+        _states,
+    ],
+)
 def test_what_a_loop_ends_with_meets_other_tensors_in_one_scale(meet):
     """The steps keep their own scale, and the last output is rounded once more."""
     keras.utils.set_random_seed(0)
