@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,11 @@ def test_whatever_is_imported_first_the_registered_classes_are_known(first):
     assert {"tfopt>Adan", "tfopt>WarmupCosine", "tfopt>SparsityMask", "tfopt>WeightQuantizer"} <= {
         *registered
     }
+
+
+def test_the_page_on_architecture_names_what_there_is():
+    page = (ROOT.parent / "docs" / "architecture.md").read_text()
+    table = page.split("## Where to find it")[1].split("## Contracts")[0]
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", table)
+    assert len(named) > 20
+    assert not [path for path in named if not [*ROOT.rglob(path)]]

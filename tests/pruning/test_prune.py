@@ -110,7 +110,7 @@ _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 _AT_ONCE = {"adam", "momentum and weight decay", "average overwrites while training"}
-"""The trainings that `make test` runs without a schedule too: a mask that moves meets all that a fixed one does."""
+"""The trainings that `make test` runs without a schedule too: with one, a mask meets the same and moves."""
 
 
 def _at_once_and_scheduled(training):
