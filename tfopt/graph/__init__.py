@@ -19,7 +19,7 @@ from tfopt.graph.added_losses import (
     with_losses,
     without_losses,
 )
-from tfopt.graph.analysis.evaluate import Step, evaluate
+from tfopt.graph.analysis.evaluate import EvaluatedStep, evaluate
 from tfopt.graph.analysis.own_scaling import as_taken, scaled_twice
 from tfopt.graph.analysis.running import running
 from tfopt.graph.analysis.tree import tree
@@ -80,6 +80,7 @@ __all__ = [
     "Copier",
     "Decomposer",
     "Decomposition",
+    "EvaluatedStep",
     "InputShapes",
     "KeepsState",
     "Loop",
@@ -90,7 +91,6 @@ __all__ = [
     "Parts",
     "Program",
     "Recurrence",
-    "Step",
     "StructuralCopy",
     "Tie",
     "Use",

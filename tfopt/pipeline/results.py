@@ -37,7 +37,7 @@ class Quality:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class FileCost:
     """The size of a file, as it is and compressed, and its latency next to that of the first stage's file."""
 
     bytes: int
@@ -127,12 +127,12 @@ def _evaluate(model: keras.Model, data: tuple[Any, ...], batch_size: int) -> dic
     return {name: float(value) for name, value in results.items()}
 
 
-def of_bytes(content: bytes, first: bytes) -> Cost:
+def of_bytes(content: bytes, first: bytes) -> FileCost:
     """Return what a file costs, its latency measured by turns with that of the first stage's file."""
     files = {"baseline": first} if content == first else {"baseline": first, "this": content}
     measured = {name: latency.median_seconds for name, latency in measure.latency(files).items()}
     seconds, baseline = measured.get("this", measured["baseline"]), measured["baseline"]
-    return Cost(
+    return FileCost(
         bytes=measure.raw_bytes(content),
         compressed_bytes=measure.compressed_bytes(content),
         latency=LatencyRecord(seconds=seconds, baseline_seconds=baseline, ratio=seconds / baseline),

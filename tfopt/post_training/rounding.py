@@ -31,7 +31,7 @@ SMALLEST_FACTOR = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class KernelGrid:
     """The values that a file will have for a kernel.
 
     Attributes:
@@ -69,7 +69,9 @@ def round_kernels(
     return taken
 
 
-def grids(model: keras.Model, bits: Bits, per_channel: bool, *, biases_move: bool = False) -> list[Grid]:
+def grids(
+    model: keras.Model, bits: Bits, per_channel: bool, *, biases_move: bool = False
+) -> list[KernelGrid]:
     """Return the grid of each kernel that will be in integers.
 
     Args:
@@ -93,7 +95,7 @@ def grids(model: keras.Model, bits: Bits, per_channel: bool, *, biases_move: boo
                 factors = np.ones(channels(weights, kernel.outputs), np.float32) if after is None else after
                 scale = scales(weights * before, kernel.outputs, width, factors, per_channel)
                 scale = scale / np.maximum(np.abs(before), SMALLEST_FACTOR)
-                found[id(node.operation), kernel.name] = Grid(node, kernel, scale, norm)
+                found[id(node.operation), kernel.name] = KernelGrid(node, kernel, scale, norm)
     return list(found.values())
 
 

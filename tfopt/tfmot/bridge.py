@@ -24,7 +24,7 @@ from tfopt.tfmot.decomposed import DEPTHWISE, POINTWISE
 from tfopt.tfmot.methods import METHODS
 from tfopt.tfmot.module import generator_states, layers, weight
 from tfopt.tfmot.ranges import Range, fit_to_weights, tapped
-from tfopt.tfmot.recipe import Recipe, unmasked
+from tfopt.tfmot.recipe import WrappingRecipe, unmasked
 
 
 @keras.saving.register_keras_serializable(package="tfopt")
@@ -42,7 +42,7 @@ class TFMOTModel(keras.layers.Layer):
     tfopt_bridge = True
     """What tells packages below this one that the layer has kernels, a source and masks of its own."""
 
-    def __init__(self, recipe: Recipe, model: keras.Model | None = None, **kwargs: Any) -> None:
+    def __init__(self, recipe: WrappingRecipe, model: keras.Model | None = None, **kwargs: Any) -> None:
         trainable = kwargs.pop("trainable", True)
         super().__init__(dtype="float32", autocast=False, **kwargs)
         self.recipe = recipe
@@ -164,7 +164,7 @@ class TFMOTModel(keras.layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TFMOTModel:
         """Wrap the same model again; the weights follow."""
-        return cls(**config | {"recipe": Recipe(**config["recipe"])})
+        return cls(**config | {"recipe": WrappingRecipe(**config["recipe"])})
 
 
 def bridged(model: keras.Model, method: str, options: dict[str, Any]) -> keras.Model:
@@ -186,7 +186,9 @@ def bridged(model: keras.Model, method: str, options: dict[str, Any]) -> keras.M
     _refuse_lambdas(model)
     sequential = isinstance(model, keras.Sequential)
     with model.distribute_strategy.scope():
-        recipe = Recipe.of(model, method, options, with_weights=METHODS[method].needs_weights(options))
+        recipe = WrappingRecipe.of(
+            model, method, options, with_weights=METHODS[method].needs_weights(options)
+        )
         layer = TFMOTModel(recipe, model, name=f"{model.name}_{method}")
         inputs = keras.tree.map_structure(
             lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name),

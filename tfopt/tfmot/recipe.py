@@ -20,7 +20,7 @@ _MIXED = re.compile(r'"mixed_b?float16"')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
+class WrappingRecipe:
     """What is needed to wrap the same model again.
 
     Attributes:
@@ -37,7 +37,9 @@ class Recipe:
     weights: str | None = None
 
     @classmethod
-    def of(cls, model: keras.Model, method: str, options: dict[str, Any], *, with_weights: bool) -> Recipe:
+    def of(
+        cls, model: keras.Model, method: str, options: dict[str, Any], *, with_weights: bool
+    ) -> WrappingRecipe:
         """Return the recipe that wraps `model`."""
         source = keras.saving.serialize_keras_object(model)
         source.pop("compile_config", None)
@@ -51,7 +53,7 @@ class Recipe:
             model.set_weights(_unpacked(self.weights))
         return model
 
-    def in_float32(self) -> Recipe:
+    def in_float32(self) -> WrappingRecipe:
         """Return the recipe for the same model without mixed precision."""
         return dataclasses.replace(self, source=_MIXED.sub('"float32"', self.source))
 

@@ -12,7 +12,7 @@ from tfopt.export.flatbuffer.fields import operator_name
 from tfopt.export.flatbuffer.read import parse
 from tfopt.export.flatbuffer.write import serialize
 from tfopt.export.runtime.verify import MAX_SNR_DB
-from tfopt.graph import Step
+from tfopt.graph import EvaluatedStep
 
 LAYERS = ("image", "conv + norm + relu", "pool", "flatten + head")
 
@@ -142,7 +142,7 @@ def test_a_layer_that_answers_nan_is_the_worst(files, trained, x):
 @pytest.mark.parametrize("size", [7 * 7 * 64, 7 * 7 * 192])
 def test_tensors_of_other_sizes_are_never_matched(size):
     # Of both sizes as many values are compared.
-    steps = [Step(0, "image", None, ()), Step(1, "conv", None, (0,))]
+    steps = [EvaluatedStep(0, "image", None, ()), EvaluatedStep(1, "conv", None, (0,))]
     matcher = Matcher(steps, {0: np.ones((1, 4)), 1: np.zeros((1, 7 * 7 * 64))})
     tensor = FileTensor(9, 0, "unnamed", "CONV_2D", "float32", (1, size), None, None)
     assert matcher.guess(tensor, np.zeros((1, size)), [0], set()) == (1 if size == 7 * 7 * 64 else None)

@@ -5,17 +5,17 @@ import pytest
 
 from tfopt.export.debug.intermediate_tensors import FileTensor
 from tfopt.export.debug.match_tensors import Matcher, path_of
-from tfopt.graph import Step
+from tfopt.graph import EvaluatedStep
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 
 RANDOM = np.random.default_rng(0)
 QUANTIZER = FixedQuantizer(-4.0, 4.0, name="rounded")
 CONV = RANDOM.normal(size=(2, 12))
 STEPS = [
-    Step(0, "image", None, ()),
-    Step(1, "block/conv", object(), (0,)),
-    Step(2, "conv.quantizer", QUANTIZER, (1,)),
-    Step(3, "head", object(), (2,)),
+    EvaluatedStep(0, "image", None, ()),
+    EvaluatedStep(1, "block/conv", object(), (0,)),
+    EvaluatedStep(2, "conv.quantizer", QUANTIZER, (1,)),
+    EvaluatedStep(3, "head", object(), (2,)),
 ]
 VALUES = {0: RANDOM.normal(size=(2, 8)), 1: CONV, 2: np.rint(CONV * 30) / 30, 3: RANDOM.normal(size=(2, 5))}
 

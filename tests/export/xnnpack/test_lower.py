@@ -16,7 +16,7 @@ from tfopt.export.passes import plan
 from tfopt.export.passes.run import Pass, run_passes
 from tfopt.export.runtime.tflite_model import TFLiteModel
 from tfopt.export.xnnpack import lower
-from tfopt.export.xnnpack.costs import AS_IT_IS, COSTS, IN_FLOAT, Cost, Work
+from tfopt.export.xnnpack.costs import AS_IT_IS, COSTS, IN_FLOAT, OperatorCost, Work
 from tfopt.quantization import calibrate
 
 # On the grid of the input, whose rounding is no concern here.
@@ -173,13 +173,13 @@ def test_every_lowering_has_its_costs():
 
 
 def test_the_table_of_costs_decides(as_it_is, monkeypatch):
-    slow = {key: Cost(1e6, 0.0, 0.0) for key in COSTS if key[1] != AS_IT_IS}
+    slow = {key: OperatorCost(1e6, 0.0, 0.0) for key in COSTS if key[1] != AS_IT_IS}
     monkeypatch.setattr(lower, "COSTS", COSTS | slow)
     assert _lowered(bytes(as_it_is), float_where_faster=True) == bytes(as_it_is)
 
 
 def test_work_has_rows_and_elements():
-    assert Cost(1.0, 1000.0, 1.0, 2.0).microseconds(Work(elements=2000, rows=3, inputs=500)) == 7.0
+    assert OperatorCost(1.0, 1000.0, 1.0, 2.0).microseconds(Work(elements=2000, rows=3, inputs=500)) == 7.0
 
 
 def test_slopes_whose_scales_lie_too_far_apart_stay(as_it_is):

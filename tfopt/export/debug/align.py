@@ -13,7 +13,7 @@ from tfopt.errors import InvalidArgumentError
 from tfopt.export.debug.intermediate_tensors import FileTensor
 from tfopt.export.debug.match_tensors import Matcher
 from tfopt.export.runtime.tflite_model import TFLiteModel
-from tfopt.graph import Step, evaluate
+from tfopt.graph import EvaluatedStep, evaluate
 
 SURE_DB = 15.0
 """So close, a tensor of the file can replace the model's when the tensors after it are matched."""
@@ -41,7 +41,7 @@ class Values:
         replaced: Mapping[int, np.ndarray] = MappingProxyType({}),
         wanted: Container[int] | None = None,
     ) -> None:
-        self.steps: list[Step] = []
+        self.steps: list[EvaluatedStep] = []
         self.flat: dict[int, np.ndarray] = {}
         self._calls = calls
         self._replaced = replaced
@@ -51,7 +51,7 @@ class Values:
     def __getitem__(self, number: int) -> np.ndarray:
         return self.flat[number]
 
-    def _visit(self, step: Step, value: Any) -> Any:
+    def _visit(self, step: EvaluatedStep, value: Any) -> Any:
         self.steps.append(step)
         if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
             return value

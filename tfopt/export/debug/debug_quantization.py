@@ -30,7 +30,7 @@ from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.keras_graph.inputs_outputs import names
 from tfopt.export.runtime.compare import File
 from tfopt.export.runtime.tflite_model import Inputs, TFLiteModel
-from tfopt.graph import Step
+from tfopt.graph import EvaluatedStep
 
 MAX_BYTES = 2**26
 """Of the activations that are held at once; large models run fewer samples at a time."""
@@ -109,7 +109,7 @@ def debug_quantization(
     )
 
 
-def _layers_of(steps: Sequence[Step], number: int, matched: Mapping[int, FileTensor]) -> list[str]:
+def _layers_of(steps: Sequence[EvaluatedStep], number: int, matched: Mapping[int, FileTensor]) -> list[str]:
     """Return the paths of what lies between the matched tensors before a step and itself."""
     inside, waiting = {number}, [number]
     while waiting:

@@ -19,7 +19,7 @@ import numpy as np
 from tfopt.export.debug.intermediate_tensors import FileTensor
 from tfopt.export.flatbuffer.tensor_names import LAYER_END
 from tfopt.export.runtime.verify import snr_db
-from tfopt.graph import Step
+from tfopt.graph import EvaluatedStep
 from tfopt.quantization.quantizers.activation import ActivationQuantizer
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 
@@ -63,7 +63,7 @@ class Matcher:
         values: the number of a step -> its real numbers, of shape (calls, size), for some samples.
     """
 
-    def __init__(self, steps: Sequence[Step], values: Mapping[int, np.ndarray]) -> None:
+    def __init__(self, steps: Sequence[EvaluatedStep], values: Mapping[int, np.ndarray]) -> None:
         self._steps = steps
         self._readers: dict[int, list[int]] = defaultdict(list)
         for step in steps:
@@ -203,12 +203,12 @@ class Matcher:
             return snr_db(float(np.sum(expected**2)), float(np.sum((values.values - expected) ** 2)))
 
 
-def is_quantizer(step: Step) -> bool:
+def is_quantizer(step: EvaluatedStep) -> bool:
     """Return whether a step only puts a tensor on the integer grid."""
     return isinstance(step.operation, (ActivationQuantizer, FixedQuantizer))
 
 
-def path_of(steps: Sequence[Step], number: int) -> str:
+def path_of(steps: Sequence[EvaluatedStep], number: int) -> str:
     """Return the path of a step; of a quantizer, that of what it quantizes."""
     step = steps[number]
     return path_of(steps, step.sources[0]) if is_quantizer(step) else step.path

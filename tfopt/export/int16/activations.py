@@ -16,7 +16,7 @@ from tfopt.export.flatbuffer.fields import operator_name, scales_of, text, type_
 from tfopt.export.flatbuffer.file import ParsedFile
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.int16.tensors import FLOAT32, INT8, INT16, INT32, INT64, Int16Tensors
-from tfopt.export.keras_graph.int16_as_int8 import Grid, Int16Spec
+from tfopt.export.keras_graph.int16_as_int8 import Int16Spec, ScaleAndZeroPoint
 
 _WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
 """Operator -> which of its inputs stays in 8 bits."""
@@ -173,7 +173,7 @@ class _Int16Graph:
             inputs[bias] = self._tensors.bias(inputs[bias], ratio, INT32)
         return inputs
 
-    def _int8_grid(self, held: Grid) -> Grid:
+    def _int8_grid(self, held: ScaleAndZeroPoint) -> ScaleAndZeroPoint:
         return self._int16.requantized(held[0]) or held  # else what TFLite prescribes for 8 bits
 
     def _keep_in_float(self, operator: Any, inputs: list[int], output: int) -> None:
@@ -194,6 +194,6 @@ class _Int16Graph:
         return inputs
 
 
-def _grid(tensor: Any) -> Grid:
+def _grid(tensor: Any) -> ScaleAndZeroPoint:
     """Return scale and zero point of an activation."""
     return float(scales_of(tensor)[0]), int(tensor.quantization.zeroPoint[0])

@@ -14,7 +14,7 @@ from tfopt.export.flatbuffer.edit import add_buffer, operator_code
 from tfopt.export.flatbuffer.fields import constant, scales_of, text, type_name
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.int16.constants import cut_off_from, matrices_from, only, rounded_from
-from tfopt.export.keras_graph.int16_as_int8 import Grid, Int16Spec
+from tfopt.export.keras_graph.int16_as_int8 import Int16Spec, ScaleAndZeroPoint
 
 INT8, INT16, INT32, INT64, FLOAT32 = (
     getattr(schema.TensorType, name) for name in ("INT8", "INT16", "INT32", "INT64", "FLOAT32")
@@ -128,7 +128,7 @@ class Int16Tensors:
 
         return self._once((index, FLOAT32), make)
 
-    def converted(self, index: int, type_: int, grid: Grid | None, reader: Any) -> int:
+    def converted(self, index: int, type_: int, grid: ScaleAndZeroPoint | None, reader: Any) -> int:
         """Return what a tensor is in another type, made before the operator that reads it."""
 
         def make() -> int:
@@ -139,7 +139,7 @@ class Int16Tensors:
 
         return self._once((index, type_), make)
 
-    def like(self, index: int, type_: int, grid: Grid | None) -> int:
+    def like(self, index: int, type_: int, grid: ScaleAndZeroPoint | None) -> int:
         """Append a tensor of the same shape and return its number."""
         made = copy.copy(self._graph.tensors[index])
         made.name = f"{text(made.name)}:{_NAMES[type_]}"
@@ -147,7 +147,7 @@ class Int16Tensors:
         self.retype(len(self._graph.tensors) - 1, type_, grid)
         return len(self._graph.tensors) - 1
 
-    def retype(self, index: int, type_: int, grid: Grid | None) -> None:
+    def retype(self, index: int, type_: int, grid: ScaleAndZeroPoint | None) -> None:
         """Set a tensor's type and grid."""
         tensor = self._graph.tensors[index]
         tensor.type, tensor.quantization = type_, None

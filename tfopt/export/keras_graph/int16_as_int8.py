@@ -22,7 +22,7 @@ from tfopt.graph import Constant, looped, nodes
 from tfopt.quantization.operators.traits import FIXED_RANGES, INT16_RANGE, kind
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 
-Grid: TypeAlias = tuple[float, int]
+ScaleAndZeroPoint: TypeAlias = tuple[float, int]
 """Scale and zero point."""
 
 
@@ -39,7 +39,7 @@ class Int16Spec:
     """
 
     scales: set[float] = field(default_factory=set)
-    int8_grids: dict[float, Grid] = field(default_factory=dict)
+    int8_grids: dict[float, ScaleAndZeroPoint] = field(default_factory=dict)
     fixed: set[str] = field(default_factory=set)
     constants: list[np.ndarray] = field(default_factory=list)
     cut: list[tuple[float, np.ndarray]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Int16Spec:
         """Return whether a scale of the file is that of a tensor with 16 bits."""
         return any(_is_scale(scale, own) for own in self.scales)
 
-    def requantized(self, scale: float) -> Grid | None:
+    def requantized(self, scale: float) -> ScaleAndZeroPoint | None:
         """Return the grid of 8 bits to which the tensors of a scale of the file are requantized, if any."""
         return next((grid for own, grid in self.int8_grids.items() if _is_scale(scale, own)), None)
 
@@ -102,7 +102,7 @@ def _is_scale(found: float, own: float) -> bool:
     return bool(np.isclose(found, own, rtol=1e-5, atol=0))
 
 
-def _grid(quantizer: Any) -> Grid:
+def _grid(quantizer: Any) -> ScaleAndZeroPoint:
     """Return scale and zero point of a quantizer to 8 bits, as TensorFlow shifts its range."""
     scale = (quantizer.maximum - quantizer.minimum) / 255
     return scale, int(np.clip(np.floor(-quantizer.minimum / scale + 0.5), 0, 255)) - 128

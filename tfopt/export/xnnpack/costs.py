@@ -27,7 +27,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Cost:
+class OperatorCost:
     """The time that an operator or one lowering of it takes.
 
     Attributes:
@@ -48,26 +48,26 @@ class Cost:
 
 AS_IT_IS, IN_FLOAT = "int8", "float"
 
-COSTS: Mapping[tuple[str, str], Cost] = {
-    ("AVERAGE_POOL_2D", AS_IT_IS): Cost(0.24, 88, 0.14, 0),
-    ("AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D"): Cost(0.36, 8.6, 0.02, 0.012),
-    ("AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D + MUL"): Cost(0.4, 11, 0.035, 0.0027),
-    ("AVERAGE_POOL_2D", IN_FLOAT): Cost(0.41, 7.2, 0.016, 0.048),
-    ("AVERAGE_POOL_2D", "MEAN"): Cost(0.41, 0, 0.025, 0),
-    ("PRELU", AS_IT_IS): Cost(0.3, 3.1, 4.2, 0),
-    ("PRELU", "DEPTHWISE_CONV_2D"): Cost(0.7, 0.21, 0.24, 0),
-    ("PRELU", "MUL"): Cost(0.6, 0.72, 0.3, 0),
-    ("PRELU", IN_FLOAT): Cost(0.43, 0.38, 0.12, 0),
-    ("RELU", AS_IT_IS): Cost(0.24, 0, 4, 0),
-    ("RELU", "MAXIMUM"): Cost(0.54, 0.94, 0.038, 0),
-    ("RELU", IN_FLOAT): Cost(0.37, 0.52, 0.042, 0),
-    ("RELU6", AS_IT_IS): Cost(0.0037, 21, 4.2, 0),
-    ("RELU6", "MAXIMUM"): Cost(0.59, 0.37, 0.048, 0),
-    ("RELU6", IN_FLOAT): Cost(0.45, 0.27, 0.041, 0),
-    ("HARD_SWISH", AS_IT_IS): Cost(0.37, 0, 3.6, 0),
-    ("HARD_SWISH", "ADD + MUL"): Cost(0.39, 0, 0.05, 0),
-    ("HARD_SWISH", IN_FLOAT): Cost(0.38, 0, 0.049, 0),
-    ("SOFTMAX", AS_IT_IS): Cost(0.38, 1.1, 2.2, 0),
-    ("SOFTMAX", IN_FLOAT): Cost(0.48, 24, 0.037, 0),
+COSTS: Mapping[tuple[str, str], OperatorCost] = {
+    ("AVERAGE_POOL_2D", AS_IT_IS): OperatorCost(0.24, 88, 0.14, 0),
+    ("AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D"): OperatorCost(0.36, 8.6, 0.02, 0.012),
+    ("AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D + MUL"): OperatorCost(0.4, 11, 0.035, 0.0027),
+    ("AVERAGE_POOL_2D", IN_FLOAT): OperatorCost(0.41, 7.2, 0.016, 0.048),
+    ("AVERAGE_POOL_2D", "MEAN"): OperatorCost(0.41, 0, 0.025, 0),
+    ("PRELU", AS_IT_IS): OperatorCost(0.3, 3.1, 4.2, 0),
+    ("PRELU", "DEPTHWISE_CONV_2D"): OperatorCost(0.7, 0.21, 0.24, 0),
+    ("PRELU", "MUL"): OperatorCost(0.6, 0.72, 0.3, 0),
+    ("PRELU", IN_FLOAT): OperatorCost(0.43, 0.38, 0.12, 0),
+    ("RELU", AS_IT_IS): OperatorCost(0.24, 0, 4, 0),
+    ("RELU", "MAXIMUM"): OperatorCost(0.54, 0.94, 0.038, 0),
+    ("RELU", IN_FLOAT): OperatorCost(0.37, 0.52, 0.042, 0),
+    ("RELU6", AS_IT_IS): OperatorCost(0.0037, 21, 4.2, 0),
+    ("RELU6", "MAXIMUM"): OperatorCost(0.59, 0.37, 0.048, 0),
+    ("RELU6", IN_FLOAT): OperatorCost(0.45, 0.27, 0.041, 0),
+    ("HARD_SWISH", AS_IT_IS): OperatorCost(0.37, 0, 3.6, 0),
+    ("HARD_SWISH", "ADD + MUL"): OperatorCost(0.39, 0, 0.05, 0),
+    ("HARD_SWISH", IN_FLOAT): OperatorCost(0.38, 0, 0.049, 0),
+    ("SOFTMAX", AS_IT_IS): OperatorCost(0.38, 1.1, 2.2, 0),
+    ("SOFTMAX", IN_FLOAT): OperatorCost(0.48, 24, 0.037, 0),
 }
 """Operator and lowering -> its cost. The conversions around a lowering to float are part of it."""

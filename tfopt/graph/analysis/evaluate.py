@@ -13,7 +13,7 @@ from tfopt.graph.walk import as_node, called_with, require_functional
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class EvaluatedStep:
     """One tensor that a model computes.
 
     Attributes:
@@ -30,11 +30,11 @@ class Step:
     sources: tuple[int, ...]
 
 
-Visit = Callable[[Step, Any], Any]
+Visit = Callable[[EvaluatedStep, Any], Any]
 """Called with every tensor that was computed; what it returns goes on in its place."""
 
 
-def evaluate(model: keras.Model, inputs: Sequence[Any], visit: Visit) -> list[Step]:
+def evaluate(model: keras.Model, inputs: Sequence[Any], visit: Visit) -> list[EvaluatedStep]:
     """Run `model` at inference and return its outputs as steps.
 
     Args:
@@ -54,7 +54,7 @@ class _Evaluation:
         self._visit = visit
         self._count = 0
 
-    def run(self, model: keras.Model, inputs: Sequence[Any]) -> list[Step]:
+    def run(self, model: keras.Model, inputs: Sequence[Any]) -> list[EvaluatedStep]:
         given = keras.tree.flatten(_keras.structure(model)[0])
         tensors = [
             self._made(x.name, None, (), keras.ops.convert_to_tensor(array, dtype=x.dtype))
@@ -64,18 +64,20 @@ class _Evaluation:
 
     def _made(
         self, path: str, operation: keras.Operation | None, sources: tuple[int, ...], value: Any
-    ) -> tuple[Step, Any]:
-        step = Step(self._count, path, operation, sources)
+    ) -> tuple[EvaluatedStep, Any]:
+        step = EvaluatedStep(self._count, path, operation, sources)
         self._count += 1
         return step, _keras.with_mask_of(value, self._visit(step, value))
 
-    def _constant(self, path: str, value: Any) -> tuple[Step, Any]:
+    def _constant(self, path: str, value: Any) -> tuple[EvaluatedStep, Any]:
         """Return an array or a variable that a nested model is called with; nobody sees it."""
-        step = Step(self._count, f"{path}/constant", None, ())
+        step = EvaluatedStep(self._count, f"{path}/constant", None, ())
         self._count += 1
         return step, keras.ops.convert_to_tensor(value)
 
-    def _run(self, model: keras.Model, inputs: list[tuple[Step, Any]], prefix: str) -> list[tuple[Step, Any]]:
+    def _run(
+        self, model: keras.Model, inputs: list[tuple[EvaluatedStep, Any]], prefix: str
+    ) -> list[tuple[EvaluatedStep, Any]]:
         old_inputs, old_outputs = map(keras.tree.flatten, _keras.structure(model))
         known = {id(old): made for old, made in zip(old_inputs, inputs, strict=True)}
 

@@ -17,7 +17,7 @@ from tfopt.data import Dataset
 from tfopt.data.scale import BYTES, Scale
 from tfopt.data.structure import count as count_of
 from tfopt.data.structure import fits, leaves
-from tfopt.graph.analysis.evaluate import Step, evaluate
+from tfopt.graph.analysis.evaluate import EvaluatedStep, evaluate
 from tfopt.graph.analysis.running import running
 from tfopt.graph.walk import input_names, is_functional
 
@@ -83,7 +83,7 @@ def first_seen(model: keras.Model, inputs: Sequence[np.ndarray]) -> dict[int, li
         number: None for number, tensor in enumerate(model.inputs) if "int" in tensor.dtype
     }
 
-    def visit(step: Step, value: Any) -> Any:
+    def visit(step: EvaluatedStep, value: Any) -> Any:
         if step.operation is None:
             if not step.sources and step.number < len(inputs):
                 origins[step.number] = frozenset([step.number])
