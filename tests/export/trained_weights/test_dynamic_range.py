@@ -91,14 +91,18 @@ def test_the_file_holds_the_integers_and_scales_of_the_model(made, name):
     assert found.keys() == {layer.name for layer in layers}
     for layer in layers:
         rows, scales = found[layer.name]
-        codes = layer.codes()
+        codes = layer.quantized_weights()
         if layer.name == "conv":  # a normalization has scaled its channels and turned some signs
             np.testing.assert_array_equal(np.abs(rows), np.abs(codes.values))
             continue
         np.testing.assert_array_equal(rows, codes.values)
         exact = 0 if codes.block_size else 1e-6
-        np.testing.assert_allclose(scales.ravel(), layer.steps(), rtol=exact)
-    blocks = {layer.name: layer.codes().block_size for layer in layers if layer.codes().block_size}
+        np.testing.assert_allclose(scales.ravel(), layer.scales(), rtol=exact)
+    blocks = {
+        layer.name: layer.quantized_weights().block_size
+        for layer in layers
+        if layer.quantized_weights().block_size
+    }
     assert blocks == ({} if name == "dynamic" else {"hidden": 32, "head": 32})
 
 
@@ -147,9 +151,9 @@ def test_a_factor_too_small_for_scales_of_blocks_stays_an_operator(use_bias):
     assert file.verify(quantized, x).snr_db > 60
     found = _weights(file)  # the names of the weights tell of a layer that is fused
     rows, scales = next(held for layer, held in found.items() if layer != "head")
-    codes = quantized.get_layer("hidden").codes()
+    codes = quantized.get_layer("hidden").quantized_weights()
     np.testing.assert_array_equal(rows, codes.values)
-    np.testing.assert_array_equal(scales, codes.steps)
+    np.testing.assert_array_equal(scales, codes.block_scales)
 
 
 @pytest.mark.slow

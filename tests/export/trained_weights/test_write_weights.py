@@ -113,7 +113,7 @@ def test_the_file_holds_the_integers_of_the_model(made, name):
         if not isinstance(layer, WeightQuantizer):
             continue
         _, values, scales = found[layer.name]
-        codes = layer.codes().values
+        codes = layer.quantized_weights().values
         rows = (
             values.reshape(-1, codes.shape[1])
             if layer.name == "depthwise"
@@ -144,7 +144,11 @@ def test_weights_have_the_fewest_bits_that_litert_reads(made, name, bits):
 
 def test_fewer_bits_are_fewer_bytes(made):
     sizes = {name: len(file) for name, (_, file) in made.items()}
-    weights = sum(layer.codes().values.size for layer in made["int8"][0].layers if hasattr(layer, "codes"))
+    weights = sum(
+        layer.quantized_weights().values.size
+        for layer in made["int8"][0].layers
+        if hasattr(layer, "quantized_weights")
+    )
     assert sizes["int8"] - sizes["int4"] > 0.45 * weights
     assert sizes["int4"] - sizes["ternary"] > 0.2 * weights
     assert sizes["int8_weights"] - sizes["int4_weights"] > 0.45 * weights
@@ -205,7 +209,7 @@ def test_another_scheme_than_the_trained_one_is_refused(made):
 
 def test_weights_that_the_converter_changed_are_not_passed_over(made):
     model, file = made["int4_weights"]
-    codes = {"elsewhere": model.get_layer("hidden").codes()}
+    codes = {"elsewhere": model.get_layer("hidden").quantized_weights()}
     with pytest.raises(ConversionError, match=r"elsewhere.*rules=\{'elsewhere': 'int8'\}"):
         write_weights.write_quantized_weights(ParsedFile(bytes(file)), codes)
 

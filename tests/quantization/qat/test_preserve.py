@@ -127,7 +127,7 @@ def test_a_clustered_kernel_has_one_grid(scheme):
     bits = SCHEMES[scheme].activation_bits
     own = Scheme(weight_bits=4, activation_bits=bits, per_channel=False)
     assert quantized.get_layer("a").scheme == own
-    assert len(np.unique(quantized.get_layer("a").codes().values)) == 4
+    assert len(np.unique(quantized.get_layer("a").quantized_weights().values)) == 4
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (2, 3, 4)])

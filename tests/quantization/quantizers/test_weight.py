@@ -35,7 +35,7 @@ def test_a_grid_has_so_many_values(scheme, distinct, per_channel):
     quantized = quantizer.quantized().numpy()
     kernels = quantized.T if per_channel else [quantized]
     assert all(0.8 * distinct <= len(np.unique(kernel)) <= distinct for kernel in kernels)
-    codes = quantizer.codes()
+    codes = quantizer.quantized_weights()
     steps = np.abs(quantized).max(axis=0) / np.abs(codes.values).max(axis=0)
     np.testing.assert_allclose(codes.values * steps, quantized, rtol=1e-4)
 
@@ -54,10 +54,10 @@ def test_a_grid_has_so_many_values(scheme, distinct, per_channel):
 )
 def test_each_kind_of_layer_has_its_channels(layer, shape, channels):
     quantizer = _built(layer(), shape, "int4_weights")
-    assert quantizer.codes().values.shape[1] == channels
+    assert quantizer.quantized_weights().values.shape[1] == channels
     x = np.ones((2, *shape), "int32" if len(shape) == 1 else "float32")
     np.testing.assert_allclose(quantizer(x), quantizer.lower()(x), rtol=1e-5)
-    assert np.abs(quantizer.codes().values).max(axis=0).tolist() == [7] * channels
+    assert np.abs(quantizer.quantized_weights().values).max(axis=0).tolist() == [7] * channels
 
 
 BLOCKS = Scheme(weight_bits=4, activation_bits=None, block_size=32)
@@ -67,7 +67,7 @@ def test_each_block_has_a_grid_of_its_own_and_every_weight_a_gradient():
     quantizer = _built(L.Dense(3), (128,), BLOCKS)
     kernel = np.random.default_rng(0).normal(size=(128, 3)) * np.repeat([1, 0.01, 0, 5], 32)[:, np.newaxis]
     quantizer.layer.kernel.assign(kernel)
-    steps, codes = quantizer.steps().reshape(4, 1, 3), quantizer.codes()
+    steps, codes = quantizer.scales().reshape(4, 1, 3), quantizer.quantized_weights()
     largest = np.abs(kernel).reshape(4, 32, 3).max(axis=1, keepdims=True)
     assert (steps >= largest / 7 - 1e-7).all()
     assert (steps <= largest / 7 * 1.008 + 2**-17).all()
@@ -92,7 +92,7 @@ def test_each_block_has_a_grid_of_its_own_and_every_weight_a_gradient():
 )
 def test_what_has_no_blocks_in_litert_has_one_scale_a_channel(layer, shape, size):
     quantizer = _built(layer(), shape, BLOCKS)
-    assert quantizer.block_size == quantizer.codes().block_size == size
+    assert quantizer.block_size == quantizer.quantized_weights().block_size == size
     if size is None:
         plain = WeightQuantizer(quantizer.layer, Scheme(weight_bits=4, activation_bits=None))
         np.testing.assert_array_equal(quantizer.quantized(), plain.quantized())

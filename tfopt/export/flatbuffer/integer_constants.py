@@ -40,7 +40,7 @@ class Integers:
         axis: of the tensor, that numbers the channels.
         channels_last: whether they are the last of the tensor but for axes of size 1, or the first.
         block_size: how many weights of a channel share a scale; None for all.
-        steps: of blocks, the scales before what follows the layer became part of them.
+        block_scales: of blocks, the scales before what follows the layer became part of them.
         dynamic: whether an operator with float activations is to read the integers itself; see
             `tfopt.export.trained_weights.dynamic_range`.
     """
@@ -51,7 +51,7 @@ class Integers:
     axis: int
     channels_last: bool
     block_size: int | None = None
-    steps: np.ndarray | None = None
+    block_scales: np.ndarray | None = None
     dynamic: bool = False
 
 

@@ -24,7 +24,7 @@ from tfopt.export.passes.run import Pass
 from tfopt.export.passes.uint8_inputs_outputs import make_inputs_outputs_uint8
 from tfopt.export.trained_weights.write_weights import write_quantized_weights
 from tfopt.export.xnnpack.lower import lower_for_xnnpack
-from tfopt.quantization.quantizers.weight import Codes
+from tfopt.quantization.quantizers.weight import QuantizedWeights
 
 
 def after_converter(frozen: Frozen) -> list[Pass]:
@@ -39,7 +39,7 @@ def after_converter(frozen: Frozen) -> list[Pass]:
 
 
 def for_trained_model(
-    frozen: Frozen, weights: Mapping[str, Codes], unquantized: Collection[str] | None
+    frozen: Frozen, weights: Mapping[str, QuantizedWeights], unquantized: Collection[str] | None
 ) -> list[Pass]:
     """Return what the file of a quantization-aware model needs to be the model that was trained.
 

@@ -63,14 +63,14 @@ def store_dynamic(model: Any, graph: Any, index: int, integers: Integers) -> Non
             operator.builtinOptions.asymmetricQuantizeInputs = True  # as XNNPACK does in any case
     tensor = graph.tensors[index] = tensor_of(model, graph.tensors[index], integers, bits)
     if integers.block_size is not None:
-        scales, steps = integers.scales, integers.steps
+        scales, block_scales = integers.scales, integers.block_scales
         low, high = SCALES_OF_BLOCKS
-        if steps is not None and (np.any(scales < 0.99 * low) or np.any(scales > 1.01 * high)):
+        if block_scales is not None and (np.any(scales < 0.99 * low) or np.any(scales > 1.01 * high)):
             # What follows the layer, such as a LayerScale of 1e-6, has become part of its scales.
-            gains = (np.max(scales, axis=0) / np.max(steps, axis=0)).astype(np.float32)
+            gains = (np.max(scales, axis=0) / np.max(block_scales, axis=0)).astype(np.float32)
             for operator in readers:
                 _multiply_sums(model, graph, operator, gains)
-            scales = steps
+            scales = block_scales
         tensor.quantization = _grid_of_blocks(model, graph, text(tensor.name), scales, integers.block_size)
     else:
         # With one scale for all channels LiteRT takes other kernels, which round otherwise.

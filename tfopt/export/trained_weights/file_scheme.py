@@ -6,7 +6,7 @@ import keras
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
-from tfopt.quantization.quantizers.weight import Codes, WeightQuantizer
+from tfopt.quantization.quantizers.weight import QuantizedWeights, WeightQuantizer
 from tfopt.quantization.scheme import SCHEMES, Scheme
 
 WITHOUT_ROUNDING = ("float32", "float16", "dynamic")
@@ -57,10 +57,10 @@ def file_scheme(model: keras.Model, scheme: str | None) -> tuple[str, bool]:
     return written, True
 
 
-def quantized_weights(model: keras.Model) -> dict[str, Codes]:
+def quantized_weights(model: keras.Model) -> dict[str, QuantizedWeights]:
     """Return layer path -> quantized weights of the layers whose grid the converter does not find itself."""
     return {
-        path: layer.codes()
+        path: layer.quantized_weights()
         for path, layer in _quantizers(model).items()
         if not layer.leaves_the_grid_to_the_converter
     }

@@ -21,7 +21,7 @@ from tfopt.export.flatbuffer.file import Call, ParsedFile
 from tfopt.export.flatbuffer.integer_constants import Integers, store, takes_integers
 from tfopt.export.flatbuffer.tensor_names import layer_of
 from tfopt.export.trained_weights.dynamic_range import rounds_its_input, store_dynamic, takes_blocks
-from tfopt.quantization.quantizers.weight import Codes
+from tfopt.quantization.quantizers.weight import QuantizedWeights
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _POSITIONS = {"GATHER": 0}
 """Operator -> which of its inputs holds weights, where it is another than the second."""
 
 
-def write_quantized_weights(file: ParsedFile, weights: Mapping[str, Codes]) -> bool:
+def write_quantized_weights(file: ParsedFile, weights: Mapping[str, QuantizedWeights]) -> bool:
     """Write the weights of some layers as the integers that they are.
 
     Args:
@@ -83,7 +83,9 @@ def _weights_index(model: Any, call: Call) -> int | None:
     )
 
 
-def _matched(model: Any, call: Call, index: int, weights: Mapping[str, Codes]) -> tuple[str, Integers] | None:
+def _matched(
+    model: Any, call: Call, index: int, weights: Mapping[str, QuantizedWeights]
+) -> tuple[str, Integers] | None:
     """Return the layer whose integers a tensor holds, those that its names tell of first."""
     graph = call.graph
     names = ";".join(text(graph.tensors[i].name) for i in (*call.operator.outputs, index))
@@ -98,7 +100,7 @@ def _matched(model: Any, call: Call, index: int, weights: Mapping[str, Codes]) -
     return None
 
 
-def _integers(model: Any, tensor: Any, known: Codes, certain: bool) -> Integers | None:
+def _integers(model: Any, tensor: Any, known: QuantizedWeights, certain: bool) -> Integers | None:
     """Return a tensor as quantized weights times one scale a channel, or None where it is something else.
 
     Of columns of one weight every tensor is: those need names that make it `certain`.
@@ -117,14 +119,16 @@ def _integers(model: Any, tensor: Any, known: Codes, certain: bool) -> Integers 
         signed, scales = found
         if known.block_size is not None and not channels_last and axis == 0:
             return Integers(
-                signed, scales, known.bits, axis, False, known.block_size, known.steps, dynamic=True
+                signed, scales, known.bits, axis, False, known.block_size, known.block_scales, dynamic=True
             )
         if known.block_size is None and (axis is not None or np.allclose(scales, scales[0, 0], 1e-5, 0)):
             return Integers(signed, scales[0], known.bits, axis or 0, channels_last, dynamic=known.dynamic)
     return None
 
 
-def _scaled(known: Codes, held: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _scaled(
+    known: QuantizedWeights, held: np.ndarray, error: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the integers, with the signs that they have in the file, and their scales.
 
     Args:

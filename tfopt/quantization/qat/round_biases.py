@@ -85,7 +85,7 @@ def _scale(made: Mapping[int, graph.Node], tensor: keras.KerasTensor) -> float |
 
 def _round(layer: WeightQuantizer, norm: keras.Operation | None, scale: float) -> bool:
     """Round the bias of a layer, in the batch normalization after it where there is one."""
-    scales = scale * layer.steps()
+    scales = scale * layer.scales()
     offset = getattr(layer.layer, "bias", None)
     bias: np.ndarray | float = 0.0 if offset is None else _array(offset)
     if isinstance(norm, keras.layers.BatchNormalization):

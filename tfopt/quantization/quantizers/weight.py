@@ -19,24 +19,24 @@ from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Codes:
+class QuantizedWeights:
     """The quantized weights of a layer, as a file is to hold them.
 
     Attributes:
         values: int8 in columns, `(weights, channels)`.
         bits: of the scheme; a file may need more for one.
         block_size: how many weights of a channel, one after the other, share a scale; None for all.
-        steps: the scales of blocks, `(blocks, channels)`.
+        block_scales: of blocks, `(blocks, channels)`.
         dynamic: whether the operator reads integers and rounds its inputs itself, or gets floats.
     """
 
     values: np.ndarray
     bits: int
     block_size: int | None = None
-    steps: np.ndarray | None = None
+    block_scales: np.ndarray | None = None
     dynamic: bool = False
 
-    def equals(self, other: Codes) -> bool:
+    def equals(self, other: QuantizedWeights) -> bool:
         """Return whether a file holds the same for the weights of another layer."""
         settings = [(each.bits, each.block_size, each.dynamic) for each in (self, other)]
         return settings[0] == settings[1] and np.array_equal(self.values, other.values)
@@ -149,7 +149,7 @@ class WeightQuantizer(keras.layers.Wrapper):
             rounded = weight_grids.stochastic(keras.random.uniform(rows.shape, seed=self.seed_generator))
         return back(weight_grids.on_grid(rows, self._scales(rows), bits, rounded))
 
-    def codes(self) -> Codes:
+    def quantized_weights(self) -> QuantizedWeights:
         """Return the integers of the weights as they are now, of a scheme that has integers for them."""
         rows, back = self._columns()
         inverse = 1.0 / self._scales(rows)
@@ -157,15 +157,15 @@ class WeightQuantizer(keras.layers.Wrapper):
         _, own_axes = self._variable()
         axes = self._range_axes()
         values = weight_grids.columns(integers, own_axes)[0].numpy().astype(np.int8)
-        return Codes(
+        return QuantizedWeights(
             values=values,
             bits=self._bits if axes is None else dynamic_activations.bits_in_file(self.layer, self._bits),
             block_size=self.block_size,
-            steps=None if self.block_size is None else self.steps().reshape(-1, values.shape[1]),
+            block_scales=None if self.block_size is None else self.scales().reshape(-1, values.shape[1]),
             dynamic=axes is not None,
         )
 
-    def steps(self) -> np.ndarray:
+    def scales(self) -> np.ndarray:
         """Return the scale of each channel, float64; one number where all have one.
 
         With blocks, those of each channel's first block come first.
