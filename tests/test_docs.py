@@ -43,7 +43,7 @@ def _pages():
         yield pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem in LONG else ())
 
 
-@pytest.mark.parametrize("page", _pages())
+@pytest.mark.parametrize("page", list(_pages()))
 def test_the_examples_of_a_page_run_in_an_empty_namespace(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.at_length import some
 from tfopt.callbacks import LearningRateFinder
 from tfopt.errors import InvalidArgumentError
 
@@ -99,7 +100,7 @@ def test_restores_after_an_error(error):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("rule", ["steepest", "minimum"])
+@pytest.mark.parametrize("rule", some(["steepest", "minimum"], ["steepest"]))
 @pytest.mark.parametrize("progression", ["exponential", "linear"])
 def test_the_suggested_rate_trains(rule, progression):
     low = 1e-5 if progression == "exponential" else 1e-3

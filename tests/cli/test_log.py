@@ -41,7 +41,6 @@ def test_a_run_says_which_stage_it_does(tmp_path):
     assert begun.count("tfopt.pipeline.execution: stage 1 train: begins") == 1
     assert begun.count("tfopt.pipeline.execution: stage 1 train: complete after ") == 1
     assert "tfopt.pipeline.stage_context" not in begun
-    assert "reusing the complete run" in run("run", "tiny.py", "--verbose")
     assert "tfopt.pipeline.stage_context: training" in run("run", "tiny.py", "--fresh", "-vv")
     assert "tfopt.pipeline.execution" not in run("run", "tiny.py")
 

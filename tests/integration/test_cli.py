@@ -130,14 +130,24 @@ def test_what_is_no_tflite_file_is_one_line(command):
     assert "is not a TFLite file" in line
 
 
+ONE_EPOCH = RECIPE.replace("EPOCHS", "1")
+
+
 @pytest.mark.parametrize(
     ("source", "arguments", "said"),
     [
         ("x = 1", (), "def build(hp)"),
-        ("def build(hp): return 3", (), "must return a tfopt.Recipe, got int"),
+        pytest.param(
+            "def build(hp): return 3", (), "must return a tfopt.Recipe, got int", marks=pytest.mark.slow
+        ),
         ("def build(hp):\n    1 / 0", (), "line 2"),
-        (RECIPE.replace("EPOCHS", "1"), ("--set", "depth=3"), "no hyperparameter 'depth'; it has"),
-        (RECIPE.replace("EPOCHS", "1"), ("--data", "no_such.npz"), "no_such.npz"),
+        pytest.param(
+            ONE_EPOCH,
+            ("--set", "depth=3"),
+            "no hyperparameter 'depth'; it has",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(ONE_EPOCH, ("--data", "no_such.npz"), "no_such.npz", marks=pytest.mark.slow),
         (RECIPE.replace("sparsity=0.5", "sparsity=1.5").replace("EPOCHS", "1"), (), "sparsity"),
     ],
 )

@@ -74,8 +74,8 @@ CLASSES = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 @pytest.mark.parametrize(
     ("make", "data", "loss", "metrics"),
     [
-        (_sequential, _one_input, CLASSES, ["accuracy"]),
-        (_functional, _one_input, CLASSES, ["accuracy"]),
+        pytest.param(_sequential, _one_input, CLASSES, ["accuracy"], marks=pytest.mark.slow),
+        pytest.param(_functional, _one_input, CLASSES, ["accuracy"], marks=pytest.mark.slow),
         (_nested, _one_input, CLASSES, ["accuracy"]),
         (_several, _several_inputs, {"kind": CLASSES, "size": "mse"}, {"kind": "accuracy", "size": "mae"}),
     ],

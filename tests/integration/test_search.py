@@ -59,6 +59,7 @@ def result(tmp_path_factory):
     return SearchResult.load(path), again.stdout
 
 
+@pytest.mark.slow
 def test_every_trial_is_a_run(result):
     search, _ = result
     trials = search.record["trials"]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tfopt
+from tests.at_length import some
 from tfopt import files
 from tfopt.errors import RunError
 from tfopt.pipeline import Run
@@ -214,7 +215,20 @@ def is_whole(run):
     assert run.model().count_params() == 10
 
 
-@pytest.mark.parametrize("name", REPAIRED)
+QUICK = (
+    "shipped file cut",
+    "shipped file changed",
+    "stage's file missing",
+    "both files missing",
+    "measured file missing",
+    "model missing",
+    "model cut, record of an older tfopt",
+    "labels missing",
+    "page missing",
+)
+
+
+@pytest.mark.parametrize("name", some(REPAIRED, QUICK))
 def test_the_next_call_repairs(again, folder, name):
     damage, said, same_folder, found = REPAIRED[name]
     before = (folder / EXPORTED).read_bytes()

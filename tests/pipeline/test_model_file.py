@@ -33,6 +33,7 @@ class _Killed(BaseException):
     """As if the process had died."""
 
 
+@pytest.mark.slow
 def test_stages_after_prune_train_with_its_zeros_also_when_they_are_resumed(tmp_path, monkeypatch):
     pipeline = tfopt.Pipeline([Prune(0.5, epochs=2), QuantizeAware("int8", epochs=1)])
 

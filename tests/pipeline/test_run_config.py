@@ -103,6 +103,7 @@ def test_the_function_of_the_optimizer_is_called_once_for_each_stage_that_trains
     assert [int(each.iterations.numpy()) for each in again.made] == [0, 0]
 
 
+@pytest.mark.slow
 def test_the_optimizer_that_is_made_before_training_trains_on_several_devices(tmp_path, two_devices):
     # Keras cannot evaluate a split under two replicas whose first batch is of odd length.
     data = from_arrays(np.random.default_rng(0).random((120, 4)), np.arange(120) % 3)
