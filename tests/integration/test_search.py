@@ -12,6 +12,9 @@ import pytest
 from tfopt.pipeline import Run
 from tfopt.search import SearchResult
 
+# tests/search kills a search between any two files, in this process.
+pytestmark = pytest.mark.slow
+
 RECIPE = textwrap.dedent(
     """
     import keras
@@ -59,7 +62,6 @@ def result(tmp_path_factory):
     return SearchResult.load(path), again.stdout
 
 
-@pytest.mark.slow
 def test_every_trial_is_a_run(result):
     search, _ = result
     trials = search.record["trials"]
