@@ -5,7 +5,7 @@ from tfopt.quantization.layers.standalone_batch_norm import StandaloneAffine
 from tfopt.quantization.layers.standalone_relu import StandaloneReLU
 from tfopt.quantization.mixed_precision.mixed_precision import MixedPrecision, mixed_precision
 from tfopt.quantization.mixed_precision.sensitivity import Sensitivity, sensitivity
-from tfopt.quantization.planning.kinds import left_in_float
+from tfopt.quantization.planning.in_float import left_in_float
 from tfopt.quantization.planning.quantization_plan import QuantizationPlan
 from tfopt.quantization.qat.calibrate import calibrate
 from tfopt.quantization.qat.freeze import freeze_batch_norm, freeze_ranges

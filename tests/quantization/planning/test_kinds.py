@@ -7,9 +7,10 @@ from keras import ops
 
 from tfopt.errors import UnsupportedOperation
 from tfopt.graph import as_functional, nodes
+from tfopt.quantization import left_in_float
 from tfopt.quantization.canonicalize.canonicalize import canonical
 from tfopt.quantization.operators.traits import Kind
-from tfopt.quantization.planning.kinds import kinds_of, left_in_float
+from tfopt.quantization.planning.kinds import kinds_of
 from tfopt.quantization.scheme import scheme_of
 
 

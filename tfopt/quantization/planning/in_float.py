@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from tfopt.graph import Node, nodes
+from tfopt import rules as rules_
+from tfopt.graph import Node, as_functional, copy, nodes
+from tfopt.quantization.canonicalize.canonicalize import canonical
 from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.operators.traits import Kind, kind
+from tfopt.quantization.planning.bit_widths import is_int16
 from tfopt.quantization.planning.empty_segments import replacing_empty_segments
 from tfopt.quantization.planning.kinds import described, kinds_of
 from tfopt.quantization.planning.spectra import of_spectra
+from tfopt.quantization.planning.unrolled import Flat
 from tfopt.quantization.planning.unrounded import exact_tensors, kept_in_float
-from tfopt.quantization.scheme import Scheme
+from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 
 BY_RULE = "a rule says so"
 BY_SCHEME = "by its scheme"
@@ -114,3 +118,44 @@ def _reason(node: Node) -> str:
     if not isinstance(node.operation, Scaling):
         return _MASKED_AVERAGE
     return _COLUMNS if np.size(node.operation.scale) > 1 else _SINGULAR
+
+
+def left_in_float(
+    model: keras.Model,
+    rules: Mapping[str, SchemeLike | None] | None = None,
+    scheme: SchemeLike = "int8",
+) -> dict[str, str]:
+    """Return what `quantize_aware` would leave in float: path -> the reason.
+
+    Args:
+        model, rules, scheme: as `quantize_aware` takes them.
+
+    Raises:
+        InvalidArgumentError: a rule that matches nothing, or an unknown scheme.
+        UnsupportedModel: a subclassed model that cannot be run on symbolic tensors.
+        UnsupportedOperation: an operation that int8 has no rule for.
+    """
+    default = scheme_of(scheme)
+    chosen = {pattern: None if each is None else scheme_of(each) for pattern, each in (rules or {}).items()}
+    functional = as_functional(copy(model, share_variables=True))
+    model, paths = canonical(functional, lambda path: is_int16(rules_.setting(chosen, path, default)))
+    flat = Flat(model)
+    paths.update(flat.paths(paths))
+    settings = rules_.resolve(chosen, paths.values(), default)
+    kinds = kinds_of(flat.model, settings, paths)
+    spectra = of_spectra(flat.model, kinds)
+
+    def reason(node: Node) -> str:
+        if kind(node.operation) is Kind.FLOAT:
+            return f"{_NO_KERNEL} {described(node)}"
+        if id(node.operation) in spectra:
+            return _SPECTRUM
+        by_rule = settings.get(paths.get(node.path, node.path), "") is None
+        return BY_RULE if by_rule else _COLUMNS
+
+    return {
+        paths.get(node.path, node.path): reason(node)
+        for node in nodes(flat.model)
+        if kinds[id(node.operation)] is Kind.FLOAT
+        and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
+    }

@@ -8,10 +8,8 @@ from typing import Any
 
 import keras
 
-from tfopt import rules as rules_
 from tfopt.errors import UnsupportedOperation
-from tfopt.graph import KeepsState, Node, NotSymbolic, as_functional, copy, nodes
-from tfopt.quantization.canonicalize.canonicalize import canonical
+from tfopt.graph import KeepsState, Node, NotSymbolic, nodes
 from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.operators.op_traits import Kind
 from tfopt.quantization.operators.traits import kind, traits_of
@@ -19,53 +17,6 @@ from tfopt.quantization.operators.unsupported import require_in_files
 from tfopt.quantization.planning.bit_widths import is_int16
 from tfopt.quantization.planning.spectra import of_spectra
 from tfopt.quantization.planning.uneven_columns import with_uneven_columns_in_float
-from tfopt.quantization.planning.unrolled import Flat
-from tfopt.quantization.scheme import SchemeLike, scheme_of
-
-
-def left_in_float(
-    model: keras.Model,
-    rules: Mapping[str, SchemeLike | None] | None = None,
-    scheme: SchemeLike = "int8",
-) -> dict[str, str]:
-    """Return what `quantize_aware` would leave in float: path -> the reason.
-
-    Args:
-        model, rules, scheme: as `quantize_aware` takes them.
-
-    Raises:
-        InvalidArgumentError: a rule that matches nothing, or an unknown scheme.
-        UnsupportedModel: a subclassed model that cannot be run on symbolic tensors.
-        UnsupportedOperation: an operation that int8 has no rule for.
-    """
-    default = scheme_of(scheme)
-    chosen = {pattern: None if each is None else scheme_of(each) for pattern, each in (rules or {}).items()}
-    functional = as_functional(copy(model, share_variables=True))
-    model, paths = canonical(functional, lambda path: is_int16(rules_.setting(chosen, path, default)))
-    flat = Flat(model)
-    paths.update(flat.paths(paths))
-    settings = rules_.resolve(chosen, paths.values(), default)
-    kinds = kinds_of(flat.model, settings, paths)
-    spectra = of_spectra(flat.model, kinds)
-
-    def reason(node: Node) -> str:
-        if kind(node.operation) is Kind.FLOAT:
-            return f"LiteRT has no int8 kernel for {described(node)}"
-        if id(node.operation) in spectra:
-            return _SPECTRUM
-        by_rule = settings.get(paths.get(node.path, node.path), "") is None
-        return "a rule says so" if by_rule else _COLUMNS
-
-    return {
-        paths.get(node.path, node.path): reason(node)
-        for node in nodes(flat.model)
-        if kinds[id(node.operation)] is Kind.FLOAT
-        and any(keras.backend.is_float_dtype(x.dtype) for x in node.outputs)
-    }
-
-
-_COLUMNS = "8 bits do not hold columns of so different a size"
-_SPECTRUM = "8 bits do not hold the quiet parts of a sound and its spectrum"
 
 
 def described(node: Node) -> str:
