@@ -5,9 +5,9 @@ it is given fake quantization to 8 bits with the *scales* of the 16-bit grids: t
 scales and the biases are then right, and only the types of tensors and the values of constants are not. These
 are set by `export.int16`.
 
-Which tensor of the file has 16 bits is told by its scale alone. The names of tensors do not tell: in 16 files
-of 16 bits, and of 16 and 8 in turn, 67 of 296 activations had the name of an operation that is no layer
-(`MatMul`, `strided_slice_41`), and 19 that of a layer with tensors of both widths.
+Which tensor of the file has 16 bits is told by its scale alone. The names of tensors do not tell: many are
+those of operations that are no layers (`MatMul`, `strided_slice_41`), and where 16 and 8 bits meet, one layer
+has tensors of both widths.
 """
 
 from __future__ import annotations
