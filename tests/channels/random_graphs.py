@@ -196,15 +196,13 @@ def _same_shape(join):
 
 
 def _side_by_side(a, b):
-    return (
-        L.Concatenate()([a, b]) if a.shape[:-1] == b.shape[:-1] and a.shape[-1] + b.shape[-1] < 40 else None
-    )
+    narrow = a.shape[-1] + b.shape[-1] < 40
+    return L.Concatenate()([a, b]) if a.shape[:-1] == b.shape[:-1] and narrow else None
 
 
 def _in_time(a, b):
-    return (
-        ops.concatenate([a, b], axis=1) if _rank(a) == _rank(b) == 3 and a.shape[-1] == b.shape[-1] else None
-    )
+    alike = _rank(a) == _rank(b) == 3 and a.shape[-1] == b.shape[-1]
+    return ops.concatenate([a, b], axis=1) if alike else None
 
 
 def _crossed(a, b):

@@ -15,8 +15,8 @@ from tfopt.graph import copy
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import coverage
-from zoo_models import models
+import coverage  # noqa: E402
+from zoo_models import models  # noqa: E402
 
 
 def _module(path):

@@ -186,8 +186,8 @@ def _like(operation: Any, config: dict[str, Any]) -> Any:
         new: Any = type(operation).from_config(config)
     except (TypeError, ValueError) as error:
         raise UnsupportedModel(
-            f"{operation.name!r} ({type(operation).__name__}) cannot be made anew with fewer channels from its "
-            f"config: {str(error).splitlines()[0]} Register what you wrote for it, such as a constraint or a "
+            f"{operation.name!r} ({type(operation).__name__}) cannot be made anew with fewer channels from "
+            f"its config: {str(error).splitlines()[0]} Register what you wrote for it, such as a constraint or a "
             "regularizer: @keras.saving.register_keras_serializable()."
         ) from error
     if own:
