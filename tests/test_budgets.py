@@ -52,10 +52,13 @@ def test_the_letters_of_counts_and_of_bytes_differ():
 
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize(
-    "given", [0, -1, 0.0, float("nan"), float("inf"), True, "", "half", "0", "nan", "-5k", "1.2.3", "150%", [], "5x"]
+    "given",
+    [0, -1, 0.0, float("nan"), float("inf"), True, "", "half", "0", "nan", "-5k", "1.2.3", "150%", [], "5x"],
 )
 def test_what_is_no_limit_is_refused_with_one_that_is(name, given):
-    with pytest.raises(InvalidArgumentError, match=rf"budget {name}=.*expected 0\.5 \(half of the original\)"):
+    with pytest.raises(
+        InvalidArgumentError, match=rf"budget {name}=.*expected 0\.5 \(half of the original\)"
+    ):
         Budgets(**{name: given})
 
 
@@ -92,7 +95,12 @@ def test_a_command_line_that_is_not_understood(texts):
 
 @pytest.mark.parametrize(
     "budgets",
-    [Budgets(macs=0.5, bytes="100k"), Budgets(latency="0.3ms"), Budgets(latency=0.25, params="20k"), Budgets()],
+    [
+        Budgets(macs=0.5, bytes="100k"),
+        Budgets(latency="0.3ms"),
+        Budgets(latency=0.25, params="20k"),
+        Budgets(),
+    ],
 )
 def test_json_round_trip(budgets):
     again = Budgets.from_mapping(json.loads(json.dumps(budgets.to_dict())))

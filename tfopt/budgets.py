@@ -156,9 +156,10 @@ class Budgets:
 
     def describe(self) -> str:
         """Return the limits in words."""
-        return ", ".join(
-            f"{name} at most {_in_words(name, limit)}" for name, limit in self.limits.items()
-        ) or "no budget"
+        return (
+            ", ".join(f"{name} at most {_in_words(name, limit)}" for name, limit in self.limits.items())
+            or "no budget"
+        )
 
 
 def formatted(name: str, value: float) -> str:

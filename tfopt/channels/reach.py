@@ -71,7 +71,7 @@ def require_reachable(reaches: Mapping[str, Reach], budgets: Budgets, whole: Map
         return
     figures = "; ".join(str(reach) for reach in missed)
     some = "; ".join(f"{path}: {why}" for path, why in [*whole.items()][:3])
-    left = f" {len(whole)} layers cannot become narrower, such as {some}." if whole else ""
+    left = f" Layers that cannot become narrower: {len(whole)}, such as {some}." if whole else ""
     raise GoalError(
         f"Removing channels cannot meet the budget ({budgets.describe()}). What can be reached is {figures}. "
         f"Allow more, lower min_share, or give fewer rules that keep layers whole.{left}",

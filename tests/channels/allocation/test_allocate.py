@@ -105,11 +105,15 @@ def test_a_rule_that_matches_nothing_is_refused(dependencies):
 
 def test_a_budget_out_of_reach_is_refused_with_what_can_be_reached(dependencies):
     rules = {"conv1": None}
-    with pytest.raises(GoalError, match=r"least [\d,]+ \(.*%\), half .*limit.*head: it makes the outputs") as error:
+    with pytest.raises(
+        GoalError, match=r"least [\d,]+ \(.*%\), half .*limit.*head: it makes the outputs"
+    ) as error:
         allocate(dependencies, scores_of(dependencies), {"macs": 0.01}, rules=rules)
     least = error.value.best["macs"].least
     # What the message advises: allow more, or fewer rules.
-    assert allocation(dependencies, scores_of(dependencies), {"macs": least}, rules=rules).costs["macs"] == least
+    assert (
+        allocation(dependencies, scores_of(dependencies), {"macs": least}, rules=rules).costs["macs"] == least
+    )
     assert allocation(dependencies, scores_of(dependencies), {"macs": 0.04}).costs["macs"] < least
 
 

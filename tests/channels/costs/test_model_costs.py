@@ -9,7 +9,9 @@ from tfopt.channels.costs.model_costs import ModelCosts
 def test_the_costs_of_what_is_kept_are_those_of_the_smaller_model(kept):
     dependencies = chain()
     costs = ModelCosts(dependencies)
-    keep = np.concatenate([np.arange(len(g.units)) < n for g, n in zip(dependencies.groups, kept, strict=True)])
+    keep = np.concatenate(
+        [np.arange(len(g.units)) < n for g, n in zip(dependencies.groups, kept, strict=True)]
+    )
     found = costs.evaluate(keep)
     macs, params = counted((32, 64, 16), kept)
     assert (found["macs"], found["params"]) == (macs, params)

@@ -29,9 +29,7 @@ class Correction:
         metrics: those with a limit, corrected.
     """
 
-    def __init__(
-        self, costs: ModelCosts, original: Mapping[str, float], limits: Mapping[str, float]
-    ) -> None:
+    def __init__(self, costs: ModelCosts, original: Mapping[str, float], limits: Mapping[str, float]) -> None:
         self._costs, self._limits = costs, limits
         whole = np.array([len(group.units) for group in costs.dependencies.groups])
         sizes = costs.sizes.at_widths(whole)

@@ -16,8 +16,7 @@ def global_ranking(problem: Problem) -> np.ndarray:
     """
     # A group keeps its best units whatever their scores are, which are then the last to go.
     last = [
-        np.arange(len(units)) >= least
-        for units, least in zip(problem.ranked, problem.least, strict=True)
+        np.arange(len(units)) >= least for units, least in zip(problem.ranked, problem.least, strict=True)
     ]
     candidates = [problem.scores[units[free]] for units, free in zip(problem.ranked, last, strict=True)]
     group = np.repeat(np.arange(len(candidates)), [len(scores) for scores in candidates])

@@ -57,9 +57,10 @@ class IntegerProgram:
 
     def solve(self) -> np.ndarray | None:
         """Return the width of each group, of shape `(groups,)`; None where none was found to meet the limits."""
-        singles, counts = int(self._starts[-1]), [
-            len(self._kept[a]) * len(self._kept[b]) for a, b in self._pairs
-        ]
+        singles, counts = (
+            int(self._starts[-1]),
+            [len(self._kept[a]) * len(self._kept[b]) for a, b in self._pairs],
+        )
         offsets = singles + np.cumsum([0, *counts])
         total = int(offsets[-1])
         objective = np.concatenate([*self._losses, np.zeros(total - singles)])
@@ -102,7 +103,9 @@ class IntegerProgram:
                     row += 1
         if not row:
             return []
-        return [optimize.LinearConstraint(sparse.csr_array((values, (rows, columns)), shape=(row, total)), 0, 0)]
+        return [
+            optimize.LinearConstraint(sparse.csr_array((values, (rows, columns)), shape=(row, total)), 0, 0)
+        ]
 
     def _limits(self, offsets: np.ndarray, total: int) -> list[optimize.LinearConstraint]:
         constraints = []

@@ -64,7 +64,9 @@ def least_widths(
             )
     return np.array(
         [
-            math.ceil(len(group.units) * max(1.0 if shares[path] is None else shares[path] for path in paths) - 1e-9)
+            math.ceil(
+                len(group.units) * max(1.0 if shares[path] is None else shares[path] for path in paths) - 1e-9
+            )
             for group, paths in zip(dependencies.groups, makers, strict=True)
         ],
         np.int64,

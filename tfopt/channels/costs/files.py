@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfopt import export, graph, measure
+from tfopt.channels.cut import cut
 from tfopt.channels.groups import Dependencies
 from tfopt.data.representative import Representative
 from tfopt.errors import InvalidArgumentError
@@ -111,8 +112,6 @@ class Files:
 
     def measured(self, keep: np.ndarray) -> dict[str, float]:
         """Return metric -> that of the file in which the units stay that `keep`, of shape `(units,)`, tells."""
-        from tfopt.channels.cut import cut
-
         content = exported(cut(self._dependencies, keep), self._scheme, self._samples)
         found = {"bytes": float(measure.raw_bytes(content))}
         if self._timed:
