@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from tests.channels.handmade import FIRST, SECOND, two_convolutions
+from tfopt.channels.group_rules import group_settings, makers
+from tfopt.channels.selection import select
+from tfopt.channels.widths import allowed_widths, checked_multiple, nearest_width
+from tfopt.errors import InvalidArgumentError
+
+
+@pytest.mark.parametrize(
+    ("units", "round_to", "expected"),
+    [
+        (64, 8, [8, 16, 24, 32, 40, 48, 56, 64]),
+        (16, 8, [8, 16]),
+        (12, 8, [4, 8, 12]),
+        (8, 8, [4, 8]),
+        (3, 8, [1, 2, 3]),
+        (1, 8, [1]),
+        (20, 1, list(range(2, 21))),
+        (100, 8, [16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100]),
+        (100, None, list(range(10, 101))),
+    ],
+)
+def test_allowed_widths(units, round_to, expected):
+    assert allowed_widths(units, round_to).tolist() == expected
+
+
+def test_the_nearest_width_is_the_larger_one_of_two():
+    assert [nearest_width(64, wanted) for wanted in (1, 12, 11.9, 60, 64)] == [8, 16, 8, 64, 64]
+
+
+def test_local_scope_takes_the_same_share_of_each_group():
+    scores = np.arange(20.0)
+    keep = select(two_convolutions(), scores, 0.5, scope="local", round_to=1)
+    assert np.flatnonzero(keep).tolist() == [4, 5, 6, 7, 14, 15, 16, 17, 18, 19]
+
+
+def test_global_scope_compares_the_units_of_all_groups():
+    scores = np.concatenate([np.linspace(0, 1, 8), np.linspace(0.5, 2, 12)])
+    keep = select(two_convolutions(), scores, 0.5, round_to=1)
+    assert keep.sum() == 10
+    assert scores[keep].min() > scores[~keep].max()
+
+
+def test_global_scope_meets_the_ratio_after_rounding_and_leaves_a_minimum():
+    scores = np.concatenate([np.linspace(0, 0.1, 8), np.linspace(1, 2, 12)])
+    keep = select(two_convolutions(), scores, 0.5, round_to=8)
+    assert (keep[FIRST].sum(), keep[SECOND].sum()) in [(4, 8), (4, 4)]
+    assert abs(keep.sum() - 10) <= 2
+    keep = select(two_convolutions(), scores, 0.99, round_to=1)
+    assert (keep[FIRST].sum(), keep[SECOND].sum()) == (1, 2)
+
+
+def test_groups_with_a_share_of_their_own_are_out_of_the_scope():
+    scores = np.arange(20.0)
+    keep = select(two_convolutions(), scores, 0.5, shares={"conv1": None, "conv2": 0.5}, round_to=1)
+    assert keep[FIRST].all()
+    assert keep[SECOND].sum() == 6
+    keep = select(two_convolutions(), scores, 0.5, shares={"conv1": 0.25}, round_to=1)
+    assert keep[FIRST].sum() == 6
+    assert keep[SECOND].sum() == 6
+
+
+@pytest.mark.parametrize("scope", ["global", "local"])
+def test_equal_scores_are_cut_to_the_width_all_the_same(scope):
+    keep = select(two_convolutions(), np.ones(20), 0.5, scope=scope, round_to=1)
+    assert keep.sum() == 10
+
+
+def test_rules_are_of_layers_and_set_groups():
+    dependencies = two_convolutions()
+    assert makers(dependencies) == {"conv1": ["conv1"], "conv2": ["conv2"]}
+    assert group_settings(dependencies, None, 0.5) == {"conv1": 0.5, "conv2": 0.5}
+    rules = {"conv1": 0.25, "conv*": None, "head": None}
+    assert group_settings(dependencies, rules, 0.5) == {"conv1": 0.25, "conv2": None}
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"convolution": 0.5}, "The rule 'convolution' matches no layer.*Layers: conv1, conv2, head"),
+        ({"conv1": 1.0}, r"the share that the rules give to 'conv1' to be a finite number in \[0, 1\)"),
+        ({"head": 0.5}, "'head' the share 0.5, and its channels all stay: an output of the model"),
+    ],
+)
+def test_rules_that_cannot_be_followed(rules, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        group_settings(two_convolutions(), rules, 0.5)
+
+
+@pytest.mark.parametrize("multiple", [0, 2.5, "8"])
+def test_a_multiple_is_a_whole_number(multiple):
+    with pytest.raises(InvalidArgumentError, match="round_to to be a whole number >= 1"):
+        checked_multiple(multiple)

@@ -1,0 +1,136 @@
+"""What channel pruning will do to a model, as data: decided first, printed and tested, then carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfopt.channels.cut import cut
+from tfopt.channels.group_rules import makers
+from tfopt.channels.groups import Dependencies
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupPlan:
+    """A group of units and how many of them stay.
+
+    Attributes:
+        name: the path of the first layer that makes them.
+        layers: the paths of all layers that make them.
+        before, after: how many units there are.
+        lowest, highest: the range of their normalized scores.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    before: int
+    after: int
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChannelPlan:
+    """Which units of a model stay.
+
+    Attributes:
+        groups: in the order of the model.
+        frozen: path of a layer whose channels all stay -> why.
+        macs: multiply-accumulates for one sample before and after; None where the model leaves sizes open.
+        params: numbers in the variables that hold units, and in all others, before and after.
+        importance: the criterion.
+        keep: whether each unit stays, shape (dependencies.count,).
+        dependencies: what the units are of.
+    """
+
+    groups: tuple[GroupPlan, ...]
+    frozen: Mapping[str, str]
+    macs: tuple[int, int] | None
+    params: tuple[int, int]
+    importance: str
+    keep: np.ndarray = field(repr=False)
+    dependencies: Dependencies = field(repr=False)
+
+    @property
+    def removed(self) -> int:
+        """How many units go."""
+        return int(np.count_nonzero(~self.keep))
+
+    def apply(self) -> keras.Model:
+        """Return the smaller model: plain Keras, not compiled."""
+        return cut(self.dependencies, self.keep)
+
+    def table(self) -> str:
+        """Return the plan as text: a group a row, then what stays and why."""
+        width = max([len("group"), *(len(_named(group)) for group in self.groups)])
+        lines = [f"{'group':<{width}}{'before':>9}{'after':>9}   scores"]
+        lines += [
+            f"{_named(group):<{width}}{group.before:>9}{group.after:>9}   "
+            f"{group.lowest:.3g} to {group.highest:.3g}"
+            for group in self.groups
+        ]
+        for name, pair in (("params", self.params), ("MACs", self.macs)):
+            if pair is not None:
+                lines.append(f"{name:<{width}}{pair[0]:>9,}{pair[1]:>9,}   {pair[1] / max(pair[0], 1):.1%}")
+        lines += [f"{path} stays: {reason}" for path, reason in self.frozen.items()]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was decided as JSON values, as a run records it."""
+        return {
+            "widths": [asdict(group) | {"layers": list(group.layers)} for group in self.groups],
+            "frozen": dict(self.frozen),
+            "macs": None if self.macs is None else list(self.macs),
+            "params": list(self.params),
+            "importance": self.importance,
+        }
+
+
+def planned(
+    dependencies: Dependencies,
+    keep: np.ndarray,
+    scores: np.ndarray,
+    *,
+    importance: str,
+    macs: tuple[int, int] | None,
+) -> ChannelPlan:
+    """Return the plan in which the units of `keep` stay."""
+    made = makers(dependencies)
+    groups = tuple(
+        GroupPlan(
+            name=group.name,
+            layers=tuple(made[group.name]),
+            before=len(group.units),
+            after=int(keep[group.units].sum()),
+            lowest=float(scores[group.units].min()),
+            highest=float(scores[group.units].max()),
+        )
+        for group in dependencies.groups
+    )
+    return ChannelPlan(
+        groups=groups,
+        frozen=dependencies.frozen,
+        macs=macs,
+        params=params_of(dependencies, keep),
+        importance=importance,
+        keep=keep,
+        dependencies=dependencies,
+    )
+
+
+def params_of(dependencies: Dependencies, keep: np.ndarray) -> tuple[int, int]:
+    """Return how many numbers the variables of a model hold, before and after."""
+    shapes = {id(variable): list(variable.shape) for variable in dependencies.model.variables}
+    before = sum(int(np.prod(shape)) for shape in shapes.values())
+    for part in dependencies.slices:
+        shapes[id(part.variable)][part.axis] = len(part.kept(keep))
+    return before, sum(int(np.prod(shape)) for shape in shapes.values())
+
+
+def _named(group: GroupPlan) -> str:
+    more = len(group.layers) - 1
+    return group.name if more < 1 else f"{group.name} and {more} more"
