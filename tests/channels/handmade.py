@@ -10,7 +10,7 @@ FIRST, SECOND = np.arange(8), np.arange(8, 20)
 
 
 def two_convolutions(seed=0):
-    """Return the dependencies of conv1 (8 channels) - bn1 - ReLU - conv2 (12 channels) - ReLU - mean - head."""
+    """Return the dependencies of conv1 (8 channels) - bn1 - ReLU - conv2 (12) - ReLU - mean - head."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((6, 6, 3), name="image")
     tensors = [keras.layers.Conv2D(8, 3, use_bias=False, name="conv1")(inputs)]

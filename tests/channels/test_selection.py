@@ -54,12 +54,29 @@ def test_global_scope_meets_the_ratio_after_rounding_and_leaves_a_minimum():
 
 def test_groups_with_a_share_of_their_own_are_out_of_the_scope():
     scores = np.arange(20.0)
-    keep = select(two_convolutions(), scores, 0.5, shares={"conv1": None, "conv2": 0.5}, round_to=1)
+    keep = select(two_convolutions(), scores, 0.5, own={"conv1": None, "conv2": 0.5}, round_to=1)
     assert keep[FIRST].all()
     assert keep[SECOND].sum() == 6
-    keep = select(two_convolutions(), scores, 0.5, shares={"conv1": 0.25}, round_to=1)
+    keep = select(two_convolutions(), scores, 0.5, own={"conv1": 0.25}, round_to=1)
     assert keep[FIRST].sum() == 6
     assert keep[SECOND].sum() == 6
+
+
+@pytest.mark.parametrize("scope", ["global", "local"])
+def test_shares_can_be_of_widths_that_were(scope):
+    keep = select(
+        two_convolutions(), np.ones(20), 0.5, scope=scope, round_to=1, whole={"conv1": 10, "conv2": 20}
+    )
+    assert keep.sum() == 15
+    keep = select(
+        two_convolutions(), np.ones(20), 0.2, scope=scope, round_to=1, whole={"conv1": 20, "conv2": 20}
+    )
+    assert keep.all()
+
+
+def test_without_a_ratio_groups_with_a_share_alone_are_cut():
+    keep = select(two_convolutions(), np.ones(20), None, own={"conv1": 0.5}, round_to=1)
+    assert (keep[FIRST].sum(), keep[SECOND].sum()) == (4, 12)
 
 
 @pytest.mark.parametrize("scope", ["global", "local"])
@@ -71,9 +88,9 @@ def test_equal_scores_are_cut_to_the_width_all_the_same(scope):
 def test_rules_are_of_layers_and_set_groups():
     dependencies = two_convolutions()
     assert makers(dependencies) == {"conv1": ["conv1"], "conv2": ["conv2"]}
-    assert group_settings(dependencies, None, 0.5) == {"conv1": 0.5, "conv2": 0.5}
+    assert group_settings(dependencies, None) == {}
     rules = {"conv1": 0.25, "conv*": None, "head": None}
-    assert group_settings(dependencies, rules, 0.5) == {"conv1": 0.25, "conv2": None}
+    assert group_settings(dependencies, rules) == {"conv1": 0.25, "conv2": None}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +103,7 @@ def test_rules_are_of_layers_and_set_groups():
 )
 def test_rules_that_cannot_be_followed(rules, message):
     with pytest.raises(InvalidArgumentError, match=message):
-        group_settings(two_convolutions(), rules, 0.5)
+        group_settings(two_convolutions(), rules)
 
 
 @pytest.mark.parametrize("multiple", [0, 2.5, "8"])

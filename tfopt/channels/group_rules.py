@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfopt import _validation
-from tfopt.channels.groups import Dependencies, Group
+from tfopt.channels.groups import Dependencies
 from tfopt.errors import InvalidArgumentError
 from tfopt.rules import resolve
 
@@ -28,18 +28,17 @@ def makers(dependencies: Dependencies) -> dict[str, list[str]]:
 
 
 def group_settings(
-    dependencies: Dependencies, rules: Mapping[str, float | None] | None, default: float | None
+    dependencies: Dependencies, rules: Mapping[str, float | None] | None
 ) -> dict[str, float | None]:
-    """Return group name -> the share of its units to remove, None for a group that is left whole.
+    """Return name -> share of the units to remove, of the groups that rules name; None for one that stays.
 
     Args:
         dependencies: of the model.
         rules: layer path pattern -> share in [0, 1), or None to leave the channels that a layer makes.
-        default: what a group gets that no rule names.
 
     Raises:
-        InvalidArgumentError: a rule matches nothing, its share is out of range, it names a layer whose channels
-            cannot be removed, or two rules give different shares to layers that share channels.
+        InvalidArgumentError: a rule matches nothing, its share is out of range, it names a layer whose
+            channels cannot be removed, or two rules give different shares to layers that share channels.
     """
     made = makers(dependencies)
     paths = [*dict.fromkeys([path for layers in made.values() for path in layers] + [*dependencies.frozen])]
@@ -55,13 +54,15 @@ def group_settings(
                 f"prune_channels: a rule gives {path!r} the share {setting:g}, and its channels all stay: "
                 f"{dependencies.frozen[path]}. Take the rule out, or give it None."
             )
-    return {group.name: _setting(group, made[group.name], settings, default) for group in dependencies.groups}
+    told = {
+        name: {path: settings[path] for path in layers if settings[path] is not _DEFAULT}
+        for name, layers in made.items()
+    }
+    return {name: _setting(shares) for name, shares in told.items() if shares}
 
 
-def _setting(
-    group: Group, layers: list[str], settings: Mapping[str, Any], default: float | None
-) -> float | None:
-    told = {path: settings[path] for path in layers if settings[path] is not _DEFAULT}
+def _setting(told: Mapping[str, float | None]) -> float | None:
+    """Return the share that a group gets of the rules on its layers."""
     for path, setting in told.items():
         logger.info("A rule on %s: %s", path, "left whole" if setting is None else f"share {setting:g}")
     if None in told.values():
@@ -69,7 +70,7 @@ def _setting(
     if len(set(told.values())) > 1:
         named = ", ".join(f"{path!r} {setting:g}" for path, setting in told.items())
         raise InvalidArgumentError(
-            f"prune_channels: layers whose channels are added to each other lose the same ones, and the rules "
-            f"give them different shares: {named}. Give them one share."
+            f"prune_channels: layers whose channels are added to each other lose the same ones, and the "
+            f"rules give them different shares: {named}. Give them one share."
         )
-    return next(iter(told.values()), default)
+    return next(iter(told.values()))

@@ -96,7 +96,6 @@ def planned(
     scores: np.ndarray,
     *,
     importance: str,
-    macs: tuple[int, int] | None,
 ) -> ChannelPlan:
     """Return the plan in which the units of `keep` stay."""
     made = makers(dependencies)
@@ -114,7 +113,7 @@ def planned(
     return ChannelPlan(
         groups=groups,
         frozen=dependencies.frozen,
-        macs=macs,
+        macs=None,
         params=params_of(dependencies, keep),
         importance=importance,
         keep=keep,

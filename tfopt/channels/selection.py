@@ -11,44 +11,48 @@ from tfopt.channels.groups import Dependencies, Group
 from tfopt.channels.widths import nearest_width
 
 Scope: TypeAlias = Literal["global", "local"]
+SCOPES: tuple[Scope, ...] = ("global", "local")
 
 
 def select(
     dependencies: Dependencies,
     scores: np.ndarray,
-    ratio: float,
+    ratio: float | None,
     *,
     scope: Scope = "global",
-    shares: Mapping[str, float | None] | None = None,
-    round_to: int = 8,
+    own: Mapping[str, float | None] | None = None,
+    round_to: int | None = 8,
+    whole: Mapping[str, int] | None = None,
 ) -> np.ndarray:
     """Return which units stay: those of the highest scores.
 
     Args:
         dependencies: of the model.
         scores: of each unit, shape (dependencies.count,).
-        ratio: the share of the units to remove, in (0, 1).
-        scope: `"local"` removes this share of each group, `"global"` the lowest scores of all groups together.
-        shares: group name -> a share of its own, or None for a group that stays whole; groups that are not
-            named, or have the share `ratio`, are in the scope.
+        ratio: the share of the units to remove, in (0, 1); None to remove them from groups in `own` alone.
+        scope: `"local"` removes this share of each group, `"global"` the lowest scores of all groups
+            together.
+        own: group name -> a share of its own, or None for a group that stays as it is.
         round_to: the multiple that widths are rounded to (see `allowed_widths`).
+        whole: group name -> the number of units that shares are of; by default those that it has.
 
     Returns:
         Whether each unit stays, bool, shape (dependencies.count,).
     """
-    shares = shares or {}
+    own, whole = own or {}, whole or {}
     keep = np.ones(dependencies.count, bool)
-    together = []
+    together, target = [], 0.0
     for group in dependencies.groups:
-        share = shares.get(group.name, ratio)
+        share = own.get(group.name, ratio)
         if share is None:
             continue
-        if scope == "global" and share == ratio:
+        wanted = whole.get(group.name, len(group.units)) * (1 - share)
+        if scope == "global" and group.name not in own:
             together.append(group)
+            target += wanted
         else:
-            width = nearest_width(len(group.units), len(group.units) * (1 - share), round_to)
-            _keep_highest(keep, group, scores, width)
-    for group, width in zip(together, _global_widths(together, scores, ratio, round_to), strict=True):
+            _keep_highest(keep, group, scores, nearest_width(len(group.units), wanted, round_to))
+    for group, width in zip(together, _global_widths(together, scores, target, round_to), strict=True):
         _keep_highest(keep, group, scores, width)
     return keep
 
@@ -59,8 +63,8 @@ def _keep_highest(keep: np.ndarray, group: Group, scores: np.ndarray, width: int
     keep[group.units[order[: len(order) - width]]] = False
 
 
-def _global_widths(groups: list[Group], scores: np.ndarray, ratio: float, round_to: int) -> list[int]:
-    """Return the width of each group after the lowest scores of all went, rounded; nearest to the ratio."""
+def _global_widths(groups: list[Group], scores: np.ndarray, target: float, round_to: int | None) -> list[int]:
+    """Return the width of each group after the lowest scores of all went: nearest to `target` together."""
     if not groups:
         return []
     owners = np.concatenate([np.full(len(group.units), number) for number, group in enumerate(groups)])
@@ -74,7 +78,6 @@ def _global_widths(groups: list[Group], scores: np.ndarray, ratio: float, round_
             nearest_width(int(size), int(wanted), round_to) for size, wanted in zip(sizes, left, strict=True)
         ]
 
-    target = sizes.sum() * (1 - ratio)
     low, high = 0, len(owners)
     while low < high:  # the fewest after which no more than the target is left
         middle = (low + high) // 2

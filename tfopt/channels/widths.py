@@ -9,7 +9,7 @@ import numpy as np
 from tfopt import _validation
 
 LEAST = 0.1
-"""The share of its units that a group keeps at least: a layer that is cut further stops what flows through."""
+"""The share of its units that a group keeps at least: one that is cut further stops what flows through it."""
 
 
 def allowed_widths(units: int, round_to: int | None = 8) -> np.ndarray:

@@ -54,6 +54,7 @@ class StageContext:
         optimizer: keras.optimizers.Optimizer | None = None,
     ) -> None:
         self.data = config.data
+        self.loss = config.compilation.loss()
         self.seed = seed
         self.directory = directory
         self.record: dict[str, Any] = {}

@@ -20,6 +20,8 @@ class Context(Protocol):
     """The services of a pipeline for a stage that runs."""
 
     data: Dataset
+    loss: Any
+    """Of the run, as `compile` takes it; None where the model computes its own."""
     seed: int
     directory: Path
     """The stage's own folder; what is written here belongs to the run."""

@@ -194,7 +194,7 @@ def test_data_is_checked_first(importance, given, loss, error, message):
 def test_without_any_batch_normalization_its_scale_is_refused():
     dependencies = two_convolutions()
     dependencies.model.get_layer("bn1").scale = False
-    with pytest.raises(InvalidArgumentError, match='no BatchNormalization with a scale.*importance="l2"'):
+    with pytest.raises(InvalidArgumentError, match=r'no BatchNormalization with a scale.*importance="l2"'):
         scores(dependencies, "batch_norm")
     scores(dependencies, "l2")
 

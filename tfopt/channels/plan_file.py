@@ -1,0 +1,51 @@
+"""A plan as text, so that a run that was cut off goes on with what it had decided."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+
+from tfopt.channels.dependency import dependencies
+from tfopt.channels.group_lasso import drop_penalty
+from tfopt.channels.plan import ChannelPlan, GroupPlan
+from tfopt.errors import RunError
+
+
+def to_json(plan: ChannelPlan) -> str:
+    """Return a plan as JSON text."""
+    keep = {group.name: np.flatnonzero(plan.keep[group.units]).tolist() for group in plan.dependencies.groups}
+    return json.dumps({**plan.to_dict(), "keep": keep}, indent=1)
+
+
+def from_json(text: str, model: keras.Model) -> ChannelPlan:
+    """Return the plan that `to_json` made a text of, for the same model.
+
+    Raises:
+        RunError: the text is damaged, or of another model.
+    """
+    found = dependencies(model)
+    drop_penalty(found.model)
+    try:
+        content = json.loads(text)
+        widths = [GroupPlan(**{**each, "layers": tuple(each["layers"])}) for each in content["widths"]]
+        kept, importance = content["keep"], content["importance"]
+        macs, params = content["macs"], content["params"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"A plan of channels cannot be read: {error!r}.") from error
+    sizes = {group.name: len(group.units) for group in found.groups}
+    if sizes != {group.name: group.before for group in widths} or sizes.keys() != kept.keys():
+        raise RunError(f"A plan of channels is not one of the model {model.name!r}.")
+    keep = np.zeros(found.count, bool)
+    for group in found.groups:
+        keep[group.units[kept[group.name]]] = True
+    return ChannelPlan(
+        groups=tuple(widths),
+        frozen=found.frozen,
+        macs=None if macs is None else (macs[0], macs[1]),
+        params=(params[0], params[1]),
+        importance=importance,
+        keep=keep,
+        dependencies=found,
+    )

@@ -1,0 +1,100 @@
+"""`tfopt.prune_channels`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, overload
+
+import keras
+
+from tfopt.channels.decide import decide
+from tfopt.channels.plan import ChannelPlan
+from tfopt.channels.selection import Scope
+from tfopt.channels.settings import ChannelSettings
+
+
+@overload
+def prune_channels(
+    model: keras.Model, ratio: float | None = ..., *, dry_run: Literal[False] = ..., **options: Any
+) -> keras.Model: ...
+
+
+@overload
+def prune_channels(
+    model: keras.Model, ratio: float | None = ..., *, dry_run: Literal[True], **options: Any
+) -> ChannelPlan: ...
+
+
+def prune_channels(
+    model: keras.Model,
+    ratio: float | None = None,
+    *,
+    importance: str = "l2",
+    normalization: Literal["mean", "max", "none"] = "mean",
+    scope: Scope = "global",
+    rules: Mapping[str, float | None] | None = None,
+    round_to: int | None = 8,
+    data: Any = None,
+    loss: Any = None,
+    batch_size: int = 32,
+    seed: int = 0,
+    dry_run: bool = False,
+) -> keras.Model | ChannelPlan:
+    """Return a smaller model: `model` without the channels that it needs least.
+
+    Channels of convolutions, units of dense and recurrent layers and heads of attention are removed for good,
+    with all that belongs to them: rows of the kernels that read them, normalizations, and the same channels
+    of all layers that are added to them. The result is a plain Keras model with the weights that are left; it
+    saves and loads without tfopt, is not compiled, and is to be trained on: what is gone is missed at first.
+
+    Args:
+        model: any built float model. It is left as it is.
+        ratio: the share of the channels to remove, in (0, 1). Of a channel goes what makes it and what reads
+            it, so that at 0.5 about a quarter of the arithmetic and of the weights is left.
+        importance: which channels are needed least: those of the smallest weights (`"l2"`, `"l1"`), those
+            that batch normalizations scale down (`"batch_norm"`), those without which the loss changes
+            least, to first order (`"taylor"`; needs data and a loss), those of small or rare activations
+            (`"activation"`, `"nonzero"`; need data), those that the others can make up for
+            (`"geometric_median"`), or any (`"random"`). The papers are in `tfopt.channels.importance`.
+        normalization: what the scores of a group are divided by before groups are compared: their `"mean"`,
+            their `"max"`, or `"none"`.
+        scope: `"global"` compares all channels of the model, so that layers keep different shares;
+            `"local"` takes the same share of each group.
+        rules: layer path pattern -> the share of its channels to remove, in [0, 1), or None to leave them;
+            the first match wins. Layers whose channels are added to each other go together.
+        round_to: the widths that are left are multiples of this, for runtimes compute channels in tiles; in
+            narrow groups of half of it, and so on. 1 or None for any width.
+        data: `(x, y)`, inputs alone, or a `tfopt.data.Dataset` (its training split), for criteria that look
+            at samples. At most 512 are taken, spread evenly.
+        loss: as `compile` takes it; by default that of the compiled model.
+        batch_size: samples at a time, 1 or more.
+        seed: of `importance="random"`, 0 or more.
+        dry_run: whether to return the plan and remove nothing.
+
+    Returns:
+        The smaller model, or with `dry_run` the `tfopt.channels.ChannelPlan`, which prints as a table.
+
+    Raises:
+        InvalidArgumentError: an argument is out of its range, there is no goal, nothing can be removed (the
+            message says why), a rule matches nothing, data is missing, or the model is quantization-aware.
+        DataError: fewer samples than a batch, or values that are not finite.
+        UnsupportedModel: the model is subclassed and its code cannot be read.
+
+    Example:
+        >>> smaller = tfopt.prune_channels(model, 0.5, rules={"stem": None})
+        >>> print(tfopt.prune_channels(model, 0.5, dry_run=True).table())
+    """
+    settings = ChannelSettings(
+        ratio=ratio,
+        importance=importance,
+        normalization=normalization,
+        scope=scope,
+        rules=rules,
+        round_to=round_to,
+        seed=seed,
+    )
+    plan = decide(model, settings, data=data, loss=loss, batch_size=batch_size)
+    if dry_run:
+        return plan
+    with model.distribute_strategy.scope():
+        return plan.apply()
