@@ -9,13 +9,10 @@ from typing import Any
 
 import keras
 
-from tfopt import graph
-from tfopt.channels.dependency import dependencies
-from tfopt.channels.group_lasso import drop_penalty
 from tfopt.channels.group_rules import group_settings
-from tfopt.channels.groups import Dependencies
 from tfopt.channels.importance import samples_for, scores
 from tfopt.channels.plan import ChannelPlan, planned
+from tfopt.channels.prunable import check_float, prunable
 from tfopt.channels.selection import select
 from tfopt.channels.settings import ChannelSettings
 from tfopt.errors import InvalidArgumentError
@@ -63,28 +60,17 @@ def decide(
         DataError: fewer samples than a batch, or values that are not finite.
         UnsupportedModel: the model cannot be read.
     """
-    graph.require_built(model)
-    if graph.is_quantized(model):
-        raise InvalidArgumentError(
-            f"prune_channels: the model {model.name!r} is quantization-aware: its ranges are those of the "
-            "channels that it has. Prune the float model that it was made of, then call tfopt.quantize_aware."
-        )
+    check_float(model)
     loss = getattr(model, "loss", None) if loss is None else loss
     samples = samples_for(settings.importance, data, loss, batch_size)
-    found = dependencies(model)
-    drop_penalty(found.model)
-    if not found.groups:
-        raise InvalidArgumentError(
-            f"prune_channels: there is nothing to prune in the model {model.name!r}, for all channels stay. "
-            f"{_reasons(found)}"
-        )
+    found = prunable(model)
     own = group_settings(found, settings.rules)
     if all(own.get(group.name, settings.ratio) is None for group in found.groups):
         raise InvalidArgumentError(
             f"prune_channels: there is nothing to prune in the model {model.name!r}, for the rules leave all "
             f"groups whole: {', '.join(group.name for group in found.groups)}."
         )
-    how, step = step is not None, step or Step()
+    partial, step = step is not None, step or Step()
     values = scores(
         found,
         settings.importance,
@@ -101,7 +87,7 @@ def decide(
         round_to=settings.round_to,
         whole=step.whole,
     )
-    if keep.all() and not how:
+    if keep.all() and not partial:
         raise InvalidArgumentError(
             f"prune_channels: ratio={settings.ratio} removes nothing from the model {model.name!r} where "
             f"widths are multiples of {settings.round_to}: give a larger one, or round_to=1 for any width "
@@ -110,12 +96,6 @@ def decide(
     plan = planned(found, keep, values, importance=settings.importance)
     _log(model.name, plan)
     return plan
-
-
-def _reasons(found: Dependencies) -> str:
-    reasons = [f"{path}: {reason}" for path, reason in found.frozen.items()]
-    more = f" (and {len(reasons) - 5} more)" if len(reasons) > 5 else ""
-    return " ".join(reasons[:5]) + more if reasons else "It has no layer that makes channels."
 
 
 def _log(name: str, plan: ChannelPlan) -> None:

@@ -41,7 +41,7 @@ class ChannelPlan:
         groups: in the order of the model.
         frozen: path of a layer whose channels all stay -> why.
         macs: multiply-accumulates for one sample before and after; None where the model leaves sizes open.
-        params: numbers in the variables that hold units, and in all others, before and after.
+        params: weights, as `model.count_params()` counts them, before and after.
         importance: the criterion.
         keep: whether each unit stays, shape (dependencies.count,).
         dependencies: what the units are of.
@@ -122,8 +122,8 @@ def planned(
 
 
 def params_of(dependencies: Dependencies, keep: np.ndarray) -> tuple[int, int]:
-    """Return how many numbers the variables of a model hold, before and after."""
-    shapes = {id(variable): list(variable.shape) for variable in dependencies.model.variables}
+    """Return how many weights a model has, before and after."""
+    shapes = {id(variable): list(variable.shape) for variable in dependencies.model.weights}
     before = sum(int(np.prod(shape)) for shape in shapes.values())
     for part in dependencies.slices:
         shapes[id(part.variable)][part.axis] = len(part.kept(keep))

@@ -7,9 +7,8 @@ import json
 import keras
 import numpy as np
 
-from tfopt.channels.dependency import dependencies
-from tfopt.channels.group_lasso import drop_penalty
 from tfopt.channels.plan import ChannelPlan, GroupPlan
+from tfopt.channels.prunable import prunable
 from tfopt.errors import RunError
 
 
@@ -25,8 +24,7 @@ def from_json(text: str, model: keras.Model) -> ChannelPlan:
     Raises:
         RunError: the text is damaged, or of another model.
     """
-    found = dependencies(model)
-    drop_penalty(found.model)
+    found = prunable(model)
     try:
         content = json.loads(text)
         widths = [GroupPlan(**{**each, "layers": tuple(each["layers"])}) for each in content["widths"]]

@@ -99,7 +99,8 @@ class PruneChannels(Stage):
             if path in found and found[path] != shape:
                 raise InvariantError(
                     f"The kernel of {path!r} had the sizes {shape} after PruneChannels and has "
-                    f"{found[path]}: the stage that ran last must keep the widths. Put it before PruneChannels."
+                    f"{found[path]}: the stage that ran last must keep the widths. Put it before "
+                    "PruneChannels."
                 )
 
     def _epochs_of(self, number: int) -> int:
