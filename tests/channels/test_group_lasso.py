@@ -51,7 +51,7 @@ def test_training_makes_units_small_and_the_result_has_no_penalty(small_cnn, tmp
         sparse.fit(x, y, epochs=6, batch_size=16, verbose=0)
         trained[strength] = sparse
     free, sparse = _norms(trained[1e-6]), _norms(trained[1.0])
-    assert np.quantile(sparse, 0.25) < 0.1 * np.quantile(free, 0.25)
+    assert np.quantile(sparse, 0.25) < 0.2 * np.quantile(free, 0.25)
     smaller = tfopt.prune_channels(trained[1.0], 0.5, rules={"conv1": None})
     assert not smaller.losses
     trained[1.0].save(tmp_path / "sparse.keras")

@@ -10,7 +10,7 @@ from keras import layers as L
 
 import tfopt
 from tfopt.channels import ChannelPlan
-from tfopt.errors import DataError, InvalidArgumentError, UnsupportedModel
+from tfopt.errors import DataError, GoalError, InvalidArgumentError, UnsupportedModel
 
 LOSS = "sparse_categorical_crossentropy"
 
@@ -61,9 +61,16 @@ def test_the_plan_is_data_and_does_what_it_says(wide_cnn, caplog):
         ("hidden", ("hidden",), 16, 8),
     ]
     smaller = plan.apply()
-    assert plan.params == (wide_cnn.count_params(), smaller.count_params())
+    assert plan.costs == {
+        "params": (wide_cnn.count_params(), smaller.count_params()),
+        "macs": (tfopt.measure.macs(wide_cnn), tfopt.measure.macs(smaller)),
+    }
     assert plan.removed == 16
-    for line in (r"conv1 and 1 more +16 +8   0\.\d+ to 1\.\d+", "head stays: head .* softmax", "params"):
+    for line in (
+        r"conv1 and 1 more +16 +8   0\.\d+ to 1\.\d+",
+        "head stays: head .* softmax",
+        r"macs +39,072 +14,416   36.9%",
+    ):
         assert re.search(line, plan.table())
     assert "small_cnn: 8 of 16 channels of conv1, sep stay" in caplog.text
     assert "small_cnn: all channels of head stay" in caplog.text
@@ -103,6 +110,24 @@ def test_several_inputs_and_outputs_are_scored_by_all_losses():
     assert smaller.get_layer("left").units + smaller.get_layer("right").units == 8
 
 
+@pytest.mark.parametrize("allocation", ["global", "uniform", "sensitivity"])
+def test_a_budget_is_met(wide_cnn, allocation):
+    before = tfopt.measure.macs(wide_cnn)
+    smaller = tfopt.prune_channels(
+        wide_cnn, macs=0.5, allocation=allocation, rules={"conv1": 0.5, "head": None}
+    )
+    assert 0.4 * before < tfopt.measure.macs(smaller) <= 0.5 * before
+    assert smaller.get_layer("conv1").filters >= 8
+
+
+def test_a_budget_of_the_file_is_met(wide_cnn):
+    limit = 0.6 * len(bytes(tfopt.to_tflite(wide_cnn, "int8", _images()[0])))
+    plan = tfopt.prune_channels(wide_cnn, bytes=0.6, scheme="int8", data=_images(), dry_run=True)
+    assert len(bytes(tfopt.to_tflite(plan.apply(), "int8", _images()[0]))) <= limit
+    assert plan.costs["bytes"][1] <= limit
+    assert "bytes" in plan.table()
+
+
 def test_random_goes_by_its_seed(wide_cnn):
     plans = [
         tfopt.prune_channels(wide_cnn, 0.5, importance="random", seed=seed, dry_run=True)
@@ -115,11 +140,24 @@ def test_random_goes_by_its_seed(wide_cnn):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, InvalidArgumentError, "there is no goal: give ratio="),
+        ({}, InvalidArgumentError, "there is no goal: give ratio=.*macs=0.5"),
         ({"rules": {"conv1": None}}, InvalidArgumentError, "there is no goal"),
         ({"ratio": 0}, InvalidArgumentError, r"ratio to be a finite number in \(0, 1\), got 0"),
         ({"ratio": 1.0}, InvalidArgumentError, r"ratio to be a finite number in \(0, 1\), got 1.0"),
         ({"ratio": 0.5, "importance": "snip"}, InvalidArgumentError, "importance to be one of 'l1'"),
+        ({"ratio": 0.5, "macs": 0.5}, InvalidArgumentError, "are two goals"),
+        (
+            {"ratio": 0.5, "allocation": "uniform"},
+            InvalidArgumentError,
+            "how a budget is met, and there is none",
+        ),
+        ({"macs": 0.5, "allocation": "milp"}, InvalidArgumentError, "allocation to be one of 'global'"),
+        ({"macs": 0.5, "scheme": "int9"}, InvalidArgumentError, "scheme must be one of"),
+        ({"macs": 1e-4}, GoalError, "What can be reached is macs: least"),
+        ({"macs": 1.0}, InvalidArgumentError, "meets the budget already"),
+        ({"bytes": -1}, InvalidArgumentError, "The budget bytes=-1"),
+        ({"ratio": 0.5, "min_share": 0}, InvalidArgumentError, "min_share to be"),
+        ({"ratio": 0.5, "rules": [("conv1", None)]}, InvalidArgumentError, "rules to be a dict such as"),
         ({"ratio": 0.5, "scope": "layer"}, InvalidArgumentError, "scope to be one of 'global', 'local'"),
         ({"ratio": 0.5, "normalization": "sum"}, InvalidArgumentError, "normalization to be one of"),
         ({"ratio": 0.5, "round_to": 0}, InvalidArgumentError, "round_to to be a whole number >= 1"),

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from tfopt.channels.choose import choose, original_costs
 from tfopt.channels.group_rules import group_settings
 from tfopt.channels.importance import samples_for, scores
+from tfopt.channels.importance.samples import inputs_of
 from tfopt.channels.plan import ChannelPlan, planned
 from tfopt.channels.prunable import check_float, prunable
-from tfopt.channels.selection import select
 from tfopt.channels.settings import ChannelSettings
+from tfopt.channels.step import Step
 from tfopt.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One of several steps towards a goal.
-
-    Attributes:
-        progress: the share of the way that is done after it, in (0, 1]: what is kept falls by equal factors.
-        whole: group name -> the units before the first step.
-    """
-
-    progress: float = 1.0
-    whole: Mapping[str, int] | None = None
-
-    def share(self, share: float | None) -> float | None:
-        """Return the share of the units that are to be gone after the step."""
-        return None if share is None else 1 - (1 - share) ** self.progress
 
 
 def decide(
@@ -51,13 +34,14 @@ def decide(
     Args:
         model: see `tfopt.prune_channels`.
         settings: what is asked.
-        data, loss, batch_size: for criteria that look at samples.
-        step: where the goal is reached in several; one step may then find nothing to do.
+        data, loss, batch_size: for criteria that look at samples, and for the ranges of files in integers.
+        step: where the goal is reached in several; one of them may then find nothing to do.
 
     Raises:
         InvalidArgumentError: the model is quantization-aware, data is missing, a rule cannot be followed, or
             there is nothing to remove.
         DataError: fewer samples than a batch, or values that are not finite.
+        GoalError: a budget cannot be met.
         UnsupportedModel: the model cannot be read.
     """
     check_float(model)
@@ -65,12 +49,16 @@ def decide(
     samples = samples_for(settings.importance, data, loss, batch_size)
     found = prunable(model)
     own = group_settings(found, settings.rules)
-    if all(own.get(group.name, settings.ratio) is None for group in found.groups):
+    default = settings.ratio if not settings.budgets else 0.5
+    if all(own.get(group.name, default) is None for group in found.groups):
         raise InvalidArgumentError(
             f"prune_channels: there is nothing to prune in the model {model.name!r}, for the rules leave all "
             f"groups whole: {', '.join(group.name for group in found.groups)}."
         )
-    partial, step = step is not None, step or Step()
+    representative = None if data is None else inputs_of(data)
+    if step is not None and step.progress < 1 and not step.original:
+        original = original_costs(found, settings, representative)
+        step = Step(progress=step.progress, original=original, now=original)
     values = scores(
         found,
         settings.importance,
@@ -78,31 +66,31 @@ def decide(
         normalization=settings.normalization,
         seed=settings.seed,
     )
-    keep = select(
-        found,
-        values,
-        step.share(settings.ratio),
-        scope=settings.scope,
-        own={name: step.share(share) for name, share in own.items()},
-        round_to=settings.round_to,
-        whole=step.whole,
-    )
-    if keep.all() and not partial:
-        raise InvalidArgumentError(
-            f"prune_channels: ratio={settings.ratio} removes nothing from the model {model.name!r} where "
-            f"widths are multiples of {settings.round_to}: give a larger one, or round_to=1 for any width "
-            "(which is rarely faster)."
-        )
-    plan = planned(found, keep, values, importance=settings.importance)
+    keep, costs = choose(found, values, settings, own, step or Step(), representative)
+    if keep.all() and step is None:
+        _raise_unchanged(model.name, settings)
+    plan = planned(found, keep, values, importance=settings.importance, costs=costs)
     _log(model.name, plan)
     return plan
 
 
+def _raise_unchanged(name: str, settings: ChannelSettings) -> None:
+    if settings.budgets:
+        raise InvalidArgumentError(
+            f"prune_channels: the model {name!r} meets the budget already ({settings.budgets.describe()}): "
+            "allow less."
+        )
+    raise InvalidArgumentError(
+        f"prune_channels: ratio={settings.ratio} removes nothing from the model {name!r} where widths are "
+        f"multiples of {settings.round_to}: give a larger one, or round_to=1 for any width (which is rarely "
+        "faster)."
+    )
+
+
 def _log(name: str, plan: ChannelPlan) -> None:
     for group in plan.groups:
-        logger.info(
-            "%s: %d of %d channels of %s stay", name, group.after, group.before, ", ".join(group.layers)
-        )
+        layers = ", ".join(group.layers)
+        logger.info("%s: %d of %d channels of %s stay", name, group.after, group.before, layers)
     for path, reason in plan.frozen.items():
         logger.info("%s: all channels of %s stay: %s", name, path, reason)
     logger.debug("%s", plan.table())

@@ -32,8 +32,8 @@ def group_lasso(model: keras.Model, strength: float = 1e-4, *, growth: float = 0
             4). Units in between go by their norms as these then are.
 
     Raises:
-        InvalidArgumentError: an argument out of its range, a model that is quantization-aware or has nothing to
-            prune.
+        InvalidArgumentError: an argument out of its range, or a model that is quantization-aware or has
+            nothing to prune.
         UnsupportedModel: the model is subclassed and has not been called.
     """
     strength = _validation.number("group_lasso", "strength", strength, above=0)

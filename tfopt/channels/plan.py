@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfopt.budgets import formatted
 from tfopt.channels.cut import cut
 from tfopt.channels.group_rules import makers
 from tfopt.channels.groups import Dependencies
@@ -40,8 +41,8 @@ class ChannelPlan:
     Attributes:
         groups: in the order of the model.
         frozen: path of a layer whose channels all stay -> why.
-        macs: multiply-accumulates for one sample before and after; None where the model leaves sizes open.
-        params: weights, as `model.count_params()` counts them, before and after.
+        costs: metric -> before and after: `"params"` as `count_params` counts them, `"macs"` unless the model
+            leaves sizes open, and `"bytes"` and seconds of `"latency"` of its file where these have a limit.
         importance: the criterion.
         keep: whether each unit stays, shape (dependencies.count,).
         dependencies: what the units are of.
@@ -49,8 +50,7 @@ class ChannelPlan:
 
     groups: tuple[GroupPlan, ...]
     frozen: Mapping[str, str]
-    macs: tuple[int, int] | None
-    params: tuple[int, int]
+    costs: Mapping[str, tuple[float, float]]
     importance: str
     keep: np.ndarray = field(repr=False)
     dependencies: Dependencies = field(repr=False)
@@ -73,9 +73,9 @@ class ChannelPlan:
             f"{group.lowest:.3g} to {group.highest:.3g}"
             for group in self.groups
         ]
-        for name, pair in (("params", self.params), ("MACs", self.macs)):
-            if pair is not None:
-                lines.append(f"{name:<{width}}{pair[0]:>9,}{pair[1]:>9,}   {pair[1] / max(pair[0], 1):.1%}")
+        for name, (before, after) in self.costs.items():
+            values = f"{formatted(name, before):>9} {formatted(name, after):>9}"
+            lines.append(f"{name:<{width}}{values}   {after / (before or 1):.1%}")
         lines += [f"{path} stays: {reason}" for path, reason in self.frozen.items()]
         return "\n".join(lines)
 
@@ -84,8 +84,7 @@ class ChannelPlan:
         return {
             "widths": [asdict(group) | {"layers": list(group.layers)} for group in self.groups],
             "frozen": dict(self.frozen),
-            "macs": None if self.macs is None else list(self.macs),
-            "params": list(self.params),
+            "costs": {name: list(pair) for name, pair in self.costs.items()},
             "importance": self.importance,
         }
 
@@ -96,6 +95,7 @@ def planned(
     scores: np.ndarray,
     *,
     importance: str,
+    costs: Mapping[str, tuple[float, float]],
 ) -> ChannelPlan:
     """Return the plan in which the units of `keep` stay."""
     made = makers(dependencies)
@@ -113,21 +113,11 @@ def planned(
     return ChannelPlan(
         groups=groups,
         frozen=dependencies.frozen,
-        macs=None,
-        params=params_of(dependencies, keep),
+        costs=costs,
         importance=importance,
         keep=keep,
         dependencies=dependencies,
     )
-
-
-def params_of(dependencies: Dependencies, keep: np.ndarray) -> tuple[int, int]:
-    """Return how many weights a model has, before and after."""
-    shapes = {id(variable): list(variable.shape) for variable in dependencies.model.weights}
-    before = sum(int(np.prod(shape)) for shape in shapes.values())
-    for part in dependencies.slices:
-        shapes[id(part.variable)][part.axis] = len(part.kept(keep))
-    return before, sum(int(np.prod(shape)) for shape in shapes.values())
 
 
 def _named(group: GroupPlan) -> str:

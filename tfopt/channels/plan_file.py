@@ -29,7 +29,7 @@ def from_json(text: str, model: keras.Model) -> ChannelPlan:
         content = json.loads(text)
         widths = [GroupPlan(**{**each, "layers": tuple(each["layers"])}) for each in content["widths"]]
         kept, importance = content["keep"], content["importance"]
-        macs, params = content["macs"], content["params"]
+        costs = {name: (before, after) for name, (before, after) in content["costs"].items()}
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"A plan of channels cannot be read: {error!r}.") from error
     sizes = {group.name: len(group.units) for group in found.groups}
@@ -41,8 +41,7 @@ def from_json(text: str, model: keras.Model) -> ChannelPlan:
     return ChannelPlan(
         groups=tuple(widths),
         frozen=found.frozen,
-        macs=None if macs is None else (macs[0], macs[1]),
-        params=(params[0], params[1]),
+        costs=costs,
         importance=importance,
         keep=keep,
         dependencies=found,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
 
 import numpy as np
 
+from tfopt.channels.allocation.widths import options, step_of
 from tfopt.channels.groups import Dependencies, Group
-from tfopt.channels.widths import nearest_width
-
-Scope: TypeAlias = Literal["global", "local"]
-SCOPES: tuple[Scope, ...] = ("global", "local")
+from tfopt.channels.settings import Scope
 
 
 def select(
@@ -21,7 +19,8 @@ def select(
     *,
     scope: Scope = "global",
     own: Mapping[str, float | None] | None = None,
-    round_to: int | None = 8,
+    round_to: int = 8,
+    min_share: float = 0.1,
     whole: Mapping[str, int] | None = None,
 ) -> np.ndarray:
     """Return which units stay: those of the highest scores.
@@ -33,7 +32,8 @@ def select(
         scope: `"local"` removes this share of each group, `"global"` the lowest scores of all groups
             together.
         own: group name -> a share of its own, or None for a group that stays as it is.
-        round_to: the multiple that widths are rounded to (see `allowed_widths`).
+        round_to: what widths are a multiple of, or in narrow groups of half of it, and so on.
+        min_share: of the units of each group, in (0, 1], stays at least.
         whole: group name -> the number of units that shares are of; by default those that it has.
 
     Returns:
@@ -41,20 +41,34 @@ def select(
     """
     own, whole = own or {}, whole or {}
     keep = np.ones(dependencies.count, bool)
-    together, target = [], 0.0
+    together: list[tuple[Group, np.ndarray]] = []
+    target = 0.0
     for group in dependencies.groups:
         share = own.get(group.name, ratio)
         if share is None:
             continue
         wanted = whole.get(group.name, len(group.units)) * (1 - share)
+        allowed = _allowed(group, whole, round_to, min_share)
         if scope == "global" and group.name not in own:
-            together.append(group)
+            together.append((group, allowed))
             target += wanted
         else:
-            _keep_highest(keep, group, scores, nearest_width(len(group.units), wanted, round_to))
-    for group, width in zip(together, _global_widths(together, scores, target, round_to), strict=True):
+            _keep_highest(keep, group, scores, _nearest(allowed, wanted))
+    for (group, _), width in zip(together, _global_widths(together, scores, target), strict=True):
         _keep_highest(keep, group, scores, width)
     return keep
+
+
+def _allowed(group: Group, whole: Mapping[str, int], round_to: int, min_share: float) -> np.ndarray:
+    """Return the widths that a group may have, falling."""
+    count = len(group.units)
+    least = max(1, math.ceil(whole.get(group.name, count) * min_share - 1e-9))
+    return options(count, least, step_of(count, round_to))[::-1]
+
+
+def _nearest(allowed: np.ndarray, wanted: float) -> int:
+    """Return the width that is nearest to `wanted`, the larger one of two."""
+    return int(allowed[np.argmin(np.abs(allowed - wanted))])
 
 
 def _keep_highest(keep: np.ndarray, group: Group, scores: np.ndarray, width: int) -> None:
@@ -63,10 +77,17 @@ def _keep_highest(keep: np.ndarray, group: Group, scores: np.ndarray, width: int
     keep[group.units[order[: len(order) - width]]] = False
 
 
-def _global_widths(groups: list[Group], scores: np.ndarray, target: float, round_to: int | None) -> list[int]:
-    """Return the width of each group after the lowest scores of all went: nearest to `target` together."""
-    if not groups:
+def _global_widths(together: list[tuple[Group, np.ndarray]], scores: np.ndarray, target: float) -> list[int]:
+    """Return the width of each group after the lowest scores of all went: nearest to `target` together.
+
+    Args:
+        together: groups, and the widths that each may have.
+        scores: of all units.
+        target: how many units are to stay.
+    """
+    if not together:
         return []
+    groups, allowed = zip(*together, strict=True)
     owners = np.concatenate([np.full(len(group.units), number) for number, group in enumerate(groups)])
     order = np.argsort(scores[np.concatenate([group.units for group in groups])], kind="stable")
     owners = owners[order]
@@ -74,13 +95,11 @@ def _global_widths(groups: list[Group], scores: np.ndarray, target: float, round
 
     def widths(removed: int) -> list[int]:
         left = sizes - np.bincount(owners[:removed], minlength=len(groups))
-        return [
-            nearest_width(int(size), int(wanted), round_to) for size, wanted in zip(sizes, left, strict=True)
-        ]
+        return [_nearest(each, wanted) for each, wanted in zip(allowed, left, strict=True)]
 
     low, high = 0, len(owners)
     while low < high:  # the fewest after which no more than the target is left
         middle = (low + high) // 2
         low, high = (low, middle) if sum(widths(middle)) <= target else (middle + 1, high)
-    options = [widths(max(low - 1, 0)), widths(low)]
-    return min(options, key=lambda option: abs(sum(option) - target))
+    around = [widths(max(low - 1, 0)), widths(low)]
+    return min(around, key=lambda each: abs(sum(each) - target))

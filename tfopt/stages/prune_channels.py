@@ -15,9 +15,10 @@ from tfopt.stages.base import Context, Stage
 if TYPE_CHECKING:
     import keras
 
-    from tfopt.channels.decide import Step
     from tfopt.channels.plan import ChannelPlan
     from tfopt.channels.settings import ChannelSettings
+    from tfopt.channels.step import Step
+    from tfopt.data import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +28,15 @@ class PruneChannels(Stage):
     """Removes channels and trains what is left (see `tfopt.prune_channels`).
 
     Args:
-        ratio: the share of the channels to remove, in (0, 1).
+        ratio: the share of the channels to remove, in (0, 1); or a budget:
+        macs, params, bytes, latency: as `tfopt.prune_channels` takes them.
+        scheme: of the file whose bytes and latency are limited; `None` is that of the pipeline: of
+            `ExportTFLite`, or of `QuantizeAware`.
         epochs: how long to train after that, at least one for each iteration.
         iterations: in how many steps to remove them, 1 or more; each is followed by its part of the epochs.
             What is kept falls by equal factors.
-        importance, normalization, scope, rules, round_to: as `tfopt.prune_channels` takes them; criteria
-            that look at samples do so on the training split.
+        importance, normalization, scope, allocation, rules, round_to, min_share: as `tfopt.prune_channels`
+            takes them; criteria that look at samples do so on the training split.
         sparse_epochs: how long to train with `tfopt.channels.group_lasso` before the first step, 0 or more.
         sparse_strength, sparse_growth: of that penalty.
         learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one: what
@@ -46,13 +50,20 @@ class PruneChannels(Stage):
 
     ratio: float | None = None
     _: dataclasses.KW_ONLY
+    macs: float | str | None = None
+    params: float | str | None = None
+    bytes: float | str | None = None
+    latency: float | str | None = None
+    scheme: str | None = None
     epochs: int = 6
     iterations: int = 1
     importance: str = "l2"
     normalization: Literal["mean", "max", "none"] = "mean"
     scope: Literal["global", "local"] = "global"
+    allocation: Literal["global", "uniform", "sensitivity"] = "global"
     rules: Mapping[str, float | None] | None = None
     round_to: int | None = 8
+    min_share: float = 0.1
     sparse_epochs: int = 0
     sparse_strength: float = 1e-4
     sparse_growth: float = 4.0
@@ -66,24 +77,30 @@ class PruneChannels(Stage):
         _validation.number("PruneChannels", "sparse_growth", self.sparse_growth, at_least=0)
         if self.learning_rate is not None:
             _validation.number("PruneChannels", "learning_rate", self.learning_rate, above=0)
-        self._settings(seed=0)
+        self._settings()
+
+    def preflight(self, model: keras.Model, data: Dataset, loss: Any, scheme: str) -> None:
+        """Raise where rules match nothing, nothing can be removed, or a budget is out of reach."""
+        from tfopt.channels.decide import decide
+        from tfopt.channels.importance import samples_for
+
+        samples_for(self.importance, data, loss)
+        # What can be reached does not depend on which channels are important.
+        settings = dataclasses.replace(self._settings(scheme), importance="random")
+        decide(model, settings, data=data)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the smaller and trained model; `record` gets the widths of each group."""
         from tfopt.channels import group_lasso
-        from tfopt.channels.decide import Step
 
         if self.sparse_epochs:
             model = group_lasso(model, self.sparse_strength, growth=self.sparse_growth)
             context.fit(model, epochs=self.sparse_epochs)
         plans: list[ChannelPlan] = []
         for number in range(1, self.iterations + 1):
-            whole = {group.name: group.before for group in plans[0].groups} if plans else None
-            step = Step(progress=number / self.iterations, whole=whole)
-            plan = self._plan(model, context, number, step if self.iterations > 1 else None)
+            plan = self._plan(model, context, number, plans)
             plans.append(plan)
-            strategy = model.distribute_strategy
-            with strategy.scope():
+            with model.distribute_strategy.scope():
                 model = plan.apply()
             context.fit(model, epochs=self._epochs_of(number))
         context.record["channels"] = _record(plans)
@@ -107,20 +124,16 @@ class PruneChannels(Stage):
         """Return how many epochs follow a step, so that all together are `epochs`."""
         return self.epochs * number // self.iterations - self.epochs * (number - 1) // self.iterations
 
-    def _settings(self, seed: int) -> ChannelSettings:
+    def _settings(self, scheme: str = "float32", seed: int = 0) -> ChannelSettings:
         from tfopt.channels.settings import ChannelSettings
 
-        return ChannelSettings(
-            ratio=self.ratio,
-            importance=self.importance,
-            normalization=self.normalization,
-            scope=self.scope,
-            rules=self.rules,
-            round_to=self.round_to,
-            seed=seed,
-        )
+        names = (field.name for field in dataclasses.fields(ChannelSettings))
+        told = {name: getattr(self, name) for name in names if name not in ("scheme", "seed")}
+        return ChannelSettings(**told, scheme=self.scheme or scheme, seed=seed)
 
-    def _plan(self, model: keras.Model, context: Context, number: int, step: Step | None) -> ChannelPlan:
+    def _plan(
+        self, model: keras.Model, context: Context, number: int, earlier: list[ChannelPlan]
+    ) -> ChannelPlan:
         """Return what a step removes: what was decided before the run was cut off, or what is decided now."""
         from tfopt.channels import plan_file
         from tfopt.channels.decide import decide
@@ -131,9 +144,24 @@ class PruneChannels(Stage):
                 return plan_file.from_json(path.read_text(), model)
             except RunError as error:
                 logger.warning("%s %s is written anew.", error, path)
-        plan = decide(model, self._settings(context.seed), data=context.data, loss=context.loss, step=step)
+        plan = decide(
+            model,
+            self._settings(context.scheme, context.seed),
+            data=context.data,
+            loss=context.loss,
+            step=self._step(number, earlier),
+        )
         write_atomically(path, plan_file.to_json(plan))
         return plan
+
+    def _step(self, number: int, earlier: list[ChannelPlan]) -> Step | None:
+        """Return how far a step goes; None for the only one."""
+        from tfopt.channels.step import Step
+
+        if self.iterations == 1:
+            return None
+        progress = number / self.iterations
+        return Step.after(earlier, progress) if earlier else Step(progress=progress)
 
 
 def _record(plans: list[ChannelPlan]) -> dict[str, Any]:
@@ -150,8 +178,7 @@ def _record(plans: list[ChannelPlan]) -> dict[str, Any]:
             }
             for group in first.groups
         ],
-        "params": [first.params[0], last.params[1]],
-        "macs": None if first.macs is None or last.macs is None else [first.macs[0], last.macs[1]],
+        "costs": {name: [before, last.costs[name][1]] for name, (before, _) in first.costs.items()},
         "frozen": dict(last.frozen),
     }
 

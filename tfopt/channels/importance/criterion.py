@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -16,9 +16,9 @@ class Criterion(Protocol):
     Scores are compared within a group as they are, and between groups after they were normalized.
     """
 
-    needs_data: bool
+    needs_data: ClassVar[bool]
     """Whether it looks at samples."""
-    needs_labels: bool
+    needs_labels: ClassVar[bool]
     """Whether it looks at their labels, by a loss."""
 
     def __call__(self, dependencies: Dependencies, samples: Samples | None) -> np.ndarray:

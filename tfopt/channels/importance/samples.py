@@ -91,6 +91,11 @@ def checked_samples(
     return Samples(x, y, loss, batch_size) if labels else Samples(x, None, None, batch_size)
 
 
+def inputs_of(data: Any) -> Any:
+    """Return the inputs of data given as `checked_samples` takes it."""
+    return _split(data)[0]
+
+
 def _split(data: Any) -> tuple[Any, Any]:
     if isinstance(data, Dataset):
         return data.split("train")
