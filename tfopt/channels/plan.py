@@ -13,6 +13,7 @@ from tfopt.budgets import formatted
 from tfopt.channels.cut import cut
 from tfopt.channels.group_rules import makers
 from tfopt.channels.groups import Dependencies
+from tfopt.channels.mask import cut_masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,10 @@ class ChannelPlan:
         return int(np.count_nonzero(~self.keep))
 
     def apply(self) -> keras.Model:
-        """Return the smaller model: plain Keras, not compiled."""
-        return cut(self.dependencies, self.keep)
+        """Return the smaller model: plain Keras, not compiled. Masks of `tfopt.prune` are cut along."""
+        smaller = cut(self.dependencies, self.keep)
+        cut_masks(smaller)
+        return smaller
 
     def table(self) -> str:
         """Return the plan as text: a group a row, then what stays and why."""
