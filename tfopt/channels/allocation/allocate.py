@@ -89,12 +89,11 @@ def allocation(
         options(len(group.units), int(few), step_of(len(group.units), round_to))
         for group, few in zip(dependencies.groups, least, strict=True)
     )
-    everything = Problem(costs.sizes, costs.terms, {}, allowed, scores)
     measured = _Measured(costs, budgets, scheme, samples)
     original = measured.original
     limits = budgets.of(original)
     correction = Correction(costs, original, limits)
-    problem = dataclasses.replace(everything, metrics=correction.metrics, limits=limits)
+    problem = Problem(costs.sizes, correction.metrics, limits, allowed, scores)
     reaches = _reaches(problem, measured, limits)
     require_reachable(reaches, budgets, dependencies.frozen)
     tables = (losses or losses_by_scores)(problem) if method == "sensitivity" else []
@@ -132,6 +131,8 @@ class _Measured:
             if any(name in limits for name in IN_FILES)
             else None
         )
+        if self._files and "latency" in limits:
+            costs.metrics["latency"] = self._files.latency(costs)
         everything = self._counted(np.ones(costs.dependencies.count, bool))
         self.original = everything | (self._files.original if self._files else {})
 

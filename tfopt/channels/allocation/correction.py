@@ -36,7 +36,7 @@ class Correction:
         self.metrics: dict[str, Corrected] = {}
         self._known: dict[str, list[tuple[float, float]]] = {}
         for name in limits:
-            predicted = costs.terms[name]
+            predicted = costs.metrics[name]
             value = float(predicted.at(sizes))
             # What a file holds besides weights stays as it is; time is taken for proportional.
             self.metrics[name] = (

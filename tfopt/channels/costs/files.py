@@ -9,6 +9,11 @@ import keras
 import numpy as np
 
 from tfopt import export, graph, measure
+from tfopt.channels.costs.metric import Metric
+from tfopt.channels.costs.model_costs import ModelCosts
+from tfopt.channels.costs.operators.matched import matched
+from tfopt.channels.costs.operators.measured import latency_table
+from tfopt.channels.costs.operators.probes import probes
 from tfopt.channels.cut import cut
 from tfopt.channels.groups import Dependencies
 from tfopt.data.representative import Representative
@@ -110,9 +115,31 @@ class Files:
             found = measure.latency({"original": self.content}, turns=_TURNS)
             self.original["latency"] = found["original"].median_seconds
 
+    def latency(self, costs: ModelCosts) -> Metric:
+        """Return the seconds of a file as a function of sizes: the sum over the operators of this one.
+
+        Args:
+            costs: of the model; its `sizes` get the axes of all tensors.
+        """
+        costs.add_tensors()
+        keeps = [np.ones(self._dependencies.count, bool), *probes(self._dependencies.groups)]
+        contents = [self.content, *(self._exported(keep) for keep in keeps[1:])]
+        operators = matched(contents, keeps, costs.sizes)
+        if operators is None:
+            logger.warning(
+                "The operators of the file of %r do not follow its channels one by one: its latency is predicted "
+                "from its multiply-accumulates and the sizes of its tensors.",
+                self._dependencies.model.name,
+            )
+            return costs.work()
+        return latency_table(operators, costs.sizes, self.original["latency"])
+
+    def _exported(self, keep: np.ndarray) -> bytes:
+        return exported(cut(self._dependencies, keep), self._scheme, self._samples)
+
     def measured(self, keep: np.ndarray) -> dict[str, float]:
         """Return metric -> that of the file in which the units stay that `keep`, of shape `(units,)`, tells."""
-        content = exported(cut(self._dependencies, keep), self._scheme, self._samples)
+        content = self._exported(keep)
         found = {"bytes": float(measure.raw_bytes(content))}
         if self._timed:
             both = measure.latency({"original": self.content, "cut": content}, turns=_TURNS)

@@ -1,0 +1,123 @@
+"""Measuring operators: each kind of a file once, alone, at several sizes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tfopt import measure
+from tfopt.channels.costs.axis_sizes import AxisSizes
+from tfopt.channels.costs.operators.latency_table import LEVELS, ONE, LatencyTable, OperatorTimes
+from tfopt.channels.costs.operators.matched import MatchedOperator
+from tfopt.channels.costs.operators.single_operator import single_operator
+from tfopt.export.flatbuffer.fields import type_name
+from tfopt.export.runtime.first_run import failure_of
+
+logger = logging.getLogger(__name__)
+
+_TURNS, _WARMUP = 5, 1
+_LIKED = 8
+"""Sizes that are measured are multiples of this where they can be: others may be slower than wider ones."""
+
+
+def latency_table(operators: Sequence[MatchedOperator], sizes: AxisSizes, seconds: float) -> LatencyTable:
+    """Return the times of the operators of a file.
+
+    Args:
+        operators: of the file.
+        sizes: the axes of the model.
+        seconds: what the whole file takes. Where its operators alone take more, each one's share of that is
+            what it costs to call LiteRT.
+    """
+    whole = sizes.at_widths(np.array([len(group.units) for group in sizes.groups]))
+    known: dict[Hashable, np.ndarray] = {}
+    found = []
+    for operator in operators:
+        rows = _main_rows(operator, whole)
+        levels = np.array([_levels(1 if row == ONE else int(whole[row])) for row in rows])
+        key = (_signature(operator, rows), levels.tobytes())
+        if key not in known:
+            known[key] = _times(operator, rows, whole, levels)
+        found.append(OperatorTimes(rows, levels, known[key]))
+    logger.info("measured %d kinds among %d operators", len(known), len(operators))
+    alone = sum(float(each.seconds[-1, -1]) for each in found)
+    least = min(float(each.seconds.min()) for each in found)
+    call = min(max(0.0, (alone - seconds) / len(found)), least)
+    return LatencyTable([OperatorTimes(each.rows, each.levels, each.seconds - call) for each in found])
+
+
+def _main_rows(operator: MatchedOperator, whole: np.ndarray) -> tuple[int, int]:
+    """Return the rows that the time of an operator is a function of: two at most, else the largest alone."""
+    rows = operator.rows
+    if len(rows) > 2:
+        rows = (max(rows, key=lambda row: whole[row]),)
+    first, second = (*rows, ONE, ONE)[:2]
+    return first, second
+
+
+def _levels(size: int) -> list[int]:
+    """Return the sizes that are measured, rising; the last is `size`, and what is below 1 stands for 1."""
+    wanted = {max(1, size // 4), max(1, size // 2), size}
+    if size >= 4 * _LIKED:
+        wanted = {-(-each // _LIKED) * _LIKED for each in wanted if each < size} | {size}
+    levels = sorted(wanted)
+    return [*(levels[0] - missing for missing in range(LEVELS - len(levels), 0, -1)), *levels]
+
+
+def _times(
+    operator: MatchedOperator, rows: tuple[int, int], whole: np.ndarray, levels: np.ndarray
+) -> np.ndarray:
+    """Return the seconds at each two levels, of shape `(LEVELS, LEVELS)`."""
+    found = np.zeros((LEVELS, LEVELS))
+    known: dict[tuple[Any, ...], float | None] = {}
+    for place in reversed(list(np.ndindex(found.shape))):  # the whole operator first
+        ratios = {
+            row: Fraction(max(1, int(levels[n, place[n]])), int(whole[row]))
+            for n, row in enumerate(rows)
+            if row != ONE
+        }
+        joint = next(iter(ratios.values()), Fraction(1))
+        shapes = operator.shapes({row: ratios.get(row, joint) for row in operator.rows})
+        key = tuple(shapes)
+        if key not in known:
+            known[key] = _seconds(operator, shapes)
+        taken = known[key]
+        if taken is None:
+            # It cannot be run alone at these sizes: as much of the whole as there are values in it.
+            share = [max(1, int(levels[n, place[n]])) / levels[n, -1] for n in range(2)]
+            taken = float(found[-1, -1]) * share[0] * share[1]
+        found[place] = taken
+    return found
+
+
+def _seconds(operator: MatchedOperator, shapes: list[tuple[int, ...]]) -> float | None:
+    """Return what an operator takes, None where it cannot be run alone."""
+    content = single_operator(operator.file.model, operator.call, shapes)
+    failure = failure_of(content)
+    if failure is not None:
+        logger.debug("cannot be measured alone: %s", failure)
+        return None
+    found = measure.latency({"operator": content}, turns=_TURNS, warmup=_WARMUP)
+    return found["operator"].low_seconds
+
+
+def _signature(operator: MatchedOperator, rows: tuple[int, int]) -> Hashable:
+    """Return what tells kinds of operators apart: all but the values of constants."""
+    order = {row: number for number, row in enumerate((*rows, *operator.rows))}
+    tensors = []
+    numbers = [*map(int, operator.call.operator.inputs), *map(int, operator.call.operator.outputs)]
+    for number, axes in zip(numbers, operator.axes, strict=True):
+        if number < 0:
+            tensors.append(None)
+            continue
+        tensor = operator.call.graph.tensors[number]
+        held = bool(operator.file.model.buffers[tensor.buffer].data is not None)
+        pattern = tuple((size, None if row is None else order[row]) for size, row in axes)
+        tensors.append((type_name(tensor), held, pattern))
+    options = operator.call.operator.builtinOptions
+    settings = tuple(sorted((name, str(value)) for name, value in vars(options or object()).items())) if options else ()
+    return operator.call.name, settings, tuple(tensors)
