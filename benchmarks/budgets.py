@@ -74,7 +74,10 @@ def main() -> None:
         }
         used = max(ratios[metric] / share for metric, share in shares.items())
         met.append(used <= 1)
-        print(f"{name:21} {Budgets(**shares).describe():82} {used:.1%} used{'' if met[-1] else ', NOT MET'}", flush=True)
+        print(
+            f"{name:21} {Budgets(**shares).describe():82} {used:.1%} used{'' if met[-1] else ', NOT MET'}",
+            flush=True,
+        )
     print(f"{sum(met)} of {len(met)} runs met their budget")
 
 

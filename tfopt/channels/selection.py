@@ -71,6 +71,13 @@ def _nearest(allowed: np.ndarray, wanted: float) -> int:
     return int(allowed[np.argmin(np.abs(allowed - wanted))])
 
 
+def _places(scores: np.ndarray) -> np.ndarray:
+    """Return the place of each score among all, from 0 for the lowest to nearly 1."""
+    places = np.empty(len(scores))
+    places[np.argsort(scores, kind="stable")] = np.arange(len(scores)) / len(scores)
+    return places
+
+
 def _keep_highest(keep: np.ndarray, group: Group, scores: np.ndarray, width: int) -> None:
     """Let the units with the highest scores of a group stay."""
     order = np.argsort(scores[group.units], kind="stable")
@@ -89,7 +96,9 @@ def _global_widths(together: list[tuple[Group, np.ndarray]], scores: np.ndarray,
         return []
     groups, allowed = zip(*together, strict=True)
     owners = np.concatenate([np.full(len(group.units), number) for number, group in enumerate(groups)])
-    order = np.argsort(scores[np.concatenate([group.units for group in groups])], kind="stable")
+    # Where scores are equal, all groups lose the same share.
+    places = np.concatenate([_places(scores[group.units]) for group in groups])
+    order = np.lexsort((places, scores[np.concatenate([group.units for group in groups])]))
     owners = owners[order]
     sizes = np.array([len(group.units) for group in groups])
 

@@ -109,7 +109,9 @@ def test_batch_norm_is_the_scale_where_there_is_one(caplog):
         found = scores(dependencies, "batch_norm")
     np.testing.assert_allclose(found[FIRST], gamma / gamma.mean(), rtol=1e-6)
     np.testing.assert_allclose(found[SECOND], scores(dependencies, "l2")[SECOND])
-    assert "Scored by the L2 norm, for no batch normalization scales them: conv2" in caplog.text
+    assert (
+        "Scored by the L2 norm of their weights, for no batch normalization scales them: conv2" in caplog.text
+    )
 
 
 def test_taylor_is_the_gradient_of_gates():

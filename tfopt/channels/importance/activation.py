@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import keras
 import numpy as np
@@ -11,7 +11,11 @@ import tensorflow as tf
 
 from tfopt import graph
 from tfopt.channels.groups import Dependencies
+from tfopt.channels.importance.fallback import filled_by_norms
 from tfopt.channels.importance.samples import Samples
+
+_Read: TypeAlias = tuple[keras.KerasTensor, int, np.ndarray]
+"""A tensor, one of its axes, and the unit of each position along it."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Activation:
     """The mean absolute activation of a unit, or the share of its activations that are not zero.
 
     Activations are those that leave the unit: where they are read by what has other channels, after batch
-    normalization and ReLU. Hu et al., Network trimming, 2016, arXiv 1607.03250, count the zeros (APoZ).
+    normalization and ReLU. Hu et al., Network trimming, 2016, arXiv 1607.03250, count the zeros (APoZ). What
+    no tensor between layers holds, as attention heads, is scored by the L2 norm of its weights.
 
     Args:
         count_zeros: whether the share that is not zero is taken, 1 - APoZ, in place of the mean.
@@ -34,8 +39,14 @@ class Activation:
         """Return the mean over samples and positions for each unit, summed over the places that read it."""
         assert samples is not None
         read = _last_tensors(dependencies)
-        if not read:
-            return np.zeros(dependencies.count)
+        known = np.zeros(dependencies.count, bool)
+        for _, _, units in read:
+            known[units[units >= 0]] = True
+        total = self._means(dependencies, samples, read) if read else np.zeros(dependencies.count)
+        return filled_by_norms(dependencies, total, known, "no tensor holds their activations")
+
+    def _means(self, dependencies: Dependencies, samples: Samples, read: list[_Read]) -> np.ndarray:
+        """Return the mean measure of each unit, summed over the tensors in which it is read."""
         model = keras.Model(dependencies.model.input, [tensor for tensor, _, _ in read])
         total, batches = np.zeros(dependencies.count), 0
 
@@ -62,9 +73,9 @@ class Activation:
         return tf.cast(values != 0, tf.float32) if self.count_zeros else tf.abs(values)
 
 
-def _last_tensors(dependencies: Dependencies) -> list[tuple[keras.KerasTensor, int, np.ndarray]]:
+def _last_tensors(dependencies: Dependencies) -> list[_Read]:
     """Return (tensor, axis, units) wherever an operation reads units that its outputs do not have."""
-    found: dict[tuple[int, int], tuple[keras.KerasTensor, int, np.ndarray]] = {}
+    found: dict[tuple[int, int], _Read] = {}
     for node in graph.nodes(dependencies.model):
         passed = _units(dependencies, node.outputs)
         for tensor in node.inputs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,13 +10,10 @@ import numpy as np
 
 from tfopt import graph
 from tfopt.channels.groups import Dependencies, Slice
-from tfopt.channels.importance.magnitude import Magnitude
-from tfopt.channels.importance.normalize import normalized
+from tfopt.channels.importance.fallback import filled_by_norms
 from tfopt.channels.importance.per_unit import summed
 from tfopt.channels.importance.samples import Samples
 from tfopt.errors import InvalidArgumentError
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class BatchNormScale:
 
     Liu et al., Learning efficient convolutional networks through network slimming, ICCV 2017, arXiv
     1708.06519. Groups that no batch normalization scales are scored by the L2 norm of their weights, and the
-    log names them. In both kinds of groups scores are divided by their mean, so that they can be compared.
+    log names them.
 
     Raises:
         InvalidArgumentError: no group has a batch normalization with a scale.
@@ -41,23 +37,14 @@ class BatchNormScale:
         scaled = np.zeros(dependencies.count, bool)
         for part in parts:
             scaled[part.units[part.units >= 0]] = True
-        without = [group for group in dependencies.groups if not scaled[group.units].all()]
-        if len(without) == len(dependencies.groups):
+        if not scaled.any():
             raise InvalidArgumentError(
                 f"prune_channels: importance='batch_norm' finds no BatchNormalization with a scale next to "
                 f"any channel of the model {dependencies.model.name!r}: take a criterion that every model "
                 'has, such as importance="l2".'
             )
-        scores = normalized(dependencies, summed(dependencies, parts, np.abs), "mean")
-        if without:
-            logger.info(
-                "Scored by the L2 norm, for no batch normalization scales them: %s",
-                ", ".join(group.name for group in without),
-            )
-            norms = normalized(dependencies, Magnitude(2)(dependencies), "mean")
-            for group in without:
-                scores[group.units] = norms[group.units]
-        return scores
+        scores = summed(dependencies, parts, np.abs)
+        return filled_by_norms(dependencies, scores, scaled, "no batch normalization scales them")
 
 
 def _gammas(dependencies: Dependencies) -> list[Slice]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from tfopt.channels.groups import Dependencies, Group, Slice
+from tfopt.channels.importance.fallback import filled_by_norms
 from tfopt.channels.importance.per_unit import weight_slices
 from tfopt.channels.importance.samples import Samples
 
@@ -26,14 +27,15 @@ class GeometricMedian:
 
     def __call__(self, dependencies: Dependencies, samples: Samples | None = None) -> np.ndarray:  # noqa: ARG002
         """Return the sum of distances of each unit."""
-        total = np.zeros(dependencies.count)
+        total, known = np.zeros(dependencies.count), np.zeros(dependencies.count, bool)
         # One-dimensional variables are biases: what tells units apart is their kernels.
         parts = [part for part in weight_slices(dependencies) if part.made and len(part.variable.shape) > 1]
         for group in dependencies.groups:
             for part in parts:
                 if np.isin(part.units, group.units).any():
                     total[group.units] += _distances(_rows(part, group)).sum(axis=1)
-        return total
+                    known[group.units] = True
+        return filled_by_norms(dependencies, total, known, "no kernel makes them")
 
 
 def _rows(part: Slice, group: Group) -> np.ndarray:
