@@ -112,7 +112,7 @@ class _Cut:
         config = node.operation.get_config()
         name = self._copier.name(node)
         config |= {**changes, "name": f"{name}_{len(made)}" if made else name}
-        operation = type(node.operation).from_config(config)
+        operation = type(node.operation).from_config(_not_built(config))
         made.append((changes, operation))
         self._operations.append((node.operation, operation))
         return operation
@@ -138,3 +138,10 @@ class _Cut:
         for each in self._slices.get(id(variable), ()):
             values = np.take(values, each.kept(self._keep), axis=each.axis)
         return values
+
+
+def _not_built(config: Any) -> Any:
+    """Return a config without the shapes that layers inside of the layer were built for."""
+    if isinstance(config, dict):
+        return {name: _not_built(each) for name, each in config.items() if name != "build_config"}
+    return [_not_built(each) for each in config] if isinstance(config, list) else config

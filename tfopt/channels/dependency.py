@@ -19,7 +19,7 @@ from tfopt.channels.opening import opened
 from tfopt.channels.rule import Call, Layout, Walk, fixed, positions
 from tfopt.channels.rules.registry import rule_of
 from tfopt.channels.units import Resolved
-from tfopt.graph import Node, nodes, output_producers
+from tfopt.graph import Node, nodes, output_producers, producer
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _followed(
     for name, output in zip(output_producers(graph), graph.outputs, strict=True):
         for along in layouts[id(output)].axes:
             if along is not None:
-                walk.units.fix(along, f"They are an output of the model, that of {name!r}.")
+                walk.units.fix(along, _OUTPUT.format(name))
     _unite_shared(called, walk)
     return layouts
 
@@ -139,7 +139,7 @@ def _numbered(graph: keras.Model, resolved: Resolved, walk: Walk, layouts: dict[
         model=graph,
         groups=found.groups,
         slices=_distinct([each for each in kept if positions(each.units) is not None]),
-        frozen=_frozen(resolved, found.reason, slices, kept),
+        frozen=_frozen(graph, resolved, found.reason, slices, kept),
         axes={key: tuple(map(numbered, layout.axes)) for key, layout in layouts.items()},
     )
 
@@ -208,13 +208,29 @@ def _in_order(resolved: Resolved, slices: list[Slice], count: int) -> list[int]:
 
 
 def _frozen(
-    resolved: Resolved, reason: tuple[str | None, ...], slices: list[Slice], kept: list[Slice]
+    graph: keras.Model,
+    resolved: Resolved,
+    reason: tuple[str | None, ...],
+    slices: list[Slice],
+    kept: list[Slice],
 ) -> dict[str, str]:
     """Return the path of each layer whose channels all stay -> why."""
+    goes = {new.layer for new in kept if new.made and positions(new.units) is not None}
     frozen: dict[str, str] = {}
-    for old, new in zip(slices, kept, strict=True):
-        if old.made and positions(new.units) is None and old.layer not in frozen:
-            some = old.units[old.units != FIXED]
-            why = reason[resolved.component[some[0]]] if len(some) else None
-            frozen[old.layer] = why or "It reads channels that stay."
+    for old in slices:
+        if not old.made or old.layer in goes:
+            continue
+        some = old.units[old.units != FIXED]
+        why = reason[resolved.component[some[0]]] if len(some) else None
+        frozen.setdefault(old.layer, why or _ALONE)
+        if why is not None and frozen[old.layer] == _ALONE:
+            frozen[old.layer] = why
+    for name, output in zip(output_producers(graph), graph.outputs, strict=True):
+        made = producer(output)
+        if made is not None and made.path in frozen:
+            frozen[made.path] = _OUTPUT.format(name)
     return frozen
+
+
+_ALONE = "It makes a single channel, or one for each of those that it reads, which stay."
+_OUTPUT = "They are an output of the model, that of {!r}."

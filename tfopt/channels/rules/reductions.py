@@ -67,12 +67,17 @@ def _last_axis(call: Call) -> list[Layout]:
     return [layout.with_axes(layout.axes, zero=False)] * len(call.node.outputs)
 
 
+def _triangle(call: Call) -> list[Layout]:
+    return [call.fix(call.inputs[0], "takes a triangle of them", but=range(len(call.inputs[0].axes) - 2))]
+
+
 OPERATIONS = table(
     {
         "Mean Max Min Amax Amin Prod Var Std Median Average Argmax Argmin Norm Logsumexp": Rule(_reduction),
         "All Any CountNonzero Moments Quantile Percentile Ptp": Rule(_reduction),
         "Sum": Rule(_sum),
         "Softmax LogSoftmax Sparsemax Glu Cumsum Cumprod Sort Argsort Diff": Rule(_along_axis),
+        "Tril Triu": Rule(_triangle),
         "TopK": Rule(_last_axis),
     }
 )

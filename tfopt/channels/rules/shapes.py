@@ -30,7 +30,7 @@ def blocks(old: Shape, new: Shape) -> list[Block]:
     found: list[Block] = []
     i = j = 0
     while i < len(old) or j < len(new):
-        if i < len(old) and j < len(new) and old[i] == new[j]:
+        if i < len(old) and j < len(new) and old[i] == new[j] and _same_rest(old[i:], new[j:]):
             found.append(([i], [j]))
             i, j = i + 1, j + 1
             continue
@@ -40,6 +40,13 @@ def blocks(old: Shape, new: Shape) -> list[Block]:
         found.append(([*range(i, i + end[0])], [*range(j, j + end[1])]))
         i, j = i + end[0], j + end[1]
     return found
+
+
+def _same_rest(old: Shape, new: Shape) -> bool:
+    """Return whether two sizes that are both not known are the same one: the known sizes after them agree."""
+    if old[0] is not None or None in old[1:] or None in new[1:]:
+        return True
+    return math.prod(old[1:]) == math.prod(new[1:])  # type: ignore[arg-type]
 
 
 def _end_of_block(old: Shape, new: Shape) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfopt.channels.rule import Call, Layout, Rule, Sizes, stays, table
+from tfopt.channels.rule import Call, Layout, Rule, Sizes, fixed, stays, table
 from tfopt.channels.rules.activations import activated
 from tfopt.channels.rules.linear import is_plain
 from tfopt.channels.rules.products import contracted, einsum_labels
@@ -56,6 +56,16 @@ def _constant(call: Call) -> list[Layout]:
     for axis, units in enumerate(axes):
         call.add(layer.value, axis, units, made=True)
     return [Layout(tuple(axes), zero=True)]
+
+
+def _over_batch(call: Call) -> list[Layout]:
+    """Follow rows that are repeated for each sample; the other tensor tells how many these are."""
+    rows = call.inputs[0]
+    return [call.fix(rows, "repeats them", but=range(1, len(rows.axes)))]
+
+
+def _batch_size(call: Call) -> list[Layout]:
+    return [fixed(each) for each in call.node.outputs]
 
 
 def _constant_config(sizes: Sizes, node: Node) -> dict[str, Any]:
@@ -108,6 +118,8 @@ LAYERS = table(
         "Embedding": Rule(_embedding, _embedding_config),
         "ReversibleEmbedding": Rule(_reversible, _embedding_config),
         "Constant": Rule(_constant, _constant_config),
+        "OverBatch": Rule(_over_batch),
+        "BatchSize": Rule(_batch_size),
         "EinsumDense": Rule(_einsum_dense, _einsum_config),
     }
 )
