@@ -21,8 +21,8 @@ from tfopt.channels.dependency import dependencies
 
 MODELS = {
     "small CNN @32": lambda: models.small_cnn(keras, "softmax"),
-    "MobileNetV1 0.25 @96": lambda: keras.applications.MobileNet(
-        (96, 96, 3), alpha=0.25, weights=None, classes=10
+    "MobileNetV1 0.5 @96": lambda: keras.applications.MobileNet(
+        (96, 96, 3), alpha=0.5, weights=None, classes=10
     ),
 }
 KINDS = [
@@ -30,10 +30,10 @@ KINDS = [
     ("small CNN @32", {"bytes": 0.6}),
     ("small CNN @32", {"latency": 0.7}),
     ("small CNN @32", {"latency": 0.85}),
-    ("MobileNetV1 0.25 @96", {"bytes": 0.5}),
-    ("MobileNetV1 0.25 @96", {"latency": 0.5}),
-    ("MobileNetV1 0.25 @96", {"latency": 0.65}),
-    ("MobileNetV1 0.25 @96", {"bytes": 0.6, "latency": 0.6}),
+    ("MobileNetV1 0.5 @96", {"bytes": 0.5}),
+    ("MobileNetV1 0.5 @96", {"latency": 0.5}),
+    ("MobileNetV1 0.5 @96", {"latency": 0.65}),
+    ("MobileNetV1 0.5 @96", {"bytes": 0.6, "latency": 0.6}),
 ]
 STEPS = 4
 

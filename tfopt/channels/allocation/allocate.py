@@ -93,7 +93,7 @@ def allocation(
     original = measured.original
     limits = budgets.of(original)
     correction = Correction(costs, original, limits)
-    problem = Problem(costs.sizes, correction.metrics, limits, allowed, scores)
+    problem = Problem(costs.sizes, correction.corrected, limits, allowed, scores)
     reaches = _reaches(problem, measured, limits)
     require_reachable(reaches, budgets, dependencies.frozen)
     tables = (losses or losses_by_scores)(problem) if method == "sensitivity" else []
@@ -187,7 +187,7 @@ def _met(
             widths = solved(aimed, losses, method)
         keep = problem.keep(widths)
         if keep.tobytes() in tried:
-            break
+            break  # the units are not fine enough to come nearer
         tried.add(keep.tobytes())
         found = measured(keep)
         usage = max(found[name] / limit for name, limit in problem.limits.items())

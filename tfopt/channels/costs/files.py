@@ -25,7 +25,7 @@ from tfopt.quantization.scheme import SCHEMES
 logger = logging.getLogger(__name__)
 
 _SAMPLES = 10
-_TURNS = 30
+_TURNS = 60
 
 
 def check_scheme(scheme: Any) -> str:

@@ -37,11 +37,11 @@ def latency_table(operators: Sequence[MatchedOperator], sizes: AxisSizes, second
     known: dict[Hashable, np.ndarray] = {}
     found = []
     for operator in operators:
-        rows = _main_rows(operator, whole)
+        rows, led_by = _main_rows(operator, whole, sizes)
         levels = np.array([_levels(1 if row == ONE else int(whole[row])) for row in rows])
         key = (_signature(operator, rows), levels.tobytes())
         if key not in known:
-            known[key] = _times(operator, rows, whole, levels)
+            known[key] = _times(operator, rows, led_by, whole, levels)
         found.append(OperatorTimes(rows, levels, known[key]))
     logger.info("measured %d kinds among %d operators", len(known), len(operators))
     alone = sum(float(each.seconds[-1, -1]) for each in found)
@@ -50,13 +50,25 @@ def latency_table(operators: Sequence[MatchedOperator], sizes: AxisSizes, second
     return LatencyTable([OperatorTimes(each.rows, each.levels, each.seconds - call) for each in found])
 
 
-def _main_rows(operator: MatchedOperator, whole: np.ndarray) -> tuple[int, int]:
-    """Return the rows that the time of an operator is a function of: two at most, else the largest alone."""
-    rows = operator.rows
-    if len(rows) > 2:
-        rows = (max(rows, key=lambda row: whole[row]),)
-    first, second = (*rows, ONE, ONE)[:2]
-    return first, second
+def _main_rows(
+    operator: MatchedOperator, whole: np.ndarray, sizes: AxisSizes
+) -> tuple[tuple[int, int], dict[int, int]]:
+    """Return the rows that the time of an operator is a function of, and for each of its rows the one it goes with.
+
+    Rows of the same groups change together, as the channels before and after a Flatten. What depends on
+    more than two kinds of rows, such as a concatenation, is taken for a function of its largest alone.
+    """
+    kinds: dict[tuple[int, ...], list[int]] = {}
+    for row in operator.rows:
+        kinds.setdefault(tuple(sizes.per_group[[row]].indices.tolist()), []).append(row)
+    leading = [max(rows, key=lambda row: whole[row]) for rows in kinds.values()]
+    if len(leading) > 2:
+        leading = [max(leading, key=lambda row: whole[row])]
+        led_by = dict.fromkeys(operator.rows, leading[0])
+    else:
+        led_by = {row: lead for lead, rows in zip(leading, kinds.values(), strict=True) for row in rows}
+    first, second = (*leading, ONE, ONE)[:2]
+    return (first, second), led_by
 
 
 def _levels(size: int) -> list[int]:
@@ -69,7 +81,11 @@ def _levels(size: int) -> list[int]:
 
 
 def _times(
-    operator: MatchedOperator, rows: tuple[int, int], whole: np.ndarray, levels: np.ndarray
+    operator: MatchedOperator,
+    rows: tuple[int, int],
+    led_by: dict[int, int],
+    whole: np.ndarray,
+    levels: np.ndarray,
 ) -> np.ndarray:
     """Return the seconds at each two levels, of shape `(LEVELS, LEVELS)`."""
     found = np.zeros((LEVELS, LEVELS))
@@ -80,8 +96,7 @@ def _times(
             for n, row in enumerate(rows)
             if row != ONE
         }
-        joint = next(iter(ratios.values()), Fraction(1))
-        shapes = operator.shapes({row: ratios.get(row, joint) for row in operator.rows})
+        shapes = operator.shapes({row: ratios[lead] for row, lead in led_by.items()})
         key = tuple(shapes)
         if key not in known:
             known[key] = _seconds(operator, shapes)
