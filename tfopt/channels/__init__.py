@@ -4,7 +4,7 @@ from tfopt.channels.cut import cut, masked
 from tfopt.channels.dependency import dependencies
 from tfopt.channels.group_lasso import group_lasso
 from tfopt.channels.groups import Dependencies, Group, Slice
-from tfopt.channels.plan import ChannelPlan, GroupPlan
+from tfopt.channels.planning.plan import ChannelPlan, GroupPlan
 from tfopt.channels.prune_channels import prune_channels
 
 __all__ = [

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from tfopt.channels.decide import decide
-from tfopt.channels.settings import ChannelSettings, Limit, Method, Normalization, Scope
+from tfopt.channels.planning.decide import decide
+from tfopt.channels.planning.settings import ChannelSettings, Limit, Method, Normalization, Scope
 
 
 def prune_channels(

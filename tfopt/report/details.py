@@ -64,7 +64,7 @@ def width_rows(record: RunRecord) -> list[tuple[str, str, str]]:
             if isinstance(group, Mapping):
                 layers = group.get("layers")
                 named = ", ".join(map(str, layers)) if isinstance(layers, Sequence) else formats.MISSING
-                rows.append((named, *(_whole(group.get(name)) for name in ("before", "after"))))
+                rows.append((named, _whole(group.get("before")), _whole(group.get("after"))))
     return rows
 
 

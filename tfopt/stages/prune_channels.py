@@ -15,9 +15,9 @@ from tfopt.stages.base import Context, Stage
 if TYPE_CHECKING:
     import keras
 
-    from tfopt.channels.plan import ChannelPlan
-    from tfopt.channels.settings import ChannelSettings
-    from tfopt.channels.step import Step
+    from tfopt.channels.planning.plan import ChannelPlan
+    from tfopt.channels.planning.settings import ChannelSettings
+    from tfopt.channels.planning.step import Step
     from tfopt.data import Dataset
 
 logger = logging.getLogger(__name__)
@@ -81,8 +81,8 @@ class PruneChannels(Stage):
 
     def preflight(self, model: keras.Model, data: Dataset, loss: Any, scheme: str) -> None:
         """Raise where rules match nothing, nothing can be removed, or a budget is out of reach."""
-        from tfopt.channels.decide import decide
         from tfopt.channels.importance import samples_for
+        from tfopt.channels.planning.decide import decide
 
         samples_for(self.importance, data, loss)
         # What can be reached does not depend on which channels are important.
@@ -125,7 +125,7 @@ class PruneChannels(Stage):
         return self.epochs * number // self.iterations - self.epochs * (number - 1) // self.iterations
 
     def _settings(self, scheme: str = "float32", seed: int = 0) -> ChannelSettings:
-        from tfopt.channels.settings import ChannelSettings
+        from tfopt.channels.planning.settings import ChannelSettings
 
         names = (field.name for field in dataclasses.fields(ChannelSettings))
         told = {name: getattr(self, name) for name in names if name not in ("scheme", "seed")}
@@ -135,8 +135,8 @@ class PruneChannels(Stage):
         self, model: keras.Model, context: Context, number: int, earlier: list[ChannelPlan]
     ) -> ChannelPlan:
         """Return what a step removes: what was decided before the run was cut off, or what is decided now."""
-        from tfopt.channels import plan_file
-        from tfopt.channels.decide import decide
+        from tfopt.channels.planning import plan_file
+        from tfopt.channels.planning.decide import decide
 
         path = context.directory / f"channels-{number}.json"
         if path.exists():
@@ -156,7 +156,7 @@ class PruneChannels(Stage):
 
     def _step(self, number: int, earlier: list[ChannelPlan]) -> Step | None:
         """Return how far a step goes; None for the only one."""
-        from tfopt.channels.step import Step
+        from tfopt.channels.planning.step import Step
 
         if self.iterations == 1:
             return None

@@ -11,9 +11,9 @@ import numpy as np
 
 from tfopt.budgets import formatted
 from tfopt.channels.cut import cut
-from tfopt.channels.group_rules import makers
 from tfopt.channels.groups import Dependencies
 from tfopt.channels.mask import cut_masks
+from tfopt.channels.planning.group_rules import makers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import json
 import keras
 import numpy as np
 
-from tfopt.channels.plan import ChannelPlan, GroupPlan
+from tfopt.channels.planning.plan import ChannelPlan, GroupPlan
 from tfopt.channels.prunable import prunable
 from tfopt.errors import RunError
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import keras
 
-from tfopt.channels.choose import choose, original_costs
-from tfopt.channels.group_rules import group_settings
 from tfopt.channels.importance import samples_for, scores
 from tfopt.channels.importance.samples import inputs_of
-from tfopt.channels.plan import ChannelPlan, planned
+from tfopt.channels.planning.choose import choose, original_costs
+from tfopt.channels.planning.group_rules import group_settings
+from tfopt.channels.planning.plan import ChannelPlan, planned
+from tfopt.channels.planning.settings import ChannelSettings
+from tfopt.channels.planning.step import Step
 from tfopt.channels.prunable import check_float, prunable
-from tfopt.channels.settings import ChannelSettings
-from tfopt.channels.step import Step
 from tfopt.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.channels.handmade import FIRST, SECOND, two_convolutions
-from tfopt.channels.group_rules import group_settings, makers
-from tfopt.channels.selection import select
+from tfopt.channels.planning.group_rules import group_settings, makers
+from tfopt.channels.planning.selection import select
 from tfopt.errors import InvalidArgumentError
 
 

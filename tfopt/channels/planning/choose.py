@@ -11,9 +11,9 @@ from tfopt.channels.allocation.allocate import IN_FILES, allocation
 from tfopt.channels.costs.files import Files
 from tfopt.channels.costs.model_costs import ModelCosts
 from tfopt.channels.groups import Dependencies
-from tfopt.channels.selection import select
-from tfopt.channels.settings import ChannelSettings
-from tfopt.channels.step import Step
+from tfopt.channels.planning.selection import select
+from tfopt.channels.planning.settings import ChannelSettings
+from tfopt.channels.planning.step import Step
 from tfopt.errors import InvalidArgumentError
 
 Costs = dict[str, tuple[float, float]]

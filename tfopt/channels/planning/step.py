@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tfopt.budgets import Budgets
-from tfopt.channels.plan import ChannelPlan
+from tfopt.channels.planning.plan import ChannelPlan
 
 
 @dataclass(frozen=True, kw_only=True)

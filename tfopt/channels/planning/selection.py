@@ -9,7 +9,7 @@ import numpy as np
 
 from tfopt.channels.allocation.widths import options, step_of
 from tfopt.channels.groups import Dependencies, Group
-from tfopt.channels.settings import Scope
+from tfopt.channels.planning.settings import Scope
 
 
 def select(
