@@ -84,6 +84,8 @@ def allocation(
     budgets = budgets if isinstance(budgets, Budgets) else Budgets.from_mapping(budgets)
     scores = _checked(dependencies, scores, budgets, method, round_to, scheme)
     costs = ModelCosts(dependencies, scheme)
+    if {*budgets.limits} - {"params"}:
+        costs.require_sizes()
     least = least_widths(dependencies, min_share, rules)
     allowed = tuple(
         options(len(group.units), int(few), step_of(len(group.units), round_to))

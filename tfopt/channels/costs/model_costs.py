@@ -13,6 +13,7 @@ from tfopt.channels.costs.axis_sizes import AxisSizes
 from tfopt.channels.costs.metric import Metric
 from tfopt.channels.costs.terms import Term, Terms
 from tfopt.channels.groups import Dependencies, Slice
+from tfopt.errors import InvalidArgumentError
 from tfopt.measure.products import products_of, size_of
 
 
@@ -27,12 +28,10 @@ class ModelCosts:
 
     Attributes:
         dependencies: the same.
-        sizes: of the axes that `terms` multiply.
-        metrics: `"macs"` and `"params"`, both exact, `"bytes"`: of the weights alone, without what else a
-            file holds. `tfopt.channels.costs.files.Files` adds `"latency"`.
-
-    Raises:
-        InvalidArgumentError: the model leaves a size other than the batch's open.
+        sizes: of the axes that `metrics` multiply.
+        metrics: `"params"` and, where the model leaves no size but the batch's open, `"macs"`, both exact;
+            `"bytes"`: of the weights alone, without what else a file holds. Whoever measures files adds
+            `"latency"`.
     """
 
     def __init__(self, dependencies: Dependencies, scheme: str = "float32") -> None:
@@ -44,14 +43,27 @@ class ModelCosts:
         weights = {id(variable): variable for variable in dependencies.model.weights}
         size = {key: self._size(variable, sliced.get(key, ())) for key, variable in weights.items()}
         stored = bytes_of_weights(dependencies.model, scheme)
-        self._macs = Terms(self._products(size))
         self.metrics: dict[str, Metric] = {
-            "macs": self._macs,
             "params": Terms(size.values()),
             "bytes": Terms(
                 (factor * stored[key], rows) for key, (factor, rows) in size.items() if stored.get(key)
             ),
         }
+        self._open: InvalidArgumentError | None = None
+        try:
+            self._macs = Terms(self._products(size))
+            self.metrics["macs"] = self._macs
+        except InvalidArgumentError as error:
+            self._open = error
+
+    def require_sizes(self) -> None:
+        """Raise where multiply-accumulates, and so a file, depend on sizes that the model leaves open.
+
+        Raises:
+            InvalidArgumentError: they do.
+        """
+        if self._open is not None:
+            raise self._open
 
     def evaluate(self, keep: np.ndarray) -> dict[str, float]:
         """Return metric -> cost where `keep`, of shape `(units,)`, tells which units stay."""
