@@ -120,6 +120,18 @@ def test_a_budget_is_met(wide_cnn, allocation):
     assert smaller.get_layer("conv1").filters >= 8
 
 
+@pytest.mark.parametrize("loss", [LOSS, [LOSS], None])
+def test_sensitivity_is_measured_on_data(wide_cnn, loss):
+    """All units of `hidden` but one do nothing, and those of `conv1` do."""
+    kernel = wide_cnn.get_layer("head").kernel
+    kernel.assign(kernel.numpy() * 10 * (np.arange(16) == 3)[:, None])
+    x, y = _images()
+    options = {"params": 0.6, "allocation": "sensitivity", "loss": loss}
+    smaller = tfopt.prune_channels(wide_cnn, **options, data=x if loss is None else (x, y))
+    assert smaller.get_layer("conv1").filters == 16
+    assert smaller.get_layer("hidden").units < 10
+
+
 def test_a_budget_of_the_file_is_met(wide_cnn):
     limit = 0.6 * len(bytes(tfopt.to_tflite(wide_cnn, "int8", _images()[0])))
     plan = tfopt.prune_channels(wide_cnn, bytes=0.6, scheme="int8", data=_images(), dry_run=True)

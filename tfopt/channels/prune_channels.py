@@ -62,7 +62,7 @@ def prune_channels(
             `"local"` takes the same share of each group.
         allocation: how a budget is met: `"global"` removes the lowest scores, `"uniform"` (or the scope
             `"local"`) the same share of each group, `"sensitivity"` solves an integer program for the
-            widths that lose the least importance.
+            widths at which the loss on `data` rises least; without data, that lose the least importance.
         rules: layer path pattern -> the share of its channels to remove (under a budget: at most), in [0, 1),
             or None to leave them; the first match wins. Layers whose channels are added to each other go
             together.
@@ -70,7 +70,8 @@ def prune_channels(
             narrow groups of half of it, and so on. 1 or None for any width.
         min_share: the share of its channels that each group keeps at least, in (0, 1].
         data: `(x, y)`, inputs alone, or a `tfopt.data.Dataset` (its training split), for criteria that look
-            at samples. At most 512 are taken, spread evenly.
+            at samples, for the allocation `"sensitivity"`, and for the ranges of int8 files. At most 512
+            samples are taken, spread evenly.
         loss: as `compile` takes it; by default that of the compiled model.
         batch_size: samples at a time, 1 or more.
         seed: of `importance="random"`, 0 or more.

@@ -81,19 +81,23 @@ def checked_samples(
             f"prune_channels: importance={importance!r} needs a loss, and the model is compiled without one: "
             'give loss=..., as compile() takes it, such as loss="sparse_categorical_crossentropy".'
         )
-    x, y = (None if part is None else keras.tree.map_structure(np.asarray, part) for part in (x, y))
     _check(x, y if labels else None, importance, batch_size)
+    return _some(x, y if labels else None, loss if labels else None, batch_size, limit)
+
+
+def any_samples(data: Any, loss: Any, limit: int = 512) -> Samples | None:
+    """Return what there is of `data` as samples, for what can do with inputs alone, or without any."""
+    return None if data is None else _some(*_split(data), loss, 32, limit)
+
+
+def _some(x: Any, y: Any, loss: Any, batch_size: int, limit: int) -> Samples:
+    """Return at most `limit` samples, spread evenly."""
     chosen = np.linspace(0, _count(x) - 1, min(max(limit, batch_size), _count(x))).astype(int)
     x, y = (
-        None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
+        None if part is None else keras.tree.map_structure(lambda array: np.asarray(array)[chosen], part)
         for part in (x, y)
     )
-    return Samples(x, y, loss, batch_size) if labels else Samples(x, None, None, batch_size)
-
-
-def inputs_of(data: Any) -> Any:
-    """Return the inputs of data given as `checked_samples` takes it."""
-    return _split(data)[0]
+    return Samples(x, y, loss, batch_size)
 
 
 def _split(data: Any) -> tuple[Any, Any]:
@@ -103,8 +107,8 @@ def _split(data: Any) -> tuple[Any, Any]:
 
 
 def _check(x: Any, y: Any, importance: str, batch_size: int) -> None:
-    arrays = keras.tree.flatten(x) + ([] if y is None else keras.tree.flatten(y))
-    counts = {len(array) if np.ndim(array) else 0 for array in arrays}
+    arrays = [*map(np.asarray, keras.tree.flatten(x) + ([] if y is None else keras.tree.flatten(y)))]
+    counts = {len(array) if array.ndim else 0 for array in arrays}
     if len(counts) != 1:
         raise DataError(
             f"prune_channels: expected as many labels as inputs in data, got {sorted(counts)} samples."

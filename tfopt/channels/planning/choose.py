@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from tfopt.channels.allocation.allocate import IN_FILES, allocation
+from tfopt.channels.allocation.losses import LossesOf, LossesOnData
+from tfopt.channels.allocation.problem import Problem
 from tfopt.channels.costs.files import Files
 from tfopt.channels.costs.model_costs import ModelCosts
 from tfopt.channels.groups import Dependencies
+from tfopt.channels.importance.samples import Samples
+from tfopt.channels.planning.named_groups import named_groups
 from tfopt.channels.planning.selection import select
 from tfopt.channels.planning.settings import ChannelSettings
 from tfopt.channels.planning.step import Step
-from tfopt.errors import InvalidArgumentError
 
 Costs = dict[str, tuple[float, float]]
 """Metric -> before and after. Seconds of latency."""
@@ -26,7 +28,7 @@ def choose(
     settings: ChannelSettings,
     own: Mapping[str, float | None],
     step: Step,
-    representative: Any = None,
+    samples: Samples | None = None,
 ) -> tuple[np.ndarray, Costs]:
     """Return which units stay, and what the model costs before and after.
 
@@ -36,7 +38,7 @@ def choose(
         settings: the goal.
         own: group name -> the share that rules give it, None for one that stays.
         step: how much of the way to go.
-        representative: inputs, for the ranges of files in integers.
+        samples: for the ranges of files in integers, and the losses of the method `"sensitivity"`.
 
     Raises:
         GoalError: a budget cannot be met; the message says what can be reached.
@@ -67,7 +69,8 @@ def choose(
         min_share=settings.min_share,
         rules=_least_shares(found, settings, own, step),
         scheme=settings.scheme,
-        samples=representative,
+        samples=None if samples is None else samples.x,
+        losses=None if samples is None else _losses(found, samples),
     )
     in_files = {
         name: (chosen.reaches[name].original, chosen.costs[name])
@@ -79,43 +82,46 @@ def choose(
 
 def _least_shares(
     found: Dependencies, settings: ChannelSettings, own: Mapping[str, float | None], step: Step
-) -> dict[str, float | None]:
-    """Return group name -> the share of the units that it has now that are to stay, None for all."""
-    least: dict[str, float | None] = {}
-    for group in found.groups:
-        share = own.get(group.name, 1 - settings.min_share)
-        whole = step.whole.get(group.name, len(group.units))
-        least[group.name] = None if share is None else min(1.0, whole * (1 - share) / len(group.units))
-    return least
+) -> dict[str, float]:
+    """Return path of a group's first layer -> the share of its units that is to stay.
+
+    Groups that one layer makes get the largest share of theirs.
+    """
+    shares: dict[str, list[float]] = {}
+    for name, group in named_groups(found).items():
+        share = own.get(name, 1 - settings.min_share)
+        whole = step.whole.get(name, len(group.units))
+        least = 1.0 if share is None else min(1.0, whole * (1 - share) / len(group.units))
+        shares.setdefault(group.name, []).append(least)
+    return {path: max(each) for path, each in shares.items()}
+
+
+def _losses(found: Dependencies, samples: Samples) -> LossesOf:
+    """Return the function that measures what a group's widths cost: made where it is called for."""
+    single = samples.loss is not None and not isinstance(samples.loss, dict | list | tuple)
+
+    def losses(problem: Problem) -> list[np.ndarray]:
+        labels = samples.y if single else None
+        return LossesOnData(found, samples.x, labels, samples.loss if single else None)(problem)
+
+    return losses
 
 
 def original_costs(
-    found: Dependencies, settings: ChannelSettings, representative: Any = None
+    found: Dependencies, settings: ChannelSettings, samples: Samples | None = None
 ) -> dict[str, float]:
     """Return metric -> cost of a model as it is: of its file too where a budget is on that."""
     limits = settings.budgets.limits
     costs = {name: before for name, (before, _) in _counted(found, np.ones(found.count, bool)).items()}
     if any(name in limits for name in IN_FILES):
-        files = Files(found, settings.scheme, representative, timed="latency" in limits)
+        inputs = None if samples is None else samples.x
+        files = Files(found, settings.scheme, inputs, timed="latency" in limits)
         costs |= files.original
     return costs
 
 
 def _counted(found: Dependencies, keep: np.ndarray) -> Costs:
-    """Return params and macs; without macs where the model leaves sizes open."""
-    costs: Costs = {"params": _params(found, keep)}
-    try:
-        model = ModelCosts(found)
-    except InvalidArgumentError:
-        return costs
-    before, after = (model.evaluate(stays)["macs"] for stays in (np.ones(found.count, bool), keep))
-    return costs | {"macs": (before, after)}
-
-
-def _params(found: Dependencies, keep: np.ndarray) -> tuple[float, float]:
-    """Return how many weights a model has, before and after, as `count_params` counts them."""
-    shapes = {id(variable): list(variable.shape) for variable in found.model.weights}
-    before = sum(int(np.prod(shape)) for shape in shapes.values())
-    for part in found.slices:
-        shapes[id(part.variable)][part.axis] = len(part.kept(keep))
-    return float(before), float(sum(int(np.prod(shape)) for shape in shapes.values()))
+    """Return params, and macs unless the model leaves sizes open."""
+    model = ModelCosts(found)
+    before, after = (model.evaluate(stays) for stays in (np.ones(found.count, bool), keep))
+    return {name: (before[name], after[name]) for name in ("params", "macs") if name in before}

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from tfopt.channels.importance import samples_for, scores
-from tfopt.channels.importance.samples import inputs_of
+from tfopt.channels.importance.samples import any_samples
 from tfopt.channels.planning.choose import choose, original_costs
 from tfopt.channels.planning.group_rules import group_settings
+from tfopt.channels.planning.named_groups import named_groups
 from tfopt.channels.planning.plan import ChannelPlan, planned
 from tfopt.channels.planning.settings import ChannelSettings
 from tfopt.channels.planning.step import Step
@@ -50,14 +51,14 @@ def decide(
     found = prunable(model)
     own = group_settings(found, settings.rules)
     default = settings.ratio if not settings.budgets else 0.5
-    if all(own.get(group.name, default) is None for group in found.groups):
+    if all(own.get(name, default) is None for name in named_groups(found)):
         raise InvalidArgumentError(
             f"prune_channels: there is nothing to prune in the model {model.name!r}, for the rules leave all "
             f"groups whole: {', '.join(group.name for group in found.groups)}."
         )
-    representative = None if data is None else inputs_of(data)
+    shown = any_samples(data, loss)
     if step is not None and step.progress < 1 and not step.original:
-        original = original_costs(found, settings, representative)
+        original = original_costs(found, settings, shown)
         step = Step(progress=step.progress, original=original, now=original)
     values = scores(
         found,
@@ -66,7 +67,7 @@ def decide(
         normalization=settings.normalization,
         seed=settings.seed,
     )
-    keep, costs = choose(found, values, settings, own, step or Step(), representative)
+    keep, costs = choose(found, values, settings, own, step or Step(), shown)
     if keep.all() and step is None:
         _raise_unchanged(model.name, settings)
     plan = planned(found, keep, values, importance=settings.importance, costs=costs)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tfopt import _validation
 from tfopt.channels.groups import Dependencies
+from tfopt.channels.planning.named_groups import named_groups
 from tfopt.errors import InvalidArgumentError
 from tfopt.rules import resolve
 
@@ -18,8 +19,9 @@ _DEFAULT: Any = object()
 
 def makers(dependencies: Dependencies) -> dict[str, list[str]]:
     """Return group name -> the paths of the layers that make its units, in the order of the model."""
-    owner = {int(unit): group.name for group in dependencies.groups for unit in group.units}
-    found: dict[str, dict[str, None]] = {group.name: {} for group in dependencies.groups}
+    groups = named_groups(dependencies)
+    owner = {int(unit): name for name, group in groups.items() for unit in group.units}
+    found: dict[str, dict[str, None]] = {name: {} for name in groups}
     for part in dependencies.slices:
         if part.made:
             for unit in {*part.units[part.units >= 0].tolist()}:

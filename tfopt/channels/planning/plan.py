@@ -14,6 +14,7 @@ from tfopt.channels.cut import cut
 from tfopt.channels.groups import Dependencies
 from tfopt.channels.mask import cut_masks
 from tfopt.channels.planning.group_rules import makers
+from tfopt.channels.planning.named_groups import named_groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class GroupPlan:
     """A group of units and how many of them stay.
 
     Attributes:
-        name: the path of the first layer that makes them.
+        name: as `named_groups` has it: the path of the first layer that makes them.
         layers: the paths of all layers that make them.
         before, after: how many units there are.
         lowest, highest: the range of their normalized scores.
@@ -104,14 +105,14 @@ def planned(
     made = makers(dependencies)
     groups = tuple(
         GroupPlan(
-            name=group.name,
-            layers=tuple(made[group.name]),
+            name=name,
+            layers=tuple(made[name]),
             before=len(group.units),
             after=int(keep[group.units].sum()),
             lowest=float(scores[group.units].min()),
             highest=float(scores[group.units].max()),
         )
-        for group in dependencies.groups
+        for name, group in named_groups(dependencies).items()
     )
     return ChannelPlan(
         groups=groups,

@@ -7,6 +7,7 @@ import json
 import keras
 import numpy as np
 
+from tfopt.channels.planning.named_groups import named_groups
 from tfopt.channels.planning.plan import ChannelPlan, GroupPlan
 from tfopt.channels.prunable import prunable
 from tfopt.errors import RunError
@@ -14,7 +15,8 @@ from tfopt.errors import RunError
 
 def to_json(plan: ChannelPlan) -> str:
     """Return a plan as JSON text."""
-    keep = {group.name: np.flatnonzero(plan.keep[group.units]).tolist() for group in plan.dependencies.groups}
+    groups = named_groups(plan.dependencies)
+    keep = {name: np.flatnonzero(plan.keep[group.units]).tolist() for name, group in groups.items()}
     return json.dumps({**plan.to_dict(), "keep": keep}, indent=1)
 
 
@@ -32,12 +34,13 @@ def from_json(text: str, model: keras.Model) -> ChannelPlan:
         costs = {name: (before, after) for name, (before, after) in content["costs"].items()}
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"A plan of channels cannot be read: {error!r}.") from error
-    sizes = {group.name: len(group.units) for group in found.groups}
+    groups = named_groups(found)
+    sizes = {name: len(group.units) for name, group in groups.items()}
     if sizes != {group.name: group.before for group in widths} or sizes.keys() != kept.keys():
         raise RunError(f"A plan of channels is not one of the model {model.name!r}.")
     keep = np.zeros(found.count, bool)
-    for group in found.groups:
-        keep[group.units[kept[group.name]]] = True
+    for name, group in groups.items():
+        keep[group.units[kept[name]]] = True
     return ChannelPlan(
         groups=tuple(widths),
         frozen=found.frozen,

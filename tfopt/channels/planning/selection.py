@@ -9,6 +9,7 @@ import numpy as np
 
 from tfopt.channels.allocation.widths import options, step_of
 from tfopt.channels.groups import Dependencies, Group
+from tfopt.channels.planning.named_groups import named_groups
 from tfopt.channels.planning.settings import Scope
 
 
@@ -31,10 +32,11 @@ def select(
         ratio: the share of the units to remove, in (0, 1); None to remove them from groups in `own` alone.
         scope: `"local"` removes this share of each group, `"global"` the lowest scores of all groups
             together.
-        own: group name -> a share of its own, or None for a group that stays as it is.
+        own: name of a group, as `named_groups` has it -> a share of its own, or None for a group that stays
+            as it is.
         round_to: what widths are a multiple of, or in narrow groups of half of it, and so on.
         min_share: of the units of each group, in (0, 1], stays at least.
-        whole: group name -> the number of units that shares are of; by default those that it has.
+        whole: the same -> the number of units that shares are of; by default those that it has.
 
     Returns:
         Whether each unit stays, bool, shape (dependencies.count,).
@@ -43,13 +45,14 @@ def select(
     keep = np.ones(dependencies.count, bool)
     together: list[tuple[Group, np.ndarray]] = []
     target = 0.0
-    for group in dependencies.groups:
-        share = own.get(group.name, ratio)
+    for name, group in named_groups(dependencies).items():
+        share = own.get(name, ratio)
         if share is None:
             continue
-        wanted = whole.get(group.name, len(group.units)) * (1 - share)
-        allowed = _allowed(group, whole, round_to, min_share)
-        if scope == "global" and group.name not in own:
+        count = whole.get(name, len(group.units))
+        wanted = count * (1 - share)
+        allowed = _allowed(group, count, round_to, min_share)
+        if scope == "global" and name not in own:
             together.append((group, allowed))
             target += wanted
         else:
@@ -59,10 +62,10 @@ def select(
     return keep
 
 
-def _allowed(group: Group, whole: Mapping[str, int], round_to: int, min_share: float) -> np.ndarray:
-    """Return the widths that a group may have, falling."""
+def _allowed(group: Group, whole: int, round_to: int, min_share: float) -> np.ndarray:
+    """Return the widths that a group that had `whole` units may have, falling."""
     count = len(group.units)
-    least = max(1, math.ceil(whole.get(group.name, count) * min_share - 1e-9))
+    least = max(1, math.ceil(whole * min_share - 1e-9))
     return options(count, least, step_of(count, round_to))[::-1]
 
 
