@@ -1,8 +1,8 @@
 """Budgets on bytes and latency of int8 files: how near below its limit the final file is, run after run.
 
-Each run removes other channels (its scores are random), trains what is left quantization-aware for some steps and
-exports it. The limit is a share of the original's int8 file; latency is the ratio of both files, by turns in one
-process on one thread.
+Each run removes other channels (its scores are random), trains what is left quantization-aware for some steps
+and exports it. The limit is a share of the original's int8 file; latency is the ratio of both files, by turns
+in one process on one thread.
 
     python benchmarks/budgets.py [--runs 20] [--method global]
 """
@@ -74,10 +74,8 @@ def main() -> None:
         }
         used = max(ratios[metric] / share for metric, share in shares.items())
         met.append(used <= 1)
-        print(
-            f"{name:21} {Budgets(**shares).describe():82} {used:.1%} used{'' if met[-1] else ', NOT MET'}",
-            flush=True,
-        )
+        missed = "" if met[-1] else ", NOT MET"
+        print(f"{name:21} {Budgets(**shares).describe():82} {used:.1%} used{missed}", flush=True)
     print(f"{sum(met)} of {len(met)} runs met their budget")
 
 

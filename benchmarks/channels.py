@@ -1,11 +1,11 @@
-"""Half the channels of three networks: the latency of the smaller file as a ratio to the original's; and planning time.
+"""Half the channels of three networks: latency as a ratio to the original's file; and planning time.
 
     python benchmarks/channels.py latency [--turns 30] [--models ResNet50 ...] [--schemes float32 int8]
     python benchmarks/channels.py planning
 
-Files take turns in one process on one thread. Weights are random, with batch statistics that fit them; every
-group of channels keeps half, rounded to a multiple of 8. Planning is the CPU time of finding the dependencies,
-building the costs and choosing widths for half the multiply-accumulates, on random scores.
+Files take turns in one process on one thread. Weights are random, with batch statistics that fit them; each
+group of channels keeps half, rounded to a multiple of 8. Planning is the CPU time of finding the dependencies
+and of choosing widths for half the multiply-accumulates, on random scores.
 """
 
 import argparse
@@ -63,7 +63,8 @@ def latencies(names, schemes, turns) -> None:
             ratio = tfopt.measure.latency(files, turns=turns, warmup=2)["half"].ratio
             size = len(files["half"]) / len(files["original"])
             print(
-                f"{name:17} {scheme:8} {ratio:.3f} of the time, {size:.3f} of the bytes, {macs:.3f} of the MACs",
+                f"{name:17} {scheme:8} {ratio:.3f} of the time, {size:.3f} of the bytes, "
+                f"{macs:.3f} of the MACs",
                 flush=True,
             )
 

@@ -67,8 +67,8 @@ def size_of(path: str, tensor: keras.KerasTensor, axis: int) -> int:
 def products_of(node: graph.Node) -> list[Product]:
     """Return what a call multiplies by its kernels, batch aside; nothing for what has none.
 
-    Kernels of recurrent layers are used at each time step, those of attention at each position of the query, the
-    key or the value that it projects.
+    Kernels of recurrent layers are used at each time step, those of attention at each position of the query,
+    the key or the value that it projects.
     """
     if not isinstance(node.operation, keras.Layer):
         return []
@@ -99,7 +99,7 @@ def _products(path: str, layer: keras.Layer, node: graph.Node, outer: Positions)
 
 
 def _recurrent(path: str, layer: keras.layers.RNN, node: graph.Node) -> list[Product]:
-    """Return the products of the cells of a recurrent layer, of which a convolution has the output's pixels."""
+    """Return the products of the cells of a recurrent layer; a convolution has the output's pixels."""
     positions: Positions = ((node.inputs[0], 1),)
     output = node.outputs[0]
     first = 2 if layer.return_sequences else 1

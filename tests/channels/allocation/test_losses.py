@@ -25,7 +25,7 @@ def test_scores_of_what_is_removed(problem):
 
 
 def test_the_loss_of_a_group_that_nothing_reads_is_zero(dependencies, problem):
-    """The second convolution reads nothing of the first one's lower half, the Dense layer nothing of the second."""
+    """The second convolution reads nothing of the first one's lower half."""
     model = dependencies.model
     kernel = model.get_layer("conv1").kernel.numpy()
     kernel[:, :, :4] = 0
@@ -49,11 +49,19 @@ def test_the_integer_program_removes_what_the_data_does_not_need(dependencies, p
     model.get_layer("head").kernel.assign(kernel.reshape(64, 10))
     x = np.random.default_rng(0).standard_normal((16, 16, 16, 3)).astype("float32")
     y = np.arange(16) % 10
-    for losses in (LossesOnData(dependencies, x), LossesOnData(dependencies, x, y, "sparse_categorical_crossentropy")):
+    for losses in (
+        LossesOnData(dependencies, x),
+        LossesOnData(dependencies, x, y, "sparse_categorical_crossentropy"),
+    ):
         assert losses(problem)[1].tolist() == pytest.approx([0, 0, 0], abs=1e-6)
     scores = np.r_[np.arange(8.0), 100 + np.arange(16.0)]
     keep = allocate(
-        dependencies, scores, {"macs": 0.4}, method="sensitivity", losses=LossesOnData(dependencies, x), round_to=4
+        dependencies,
+        scores,
+        {"macs": 0.4},
+        method="sensitivity",
+        losses=LossesOnData(dependencies, x),
+        round_to=4,
     )
     assert keep[:8].all()
     assert not keep[8:20].all()

@@ -7,9 +7,9 @@ from keras import layers as L
 
 from tests.at_length import some
 from tfopt import measure
+from tfopt.channels.costs.model_costs import ModelCosts
 from tfopt.channels.cut import cut
 from tfopt.channels.dependency import dependencies
-from tfopt.channels.costs.model_costs import ModelCosts
 
 
 def residual():

@@ -1,4 +1,4 @@
-"""What to aim a prediction at so that what is measured meets the limit: found by measuring again and again."""
+"""What to aim a prediction at so that what is measured meets the limit, found attempt by attempt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfopt.channels.costs.model_costs import ModelCosts
 _AIMS = {"bytes": 0.985, "latency": 0.975}
 """Metric -> the share of its limit that is aimed at."""
 _MARGINS = {"bytes": 0.998, "latency": 0.995}
-"""Metric -> the share of its limit that counts as met: trained weights share fewer scales, and clocks vary."""
+"""Metric -> the share of its limit that counts as met: trained weights share fewer scales, clocks vary."""
 _INSIDE = 0.15
 """How far from both ends of the interval between what was too much and what was not the next attempt is."""
 _LEAST_CHANGE = 0.5
@@ -31,9 +31,7 @@ class Correction:
         metrics: the predicted metrics with a limit.
     """
 
-    def __init__(
-        self, costs: ModelCosts, original: Mapping[str, float], limits: Mapping[str, float]
-    ) -> None:
+    def __init__(self, costs: ModelCosts, original: Mapping[str, float], limits: Mapping[str, float]) -> None:
         self._costs, self._limits = costs, limits
         self.metrics: dict[str, Metric] = {name: costs.metrics[name] for name in limits}
         self._known: dict[str, list[tuple[float, float]]] = {name: [] for name in limits}
@@ -53,7 +51,9 @@ class Correction:
             predicted, real = self._known[name][0]
             # What a file holds besides weights stays as it is; time is taken for proportional.
             found[name] = (
-                Corrected(metric, real / predicted) if name == "latency" else Corrected(metric, 1.0, real - predicted)
+                Corrected(metric, real / predicted)
+                if name == "latency"
+                else Corrected(metric, 1.0, real - predicted)
             )
         return found
 

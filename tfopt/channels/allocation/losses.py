@@ -29,10 +29,10 @@ def losses_by_scores(problem: Problem) -> list[np.ndarray]:
 
 
 class LossesOnData:
-    """By how much the loss on data rises when the lowest units of one group are removed, the others being whole.
+    """By how much the loss on data rises when the lowest units of one group alone are removed.
 
-    Groups add up roughly, as layers do in `tfopt.sensitivity`. The weights of the removed units are set to zero
-    for a while; a layer that takes statistics over its channels still counts them.
+    Groups add up roughly, as layers do in `tfopt.sensitivity`. The weights of the removed units are set to
+    zero for a while; a layer that takes statistics over its channels still counts them.
 
     Args:
         dependencies: of the model; the weights of its `model` are changed meanwhile.
@@ -46,7 +46,12 @@ class LossesOnData:
     """
 
     def __init__(
-        self, dependencies: Dependencies, x: Any, y: Any = None, loss: Loss | None = None, batch_size: int = 128
+        self,
+        dependencies: Dependencies,
+        x: Any,
+        y: Any = None,
+        loss: Loss | None = None,
+        batch_size: int = 128,
     ) -> None:
         self._dependencies = dependencies
         chosen = keras.losses.get(loss) if y is not None else None
@@ -56,7 +61,7 @@ class LossesOnData:
             self._slices.setdefault(id(part.variable), []).append(part)
 
     def __call__(self, problem: Problem) -> list[np.ndarray]:
-        """Return of each group the increase of the loss at each of its options; it does not rise with the width."""
+        """Return of each group the increase of the loss at each option; it does not rise with the width."""
         found = []
         for units, allowed in zip(problem.ranked, problem.options, strict=True):
             widths = allowed[np.unique(np.linspace(0, len(allowed) - 1, _MEASURED).round().astype(int))]

@@ -70,8 +70,8 @@ def random_samples(model: keras.Model) -> Any:
         shape = tensor.shape[1:]
         if None in shape:
             raise InvalidArgumentError(
-                f"The input {tensor.name!r} has the shape {tuple(tensor.shape)}: what the file costs depends on "
-                "the sizes that it leaves open. Build the model with a fixed input shape."
+                f"The input {tensor.name!r} has the shape {tuple(tensor.shape)}: what the file costs depends "
+                "on the sizes that it leaves open. Build the model with a fixed input shape."
             )
         shape = (_SAMPLES, *shape)
         floats = keras.backend.is_float_dtype(tensor.dtype)
@@ -127,8 +127,8 @@ class Files:
         operators = matched(contents, keeps, costs.sizes)
         if operators is None:
             logger.warning(
-                "The operators of the file of %r do not follow its channels one by one: its latency is predicted "
-                "from its multiply-accumulates and the sizes of its tensors.",
+                "The operators of the file of %r do not follow its channels one by one: its latency is "
+                "predicted from its multiply-accumulates and the sizes of its tensors.",
                 self._dependencies.model.name,
             )
             return costs.work()
@@ -138,7 +138,7 @@ class Files:
         return exported(cut(self._dependencies, keep), self._scheme, self._samples)
 
     def measured(self, keep: np.ndarray) -> dict[str, float]:
-        """Return metric -> that of the file in which the units stay that `keep`, of shape `(units,)`, tells."""
+        """Return metric -> that of the file of what is kept, as `keep`, of shape `(units,)`, tells."""
         content = self._exported(keep)
         found = {"bytes": float(measure.raw_bytes(content))}
         if self._timed:

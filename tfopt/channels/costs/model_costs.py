@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from tfopt import graph
-from tfopt.channels.costs.bytes_of_weights import bytes_of_weights
 from tfopt.channels.costs.axis_sizes import AxisSizes
+from tfopt.channels.costs.bytes_of_weights import bytes_of_weights
 from tfopt.channels.costs.metric import Metric
 from tfopt.channels.costs.terms import Term, Terms
 from tfopt.channels.groups import Dependencies, Slice
@@ -86,7 +86,7 @@ class ModelCosts:
 
     def _values(self, path: str, tensor: keras.KerasTensor) -> Term:
         """Return how many values a tensor has."""
-        factor, rows = 1.0, ()
+        factor, rows = 1.0, tuple[int, ...]()
         for axis, units in enumerate(self.dependencies.axes.get(id(tensor), (None,) * len(tensor.shape))):
             if units is not None:
                 rows = (*rows, self.sizes.row(units))
@@ -100,9 +100,7 @@ class ModelCosts:
         fixed = [size for axis, size in enumerate(variable.shape) if axis not in cut]
         return float(np.prod(fixed, dtype=float)), tuple(cut.values())
 
-    def _products(
-        self, size: dict[int, Term]
-    ) -> Iterable[Term]:
+    def _products(self, size: dict[int, Term]) -> Iterable[Term]:
         for node in graph.nodes(graph.without_losses(self.dependencies.model)):
             for product in products_of(node):
                 factor, rows = size[id(product.kernel)]

@@ -36,7 +36,9 @@ def test_the_parts_add_up():
     costs = ModelCosts(chain((8, 16)))
     rows = [costs.sizes.row(group.units) for group in costs.sizes.groups]
     bilinear = OperatorTimes((rows[0], rows[1]), LEVELS, np.outer(LEVELS[0], LEVELS[1]).astype(float))
-    table = LatencyTable([bilinear, OperatorTimes((rows[1], ONE), np.stack([LEVELS[1], [-1, 0, 1]]), np.ones((3, 3)))])
+    table = LatencyTable(
+        [bilinear, OperatorTimes((rows[1], ONE), np.stack([LEVELS[1], [-1, 0, 1]]), np.ones((3, 3)))]
+    )
     widths = np.array([5, 9])
     parts = [function(widths[list(groups)]) for groups, function in table.parts(costs.sizes)]
     assert sum(parts) == pytest.approx(5 * 9 + 1)

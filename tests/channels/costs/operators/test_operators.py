@@ -48,7 +48,9 @@ def test_operators_run_alone_at_every_size(found, scheme):
     assert by_layer["sum"].rows == (rows["first"],)
     for operator in operators:
         for share in (Fraction(1), Fraction(1, 2)):
-            content = single_operator(operator.file.model, operator.call, operator.shapes(dict.fromkeys(operator.rows, share)))
+            content = single_operator(
+                operator.file.model, operator.call, operator.shapes(dict.fromkeys(operator.rows, share))
+            )
             assert failure_of(content) is None, operator.call.name
     assert whole[rows["second"]] == 24
 
@@ -65,7 +67,10 @@ def test_the_time_of_a_file_is_that_of_its_operators(found):
 
 def test_files_of_other_operators_are_not_matched(found):
     sizes = AxisSizes(found.groups)
-    one, other = (exported(keras.Sequential([keras.Input((4,)), *each]), "float32", None) for each in ([L.Dense(3)], [L.Dense(3), L.Dense(2)]))
+    one, other = (
+        exported(keras.Sequential([keras.Input((4,)), *each]), "float32", None)
+        for each in ([L.Dense(3)], [L.Dense(3), L.Dense(2)])
+    )
     keep = np.ones(found.count, bool)
     assert matched([one, other], [keep, keep], sizes) is None
 
@@ -85,4 +90,3 @@ def test_probes_tell_groups_of_the_same_width_apart():
     assert len(widths) == 20
     assert all(0 < width < 8 for each in widths for width in each)
     assert len(probes(groups[:1])) == 1
-

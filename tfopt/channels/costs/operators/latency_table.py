@@ -57,8 +57,12 @@ class LatencyTable:
         rows, levels, seconds = self._rows[chosen], self._levels[chosen], self._seconds[chosen]
         at = sizes[..., rows]
         segment = (at[..., None] >= levels[:, :, 1:-1]).sum(axis=-1)
-        start = np.take_along_axis(np.broadcast_to(levels, (*at.shape, LEVELS)), segment[..., None], -1)[..., 0]
-        end = np.take_along_axis(np.broadcast_to(levels, (*at.shape, LEVELS)), segment[..., None] + 1, -1)[..., 0]
+        start = np.take_along_axis(np.broadcast_to(levels, (*at.shape, LEVELS)), segment[..., None], -1)[
+            ..., 0
+        ]
+        end = np.take_along_axis(np.broadcast_to(levels, (*at.shape, LEVELS)), segment[..., None] + 1, -1)[
+            ..., 0
+        ]
         along = (at - start) / (end - start)
         first, second = segment[..., 0], segment[..., 1]
         share, other = along[..., 0], along[..., 1]

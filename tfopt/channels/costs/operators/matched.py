@@ -1,8 +1,7 @@
 """The operators of a file, with the units that fill the axes of their tensors.
 
-A converter fuses, splits and renames layers, so which channels an axis of a file holds is read off
-sizes: the same model is exported with other units left, and an axis holds the units whose number changes as its
-size does.
+A converter fuses, splits and renames layers, so which channels an axis of a file holds is read off sizes: the
+same model is exported with other units left, and an axis holds the units whose number changes as it does.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def latency_table(operators: Sequence[MatchedOperator], sizes: AxisSizes, second
 def _main_rows(
     operator: MatchedOperator, whole: np.ndarray, sizes: AxisSizes
 ) -> tuple[tuple[int, int], dict[int, int]]:
-    """Return the rows that the time of an operator is a function of, and for each of its rows the one it goes with.
+    """Return the rows that the time of an operator is a function of, and which of these each row goes with.
 
     Rows of the same groups change together, as the channels before and after a Flatten. What depends on
     more than two kinds of rows, such as a concatenation, is taken for a function of its largest alone.
@@ -123,7 +123,7 @@ def _seconds(operator: MatchedOperator, shapes: list[tuple[int, ...]]) -> float 
 def _signature(operator: MatchedOperator, rows: tuple[int, int]) -> Hashable:
     """Return what tells kinds of operators apart: all but the values of constants."""
     order = {row: number for number, row in enumerate((*rows, *operator.rows))}
-    tensors = []
+    tensors: list[Hashable] = []
     numbers = [*map(int, operator.call.operator.inputs), *map(int, operator.call.operator.outputs)]
     for number, axes in zip(numbers, operator.axes, strict=True):
         if number < 0:
@@ -134,5 +134,6 @@ def _signature(operator: MatchedOperator, rows: tuple[int, int]) -> Hashable:
         pattern = tuple((size, None if row is None else order[row]) for size, row in axes)
         tensors.append((type_name(tensor), held, pattern))
     options = operator.call.operator.builtinOptions
-    settings = tuple(sorted((name, str(value)) for name, value in vars(options or object()).items())) if options else ()
+    fields = {} if options is None else vars(options)
+    settings = tuple(sorted((name, str(value)) for name, value in fields.items()))
     return operator.call.name, settings, tuple(tensors)
