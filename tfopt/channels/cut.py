@@ -7,11 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfopt.channels.cut_masks import cut_masks
 from tfopt.channels.groups import Dependencies, Slice
 from tfopt.channels.rule import Sizes
 from tfopt.channels.rules.activations import is_of_keras
 from tfopt.channels.rules.registry import rule_of
-from tfopt.errors import InvalidArgumentError
+from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.graph import (
     Copier,
     Node,
@@ -36,6 +37,7 @@ def cut(dependencies: Dependencies, keep: np.ndarray) -> keras.Model:
 
     Raises:
         InvalidArgumentError: `keep` is of another length or type, or nothing of a group stays.
+        UnsupportedModel: a layer of other sizes cannot be made from its config.
     """
     keep = checked(dependencies, keep)
     run = _Cut(dependencies, keep)
@@ -142,13 +144,16 @@ class _Cut:
     def set_weights(self) -> None:
         """Give the new layers what is left of the weights of the old."""
         for old, new in self._operations:
-            for variable, smaller in _pairs(old, new):
-                smaller.assign(self._values(variable))
+            pairs = _pairs(old, new)
+            for variable, smaller in pairs:
+                smaller.assign(self._left(variable, as_array(variable)))
+            if pairs:
+                cut_masks(old, new, pairs, self._left)
             for inner, made in zip(_inner_layers(old), _inner_layers(new), strict=True):
                 made.trainable = inner.trainable
 
-    def _values(self, variable: keras.Variable) -> np.ndarray:
-        values = as_array(variable)
+    def _left(self, variable: keras.Variable, values: np.ndarray) -> np.ndarray:
+        """Return what is left of an array of the shape of a variable."""
         for each in self._slices.get(id(variable), ()):
             values = np.take(values, each.kept(self._keep), axis=each.axis)
         return values
@@ -177,14 +182,21 @@ def _like(operation: Any, config: dict[str, Any]) -> Any:
     own = "activation" in config and activation is not None and not is_of_keras(activation)
     if own:
         config["activation"] = None
-    new: Any = type(operation).from_config(config)
+    try:
+        new: Any = type(operation).from_config(config)
+    except (TypeError, ValueError) as error:
+        raise UnsupportedModel(
+            f"{operation.name!r} ({type(operation).__name__}) cannot be made anew with fewer channels from its "
+            f"config: {str(error).splitlines()[0]} Register what you wrote for it, such as a constraint or a "
+            "regularizer: @keras.saving.register_keras_serializable()."
+        ) from error
     if own:
         new.activation = StructuralCopy()(activation)
     return new
 
 
 def _not_built(config: Any) -> Any:
-    """Return a config without what has the old sizes: shapes of inner layers that are built, initial values."""
+    """Return a config without what has the old sizes: shapes of inner layers, and values to begin with."""
     if isinstance(config, dict):
         kept = {name: each for name, each in config.items() if name != "build_config"}
         return {
