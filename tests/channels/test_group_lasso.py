@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tfopt
-from tests.channels.handmade import FIRST, SECOND, two_convolutions
+from tests.channels.two_convolutions import FIRST, SECOND, two_convolutions
 from tfopt.channels import dependencies, group_lasso
 from tfopt.channels.penalty import GroupLasso
 from tfopt.errors import InvalidArgumentError

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.channels.handmade import FIRST, SECOND, data, permuted, scale_unit, two_convolutions
+from tests.channels.two_convolutions import FIRST, SECOND, data, permuted, scale_unit, two_convolutions
 from tfopt.channels.importance import CRITERIA, samples_for, scores
 from tfopt.channels.importance.normalize import normalized
 from tfopt.errors import DataError, InvalidArgumentError

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 import tfopt
-from tests.channels.handmade import two_convolutions
+from tests.channels.two_convolutions import two_convolutions
 from tfopt.channels.groups import Dependencies, Group
 from tfopt.channels.planning import plan_file
 from tfopt.channels.planning.named_groups import named_groups

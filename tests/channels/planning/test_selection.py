@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.channels.handmade import FIRST, SECOND, two_convolutions
+from tests.channels.two_convolutions import FIRST, SECOND, two_convolutions
 from tfopt.channels.planning.group_rules import group_settings, makers
 from tfopt.channels.planning.selection import select
 from tfopt.errors import InvalidArgumentError

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tfopt.channels.groups import FIXED, Dependencies, Group, Slice
+from tfopt.channels.groups import Dependencies, Group, Slice
 
 FIRST, SECOND = np.arange(8), np.arange(8, 20)
 """The units of the two convolutions."""
@@ -68,6 +68,3 @@ def data(samples=64, seed=0):
     """Return images and labels."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(samples, 6, 6, 3)).astype("float32"), rng.integers(0, 4, samples)
-
-
-__all__ = ["FIRST", "FIXED", "SECOND", "data", "permuted", "scale_unit", "two_convolutions"]
