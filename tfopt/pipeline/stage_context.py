@@ -21,6 +21,7 @@ from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.compilation import AS_COMPILED
 from tfopt.pipeline.training.learning_rate import StageRate
 from tfopt.run.stage_files import FILE
+from tfopt.stages.file_scheme import scheme_of_file
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class StageContext:
         optimizer: keras.optimizers.Optimizer | None = None,
     ) -> None:
         self.data = config.data
+        self.loss = config.compilation.loss()
+        self.scheme = scheme_of_file(config.stages)
         self.seed = seed
         self.directory = directory
         self.record: dict[str, Any] = {}
