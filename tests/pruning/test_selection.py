@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfopt.pruning.magnitude import magnitude_masks
+from tfopt.pruning.selection import magnitude_masks
 
 
 def _alive(*arrays):
