@@ -8,7 +8,6 @@ import functools
 import keras
 import numpy as np
 
-from tfopt.graph import Use
 from tfopt.measure.kernels import Kernel
 
 
@@ -57,10 +56,10 @@ class Layout:
 def layout_of(kernel: Kernel) -> Layout:
     """Return how the axes of a kernel lie.
 
-    Dense, recurrent, convolution kernels and variables of layers of the user's own: the last axis is the
+    Dense, recurrent, convolution kernels and all variables of layers of the user's own: the last axis is the
     output, the one before it the input. Transposed convolutions have these two the other way round. The
-    equation of an einsum tells which axes it sums over. Depthwise kernels and embeddings are read along their
-    channels.
+    equation of an einsum tells which axes it sums over. Depthwise kernels and embeddings of Keras are read
+    along their channels.
     """
     return _layout(_kind(kernel), tuple(kernel.variable.shape), _equation(kernel.layer))
 
@@ -81,9 +80,10 @@ def _layout(kind: str, shape: tuple[int, ...], equation: str | None) -> Layout:
 
 
 def _kind(kernel: Kernel) -> str:
-    if kernel.reason == Use.DEPTHWISE.value:
+    """Return of which kind the axes are, by the layer alone: what it is used for costs a trace to find out."""
+    if kernel.constraint_attribute == "depthwise_constraint":
         return "depthwise"
-    if kernel.reason.startswith("an embedding") and kernel.variable.name != "reverse_embeddings":
+    if kernel.constraint_attribute == "embeddings_constraint":
         return "table"
     transposed = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
     return "transposed" if isinstance(kernel.layer, transposed) else "matrix"
