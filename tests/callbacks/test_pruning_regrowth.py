@@ -129,7 +129,8 @@ def test_rigl_waits_for_an_update_where_gradients_are_accumulated():
 
 
 @pytest.mark.parametrize(
-    "schedule", [Cubic(begin=2, end=20, frequency=3, regrow=True), ConstantSparsity(begin=0, end=20, frequency=3)]
+    "schedule",
+    [Cubic(begin=2, end=20, frequency=3, regrow=True), ConstantSparsity(begin=0, end=20, frequency=3)],
 )
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_a_killed_fit_that_is_resumed_ends_as_if_it_had_not_been(tmp_path, schedule, epoch):
@@ -143,7 +144,9 @@ def test_a_killed_fit_that_is_resumed_ends_as_if_it_had_not_been(tmp_path, sched
     whole = _model(schedule)
     _fit(whole, PruningSchedule(), epochs=4)
     with pytest.raises(KeyboardInterrupt):
-        _fit(_model(schedule), PruningSchedule(), keras.callbacks.BackupAndRestore(tmp_path), Kill(), epochs=4)
+        _fit(
+            _model(schedule), PruningSchedule(), keras.callbacks.BackupAndRestore(tmp_path), Kill(), epochs=4
+        )
     resumed = _model(schedule)
     _fit(resumed, PruningSchedule(), keras.callbacks.BackupAndRestore(tmp_path), epochs=4)
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
@@ -182,7 +185,11 @@ def test_two_devices_make_the_zeros_of_one(two_devices, name):
 def _plain():
     keras.utils.set_random_seed(0)
     return keras.Sequential(
-        [keras.Input((12,)), keras.layers.Dense(16, "relu", name="hidden"), keras.layers.Dense(10, name="head")]
+        [
+            keras.Input((12,)),
+            keras.layers.Dense(16, "relu", name="hidden"),
+            keras.layers.Dense(10, name="head"),
+        ]
     )
 
 

@@ -1,4 +1,4 @@
-"""Layers by patterns: the sparsity is what was asked for, training holds the zeros, a file keeps the masks."""
+"""Layers by patterns: the sparsity is what was asked, training holds the zeros, a file keeps the masks."""
 
 import warnings
 
@@ -55,17 +55,21 @@ def _words():
     return keras.Model(inputs, L.Dense(3, name="head")(x))
 
 
-ROWS = [f"{layer} / {pattern} / {optimizer}" for layer in LAYERS for pattern in PATTERNS for optimizer in OPTIMIZERS]
-QUICK = [
-    "Dense / 2:4 / adam",
-    "Conv2DTranspose / 1x4 / momentum",
-    "Conv3D / 4x1 / adam",
-    "DepthwiseConv2D / 2:4 / momentum",
-    "Embedding / 1x4 / adam",
-    "attention / 2:4 / adam",
-    "Bidirectional / 2x2 / momentum",
-    "own layer / 1:3 / adam",
+ROWS = [
+    f"{layer} / {pattern} / {list(OPTIMIZERS)[(i + j) % 2]}"
+    for i, layer in enumerate(LAYERS)
+    for j, pattern in enumerate(PATTERNS)
 ]
+"""Each layer with each pattern, by turns with one of the optimizers."""
+QUICK = {
+    "Dense / 2:4",
+    "Conv2DTranspose / 1x4",
+    "Conv3D / 4x1",
+    "DepthwiseConv2D / 2:4",
+    "Embedding / 1x4",
+    "attention / 2:4",
+    "own layer / 1:3",
+}
 
 
 def _check(model, pattern, sparsity):
@@ -96,7 +100,7 @@ def _check(model, pattern, sparsity):
             assert abs(np.count_nonzero(~mask) - sparsity * mask.size) <= 0.5
 
 
-@pytest.mark.parametrize("row", some(ROWS, QUICK))
+@pytest.mark.parametrize("row", some(ROWS, [row for row in ROWS if row.rpartition(" / ")[0] in QUICK]))
 def test_layer_pattern_optimizer(row, tmp_path):
     layer, pattern, optimizer = row.split(" / ")
     model, sparsity = LAYERS[layer](), PATTERNS[pattern]
@@ -160,7 +164,9 @@ def test_rules_give_patterns_of_their_own():
 def test_a_quantization_aware_model_is_refused_and_the_advice_works():
     inputs = keras.Input((8,))
     model = keras.Model(inputs, L.Dense(8, name="it")(inputs))
-    with pytest.raises(tfopt.errors.InvalidArgumentError, match="quantization-aware already.*quantize_aware, which keeps"):
+    with pytest.raises(
+        tfopt.errors.InvalidArgumentError, match=r"quantization-aware already.*quantize_aware, which keeps"
+    ):
         tfopt.prune(tfopt.quantize_aware(model), 0.5)
     quantized = tfopt.quantize_aware(tfopt.prune(model, pattern="2:4"))
     (entry,) = masked(quantized)

@@ -310,7 +310,10 @@ def test_the_same_model_gives_the_same_masks(small_cnn):
         ({"distribution": "sensitivity"}, "measured on data: give data"),
         ({"distribution": "erc"}, "Did you mean 'erk'"),
         ({"distribution": "erk", "scope": "global"}, "leave scope out"),
-        ({"rules": {"conv1": {"pattern": "2:4", "sparsity": 0.8}}}, "The rule for 'conv1'.*leave sparsity out"),
+        (
+            {"rules": {"conv1": {"pattern": "2:4", "sparsity": 0.8}}},
+            "The rule for 'conv1'.*leave sparsity out",
+        ),
         ({"rules": {"conv1": {"share": 0.8}}}, "may hold 'sparsity' and 'pattern'"),
         ({"pattern": "2:4", "rules": {"conv1": 0.8}}, "The rule for 'conv1'.*leave sparsity out"),
         ({"engine": "torch"}, "engine to be one of 'keras', 'tfmot', got 'torch'"),

@@ -23,7 +23,9 @@ class _Theirs:
 
     def __init__(self, weights, schedule, **options):
         tfmot()
-        module = importlib.import_module("tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl")
+        module = importlib.import_module(
+            "tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl"
+        )
         self.step = tf.Variable(0, dtype="int64")
         self.weights = tf.Variable(weights)
         self._mask = tf.Variable(np.ones_like(weights))
@@ -129,7 +131,8 @@ def test_a_whole_training_on_a_schedule_that_regrows(schedule):
     for engine in ("keras", "tfmot"):
         model = tfopt.prune(_plain(), 0.8, schedule=schedule, engine=engine)
         model.compile(
-            keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            keras.optimizers.SGD(0.1, momentum=0.9),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
         model.fit(x, y, batch_size=8, epochs=4, shuffle=False, verbose=0, callbacks=[PruningSchedule()])
         found.append(tfopt.tfmot.strip(model) if engine == "tfmot" else model)

@@ -59,17 +59,21 @@ def assign(model: keras.Model, request: Request, on_data: OnData | None = None) 
         inputs, needed = layout_of(kernel).sizes[2], pattern_of(plan.pattern).least_inputs()
         if inputs < needed:
             too_small.append(kernel.path)
-            logger.debug("%s is left whole: %s needs %d inputs, it has %d", kernel.path, plan.pattern, needed, inputs)
+            logger.debug(
+                "%s is left whole: %s needs %d inputs, it has %d", kernel.path, plan.pattern, needed, inputs
+            )
             continue
         assigned[place] = (kernel, plan)
         if setting is _DEFAULT:
             by_default.append((kernel, plan))
     if too_small and not assigned:
         raise InvalidArgumentError(
-            f"The pattern {request.plan.pattern!r} prunes nothing in the model {model.name!r}: the kernels of "
-            f"{', '.join(map(repr, too_small[:3]))} have too few inputs for it. Take another pattern."
+            f"The pattern {request.plan.pattern!r} prunes nothing in the model {model.name!r}: the kernels "
+            f"of {', '.join(map(repr, too_small[:3]))} have too few inputs for it. Take another pattern."
         )
-    shared = dict(zip((id(kernel) for kernel, _ in by_default), _distributed(by_default, request, on_data), strict=True))
+    shared = dict(
+        zip((id(kernel) for kernel, _ in by_default), _distributed(by_default, request, on_data), strict=True)
+    )
     plans = [(kernel, shared.get(id(kernel), plan)) for kernel, plan in assigned.values()]
     for kernel, plan in plans:
         by = "by default" if id(kernel) in shared else "by a rule"
@@ -97,7 +101,9 @@ def _distributed(assigned: Assigned, request: Request, on_data: OnData | None) -
         shares = by_sensitivity(sizes, _increases(assigned, tried, on_data), tried, sparsity)
     else:
         return [plan for _, plan in assigned]
-    return [dataclasses.replace(plan, sparsity=share) for (_, plan), share in zip(assigned, shares, strict=True)]
+    return [
+        dataclasses.replace(plan, sparsity=share) for (_, plan), share in zip(assigned, shares, strict=True)
+    ]
 
 
 def _increases(assigned: Assigned, tried: tuple[float, ...], on_data: OnData) -> list[list[float]]:

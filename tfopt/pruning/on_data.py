@@ -44,7 +44,9 @@ class OnData:
         why: str,
     ) -> None:
         self._model = model
-        self._x, self._y = _checked(data, _validation.whole("prune", "batch_size", batch_size, at_least=1), why)
+        self._x, self._y = _checked(
+            data, _validation.whole("prune", "batch_size", batch_size, at_least=1), why
+        )
         self._batch_size = batch_size
         self._loss = _loss(compiled, loss, why)
         self._measure = tf.function(self._of_batch)
@@ -122,8 +124,8 @@ def _loss(compiled: keras.Model, loss: Loss | None, why: str) -> Callable[[Any, 
     if loss is not None:
         if isinstance(loss, list | tuple | dict):
             raise InvalidArgumentError(
-                f"{why}: give loss= for one output, a Keras loss or a function of labels and outputs; compile "
-                "a model with several outputs, and leave loss out."
+                f"{why}: give loss= for one output, a Keras loss or a function of labels and outputs; "
+                "compile a model with several outputs, and leave loss out."
             )
         try:
             function = keras.losses.get(loss)

@@ -47,15 +47,15 @@ class Plan:
         pattern, criterion = pattern_of(self.pattern), criterion_of(self.criterion)
         if pattern.sparsity is not None and self.scope == "global":
             raise InvalidArgumentError(
-                f"The pattern {self.pattern!r} has the same sparsity in each kernel, so that there is nothing "
-                'to distribute: leave scope="layer" and distribution="uniform".'
+                f"The pattern {self.pattern!r} has the same sparsity in each kernel, so that there is "
+                'nothing to distribute: leave scope="layer" and distribution="uniform".'
             )
         if self.schedule is not None:
             _check_criterion(criterion.name, self.schedule)
             if self.schedule.grows_by_gradient and pattern.sparsity is not None:
                 raise InvalidArgumentError(
-                    f"RigL moves single weights or blocks, which the pattern {self.pattern!r} does not let it: "
-                    "take ConstantSparsity() or Cubic(regrow=True), or another pattern."
+                    f"RigL moves single weights or blocks, which the pattern {self.pattern!r} does not let "
+                    "it: take ConstantSparsity() or Cubic(regrow=True), or another pattern."
                 )
 
     @property

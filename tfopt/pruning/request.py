@@ -54,8 +54,8 @@ class Request:
             )
         if self.chosen_distribution != "uniform" and pattern_of(self.pattern).sparsity is not None:
             raise InvalidArgumentError(
-                f"The pattern {self.pattern!r} has the same sparsity in each kernel, so that there is nothing "
-                'to distribute: leave scope="layer" and distribution="uniform".'
+                f"The pattern {self.pattern!r} has the same sparsity in each kernel, so that there is "
+                'nothing to distribute: leave scope="layer" and distribution="uniform".'
             )
         if isinstance(self.rules, Mapping):
             for path, setting in self.rules.items():

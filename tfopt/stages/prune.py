@@ -27,7 +27,7 @@ _SCHEDULES = ("cubic", "constant", "one_shot", "rigl", "lottery_ticket")
 
 @dataclasses.dataclass(frozen=True)
 class Prune(Stage):
-    """Makes weights zero while training: by magnitude along a cubic schedule, or otherwise (see `tfopt.prune`).
+    """Makes weights zero while training, by default by magnitude along a cubic schedule (see `tfopt.prune`).
 
     Args:
         sparsity: the final share of zeros, in [0, 1). None is 0.8, or what a pattern N:M leaves no choice of.
@@ -87,7 +87,13 @@ class Prune(Stage):
 
     def __post_init__(self) -> None:
         _validation.choice("Prune", "schedule", self.schedule, _SCHEDULES)
-        for name, least in (("epochs", 1), ("rounds", 1), ("rewind_epochs", 0), ("samples", 1), ("batch_size", 1)):
+        for name, least in (
+            ("epochs", 1),
+            ("rounds", 1),
+            ("rewind_epochs", 0),
+            ("samples", 1),
+            ("batch_size", 1),
+        ):
             _validation.whole("Prune", name, getattr(self, name), at_least=least)
         # What a run records is what was done.
         object.__setattr__(self, "sparsity", sparsity_of(self.sparsity, self.pattern))
@@ -97,8 +103,8 @@ class Prune(Stage):
         backends.checked("Prune", self.engine, self.engine_options)
         if self.engine != backends.KERAS and self.schedule != "cubic":
             raise InvalidArgumentError(
-                f'Prune: schedule={self.schedule!r} is for engine="keras", got engine={self.engine!r}. Leave it '
-                '"cubic", or give engine_options={"pruning_schedule": ...}.'
+                f'Prune: schedule={self.schedule!r} is for engine="keras", got engine={self.engine!r}. Leave '
+                'it "cubic", or give engine_options={"pruning_schedule": ...}.'
             )
         if request.reason_for_data and self.samples < self.batch_size:
             raise InvalidArgumentError(

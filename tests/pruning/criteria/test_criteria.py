@@ -155,8 +155,18 @@ def test_every_criterion_has_a_description_and_a_time(name):
         ((np.ones((40, 6)), np.ones((8, 4))), {}, DataError, "as many labels as inputs"),
         ((np.full((40, 6), np.nan), np.ones((40, 4))), {}, DataError, "NaN or infinite"),
         (np.ones((40, 6)), {}, InvalidArgumentError, r"give data=\(x, y\)"),
-        ((np.ones((40, 6)), np.ones((40, 4))), {"loss": None}, InvalidArgumentError, "compile the model with one"),
-        ((np.ones((40, 6)), np.ones((40, 4))), {"loss": "msee"}, InvalidArgumentError, "knows no loss 'msee'"),
+        (
+            (np.ones((40, 6)), np.ones((40, 4))),
+            {"loss": None},
+            InvalidArgumentError,
+            "compile the model with one",
+        ),
+        (
+            (np.ones((40, 6)), np.ones((40, 4))),
+            {"loss": "msee"},
+            InvalidArgumentError,
+            "knows no loss 'msee'",
+        ),
         ((np.ones((40, 6)), np.ones((40, 4))), {"loss": ["mse"]}, InvalidArgumentError, "for one output"),
         ((np.ones((40, 6)), np.ones((40, 4))), {"batch_size": 0}, InvalidArgumentError, "batch_size"),
     ],
@@ -171,6 +181,9 @@ def test_what_the_data_lacks_is_told_and_the_advice_works(data, arguments, error
 def test_a_smaller_batch_is_enough_for_few_samples():
     w = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
     data = (np.ones((8, 6), "float32"), np.ones((8, 4), "float32"))
-    assert tfopt.measure.sparsity(
-        tfopt.prune(_linear(w), 0.5, criterion="snip", data=data, loss="mse", batch_size=4)
-    ) == 0.5
+    assert (
+        tfopt.measure.sparsity(
+            tfopt.prune(_linear(w), 0.5, criterion="snip", data=data, loss="mse", batch_size=4)
+        )
+        == 0.5
+    )

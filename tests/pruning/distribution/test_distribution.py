@@ -68,7 +68,9 @@ def test_a_kernel_that_matters_little_gets_the_zeros():
     x = rng.normal(size=(64, 16)).astype("float32")
     y = model.predict(x, verbose=0)
     before = model.get_weights()
-    pruned = tfopt.prune(model, 0.5, distribution="sensitivity", data=(x, y), loss="mse", rules={"head": None})
+    pruned = tfopt.prune(
+        model, 0.5, distribution="sensitivity", data=(x, y), loss="mse", rules={"head": None}
+    )
     table = {kernel.layer: kernel.sparsity for kernel in tfopt.measure.layer_table(pruned)}
     assert table["idle"] > 0.9
     assert table["busy"] < 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -65,7 +66,7 @@ class ScoreSums:
             entry.mask.sums = None
 
     def _observe(self, update: Update, after: Sequence[Gradient]) -> None:  # noqa: ARG002
-        pairs = [
+        pairs: list[tuple[Any, Any, Any]] = [
             (self._entries[id(variable)].mask.sums, variable, gradient)
             for variable, gradient in zip(update.variables, update.gradients, strict=True)
             if id(variable) in self._entries

@@ -30,7 +30,7 @@ def distribution_of(distribution: Any, scope: Any) -> str:
         )
     if scope == "global" and distribution != "global":
         raise InvalidArgumentError(
-            f'scope="global" is distribution="global", got distribution={distribution!r} as well: leave scope '
-            "out."
+            f'scope="global" is distribution="global", got distribution={distribution!r} as well: leave '
+            "scope out."
         )
     return distribution

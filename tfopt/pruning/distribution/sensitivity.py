@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,7 +33,7 @@ def by_sensitivity(
     pieces = []
     for place, (size, increase) in enumerate(zip(sizes, increases, strict=True)):
         hull = _lower_hull([0.0, *tried], [0.0, *increase])
-        for (start, low), (end, high) in zip(hull, hull[1:], strict=False):
+        for (start, low), (end, high) in itertools.pairwise(hull):
             zeros = (end - start) * size
             pieces.append(((high - low) / zeros, place, start, zeros))
     found = np.zeros(len(sizes))

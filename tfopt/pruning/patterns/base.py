@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from tfopt.pruning.patterns.layout import Layout
@@ -21,7 +19,7 @@ class Pattern:
     """
 
     name: str
-    sparsity: ClassVar[float | None] | float | None = None
+    sparsity: float | None = None
 
     def units(self, scores: np.ndarray, layout: Layout) -> np.ndarray:
         """Return the score of each unit, flat, float32; infinity for those that the pattern never prunes.

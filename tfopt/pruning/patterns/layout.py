@@ -80,7 +80,7 @@ def _layout(kind: str, shape: tuple[int, ...], equation: str | None) -> Layout:
 
 
 def _kind(kernel: Kernel) -> str:
-    """Return of which kind the axes are, by the layer alone: what it is used for costs a trace to find out."""
+    """Return of which kind the axes are, by the layer alone: finding out its use costs a trace."""
     if kernel.constraint_attribute == "depthwise_constraint":
         return "depthwise"
     if kernel.constraint_attribute == "embeddings_constraint":

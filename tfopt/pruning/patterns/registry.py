@@ -36,8 +36,8 @@ def pattern_of(name: str | None) -> Pattern:
             if outputs * inputs > 1:
                 return Block(outputs, inputs)
             raise InvalidArgumentError(
-                f"The pattern {name!r} is no block of several weights: leave pattern None for single weights, "
-                "or give such as '1x4'."
+                f"The pattern {name!r} is no block of several weights: leave pattern None for single "
+                "weights, or give such as '1x4'."
             )
     close = get_close_matches(str(name).replace("*", "x").replace("/", ":"), _EXAMPLES, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""

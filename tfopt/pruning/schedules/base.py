@@ -85,7 +85,11 @@ def interval(begin: int, end: int, frequency: int | None, changes: int) -> int:
 def check_moment(name: str, value: Any) -> None:
     """Raise `InvalidArgumentError` unless `value` is a step or a share of all steps."""
     share = isinstance(value, float)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= (1 if share else value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= (1 if share else value)
+    ):
         raise InvalidArgumentError(
             f"{name} must be a step (an int from 0 on) or a share of all steps (a float in [0, 1]), "
             f"got {value!r}."
