@@ -1,8 +1,8 @@
 """Masks of tfopt beside those of tensorflow-model-optimization (TFMOT).
 
-First accuracy: a model is trained, and each way of pruning trains its own copy of it, at the same sparsity, for
-the same epochs, with the same optimizer, from the same weights. Prints the mean over the seeds and each seed,
-in percent. Then what pruning adds to a training step, each engine as a ratio to its
+First accuracy: a model is trained, and each way of pruning trains its own copy of it, at the same sparsity,
+for the same epochs, with the same optimizer, from the same weights. Prints the mean over the seeds and each
+seed, in percent. Then what pruning adds to a training step, each engine as a ratio to its
 own unpruned model, by turns in this process.
 
     python benchmarks/masks.py [--epochs 10] [--seeds 3] [--sparsities 0.8 0.9] [--model resnet8]
@@ -25,7 +25,7 @@ from tfopt.pruning import ConstantSparsity, Cubic, RigL
 from tfopt.tfmot.library import tfmot
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-STEPS, WARM_UP = 60, 10
+STEPS, WARM_UP = 40, 8
 
 WAYS = {
     "tfopt": lambda model, sparsity: tfopt.prune(model, sparsity, schedule=Cubic()),
@@ -119,6 +119,8 @@ def accuracies(arguments):
             if way == "TFMOT":
                 model = tfopt.tfmot.strip(model)
             found[way, sparsity].append(accuracy(model, x_test, y_test))
+            if arguments.verbose:
+                print(f"seed {seed} {way} {sparsity:.0%}: {found[way, sparsity][-1]:.2f}", flush=True)
             zeros[way, sparsity] = tfopt.measure.sparsity(model)
     print(f"{len(y_test)} test samples; unpruned {np.mean(before):.2f}: {_list(before)}")
     for (way, sparsity), values in found.items():
@@ -178,16 +180,17 @@ def step_ratios():
             callback.on_epoch_begin(0)
     times = {name: [] for name in runs}
     for step in range(steps):
-        for name, (model, callback, _) in runs.items():
-            start = time.perf_counter()
+        for name in rng.permutation(list(runs)):
+            model, callback, _ = runs[name]
+            start = time.process_time()
             if callback is not None:
                 callback.on_train_batch_begin(step)
             model.train_on_batch(x, y)
             if callback is not None:
                 callback.on_train_batch_end(step)
             if step >= WARM_UP:
-                times[name].append(time.perf_counter() - start)
-    print(f"\nA training step of ResNet-8 on 32x32x3, batch 64, of {STEPS} steps by turns:")
+                times[name].append(time.process_time() - start)
+    print(f"\nA training step of ResNet-8 on 32x32x3, batch 64, of {STEPS} steps by turns, in CPU time:")
     for name, (_, _, base) in runs.items():
         pairs = zip(times[name], times[base], strict=True)
         median = statistics.median(one / other for one, other in pairs)
@@ -204,6 +207,7 @@ def main():
     parser.add_argument("--model", choices=list(MODELS), default="small")
     parser.add_argument("--data", help="an .npz file; the digits by default")
     parser.add_argument("--samples", type=int, help="of each split, so many at most")
+    parser.add_argument("--verbose", action="store_true", help="print each accuracy as it comes")
     parser.add_argument("--only", choices=["accuracy", "steps"])
     arguments = parser.parse_args()
     if arguments.only != "steps":

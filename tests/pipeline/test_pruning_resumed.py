@@ -40,7 +40,7 @@ def _data():
     return tfopt.data.from_arrays(x, np.argmax(x[:, :3], axis=1))
 
 
-@pytest.mark.parametrize("kind", some(KINDS, ["rigl", "movement"]))
+@pytest.mark.parametrize("kind", some(KINDS, ["movement"]))
 def test_it_ends_as_if_it_had_not_been_killed(kind, tmp_path, monkeypatch):
     pipeline = tfopt.Pipeline([tfopt.Prune(0.6, epochs=4, **KINDS[kind])])
 
