@@ -154,6 +154,11 @@ class StageContext:
         write_atomically(self.exported, bytes(file))
         return self.exported
 
+    def compile_for_evaluation(self, model: keras.Model) -> None:
+        """Compile `model` with the loss and metrics of the run, and no optimizer."""
+        with self._config.strategy.scope():
+            self._config.compilation.compile_for_evaluation(model)
+
     def forget_checkpoints(self) -> None:
         """Delete the checkpoints, when the stage's model is safe."""
         for path in self._checkpoints:

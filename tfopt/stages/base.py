@@ -43,6 +43,9 @@ class Context(Protocol):
         put into `logs` and change in the model is recorded and saved.
         """
 
+    def compile_for_evaluation(self, model: keras.Model) -> None:
+        """Compile `model` with the loss and metrics of the run, and no optimizer."""
+
     def export(self, file: TFLiteModel | bytes) -> Path:
         """Write a TFLite file as the result of the stage, in place of a Keras model, and return its path.
 
