@@ -9,10 +9,10 @@ from keras import layers as L
 
 import tfopt
 from tests.pruning.everywhere import MODELS, data
+from tfopt.clustering.constraint import assignment_of
 from tfopt.errors import InvalidArgumentError
 from tfopt.pruning.masks import masked
 from tfopt.quantization import SCHEMES, KeptClusters, Scheme
-from tfopt.quantization.quantizers.cluster_constraint import assignment_of
 
 
 def _clustered(model, values=(-0.3, -0.1, 0.2, 0.4)):
