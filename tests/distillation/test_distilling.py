@@ -193,7 +193,7 @@ def test_what_cannot_be_taught():
 def test_an_error_in_fit_takes_the_teacher_away_too():
     student = _model(0)
     student.compile("sgd", LOGITS)
-    with pytest.raises(ValueError), distilling(student, _model(1)):  # noqa: PT011
+    with pytest.raises(ValueError), distilling(student, _model(1)):
         student.fit(X[:, :2], Y, verbose=0)
     assert "compute_loss" not in vars(student)
 
