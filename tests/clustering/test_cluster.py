@@ -315,6 +315,20 @@ def test_two_clusters_are_too_few_beside_zeros():
     assert tfopt.cluster(tfopt.prune(_mlp(), 0.5), 3)
 
 
+def test_a_clustered_model_is_not_pruned_and_the_other_order_works():
+    with pytest.raises(InvalidArgumentError, match="prune the model first, then cluster it"):
+        tfopt.prune(_cluster(_mlp(), 4), 0.5)
+    assert set(_counts(_cluster(tfopt.prune(_mlp(), 0.5), 4)).values()) == {4}
+
+
+@pytest.mark.parametrize("assignments", ["fixed", "nearest"])
+def test_it_compiles_with_xla(assignments):
+    model = _cluster(tfopt.prune(_mlp(), 0.5), 4, assignments=assignments)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=True)
+    model.fit(X, Y, batch_size=32, verbose=0)
+    assert set(_counts(model).values()) == {4}
+
+
 def test_a_quantized_model_is_refused():
     with pytest.raises(InvalidArgumentError, match="is quantization-aware: cluster the float model first"):
         tfopt.cluster(tfopt.quantize_aware(_mlp()), 4)

@@ -34,6 +34,8 @@ class KeptClusters(keras.constraints.Constraint):
             them.
     """
 
+    keeps_clusters = True
+
     def __init__(
         self,
         assignment: np.ndarray,

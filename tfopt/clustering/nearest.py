@@ -68,9 +68,10 @@ class NearestClusters(KeptClusters):
         return tf.cast(tf.gather(centroids, numbers), w.dtype)
 
     def _nearest(self, weights: tf.Tensor, centroids: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        order = tf.argsort(centroids)
-        if self.fixed is not None:
-            order = order[order != self.fixed]
+        # The fixed one goes to the end, where it is cut off: XLA needs to know how many are left.
+        apart = [number == self.fixed for number in range(self.clusters)]
+        order = tf.argsort(tf.where(apart, tf.fill([self.clusters], np.inf), centroids))
+        order = order if self.fixed is None else order[:-1]
         in_order = tf.gather(centroids, order)
         middles = (in_order[1:] + in_order[:-1]) / 2
         found = tf.searchsorted(middles, tf.reshape(weights, [-1]))

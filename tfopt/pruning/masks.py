@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tfopt import graph
+from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import Kernel, prunable
 from tfopt.measure.kernels import kernels as kernels_of_model
 from tfopt.pruning.magnitude import magnitude_masks
@@ -90,9 +91,17 @@ def attach(kernel: Kernel, plan: Plan | None = None, alive: np.ndarray | None = 
         kernel: what to mask.
         plan: what is left to do; None for nothing.
         alive: the mask of a kernel that has none, True where a weight lives; None for everywhere.
+
+    Raises:
+        InvalidArgumentError: the kernel is clustered.
     """
     mask = mask_of(kernel.variable)
     if mask is None:
+        if alive is None and getattr(constraint_of(kernel.variable), "keeps_clusters", False):
+            raise InvalidArgumentError(
+                f"The kernel of {kernel.path!r} is clustered, and zeros in the midst of its clusters would "
+                "take part in their means: prune the model first, then cluster it, which keeps the zeros."
+            )
         alive = np.ones(tuple(kernel.variable.shape), bool) if alive is None else alive
         mask = SparsityMask(alive, constraint=constraint_of(kernel.variable))
         constrain(kernel, mask)
