@@ -26,7 +26,7 @@ STEPS, WARM_UP = 12, 3
 
 VARIANTS = {
     "tfopt": {},
-    "tfopt, nearest": {"assignments": "nearest"},
+    "tfopt, fixed": {"assignments": "fixed"},
     "tfopt, linear": {"init": "linear"},
     "tfopt, 2x smaller weights": {"half": True},
     "TFMOT": {"engine": "tfmot"},

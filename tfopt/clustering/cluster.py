@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 CLUSTERS = 16
 GRANULARITIES = ("tensor", "channel")
-ASSIGNMENTS = ("fixed", "nearest")
+ASSIGNMENTS = ("nearest", "fixed")
 
 
 def cluster(
@@ -36,7 +36,7 @@ def cluster(
     *,
     init: Literal["kmeans++", "linear", "density", "random", "gradient"] = "kmeans++",
     granularity: Literal["tensor", "channel"] = "tensor",
-    assignments: Literal["fixed", "nearest"] = "fixed",
+    assignments: Literal["nearest", "fixed"] | None = None,
     trainable: bool = True,
     keep_zeros: bool = True,
     bytes: float | None = None,
@@ -65,8 +65,10 @@ def cluster(
             among the weights. `"gradient"`: by k-means where the error of a weight counts as the outputs
             depend on it; it needs `data`.
         granularity: `"tensor"`, or `"channel"` for centroids of its own in each output channel.
-        assignments: `"fixed"`, or `"nearest"` for weights that may go over to a nearer centroid while they
-            train, by what they would be without clusters.
+        assignments: `"nearest"` for weights that may go over to a nearer centroid while they train, by what
+            they would be without clusters; `"fixed"` for weights that stay in their clusters. None is
+            `"nearest"`, and `"fixed"` where that is not offered: with `granularity="channel"`, with
+            `trainable=False`, and with `bytes`, which training must not change.
         trainable: whether training moves the centroids. Without, it changes only what is not clustered.
         keep_zeros: whether zeros stay zero in kernels without a mask too. The zeros of pruned kernels do.
         bytes: how small the weights are to be, compressed by DEFLATE (as by gzip): bytes, 1 or more, or a
@@ -123,7 +125,7 @@ def clustered_copy(
     *,
     init: str,
     granularity: str,
-    assignments: str,
+    assignments: str | None,
     trainable: bool,
     keep_zeros: bool,
     bytes: float | None,
@@ -142,7 +144,7 @@ def clustered_copy(
         engine_options,
         init=(init, "kmeans++"),
         granularity=(granularity, "tensor"),
-        assignments=(assignments, "fixed"),
+        assignments=(assignments, None),
         trainable=(trainable, True),
         keep_zeros=(keep_zeros, True),
         bytes=(bytes, None),
@@ -162,6 +164,9 @@ def clustered_copy(
             f"The model {model.name!r} runs tensorflow-model-optimization: call tfopt.tfmot.strip on it "
             "first."
         )
+    if assignments is None:
+        free = granularity == "tensor" and trainable and bytes is None
+        assignments = "nearest" if free else "fixed"
     count = clusters or (None if bytes is not None else CLUSTERS)
     with model.distribute_strategy.scope():
         result = graph.copy(model)
@@ -199,7 +204,7 @@ def check_arguments(
     clusters: int | None,
     init: str,
     granularity: str,
-    assignments: str,
+    assignments: str | None,
     trainable: bool,
     bytes: float | None,
     scheme: str,
@@ -213,7 +218,8 @@ def check_arguments(
         _validation.whole(owner, "clusters", clusters, at_least=2)
     _validation.choice(owner, "init", init, METHODS)
     _validation.choice(owner, "granularity", granularity, GRANULARITIES)
-    _validation.choice(owner, "assignments", assignments, ASSIGNMENTS)
+    if assignments is not None:
+        _validation.choice(owner, "assignments", assignments, ASSIGNMENTS)
     _validation.flag(owner, "trainable", trainable)
     check_budget(owner, bytes)
     _validation.choice(owner, "scheme", scheme, ("float32", "int8"))

@@ -50,7 +50,7 @@ class Cluster(Stage):
     epochs: int = 3
     init: Literal["kmeans++", "linear", "density", "random", "gradient"] = "kmeans++"
     granularity: Literal["tensor", "channel"] = "tensor"
-    assignments: Literal["fixed", "nearest"] = "fixed"
+    assignments: Literal["nearest", "fixed"] | None = None
     trainable: bool = True
     keep_zeros: bool = True
     bytes: float | None = None
