@@ -128,7 +128,7 @@ def quantize_aware(
                 'engine="keras".'
             )
     options = _known(options, _QUANTIZING)
-    kept = frozenset(checked(preserve))
+    kept = frozenset(checked("quantize_aware", preserve))
     name = options.pop("scheme", _PRESERVING[kept])
     if kept and name != _PRESERVING[kept]:
         raise InvalidArgumentError("Give preserve, or scheme among the engine_options, not both.")

@@ -17,14 +17,14 @@ from tfopt.pruning.mask import constraint_of, mask_of
 from tfopt.pruning.masks import Masked, attach, constrain
 
 
-def checked(preserve: str | Iterable[str]) -> tuple[str, ...]:
-    """Return what is to be preserved as a tuple.
+def checked(caller: str, preserve: str | Iterable[str]) -> tuple[str, ...]:
+    """Return what is to be preserved as a tuple; `caller` is the function that the user called.
 
     Raises:
         InvalidArgumentError: something else than `"sparsity"` and `"clusters"`.
     """
     names = (preserve,) if isinstance(preserve, str) else tuple(preserve or ())
-    return tuple(_validation.choice("quantize_aware", "preserve", name, _KEEP) for name in names)
+    return tuple(_validation.choice(caller, "preserve", name, _KEEP) for name in names)
 
 
 def preserve_kernels(model: keras.Model, names: tuple[str, ...]) -> None:
