@@ -49,3 +49,13 @@ def test_a_layer_that_it_does_not_cluster_is_named():
     )
     with pytest.raises(UnsupportedOperation, match=r"cluster 'mix' \(EinsumDense\)"):
         tfopt.cluster(model, 4, engine="tfmot")
+
+
+def test_what_tfopt_has_clustered_is_quantized_by_the_engine():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(10, name="a")])
+    clustered = tfopt.cluster(model, 4)
+    quantized = tfopt.quantize_aware(clustered, engine="tfmot", preserve=["clusters"])
+    x = np.random.default_rng(0).normal(size=(32, 12)).astype("float32")
+    tfopt.quantization.calibrate(quantized, x)
+    np.testing.assert_allclose(quantized.predict(x, verbose=0), clustered.predict(x, verbose=0), atol=0.05)

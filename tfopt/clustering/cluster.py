@@ -11,9 +11,9 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from tfopt import _validation, backends, graph
-from tfopt.clustering.budget import check_budget, within
-from tfopt.clustering.centroids import METHODS
+from tfopt import backends, graph
+from tfopt.clustering.arguments import check_arguments
+from tfopt.clustering.budget import within
 from tfopt.clustering.constraint import KeptClusters
 from tfopt.clustering.find import Clusters, find
 from tfopt.clustering.importance import importances
@@ -26,8 +26,6 @@ from tfopt.pruning.masks import bridges, carry_masks
 logger = logging.getLogger(__name__)
 
 CLUSTERS = 16
-GRANULARITIES = ("tensor", "channel")
-ASSIGNMENTS = ("nearest", "fixed")
 
 
 def cluster(
@@ -197,42 +195,6 @@ def clustered_copy(
     if warn and lost:
         _warn_of_files(lost)
     return result
-
-
-def check_arguments(
-    owner: str,
-    clusters: int | None,
-    init: str,
-    granularity: str,
-    assignments: str | None,
-    trainable: bool,
-    bytes: float | None,
-    scheme: str,
-) -> None:
-    """Check the arguments of `cluster`.
-
-    Raises:
-        InvalidArgumentError: one is out of its range, or two of them contradict each other.
-    """
-    if clusters is not None:
-        _validation.whole(owner, "clusters", clusters, at_least=2)
-    _validation.choice(owner, "init", init, METHODS)
-    _validation.choice(owner, "granularity", granularity, GRANULARITIES)
-    if assignments is not None:
-        _validation.choice(owner, "assignments", assignments, ASSIGNMENTS)
-    _validation.flag(owner, "trainable", trainable)
-    check_budget(owner, bytes)
-    _validation.choice(owner, "scheme", scheme, ("float32", "int8"))
-    if bytes is not None and clusters is not None:
-        raise InvalidArgumentError(
-            f"{owner}: give clusters={clusters}, or bytes={bytes} to let the size say how many, not both. A "
-            "rule may give a layer its own number."
-        )
-    if assignments == "nearest" and (granularity == "channel" or not trainable):
-        raise InvalidArgumentError(
-            f'{owner}: assignments="nearest" is for trainable centroids of a whole tensor: leave granularity '
-            'and trainable as they are, or take assignments="fixed".'
-        )
 
 
 def _weighed(

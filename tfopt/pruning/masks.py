@@ -97,7 +97,7 @@ def attach(kernel: Kernel, plan: Plan | None = None, alive: np.ndarray | None = 
     """
     mask = mask_of(kernel.variable)
     if mask is None:
-        if alive is None and getattr(constraint_of(kernel.variable), "keeps_clusters", False):
+        if alive is None and _keeps_clusters(constraint_of(kernel.variable)):
             raise InvalidArgumentError(
                 f"The kernel of {kernel.path!r} is clustered, and zeros in the midst of its clusters would "
                 "take part in their means: prune the model first, then cluster it, which keeps the zeros."
@@ -118,16 +118,17 @@ def carry_masks(source: keras.Model, copied: keras.Model) -> None:
 
 
 def unsaved_masks(model: keras.Model) -> list[Any]:
-    """Return the masks that a `.keras` file of `model` does not hold, as JSON values for `put_masks`.
+    """Return the masks and clusters that a `.keras` file of `model` does not hold, as JSON for `put_masks`.
 
     Kernels are told by their place in the model: layers that a layer of one's own makes without a name are
     called otherwise in each process.
     """
-    places = {id(kernel.variable): place for place, kernel in enumerate(prunable(model))}
+    masked(model)  # gives those of attention layers that come from a file each its own
+    constraints = [(kernel, constraint_of(kernel.variable)) for kernel in prunable(model)]
     return [
-        [places[id(entry.kernel.variable)], keras.saving.serialize_keras_object(entry.mask)]
-        for entry in masked(model)
-        if not entry.kernel.saved
+        [place, keras.saving.serialize_keras_object(constraint)]
+        for place, (kernel, constraint) in enumerate(constraints)
+        if not kernel.saved and (isinstance(constraint, SparsityMask) or _keeps_clusters(constraint))
     ]
 
 
@@ -191,3 +192,8 @@ def raise_sparsity(entries: Iterable[tuple[Masked, Plan]], sparsities: Iterable[
         for entry, mask in zip(group, magnitude_masks(weights, masks, sparsity), strict=True):
             entry.mask.value = mask
             entry.zero()
+
+
+def _keeps_clusters(constraint: Any) -> bool:
+    """Return whether a constraint is of `tfopt.clustering`, which stands above this package."""
+    return getattr(constraint, "keeps_clusters", False)

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from tfopt import _validation, backends
+from tfopt.clustering.arguments import check_arguments
 from tfopt.clustering.budget import compressed_weights
-from tfopt.clustering.cluster import check_arguments, clustered_copy
+from tfopt.clustering.cluster import clustered_copy
 from tfopt.clustering.kept import clustered_kernels, different_weights
 from tfopt.errors import GoalError, InvariantError
 from tfopt.measure.kernels import kernels
