@@ -2,6 +2,7 @@
 
 from tfopt.stages.base import Context, Stage, from_config
 from tfopt.stages.cluster import Cluster
+from tfopt.stages.distill import Distill
 from tfopt.stages.export_tflite import ExportTFLite
 from tfopt.stages.prune import Prune
 from tfopt.stages.prune_channels import PruneChannels
@@ -11,6 +12,7 @@ from tfopt.stages.train import Train
 __all__ = [
     "Cluster",
     "Context",
+    "Distill",
     "ExportTFLite",
     "Prune",
     "PruneChannels",
