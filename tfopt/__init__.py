@@ -17,6 +17,7 @@ import wrapt
 from tfopt._version import __version__
 
 _PACKAGES = (
+    "budgets",
     "callbacks",
     "clipping",
     "clustering",

@@ -1,0 +1,1 @@
+"""How many units each group keeps, so that all budgets are met."""
