@@ -32,11 +32,17 @@ class Cluster(Stage):
     title = "clustered"
 
 
+@dataclass(frozen=True)
+class LowRank(Stage):
+    title = "low rank"
+
+
 ALLOWED = [
     [Train()],
     [ExportTFLite()],
     [Train(), Prune(), QuantizeAware(), ExportTFLite()],
     [Prune(), Train(), Prune(), QuantizeAware()],
+    [Train(), LowRank(), LowRank(), Prune(), Cluster(), QuantizeAware()],
 ]
 
 FORBIDDEN = [
@@ -47,6 +53,9 @@ FORBIDDEN = [
     ([QuantizeAware(), Cluster()], r"Cluster \(stage 2\).*put Cluster before QuantizeAware"),
     ([Cluster(), Train()], "clusters dissolve; put Train before Cluster"),
     ([Cluster(), Prune()], "clusters dissolve; put Prune before Cluster"),
+    ([Prune(), LowRank()], "the factors of a kernel with zeros have none; put LowRank before Prune"),
+    ([Cluster(), LowRank()], "the factors of a kernel with few different values have many"),
+    ([QuantizeAware(), LowRank()], "factors are made of float kernels.*put LowRank before QuantizeAware"),
     ([MyExport(), Train()], r"after MyExport \(stage 1\)"),
 ]
 

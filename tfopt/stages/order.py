@@ -43,6 +43,14 @@ RULES = (
         )
         for then in ("Train", "Prune")
     ),
+    *(
+        OrderRule(first=first, then="LowRank", reason=f"{reason}; put LowRank before {first}")
+        for first, reason in (
+            ("Prune", "the factors of a kernel with zeros have none"),
+            ("Cluster", "the factors of a kernel with few different values have many"),
+            ("QuantizeAware", "factors are made of float kernels, and the ranges that were learned are lost"),
+        )
+    ),
     OrderRule(
         first="QuantizeAware",
         then="Prune",
