@@ -10,7 +10,10 @@ from tfopt.factorization.options import Option
 def _problem(seed, layers=5, choices=4):
     generator = np.random.default_rng(seed)
     options = [
-        [Option((number, i), 0.0, int(generator.integers(1, 99)), int(generator.integers(1, 99))) for i in range(choices)]
+        [
+            Option((number, i), 0.0, int(generator.integers(1, 99)), int(generator.integers(1, 99)))
+            for i in range(choices)
+        ]
         for number in range(layers)
     ]
     losses = generator.random((layers, choices)).tolist()

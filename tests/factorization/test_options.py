@@ -61,7 +61,9 @@ def test_given_ranks_are_taken_as_they_are_and_checked():
     assert options.fixed(13).ranks == (13,)
     assert options.fixed(1000).ranks == (64,)
     assert options.fixed((13,)).ranks == (13,)
-    with pytest.raises(InvalidArgumentError, match=r"'dense.*' is factorized by 'svd' and takes one rank from 1"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"'dense.*' is factorized by 'svd' and takes one rank from 1"
+    ):
         options.fixed((3, 4))
     convolution = _options((8, 8, 16), layers.Conv2D(24, 3, name="conv"))
     assert convolution.fixed(20).ranks == (16, 20)

@@ -85,7 +85,9 @@ def test_the_costs_are_those_of_the_model(name, method):
         candidate, ranks, factorized = _built(model, method, ranks_of)
         factorization = candidate.factorization
         assert candidate.macs == measure.macs(model)
-        assert sum(int(factorization.macs(call, *ranks)) for call in candidate.calls) == measure.macs(factorized)
+        assert sum(int(factorization.macs(call, *ranks)) for call in candidate.calls) == measure.macs(
+            factorized
+        )
         grown = factorized.count_params() - model.count_params()
         assert int(factorization.weights(*ranks)) - candidate.weights == grown
         assert int(factorization.extra_layers(*ranks)) == len(factorized.layers) - len(model.layers)
