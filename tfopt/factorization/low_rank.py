@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, overload
 
 import keras
 
@@ -21,18 +20,6 @@ from tfopt.factorization.plan import LowRankPlan
 from tfopt.factorization.targets import OWNER, Setting, Target, check_rules
 
 logger = logging.getLogger(__name__)
-
-
-@overload
-def low_rank(
-    model: keras.Model, ratio: float | None = None, *, dry_run: Literal[False] = False, **arguments: Any
-) -> keras.Model: ...
-
-
-@overload
-def low_rank(
-    model: keras.Model, ratio: float | None = None, *, dry_run: Literal[True], **arguments: Any
-) -> LowRankPlan: ...
 
 
 def low_rank(

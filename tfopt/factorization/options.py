@@ -170,4 +170,4 @@ def _allowed(full: int) -> np.ndarray:
 def _rounded(full: int, rank: float) -> int:
     """Return the next of the ranks that are looked at."""
     allowed = _allowed(full)
-    return int(allowed[min(np.searchsorted(allowed, rank - 1e-9), len(allowed) - 1)])
+    return int(allowed[min(int(np.searchsorted(allowed, rank - 1e-9)), len(allowed) - 1)])

@@ -51,7 +51,8 @@ def decoded(tensor: Any, values: np.ndarray) -> np.ndarray:
         map(int, tensor.sparsity.traversalOrder), tensor.sparsity.dimMetadata, strict=True
     ):
         if level.format == schema.DimensionType.SPARSE_CSR:
-            counts = np.diff(np.asarray(level.arraySegments.values, np.int64))
+            ends = np.asarray(level.arraySegments.values, np.int64)
+            counts = ends[1:] - ends[:-1]
             inner = np.asarray(level.arrayIndices.values, np.int64)
             coordinates = np.repeat(coordinates, counts, axis=1)
         else:

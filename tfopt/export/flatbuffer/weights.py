@@ -119,9 +119,10 @@ def stored_values(tensor: Any, data: bytes) -> np.ndarray:
         shifts = np.arange(0, 8, bits, dtype=np.uint8)
         packed = np.frombuffer(data, np.uint8)
         unsigned = ((packed[:, None] >> shifts) & (2**bits - 1)).ravel()[: math.prod(shape)].astype(np.int8)
-        return np.where(unsigned >= 2 ** (bits - 1), unsigned - 2**bits, unsigned).reshape(shape)
+        signed: np.ndarray = np.where(unsigned >= 2 ** (bits - 1), unsigned - 2**bits, unsigned)
+        return signed.reshape(shape)
     values = np.frombuffer(data, _STORED[type_name(tensor)])
-    return values.reshape(shape) if tensor.sparsity is None else decoded(tensor, values)
+    return decoded(tensor, values) if tensor.sparsity is not None else np.reshape(values, shape)
 
 
 def _block_quantization(tensor: Any) -> Any:
