@@ -17,7 +17,7 @@ import numpy as np
 import tfopt
 from tfopt import measure
 
-SCHEMES = ("float32", "float16", "int8", "int16x8", "int8_weights")
+SCHEMES = ("float32", "float16", "int8", "int8_weights")
 
 
 def mobilenet():

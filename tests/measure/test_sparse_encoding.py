@@ -23,9 +23,9 @@ def test_blocks_share_an_index():
     assert SparseEncoding.smallest(array).block == 4
 
 
-def test_a_negative_zero_is_a_value():
-    encoding = SparseEncoding.of(np.array([[0.0, -0.0, 1.0]], np.float32))
-    assert np.signbit(encoding.values).tolist() == [True, False]
+def test_a_negative_zero_is_a_zero_and_nan_a_value():
+    encoding = SparseEncoding.of(np.array([[0.0, -0.0, 1.0, np.nan]], np.float32))
+    assert encoding.indices.tolist() == [2, 3]
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(200, "uint8"), (300, "uint16"), (70_000, "int32")])

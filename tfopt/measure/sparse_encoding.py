@@ -39,14 +39,14 @@ class SparseEncoding:
 
     @classmethod
     def of(cls, array: np.ndarray, block: int = 1) -> SparseEncoding:
-        """Return an array as an encoding; what is not zero bit by bit is kept, negative zeros too.
+        """Return an array as an encoding. Negative zeros, which `weights * mask` makes, are zeros.
 
         Args:
             array: of one axis or more.
             block: divides its last axis.
         """
         blocks = np.ascontiguousarray(array).reshape(-1, array.shape[-1] // block, block)
-        kept = (blocks.view(f"u{array.dtype.itemsize}") != 0).any(axis=-1)
+        kept = (blocks != 0).any(axis=-1)
         rows, indices = np.nonzero(kept)
         segments = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(blocks)))])
         return cls(array.shape, block, blocks[kept].ravel(), _small(segments), _small(indices))
