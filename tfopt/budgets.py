@@ -1,8 +1,8 @@
 """Budgets: what a model may cost at most, with one meaning for pruning, ranks, bits and searches.
 
-A budget is a metric and a limit: `macs=0.5`, `bytes="100k"`, `latency="1.5ms"`. A number up to 1 is a share of what
-the original model costs, any other is absolute. Bytes and latency are those of the exported file, in the
-scheme that it will be written in.
+A budget is a metric and a limit: `macs=0.5`, `bytes="100k"`, `latency="1.5ms"`. A number up to 1 is a share
+of what the original model costs, any other is absolute. Bytes and latency are those of the exported file, in
+the scheme that it will be written in.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BYTES = {"": 1.0, "b": 1.0} | {
 }
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 _UNITS = {"macs": _COUNTS, "params": _COUNTS, "bytes": _BYTES, "latency": _SECONDS}
-"""Metric -> the units of its limits, in lower case -> what a number is multiplied by. Latency is in seconds."""
+"""Metric -> unit of its limits, in lower case -> what a number is multiplied by. Latency is in seconds."""
 
 _EXAMPLES = {
     "macs": '0.5 (half of the original), 5_000_000 or "5M"',
@@ -181,7 +181,8 @@ def _limit(name: str, value: Any) -> Limit:
         number, unit = number / 100, ""
         if number > 1:
             raise InvalidArgumentError(
-                f"The budget {name}={value!r} is more than the original model costs: expected {_EXAMPLES[name]}."
+                f"The budget {name}={value!r} is more than the original model costs: expected "
+                f"{_EXAMPLES[name]}."
             )
     elif unit:
         return Limit(number * _UNITS[name][unit], False)

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 
 from tfopt.channels.groups import Dependencies, Slice
+from tfopt.channels.rule import Sizes
 from tfopt.channels.rules.registry import rule_of
-from tfopt.channels.rules.rule import Sizes
 from tfopt.errors import InvalidArgumentError
-from tfopt.graph import Copier, Node, copy, replay, with_class_of
+from tfopt.graph import Copier, Node, as_array, copy, replay, with_class_of
 
 
 def cut(dependencies: Dependencies, keep: np.ndarray) -> keras.Model:
@@ -49,7 +49,7 @@ def masked(dependencies: Dependencies, keep: np.ndarray) -> keras.Model:
     numbers = {id(variable): n for n, variable in enumerate(dependencies.model.variables)}
     for each in dependencies.slices:
         variable = model.variables[numbers[id(each.variable)]]
-        values = np.array(variable)
+        values = as_array(variable).copy()
         removed = np.setdiff1d(np.arange(values.shape[each.axis]), each.kept(keep))
         values[(slice(None),) * each.axis + (removed,)] = 0
         variable.assign(values)
@@ -103,7 +103,7 @@ class _Cut:
 
     def _operation(self, node: Node, changes: dict[str, Any]) -> Any:
         """Return the operation of the new sizes; one that is shared is made once for each of these."""
-        if not self._is_cut(node):
+        if not self._is_cut(node, changes):
             return self._copier(node)
         made = self._made.setdefault(id(node.operation), [])
         for known, operation in made:
@@ -112,15 +112,16 @@ class _Cut:
         config = node.operation.get_config()
         name = self._copier.name(node)
         config |= {**changes, "name": f"{name}_{len(made)}" if made else name}
-        operation = type(node.operation).from_config(config)
+        operation = type(node.operation).from_config(_not_built(config))
         made.append((changes, operation))
         self._operations.append((node.operation, operation))
         return operation
 
-    def _is_cut(self, node: Node) -> bool:
+    def _is_cut(self, node: Node, changes: dict[str, Any]) -> bool:
         """Return whether an operation has another form: it has fewer weights, or tensors of other shapes."""
-        variables = getattr(node.operation, "variables", ())
-        return any(id(each) in self._slices for each in variables) or any(
+        if not isinstance(node.operation, keras.Layer):
+            return bool(changes) and any(self._sizes.changed(x) for x in (*node.inputs, *node.outputs))
+        return any(id(each) in self._slices for each in node.operation.variables) or any(
             self._sizes.changed(x) for x in (*node.inputs, *node.outputs)
         )
 
@@ -133,7 +134,14 @@ class _Cut:
                 smaller.assign(self._values(variable))
 
     def _values(self, variable: keras.Variable) -> np.ndarray:
-        values = np.array(variable)
+        values = as_array(variable)
         for each in self._slices.get(id(variable), ()):
             values = np.take(values, each.kept(self._keep), axis=each.axis)
         return values
+
+
+def _not_built(config: Any) -> Any:
+    """Return a config without the shapes that layers inside of the layer were built for."""
+    if isinstance(config, dict):
+        return {name: _not_built(each) for name, each in config.items() if name != "build_config"}
+    return [_not_built(each) for each in config] if isinstance(config, list) else config

@@ -16,10 +16,10 @@ import numpy as np
 
 from tfopt.channels.groups import FIXED, Dependencies, Group, Slice
 from tfopt.channels.opening import opened
+from tfopt.channels.rule import Call, Layout, Walk, fixed, positions
 from tfopt.channels.rules.registry import rule_of
-from tfopt.channels.rules.rule import Call, Layout, fixed, positions
-from tfopt.channels.units import Resolved, Units
-from tfopt.graph import Node, nodes, output_producers
+from tfopt.channels.units import Resolved
+from tfopt.graph import Node, nodes, output_producers, producer
 
 logger = logging.getLogger(__name__)
 
@@ -38,29 +38,65 @@ def dependencies(model: keras.Model) -> Dependencies:
         InvalidArgumentError: it is no Keras 3 model, or it has not been built.
     """
     graph = opened(model)
-    units, slices = Units(), list[Slice]()
-    layouts: dict[int, Layout] = {id(x): fixed(x) for x in graph.inputs}
     called = nodes(graph)
+    readers: dict[int, list[Node]] = {}
     for node in called:
+        for tensor in node.inputs:
+            readers.setdefault(id(tensor), []).append(node)
+    choices: dict[int, int] = {}
+    for _ in range(_MOST_CHOICES):
+        walk = Walk(readers=readers)
+        layouts = _followed(graph, called, walk, choices)
+        resolved = walk.units.resolved()
+        again = _other_choices(walk, resolved, choices)
+        if not again:
+            break
+        choices |= again
+    return _numbered(graph, resolved, walk, layouts)
+
+
+_MOST_CHOICES = 4
+"""How many axes are tried where rules have to choose one."""
+
+
+def _followed(
+    graph: keras.Model, called: list[Node], walk: Walk, choices: dict[int, int]
+) -> dict[int, Layout]:
+    """Return the layout of each tensor by its `id`, and note what is found on the way.
+
+    Args:
+        graph: that is followed.
+        called: its calls.
+        walk: where to note it.
+        choices: place of a call -> which of the axes that may have its units is to have them.
+    """
+    layouts: dict[int, Layout] = {id(x): fixed(x) for x in graph.inputs}
+    for place, node in enumerate(called):
         inputs = tuple(layouts[id(x)] for x in node.inputs)
-        outputs = rule_of(node.operation).follow(Call(node, inputs, units, slices))
+        call = Call(node, inputs, walk, place, choices.get(place, 0))
+        outputs = rule_of(node.operation).follow(call)
         layouts.update({id(x): layout for x, layout in zip(node.outputs, outputs, strict=True)})
     for name, output in zip(output_producers(graph), graph.outputs, strict=True):
         for along in layouts[id(output)].axes:
             if along is not None:
-                units.fix(along, f"They are an output of the model, that of {name!r}.")
-    _unite_shared(called, units, slices)
-    return _numbered(graph, units.resolved(), slices, layouts)
+                walk.units.fix(along, _OUTPUT.format(name))
+    _unite_shared(called, walk)
+    return layouts
 
 
-def _unite_shared(called: list[Node], units: Units, slices: list[Slice]) -> None:
-    """Let the units of one axis of a variable go together, as several calls found them.
+def _other_choices(walk: Walk, resolved: Resolved, choices: dict[int, int]) -> dict[int, int]:
+    """Return the next choices of calls whose units all stay by the choice that was made."""
+    stays = np.array([why is not None for why in resolved.reason])
+    return {
+        place: choices.get(place, 0) + 1
+        for place, units, count in walk.choices
+        if choices.get(place, 0) + 1 < count and stays[resolved.component[units[units != FIXED]]].all()
+    }
 
-    Args:
-        called: the calls of the model.
-        units: to unite.
-        slices: as the rules found them.
-    """
+
+def _unite_shared(called: list[Node], walk: Walk) -> None:
+    """Let the units of one axis of a variable go together, as several calls found them."""
+    units, slices = walk.units, walk.slices
     readers = collections.Counter[int]()
     owners: dict[int, set[int]] = {}
     for node in called:
@@ -89,11 +125,10 @@ class _Groups:
     reason: tuple[str | None, ...]
 
 
-def _numbered(
-    graph: keras.Model, resolved: Resolved, slices: list[Slice], layouts: dict[int, Layout]
-) -> Dependencies:
+def _numbered(graph: keras.Model, resolved: Resolved, walk: Walk, layouts: dict[int, Layout]) -> Dependencies:
     """Return the dependencies in which units that go together have one number."""
-    found = _grouped(resolved, slices)
+    slices = walk.slices
+    found = _grouped(resolved, slices, walk.parts)
     number = np.append(found.unit[resolved.component], FIXED)  # FIXED is the last
 
     def numbered(along: np.ndarray | None) -> np.ndarray | None:
@@ -104,7 +139,7 @@ def _numbered(
         model=graph,
         groups=found.groups,
         slices=_distinct([each for each in kept if positions(each.units) is not None]),
-        frozen=_frozen(resolved, found.reason, slices, kept),
+        frozen=_frozen(graph, resolved, found.reason, slices, kept),
         axes={key: tuple(map(numbered, layout.axes)) for key, layout in layouts.items()},
     )
 
@@ -114,8 +149,8 @@ def _distinct(slices: list[Slice]) -> tuple[Slice, ...]:
     return tuple({(id(each.variable), each.axis): each for each in reversed(slices)}.values())[::-1]
 
 
-def _grouped(resolved: Resolved, slices: list[Slice]) -> _Groups:
-    """Return groups of the components that stand in the same slices."""
+def _grouped(resolved: Resolved, slices: list[Slice], parts: list[np.ndarray]) -> _Groups:
+    """Return groups of the components that stand in the same slices, and in the same parts of tensors."""
     count = len(resolved.reason)
     reason = list(resolved.reason)
     # A random number for each axis of a variable; their sums tell in which of them a component stands.
@@ -130,6 +165,9 @@ def _grouped(resolved: Resolved, slices: list[Slice]) -> _Groups:
         if (id(each.variable), each.axis) not in seen:
             seen.add((id(each.variable), each.axis))
             marks[inside] += draw.integers(0, 2**63, 2, dtype=np.uint64)
+    for units in parts:
+        inside = np.unique(resolved.component[units[units != FIXED]])
+        marks[inside] += draw.integers(0, 2**63, 2, dtype=np.uint64)
     order = _in_order(resolved, slices, count)
     unit = np.full(count, FIXED)
     groups: dict[tuple[int, ...], list[int]] = {}
@@ -170,13 +208,29 @@ def _in_order(resolved: Resolved, slices: list[Slice], count: int) -> list[int]:
 
 
 def _frozen(
-    resolved: Resolved, reason: tuple[str | None, ...], slices: list[Slice], kept: list[Slice]
+    graph: keras.Model,
+    resolved: Resolved,
+    reason: tuple[str | None, ...],
+    slices: list[Slice],
+    kept: list[Slice],
 ) -> dict[str, str]:
     """Return the path of each layer whose channels all stay -> why."""
+    goes = {new.layer for new in kept if new.made and positions(new.units) is not None}
     frozen: dict[str, str] = {}
-    for old, new in zip(slices, kept, strict=True):
-        if old.made and positions(new.units) is None and old.layer not in frozen:
-            some = old.units[old.units != FIXED]
-            why = reason[resolved.component[some[0]]] if len(some) else None
-            frozen[old.layer] = why or "It reads channels that stay."
+    for old in slices:
+        if not old.made or old.layer in goes:
+            continue
+        some = old.units[old.units != FIXED]
+        why = reason[resolved.component[some[0]]] if len(some) else None
+        frozen.setdefault(old.layer, why or _ALONE)
+        if why is not None and frozen[old.layer] == _ALONE:
+            frozen[old.layer] = why
+    for name, output in zip(output_producers(graph), graph.outputs, strict=True):
+        made = producer(output)
+        if made is not None and made.path in frozen:
+            frozen[made.path] = _OUTPUT.format(name)
     return frozen
+
+
+_ALONE = "It makes a single channel, or one for each of those that it reads, which stay."
+_OUTPUT = "They are an output of the model, that of {!r}."

@@ -11,10 +11,11 @@ from tfopt.measure.products import products_of
 def macs(model: keras.Model) -> int:
     """Return the multiply-accumulates of the layers with kernels, for one sample.
 
-    Counted densely, whatever is zero: dense and einsum layers, convolutions of every kind. A shared
-    layer counts once for each call. Biases, activations, normalization, pooling and operations without
-    weights count as 0, and so does padding's saving at the borders (as is usual). What a quantization-aware
-    model adds to its loss is not counted.
+    Counted densely, whatever is zero: dense and einsum layers, convolutions of every kind, recurrent layers
+    at each time step, the projections of attention. A shared layer counts once for each call. Biases,
+    activations, normalization, pooling and operations without weights (as the products of queries and keys)
+    count as 0, and so does padding's saving at the borders (as is usual). What a quantization-aware model
+    adds to its loss is not counted.
 
     Raises:
         InvalidArgumentError: a size other than the batch's is unknown.

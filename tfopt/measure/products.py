@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+from typing import TypeAlias
 
 import keras
 
@@ -18,6 +20,12 @@ _BY_INPUT = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.l
 _FREE = (keras.layers.Embedding,)
 
 
+_ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
+
+Positions: TypeAlias = tuple[tuple[keras.KerasTensor, int], ...]
+"""Tensor and axis, whose sizes multiplied are how many positions there are."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Product:
     """What one call multiplies by one kernel.
@@ -25,12 +33,12 @@ class Product:
     Attributes:
         path: of the call.
         kernel: each of its weights is used once for every position.
-        positions: tensor and axis, whose sizes multiplied are how many positions there are.
+        positions: where, batch aside.
     """
 
     path: str
     kernel: keras.Variable
-    positions: tuple[tuple[keras.KerasTensor, int], ...]
+    positions: Positions
 
     def macs(self) -> int:
         """Return the multiply-accumulates for one sample.
@@ -57,16 +65,66 @@ def size_of(path: str, tensor: keras.KerasTensor, axis: int) -> int:
 
 
 def products_of(node: graph.Node) -> list[Product]:
-    """Return what a call multiplies by its kernels, batch aside; nothing for what has none."""
-    if not isinstance(node.operation, keras.Layer) or isinstance(node.operation, _FREE):
+    """Return what a call multiplies by its kernels, batch aside; nothing for what has none.
+
+    Kernels of recurrent layers are used at each time step, those of attention at each position of the query,
+    the key or the value that it projects.
+    """
+    if not isinstance(node.operation, keras.Layer):
         return []
-    kernels = kernels_of(node.path, node.operation)
+    return _products(node.path, graph.unwrapped(node.operation), node, ())
+
+
+def _products(path: str, layer: keras.Layer, node: graph.Node, outer: Positions) -> list[Product]:
+    """Return the products of a layer that a call runs at each of the `outer` positions."""
+    if isinstance(layer, _FREE):
+        return []
+    if isinstance(layer, keras.layers.Bidirectional):
+        both = (layer.forward_layer, layer.backward_layer)
+        return [each for one in both for each in _recurrent(path, one, node)]
+    if isinstance(layer, keras.layers.RNN):
+        return _recurrent(path, layer, node)
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return _products(path, layer.layer, node, ((node.outputs[0], 1),))
+    if isinstance(layer, _ATTENTION):
+        return _attention(path, layer, node)
+    kernels = kernels_of(path, layer)
     if not kernels:
         return []
-    layer = kernels[0].layer
-    tensor = node.inputs[0] if isinstance(layer, _BY_INPUT) else node.outputs[0]
-    positions = tuple((tensor, axis) for axis in _axes(layer, len(tensor.shape)))
-    return [Product(node.path, kernel.variable, positions) for kernel in kernels]
+    owner = kernels[0].layer
+    tensor = node.inputs[0] if isinstance(owner, _BY_INPUT) else node.outputs[0]
+    axes = _axes(owner, len(tensor.shape) - len(outer))
+    positions = tuple((tensor, axis + len(outer)) for axis in axes)
+    return [Product(path, kernel.variable, (*outer, *positions)) for kernel in kernels]
+
+
+def _recurrent(path: str, layer: keras.layers.RNN, node: graph.Node) -> list[Product]:
+    """Return the products of the cells of a recurrent layer; a convolution has the output's pixels."""
+    positions: Positions = ((node.inputs[0], 1),)
+    output = node.outputs[0]
+    first = 2 if layer.return_sequences else 1
+    channels_first = getattr(layer.cell, "data_format", None) == "channels_first"
+    pixels = range(first + 1, len(output.shape)) if channels_first else range(first, len(output.shape) - 1)
+    positions += tuple((output, axis) for axis in pixels)
+    cells = getattr(layer.cell, "cells", [layer.cell])
+    return [Product(path, kernel.variable, positions) for cell in cells for kernel in kernels_of(path, cell)]
+
+
+def _attention(path: str, layer: keras.Layer, node: graph.Node) -> list[Product]:
+    given = inspect.signature(layer.call).bind(*node.args, **node.kwargs).arguments
+    query, value = given["query"], given["value"]
+    key = given["key"] if given.get("key") is not None else value
+    read = {"query": query, "attention_output": query, "key": key, "value": value}
+    return [
+        Product(path, kernel.variable, tuple((read[inner.name], axis) for axis in _pixels(read[inner.name])))
+        for inner in graph.inner_layers(layer)
+        if inner.name in read
+        for kernel in kernels_of(path, inner)
+    ]
+
+
+def _pixels(tensor: keras.KerasTensor) -> range:
+    return range(1, len(tensor.shape) - 1)
 
 
 def _axes(layer: keras.Layer, rank: int) -> list[int]:

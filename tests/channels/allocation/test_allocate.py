@@ -79,7 +79,7 @@ def test_the_integer_program_finds_the_optimum(dependencies):
     ranked = [np.sort(scores[group.units])[::-1] for group in dependencies.groups]
     best = np.inf
     for widths in itertools.product(range(8, 33, 8), range(8, 65, 8), range(4, 17, 4)):
-        if costs.terms["macs"].at(costs.sizes.at_widths(np.array(widths))) <= limit:
+        if costs.metrics["macs"].at(costs.sizes.at_widths(np.array(widths))) <= limit:
             best = min(best, sum(r[n:].sum() for r, n in zip(ranked, widths, strict=True)))
     removed = {
         method: scores[~allocate(dependencies, scores, {"macs": 0.4}, method=method)].sum()

@@ -16,13 +16,13 @@ def test_the_costs_of_what_is_kept_are_those_of_the_smaller_model(kept):
     macs, params = counted((32, 64, 16), kept)
     assert (found["macs"], found["params"]) == (macs, params)
     at_widths = costs.sizes.at_widths(np.array([kept, kept]))
-    assert costs.terms["macs"].at(at_widths) == pytest.approx([macs, macs])
+    assert costs.metrics["macs"].at(at_widths) == pytest.approx([macs, macs])
 
 
 def test_the_parts_of_a_metric_add_up_to_it():
     costs = ModelCosts(chain())
     widths = np.array([8, 24, 5])
-    for terms in costs.terms.values():
+    for terms in costs.metrics.values():
         parts = [function(widths[list(groups)]) for groups, function in terms.parts(costs.sizes)]
         assert sum(parts) == pytest.approx(float(terms.at(costs.sizes.at_widths(widths))))
         assert max(len(groups) for groups, _ in terms.parts(costs.sizes)) == 2

@@ -11,9 +11,9 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.budgets import Budgets
-from tfopt.channels.allocation.allocation import Allocation, GroupWidth
+from tfopt.channels.allocation.chosen import Allocation, GroupWidth
 from tfopt.channels.allocation.correction import Correction
-from tfopt.channels.allocation.losses import losses_by_scores
+from tfopt.channels.allocation.losses import LossesOf, losses_by_scores
 from tfopt.channels.allocation.methods import METHODS, NEAR, Losses, solved
 from tfopt.channels.allocation.problem import Problem
 from tfopt.channels.allocation.widths import least_widths, options, step_of
@@ -36,7 +36,7 @@ _ATTEMPTS = 8
 def allocate(
     dependencies: Dependencies, scores: np.ndarray, budgets: Budgets | Mapping[str, Any], **arguments: Any
 ) -> np.ndarray:
-    """Return whether each unit stays, of shape `(units,)`: the `keep` of `allocation`, whose arguments it takes."""
+    """Return whether each unit stays, of shape `(units,)`: the `keep` of `allocation`; it takes the same."""
     return allocation(dependencies, scores, budgets, **arguments).keep
 
 
@@ -51,9 +51,9 @@ def allocation(
     rules: Mapping[str, float | None] | None = None,
     scheme: str = "float32",
     samples: Representative | None = None,
-    losses: Any = None,
+    losses: LossesOf | None = None,
 ) -> Allocation:
-    """Return which units stay so that a model meets all its budgets, none more than 5 % below where units allow.
+    """Return which units stay so that a model meets all its budgets, the tightest with at most 5 % to spare.
 
     What can be reached is found first. Multiply-accumulates and weights are exact. For bytes and
     latency the chosen model is exported in the scheme, weights as they are, and measured; what was predicted
@@ -61,19 +61,20 @@ def allocation(
 
     Args:
         dependencies: of the model.
-        scores: the importance of each unit, of shape `(units,)`, comparable between groups; the lowest go first.
+        scores: the importance of each unit, of shape `(units,)`, comparable between groups; the lowest go
+            first.
         budgets: one limit or more.
-        method: `"global"`: the units with the lowest scores of the whole model go. `"uniform"`: the same share of
-            each group. `"sensitivity"`: the widths that cost least loss, by an integer program.
+        method: `"global"`: the units with the lowest scores of the whole model go. `"uniform"`: the same
+            share of each group. `"sensitivity"`: the widths that cost least loss, by an integer program.
         round_to: kernels compute so many channels at once: widths are multiples of it, or of its half and
-            so on in groups of less than four times as many units. The last few units that fill a budget may be
-            finer.
+            so on in groups of less than four times as many units. The last few units that fill a budget may
+            be finer.
         min_share: of the units of each group, in (0, 1], stays at least.
         rules: pattern of layer paths -> the share of their channels that stays at least, None to keep all.
         scheme: in which the file will be written: one of `tfopt.to_tflite`, or `"ternary"` or `"binary"`.
-        samples: representative data for the ranges of activations, None for random ones: the file's size and
-            time hardly depend on them.
-        losses: for `"sensitivity"`, a function of `Problem` that returns the loss at each option of each group;
+        samples: representative data for the ranges of activations, None for random ones: the file's size
+            and time hardly depend on them.
+        losses: for `"sensitivity"`, what the widths of each group cost in loss, such as `LossesOnData`;
             None for the summed scores of what is removed.
 
     Raises:
@@ -84,17 +85,18 @@ def allocation(
     budgets = budgets if isinstance(budgets, Budgets) else Budgets.from_mapping(budgets)
     scores = _checked(dependencies, scores, budgets, method, round_to, scheme)
     costs = ModelCosts(dependencies, scheme)
+    if {*budgets.limits} - {"params"}:
+        costs.require_sizes()
     least = least_widths(dependencies, min_share, rules)
     allowed = tuple(
         options(len(group.units), int(few), step_of(len(group.units), round_to))
         for group, few in zip(dependencies.groups, least, strict=True)
     )
-    everything = Problem(costs.sizes, costs.terms, {}, allowed, scores)
     measured = _Measured(costs, budgets, scheme, samples)
     original = measured.original
     limits = budgets.of(original)
     correction = Correction(costs, original, limits)
-    problem = dataclasses.replace(everything, metrics=correction.metrics, limits=limits)
+    problem = Problem(costs.sizes, correction.corrected, limits, allowed, scores)
     reaches = _reaches(problem, measured, limits)
     require_reachable(reaches, budgets, dependencies.frozen)
     tables = (losses or losses_by_scores)(problem) if method == "sensitivity" else []
@@ -132,6 +134,8 @@ class _Measured:
             if any(name in limits for name in IN_FILES)
             else None
         )
+        if self._files and "latency" in limits:
+            costs.metrics["latency"] = self._files.latency(costs)
         everything = self._counted(np.ones(costs.dependencies.count, bool))
         self.original = everything | (self._files.original if self._files else {})
 
@@ -186,7 +190,7 @@ def _met(
             widths = solved(aimed, losses, method)
         keep = problem.keep(widths)
         if keep.tobytes() in tried:
-            break
+            break  # the units are not fine enough to come nearer
         tried.add(keep.tobytes())
         found = measured(keep)
         usage = max(found[name] / limit for name, limit in problem.limits.items())

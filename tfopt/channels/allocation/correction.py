@@ -1,4 +1,4 @@
-"""Predictions corrected by what was measured."""
+"""What to aim a prediction at so that what is measured meets the limit, found attempt by attempt."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfopt.channels.costs.metric import Corrected
+from tfopt.channels.costs.metric import Corrected, Metric
 from tfopt.channels.costs.model_costs import ModelCosts
 
 _AIMS = {"bytes": 0.985, "latency": 0.975}
 """Metric -> the share of its limit that is aimed at."""
 _MARGINS = {"bytes": 0.998, "latency": 0.995}
-"""Metric -> the share of its limit that must not be exceeded: trained weights share fewer scales, and clocks vary."""
-_SLOPES = (0.3, 3.0)
-"""How far two measurements may bend the line that the first one gave."""
+"""Metric -> the share of its limit that counts as met: trained weights share fewer scales, clocks vary."""
+_INSIDE = 0.15
+"""How far from both ends of the interval between what was too much and what was not the next attempt is."""
+_LEAST_CHANGE = 0.5
+"""By how much a prediction may become smaller from one attempt to the next, while all were too much."""
 
 
 class Correction:
-    """What was measured of a model and of what is left of it, and the straight lines through that.
+    """The predicted and the measured costs of what was tried so far.
 
     Args:
         costs: the predictions.
@@ -26,43 +28,57 @@ class Correction:
         limits: metric -> limit.
 
     Attributes:
-        metrics: those with a limit, corrected.
+        metrics: the predicted metrics with a limit.
     """
 
     def __init__(self, costs: ModelCosts, original: Mapping[str, float], limits: Mapping[str, float]) -> None:
         self._costs, self._limits = costs, limits
-        whole = np.array([len(group.units) for group in costs.dependencies.groups])
-        sizes = costs.sizes.at_widths(whole)
-        self.metrics: dict[str, Corrected] = {}
-        self._known: dict[str, list[tuple[float, float]]] = {}
-        for name in limits:
-            predicted = costs.terms[name]
-            value = float(predicted.at(sizes))
+        self.metrics: dict[str, Metric] = {name: costs.metrics[name] for name in limits}
+        self._known: dict[str, list[tuple[float, float]]] = {name: [] for name in limits}
+        self.learn(np.array([len(group.units) for group in costs.dependencies.groups]), original)
+
+    def learn(self, widths: np.ndarray, found: Mapping[str, float]) -> None:
+        """Note what was measured at these widths."""
+        sizes = self._costs.sizes.at_widths(widths)
+        for name, metric in self.metrics.items():
+            self._known[name].append((float(metric.at(sizes)), found[name]))
+
+    @property
+    def corrected(self) -> dict[str, Metric]:
+        """The metrics in the unit of what is measured, by the whole model alone."""
+        found: dict[str, Metric] = {}
+        for name, metric in self.metrics.items():
+            predicted, real = self._known[name][0]
             # What a file holds besides weights stays as it is; time is taken for proportional.
-            self.metrics[name] = (
-                Corrected(predicted, 1.0, original[name] - value)
-                if name != "latency"
-                else Corrected(predicted, original[name] / value)
+            found[name] = (
+                Corrected(metric, real / predicted)
+                if name == "latency"
+                else Corrected(metric, 1.0, real - predicted)
             )
-            self._known[name] = [(value, original[name])]
+        return found
 
     @property
     def aims(self) -> dict[str, float]:
-        """Metric -> what it is aimed at."""
-        return {name: limit * _AIMS.get(name, 1.0) for name, limit in self._limits.items()}
+        """Metric -> the prediction under which the measured cost is expected to be just below the limit."""
+        return {name: self._aim(name) for name in self._limits}
 
     def met(self, found: Mapping[str, float]) -> bool:
         """Return whether measured costs meet all limits for certain."""
-        return all(found[name] <= limit * _MARGINS.get(name, 1.0) for name, limit in self._limits.items())
+        return all(self._fits(name, found[name]) for name in self._limits)
 
-    def learn(self, widths: np.ndarray, found: Mapping[str, float]) -> None:
-        """Correct each metric by what was measured at these widths."""
-        sizes = self._costs.sizes.at_widths(widths)
-        for name, metric in self.metrics.items():
-            predicted, real = float(metric.predicted.at(sizes)), found[name]
-            (before, real_before), first = self._known[name][-1], self.metrics[name].factor
-            self._known[name].append((predicted, real))
-            slope = (real_before - real) / (before - predicted) if before != predicted else first
-            if not _SLOPES[0] <= slope / first <= _SLOPES[1]:
-                slope = first
-            self.metrics[name] = Corrected(metric.predicted, slope, real - slope * predicted)
+    def _fits(self, name: str, real: float) -> bool:
+        return real <= self._limits[name] * _MARGINS.get(name, 1.0)
+
+    def _aim(self, name: str) -> float:
+        wanted = self._limits[name] * _AIMS.get(name, 1.0)
+        low = max((each for each in self._known[name] if self._fits(name, each[1])), default=None)
+        above = [each for each in self._known[name] if not self._fits(name, each[1])]
+        high = min((each for each in above if low is None or each[0] > low[0]), default=None)
+        if low is None and high is not None:
+            predicted, real = high
+            aim = predicted * wanted / real if name == "latency" else predicted - (real - wanted)
+            return max(aim, _LEAST_CHANGE * predicted) if len(above) > 1 else max(aim, 1e-3 * predicted)
+        if low is not None and high is not None:
+            share = (wanted - low[1]) / (high[1] - low[1])
+            return low[0] + (high[0] - low[0]) * min(max(share, _INSIDE), 1 - _INSIDE)
+        return max(predicted for predicted, _ in self._known[name])

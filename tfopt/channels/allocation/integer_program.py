@@ -13,7 +13,6 @@ pruning by importance and measured latency as a knapsack.
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Sequence
 
@@ -56,7 +55,7 @@ class IntegerProgram:
         }
 
     def solve(self) -> np.ndarray | None:
-        """Return the width of each group, of shape `(groups,)`; None where none was found to meet the limits."""
+        """Return the width of each group, of shape `(groups,)`; None where none were found in time."""
         singles, counts = (
             int(self._starts[-1]),
             [len(self._kept[a]) * len(self._kept[b]) for a, b in self._pairs],
@@ -109,7 +108,7 @@ class IntegerProgram:
 
     def _limits(self, offsets: np.ndarray, total: int) -> list[optimize.LinearConstraint]:
         constraints = []
-        numbers = {pair: offset for pair, offset in zip(self._pairs, offsets, strict=False)}
+        numbers: dict[tuple[int, ...], int] = dict(zip(self._pairs, offsets.tolist(), strict=False))
         for name, tables in self._tables.items():
             line, fixed = np.zeros(total), 0.0
             for groups, table in tables.items():

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfopt.channels.costs.metric import Metric
 from tfopt.channels.costs.axis_sizes import AxisSizes
+from tfopt.channels.costs.metric import Metric
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Problem:
     scores: np.ndarray
 
     def usage(self, widths: np.ndarray) -> np.ndarray:
-        """Return the largest share of a limit that widths, of shape `(..., groups)`, use; above 1 is too much."""
+        """Return the largest share of a limit that widths, of shape `(..., groups)`, use."""
         sizes = self.sizes.at_widths(widths)
         shares = [metric.at(sizes) / self.limits[name] for name, metric in self.metrics.items()]
         return np.asarray(np.max(shares, axis=0))

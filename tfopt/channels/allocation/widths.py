@@ -59,15 +59,15 @@ def least_widths(
     for path, share in shares.items():
         if share is not None and not (_validation.is_number(share) and 0 < share <= 1):
             raise InvalidArgumentError(
-                f"The rule for {path!r} is {share!r}: expected the share of its channels to keep at least, in "
-                "(0, 1], or None to keep all."
+                f"The rule for {path!r} is {share!r}: expected the share of its channels to keep at least, "
+                "in (0, 1], or None to keep all."
             )
+    kept = {path: 1.0 if share is None else share for path, share in shares.items()}
+    most = [max(kept[path] for path in paths) for paths in makers]
     return np.array(
         [
-            math.ceil(
-                len(group.units) * max(1.0 if shares[path] is None else shares[path] for path in paths) - 1e-9
-            )
-            for group, paths in zip(dependencies.groups, makers, strict=True)
+            math.ceil(len(group.units) * share - 1e-9)
+            for group, share in zip(dependencies.groups, most, strict=True)
         ],
         np.int64,
     )

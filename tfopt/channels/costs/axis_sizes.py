@@ -11,7 +11,7 @@ from tfopt.channels.groups import FIXED, Group
 
 
 class AxisSizes:
-    """The sizes that the axes of variables and tensors have, one row for each way in which units fill an axis.
+    """The sizes of the axes of variables and tensors, one row for each way in which units fill an axis.
 
     Args:
         groups: of the model; together they hold the units from 0 on.
@@ -51,7 +51,7 @@ class AxisSizes:
     def at_widths(self, widths: np.ndarray) -> np.ndarray:
         """Return the size of each row where so many units of each group are kept.
 
-        The units of a group stand equally often along an axis, or else the size is the mean over which are kept.
+        Where the units of a group stand along an axis more or less often, the size is a mean over them.
 
         Args:
             widths: of shape `(..., groups)`.

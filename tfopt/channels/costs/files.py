@@ -9,6 +9,11 @@ import keras
 import numpy as np
 
 from tfopt import export, graph, measure
+from tfopt.channels.costs.metric import Metric
+from tfopt.channels.costs.model_costs import ModelCosts
+from tfopt.channels.costs.operators.matched import matched
+from tfopt.channels.costs.operators.measured import latency_table
+from tfopt.channels.costs.operators.probes import probes
 from tfopt.channels.cut import cut
 from tfopt.channels.groups import Dependencies
 from tfopt.data.representative import Representative
@@ -20,7 +25,7 @@ from tfopt.quantization.scheme import SCHEMES
 logger = logging.getLogger(__name__)
 
 _SAMPLES = 10
-_TURNS = 30
+_TURNS = 60
 
 
 def check_scheme(scheme: Any) -> str:
@@ -65,8 +70,8 @@ def random_samples(model: keras.Model) -> Any:
         shape = tensor.shape[1:]
         if None in shape:
             raise InvalidArgumentError(
-                f"The input {tensor.name!r} has the shape {tuple(tensor.shape)}: what the file costs depends on "
-                "the sizes that it leaves open. Build the model with a fixed input shape."
+                f"The input {tensor.name!r} has the shape {tuple(tensor.shape)}: what the file costs depends "
+                "on the sizes that it leaves open. Build the model with a fixed input shape."
             )
         shape = (_SAMPLES, *shape)
         floats = keras.backend.is_float_dtype(tensor.dtype)
@@ -110,9 +115,31 @@ class Files:
             found = measure.latency({"original": self.content}, turns=_TURNS)
             self.original["latency"] = found["original"].median_seconds
 
+    def latency(self, costs: ModelCosts) -> Metric:
+        """Return the seconds of a file as a function of sizes: the sum over the operators of this one.
+
+        Args:
+            costs: of the model; its `sizes` get the axes of all tensors.
+        """
+        costs.add_tensors()
+        keeps = [np.ones(self._dependencies.count, bool), *probes(self._dependencies.groups)]
+        contents = [self.content, *(self._exported(keep) for keep in keeps[1:])]
+        operators = matched(contents, keeps, costs.sizes)
+        if operators is None:
+            logger.warning(
+                "The operators of the file of %r do not follow its channels one by one: its latency is "
+                "predicted from its multiply-accumulates and the sizes of its tensors.",
+                self._dependencies.model.name,
+            )
+            return costs.work()
+        return latency_table(operators, costs.sizes, self.original["latency"])
+
+    def _exported(self, keep: np.ndarray) -> bytes:
+        return exported(cut(self._dependencies, keep), self._scheme, self._samples)
+
     def measured(self, keep: np.ndarray) -> dict[str, float]:
-        """Return metric -> that of the file in which the units stay that `keep`, of shape `(units,)`, tells."""
-        content = exported(cut(self._dependencies, keep), self._scheme, self._samples)
+        """Return metric -> that of the file of what is kept, as `keep`, of shape `(units,)`, tells."""
+        content = self._exported(keep)
         found = {"bytes": float(measure.raw_bytes(content))}
         if self._timed:
             both = measure.latency({"original": self.content, "cut": content}, turns=_TURNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
@@ -45,4 +46,7 @@ class Corrected:
         """Yield functions of the widths of some groups each, whose sum is the metric."""
         yield (), lambda widths: np.full(np.shape(widths)[:-1], self.offset)
         for groups, function in self.predicted.parts(sizes):
-            yield groups, lambda widths, function=function: self.factor * function(widths)
+            yield groups, functools.partial(self._scaled, function)
+
+    def _scaled(self, function: Callable[[np.ndarray], np.ndarray], widths: np.ndarray) -> np.ndarray:
+        return self.factor * function(widths)

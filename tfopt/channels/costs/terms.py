@@ -55,8 +55,8 @@ class Terms:
         """Yield the sum as functions of the widths of few groups each.
 
         Yields:
-            Groups, and a function from their widths, of shape `(..., groups)`, to a share of the sum, of shape
-            `(...)`. As many groups as the longest term has rows, at most.
+            Groups, and a function from their widths, of shape `(..., groups)`, to a share of the sum, of
+            shape `(...)`. As many groups as the longest term has rows, at most.
         """
         for groups, exponents in self._monomials(sizes).items():
             powers = np.array([power for power, _ in exponents], float).reshape(len(exponents), len(groups))
@@ -64,7 +64,7 @@ class Terms:
             yield groups, functools.partial(_polynomial, powers, factors)
 
     def _monomials(self, sizes: AxisSizes) -> dict[tuple[int, ...], list[tuple[tuple[int, ...], float]]]:
-        """Return the groups of each monomial in the widths -> their powers, and the factor of that monomial."""
+        """Return groups -> the monomials in their widths: the power of each, and the factor."""
         table = sizes.per_group
         linear = [
             [((), fixed)] * bool(fixed)

@@ -9,9 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.channels.rules.activated import activated
-from tfopt.channels.rules.rule import Call, Layout, Rule, Sizes, table
-from tfopt.channels.rules.zeros import finite_at_zero, keeps_zero
+from tfopt.channels.rule import Call, Layout, Rule, Sizes, stays, table
+from tfopt.channels.rules.activations import activated, at_zero
 from tfopt.graph import Node, as_array
 
 Zero = Callable[[Sequence[bool]], bool]
@@ -29,6 +28,9 @@ def _values(zeros: Sequence[bool]) -> bool:
 
 def _never(_: Sequence[bool]) -> bool:
     return False
+
+
+_ARRAYS = (np.ndarray, tf.Tensor)
 
 
 def _is_operand(value: Any) -> bool:
@@ -64,29 +66,31 @@ def joined(call: Call, zero: Zero, *, batched: bool = False) -> list[Layout]:
         zero: tells whether the result is zero.
         batched: see `_axes_under`.
     """
-    layouts = {id(x): layout for x, layout in zip(call.node.inputs, call.inputs, strict=True)}
     shape = call.node.outputs[0].shape
     axes: list[np.ndarray | None] = [None] * len(shape)
     staying: set[int] = set()
-    zeros = []
+    operands: list[tuple[bool, dict[int, Any]]] = []
     for operand in _operands(call.node):
-        layout = layouts[id(operand)] if isinstance(operand, keras.KerasTensor) else None
-        zeros.append(not np.any(as_array(operand)) if layout is None else layout.zero)
-        sizes = dict(_axes_under(operand.shape, len(shape), batched))
-        units_at = dict(_axes_under(layout.axes, len(shape), batched)) if layout is not None else {}
-        for axis, size in sizes.items():
-            units = units_at.get(axis)
+        symbolic = isinstance(operand, keras.KerasTensor)
+        layout = call.layout(operand)
+        units_at = dict(_axes_under(layout.axes, len(shape), batched))
+        operands.append((layout.zero if symbolic else not np.any(as_array(operand)), units_at))
+        for axis, size in _axes_under(operand.shape, len(shape), batched):
+            units = units_at[axis]
             if units is not None and size == 1 != shape[axis]:
                 call.units.fix(units, f"{call.name} repeats it for channels of others")
             elif units is not None:
-                why = "joins them with others that stay"
-                axes[axis] = units if axes[axis] is None else call.unite(axes[axis], units, why)
-            elif size != 1 and (layout is not None or isinstance(operand, keras.Variable)):
+                axes[axis] = units if axes[axis] is None else call.unite(axes[axis], units)
+            elif size != 1 and (symbolic or isinstance(operand, keras.Variable)):
                 staying.add(axis)
     for axis in staying:
-        call.unite(axes[axis], None, "joins them with channels that stay")
-        axes[axis] = None
-    return [Layout(tuple(axes), zero(zeros))] * len(call.node.outputs)
+        axes[axis] = call.unite(axes[axis], None)
+    zeros = [
+        zero([is_zero and units_at.get(axis) is not None for is_zero, units_at in operands])
+        for axis, units in enumerate(axes)
+        if units is not None
+    ]
+    return [Layout(tuple(axes), all(zeros))] * len(call.node.outputs)
 
 
 def _cut_arrays(sizes: Sizes, node: Node, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
@@ -94,7 +98,7 @@ def _cut_arrays(sizes: Sizes, node: Node, args: tuple, kwargs: dict[str, Any]) -
     axes = sizes.axes(node.outputs[0])
 
     def cut(value: Any) -> Any:
-        if not isinstance(value, (np.ndarray, tf.Tensor)):
+        if not isinstance(value, _ARRAYS):
             return value
         array = as_array(value)
         for own, (axis, size) in enumerate(_axes_under(array.shape, len(axes), batched=False)):
@@ -117,10 +121,15 @@ def _operation(zero: Zero) -> Rule:
 def _function(call: Call) -> list[Layout]:
     """Follow an operation of one operand, whose value at zero says what becomes of zeros."""
     (layout,) = joined(call, _first)
+    if layout.fixed:
+        return [layout]
+    if any(isinstance(each, _ARRAYS) and np.size(each) > 1 for each in vars(call.operation).values()):
+        return stays(call, "has a number for each of them")
+    value = at_zero(call.operation)
     for units in layout.axes:
-        if units is not None and layout.zero and not finite_at_zero(call.operation):
+        if units is not None and not np.isfinite(value):
             call.units.make_inexact(units)
-    return [layout.with_axes(layout.axes, layout.zero and keeps_zero(call.operation))]
+    return [layout.with_axes(layout.axes, layout.zero and value == 0)]
 
 
 def _activation(call: Call) -> list[Layout]:
@@ -137,6 +146,13 @@ def _prelu(call: Call) -> list[Layout]:
         if layer.alpha.shape[axis] > 1:
             call.add(layer.alpha, axis, units)
     return [layout]
+
+
+def _rescaling(call: Call) -> list[Layout]:
+    layer, layout = call.operation, call.inputs[0]
+    if np.size(layer.scale) > 1 or np.size(layer.offset) > 1:
+        return stays(call, "has a number for each of them")
+    return [layout.with_axes(layout.axes, layout.zero and not np.any(layer.offset))]
 
 
 def _losses(call: Call) -> list[Layout]:
@@ -179,6 +195,7 @@ LAYERS = table(
         "Activation": Rule(_activation),
         "ReLU LeakyReLU ELU": Rule(_function),
         "PReLU": Rule(_prelu),
+        "Rescaling": Rule(_rescaling),
         "Identity Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout GaussianNoise": (
             Rule(_same)
         ),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tfopt.channels.groups import FIXED
-from tfopt.channels.rules.activated import activated
-from tfopt.channels.rules.rule import Call, Layout, Rule, Sizes, stays, table
+from tfopt.channels.rule import Call, Layout, Rule, Sizes, stays, table
+from tfopt.channels.rules.activations import activated
 from tfopt.graph import Node
 
 
@@ -17,9 +17,9 @@ def channel_axis(layer: Any, rank: int) -> int:
     return 1 if getattr(layer, "data_format", "channels_last") == "channels_first" else rank - 1
 
 
-def _is_plain(layer: Any) -> bool:
-    """Return whether the kernel is what the layer multiplies by."""
-    adapted = getattr(layer, "lora_enabled", False) or getattr(layer, "gptq_unpacked_column_size", None)
+def is_plain(layer: Any) -> bool:
+    """Return whether the kernel is what the layer multiplies by, neither quantized nor adapted (LoRA)."""
+    adapted = getattr(layer, "lora_enabled", False)
     return not adapted and getattr(layer, "quantization_mode", None) is None
 
 
@@ -27,7 +27,9 @@ def _made(call: Call, layout: Layout, axis: int, units: np.ndarray | None) -> li
     """Return the layout of an output whose channels are `units`, and that has the other axes of an input."""
     axes = list(layout.axes)
     axes[axis] = units
-    return [activated(call, Layout(tuple(axes), zero=True), call.operation.activation)]
+    # Along other axes the bias stays where the input is zero.
+    zero = layout.only(axis) or (layout.zero and call.operation.bias is None)
+    return [activated(call, Layout(tuple(axes), zero), call.operation.activation)]
 
 
 def _spatial(call: Call, axis: int) -> Layout:
@@ -37,7 +39,7 @@ def _spatial(call: Call, axis: int) -> Layout:
 
 def _dense(call: Call) -> list[Layout]:
     layer, layout = call.operation, call.inputs[0]
-    if not _is_plain(layer):
+    if not is_plain(layer):
         return stays(call, "has a kernel that is quantized or adapted")
     call.add(layer.kernel, -2, layout.axes[-1])
     units = call.fresh(layer.units)
@@ -50,7 +52,7 @@ def _convolution(call: Call) -> list[Layout]:
     layer = call.operation
     axis = channel_axis(layer, len(call.node.inputs[0].shape))
     layout = _spatial(call, axis)
-    if not _is_plain(layer):
+    if not is_plain(layer):
         return stays(call, "has a kernel that is quantized or adapted")
     if layer.groups > 1:
         return _grouped(call, layout, axis)

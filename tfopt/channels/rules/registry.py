@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import keras
 
-from tfopt.channels.rules import elementwise, joining, linear, normalization, shapes, windows
-from tfopt.channels.rules.rule import Rule, unknown
+from tfopt.channels.rule import Rule, unknown
+from tfopt.channels.rules import (
+    attention,
+    axes,
+    elementwise,
+    linear,
+    normalization,
+    pieces,
+    products,
+    recurrent,
+    reductions,
+    shapes,
+    tables,
+    windows,
+    wrappers,
+)
 
-LAYERS: Mapping[str, Rule] = {
-    name: rule
-    for part in (linear, normalization, elementwise, windows, joining, shapes)
-    for name, rule in part.LAYERS.items()
-}
+_PARTS = (elementwise, linear, normalization, windows, shapes, axes, pieces, products, reductions)
+
+LAYERS: dict[str, Rule] = dict(
+    itertools.chain.from_iterable(part.LAYERS.items() for part in (*_PARTS, tables, recurrent, attention))
+)
 """Layers of Keras and of `tfopt.graph`."""
 
-OPERATIONS: Mapping[str, Rule] = {
-    name: rule for part in (elementwise, joining, shapes) for name, rule in part.OPERATIONS.items()
-}
+OPERATIONS: Mapping[str, Rule] = dict(
+    itertools.chain.from_iterable(getattr(part, "OPERATIONS", {}).items() for part in _PARTS)
+)
 """Operations of `keras.ops`."""
 
 UNKNOWN = Rule(unknown)
@@ -30,3 +45,6 @@ def rule_of(operation: keras.Operation) -> Rule:
         return UNKNOWN
     rules = LAYERS if isinstance(operation, keras.Layer) else OPERATIONS
     return rules.get(type(operation).__name__, UNKNOWN)
+
+
+LAYERS.update(wrappers.rules(rule_of))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfopt.channels.rule import Call, Layout, Rule, table
 from tfopt.channels.rules.linear import channel_axis
-from tfopt.channels.rules.rule import Call, Layout, Rule, table
 
 
 def _windows(call: Call) -> list[Layout]:
@@ -46,3 +46,5 @@ LAYERS = table(
         GLOBAL: Rule(_global),
     }
 )
+
+OPERATIONS = table({"MaxPool AveragePool AdaptiveMaxPool AdaptiveAveragePool Resize": Rule(_windows)})

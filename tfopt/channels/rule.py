@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +14,9 @@ from tfopt.channels.groups import FIXED, Dependencies, Slice
 from tfopt.channels.units import Units
 from tfopt.graph import Node
 
+Axes = Sequence[np.ndarray | None]
+"""Of each axis of a tensor, the units of its positions; None where the axis keeps its size."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
@@ -20,13 +24,13 @@ class Layout:
 
     Attributes:
         axes: of each axis, the unit of each position; None where the axis keeps its size.
-        zero: whether the values of a unit are zero where the weights of the unit are.
+        zero: whether the values of a unit are zero where the weights of the unit are, along every axis.
     """
 
     axes: tuple[np.ndarray | None, ...]
     zero: bool = False
 
-    def with_axes(self, axes: Sequence[np.ndarray | None], zero: bool | None = None) -> Layout:
+    def with_axes(self, axes: Axes, zero: bool | None = None) -> Layout:
         """Return a layout of other axes, of the same values or of others."""
         return Layout(tuple(axes), self.zero if zero is None else zero)
 
@@ -34,6 +38,30 @@ class Layout:
     def fixed(self) -> bool:
         """Whether no axis has units."""
         return all(units is None for units in self.axes)
+
+    def only(self, *axes: int) -> bool:
+        """Return whether no axis but some has units."""
+        meant = {axis % len(self.axes) for axis in axes}
+        return all(units is None or axis in meant for axis, units in enumerate(self.axes))
+
+
+@dataclasses.dataclass(eq=False)
+class Walk:
+    """What is found while a model is followed.
+
+    Attributes:
+        units: which go together.
+        slices: of the variables.
+        parts: units that one tensor holds alone; some of each have to stay.
+        choices: units of which a rule chose the axis: the place of the call, and how many axes there were.
+        readers: `id` of a tensor -> the calls that read it.
+    """
+
+    units: Units = dataclasses.field(default_factory=Units)
+    slices: list[Slice] = dataclasses.field(default_factory=list)
+    parts: list[np.ndarray] = dataclasses.field(default_factory=list)
+    choices: list[tuple[int, np.ndarray, int]] = dataclasses.field(default_factory=list)
+    readers: Mapping[int, Sequence[Node]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,15 +71,15 @@ class Call:
     Attributes:
         node: the call.
         inputs: the layouts of `node.inputs`.
-        units: of the model.
-        slices: of the variables so far, to which rules add.
-        choice: how many of the axes that the rule would rather choose turned out to stay.
+        walk: what was found so far, to which rules add.
+        place: of the call among those of the model.
+        choice: which of the axes that may have the units is to have them, where a rule has to choose.
     """
 
     node: Node
     inputs: tuple[Layout, ...]
-    units: Units
-    slices: list[Slice]
+    walk: Walk
+    place: int = 0
     choice: int = 0
 
     @property
@@ -60,9 +88,21 @@ class Call:
         return self.node.operation
 
     @property
+    def units(self) -> Units:
+        """The units of the model."""
+        return self.walk.units
+
+    @property
     def name(self) -> str:
         """The call, for a person."""
         return f"{self.node.path} ({type(self.operation).__name__})"
+
+    def layout(self, tensor: Any) -> Layout:
+        """Return the layout of a tensor that the operation is called with; arrays keep their sizes."""
+        for each, layout in zip(self.node.inputs, self.inputs, strict=True):
+            if each is tensor:
+                return layout
+        return fixed(tensor)
 
     def fresh(self, count: int) -> np.ndarray | None:
         """Return new units; none for a single channel, which has to stay."""
@@ -85,7 +125,7 @@ class Call:
         length = variable.shape[axis]
         along = np.full(length, FIXED) if units is None else units
         assert len(along) == length, (self.name, variable.path, axis, len(along))
-        self.slices.append(Slice(self.node.path, variable, axis, along, made))
+        self.walk.slices.append(Slice(self.node.path, variable, axis, along, made))
 
     def fix(self, layout: Layout, why: str, *, but: Sequence[int] = ()) -> Layout:
         """Let the units along the axes stay, all or those not in `but`; return the layout without them.
@@ -103,14 +143,15 @@ class Call:
                 axes[axis] = None
         return layout.with_axes(axes)
 
-    def unite(self, one: np.ndarray | None, other: np.ndarray | None, why: str) -> np.ndarray | None:
+    def unite(self, one: np.ndarray | None, other: np.ndarray | None, why: str = "") -> np.ndarray | None:
         """Let the units along two axes of one size go together; return them, None where one axis has none."""
+        reason = f"{self.name} {why or 'joins them with channels that stay'}"
         if one is None or other is None:
             for units in (one, other):
                 if units is not None:
-                    self.units.fix(units, f"{self.name} {why}")
+                    self.units.fix(units, reason)
             return None
-        self.units.unite(one, other, f"{self.name} {why}")
+        self.units.unite(one, other, reason)
         return one
 
 
@@ -120,28 +161,53 @@ class Sizes:
     Args:
         dependencies: of the model.
         keep: of each unit, whether it stays.
+        others: the units along the axes of tensors that are in no model.
     """
 
-    def __init__(self, dependencies: Dependencies, keep: np.ndarray) -> None:
+    def __init__(
+        self, dependencies: Dependencies, keep: np.ndarray, others: Mapping[int, Axes] | None = None
+    ) -> None:
         self._dependencies = dependencies
-        self._stays = np.append(keep, True)
-        self._keep = keep
-
-    def shape(self, tensor: keras.KerasTensor) -> tuple[int | None, ...]:
-        """Return the new shape of a tensor of the old model."""
-        return self._dependencies.shape(tensor, self._keep)
+        self._stays = np.append(keep, True)  # FIXED is the last
+        self._others = others or {}
 
     def axes(self, tensor: keras.KerasTensor) -> tuple[np.ndarray | None, ...]:
         """Return the units along the axes of a tensor of the old model."""
-        return self._dependencies.axes.get(id(tensor), (None,) * len(tensor.shape))
+        known = self._others.get(id(tensor)) or self._dependencies.axes.get(id(tensor))
+        return tuple(known or (None,) * len(tensor.shape))
+
+    def shape(self, tensor: keras.KerasTensor) -> tuple[int | None, ...]:
+        """Return the new shape of a tensor of the old model."""
+        axes = self.axes(tensor)
+        return tuple(
+            size if units is None else self.count(units)
+            for size, units in zip(tensor.shape, axes, strict=True)
+        )
 
     def kept(self, units: np.ndarray) -> np.ndarray:
         """Return, of each of some units, whether it stays."""
         return self._stays[units]
 
+    def count(self, units: np.ndarray) -> int:
+        """Return how many of some units stay."""
+        return int(self._stays[units].sum())
+
+    def of_variable(self, variable: keras.Variable, axis: int) -> int:
+        """Return the new length of a variable along an axis."""
+        for each in self._dependencies.slices:
+            if each.variable is variable and each.axis == axis:
+                return self.count(each.units)
+        return variable.shape[axis]
+
     def changed(self, tensor: keras.KerasTensor) -> bool:
         """Return whether a tensor of the old model has another shape."""
         return self.shape(tensor) != tuple(tensor.shape)
+
+    def of_others(self, others: Mapping[int, Axes]) -> Sizes:
+        """Return the sizes of tensors that are in no model."""
+        sizes = copy.copy(self)
+        sizes._others = others
+        return sizes
 
 
 Follow = Callable[[Call], list[Layout]]
@@ -167,8 +233,8 @@ class Rule:
     arguments: Arguments | None = None
 
 
-def fixed(tensor: keras.KerasTensor) -> Layout:
-    """Return the layout of a tensor that keeps its sizes."""
+def fixed(tensor: Any) -> Layout:
+    """Return the layout of a tensor or an array that keeps its sizes."""
     return Layout((None,) * len(tensor.shape))
 
 
@@ -194,6 +260,6 @@ def positions(units: np.ndarray) -> np.ndarray | None:
     return None if (units == FIXED).all() else units
 
 
-def table(rows: dict[str, Rule]) -> dict[str, Rule]:
-    """Return a table of one name a row of rows that are for several, with spaces between."""
+def table(rows: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Return a table of one name a row, of rows that are for several, with spaces between."""
     return {name: rule for names, rule in rows.items() for name in names.split()}
