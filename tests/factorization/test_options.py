@@ -82,7 +82,8 @@ def test_a_layer_gains_only_where_it_is_smaller_in_int8_and_has_less_to_compute(
     # The 1x1 convolution before it would read every input of the large image.
     early = _options((64, 64, 32), layers.Conv2D(64, 3, strides=4))
     option = early.of((24, 8))
-    assert option.weights < early.whole.weights and option.macs < early.whole.macs
+    assert option.weights < early.whole.weights
+    assert option.macs < early.whole.macs
     assert not early.gains(early.of((32, 64)))
 
 

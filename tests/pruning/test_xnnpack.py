@@ -38,7 +38,8 @@ def _net(change=None, *, start=None, pool=None):
 def test_the_1x1_convolutions_between_image_and_pooling_run_sparse():
     found = xnnpack_inference(_net())
     assert found.kernels == ("expand", "project", "last")
-    assert found.obstacles == {} and found.eligible
+    assert found.obstacles == {}
+    assert found.eligible
 
 
 def _squeeze(x):
@@ -64,13 +65,17 @@ def test_squeeze_and_excitation_is_a_part_of_it():
         (lambda: _net(layers.Softmax(name="it")), "it", "does not run Softmax"),
         (lambda: _net(layers.DepthwiseConv2D(3, strides=2, padding="same", name="it")), "it", "a depthwise"),
         (lambda: _net(layers.DepthwiseConv2D(3, padding="valid", name="it")), "it", "a depthwise"),
-        (lambda: _net(layers.DepthwiseConv2D(3, dilation_rate=2, padding="same", name="it")), "it", "a depthwise"),
+        (
+            lambda: _net(layers.DepthwiseConv2D(3, dilation_rate=2, padding="same", name="it")),
+            "it",
+            "a depthwise",
+        ),
         (
             lambda: _net(start=layers.Conv2D(8, 3, strides=2, padding="same", name="start")),
             "start",
             "Conv2D with the kernel (3, 3)",
         ),
-        (lambda: _net(start=layers.Conv2D(8, 1, name="start")), "start", "does not begin with a Conv2D of kernel 3"),
+        (lambda: _net(start=layers.Conv2D(8, 1, name="start")), "start", "does not begin with a Conv2D of"),
         (lambda: _net(pool=layers.AveragePooling2D(8, name="pool")), "head", "no global average pooling"),
     ],
 )  # fmt: skip
@@ -79,7 +84,7 @@ def test_what_is_in_the_way_is_told(model, path, reason):
     found = xnnpack_inference(model)
     assert not found.eligible
     assert reason in found.obstacles[path]
-    with pytest.raises(InvalidArgumentError, match="XNNPACK can run nothing of .* sparse.*not faster"):
+    with pytest.raises(InvalidArgumentError, match=r"XNNPACK can run nothing of .* sparse.*not faster"):
         xnnpack_rules(model)
 
 

@@ -105,7 +105,8 @@ class LowRank(Stage):
                 lost = "is gone" if not has else f"had {had} weights and has {has}"
                 raise InvariantError(
                     f"The factor {kernel.path!r} {lost}: the stage that ran last multiplied it out or "
-                    "replaced it. Leave the layer out of that stage by a rule, or put the stage before LowRank."
+                    "replaced it. Leave the layer out of that stage by a rule, or put the stage before "
+                    "LowRank."
                 )
 
     def _target(self) -> Target:

@@ -1,4 +1,4 @@
-"""Each way to factorize each kind of layer: the same outputs with the full rank, and what it says it costs."""
+"""Each way to factorize each kind of layer: the same outputs with the full rank, and the costs it tells."""
 
 import keras
 import numpy as np
@@ -108,7 +108,9 @@ def test_random_convolutions(data):
         lambda: layers.Conv2D(filters, kernel, strides=strides, dilation_rate=dilation, padding=padding),
     )
     if not candidates(model, method)[0]:  # a line of taps is no plane
-        assert method == "spatial" and 1 in kernel and kernel != (1, 1)
+        assert method == "spatial"
+        assert 1 in kernel
+        assert kernel != (1, 1)
         return
     _, _, factorized = _built(model, method, tuple)
     x = np.random.default_rng(3).standard_normal((2, *size, channels)).astype("float32")
@@ -134,12 +136,14 @@ def test_tucker_loses_less_with_every_rank_and_less_for_its_refinement():
     factorization = candidate.factorization
     grid = np.ix_(range(1, 7), range(1, 8))
     first = factorization.errors(*grid)
-    assert (np.diff(first, axis=0) <= 0).all() and (np.diff(first, axis=1) <= 0).all()
+    assert (np.diff(first, axis=0) <= 0).all()
+    assert (np.diff(first, axis=1) <= 0).all()
     refined = np.array([[factorization.error((i, o)) for o in range(1, 8)] for i in range(1, 7)])
     assert (refined <= first + 1e-12).all()
     assert (refined < first - 1e-4).any()
     assert refined[-1, -1] == pytest.approx(0, abs=1e-12)
-    assert (np.diff(refined, axis=0) <= 1e-4).all() and (np.diff(refined, axis=1) <= 1e-4).all()
+    assert (np.diff(refined, axis=0) <= 1e-4).all()
+    assert (np.diff(refined, axis=1) <= 1e-4).all()
 
 
 def test_a_kernel_of_low_rank_is_found():

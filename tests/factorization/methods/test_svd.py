@@ -36,7 +36,8 @@ def test_tiny_singular_values_do_not_spoil_the_product():
     matrix = left * np.logspace(0, -14, 8) @ right
     first, second = TruncatedSVD(matrix).factors(8)
     np.testing.assert_allclose(first @ second, matrix, atol=1e-15)
-    assert np.isfinite(first).all() and np.isfinite(second).all()
+    assert np.isfinite(first).all()
+    assert np.isfinite(second).all()
 
 
 def test_a_matrix_of_zeros_has_factors_of_zeros():
