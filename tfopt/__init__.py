@@ -28,6 +28,7 @@ _PACKAGES = (
     "legacy",
     "measure",
     "optimizers",
+    "oracles",
     "pipeline",
     "post_training",
     "pruning",
