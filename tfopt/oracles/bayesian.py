@@ -32,11 +32,11 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
             )
 
     def propose(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the values where the upper confidence bound is best, or random ones where these were tried."""
+        """Return the values where the bound on the objective is best; random ones where they were tried."""
         self._random_state = np.random.RandomState(derived_seed(self.seed, trial_number(trial_id), "bounds"))
         self.gpr.random_state = derived_seed(self.seed, trial_number(trial_id), "gpr")
         values = super().propose(trial_id)
-        return self._random_values() if values is None or self._duplicate(values) else values
+        return self.untried_values() if values is None or self.was_tried(values) else values
 
     def _vectorize_trials(self) -> tuple[np.ndarray, np.ndarray]:
         x, y = super()._vectorize_trials()

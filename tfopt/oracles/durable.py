@@ -25,7 +25,6 @@ from typing import Any
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
-from keras_tuner.src.engine.objective import MultiObjective
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RunError
@@ -51,6 +50,9 @@ class DurableOracle(keras_tuner.Oracle):
     start_order: list[str]
     end_order: list[str]
     trials: dict[str, Trial]
+    ongoing_trials: dict[str, Trial]
+    objective: Any
+    _retry_queue: list[str]
 
     def __init__(
         self,
@@ -72,13 +74,12 @@ class DurableOracle(keras_tuner.Oracle):
             raise InvalidArgumentError(f"{type(self).__name__}: expected at least one objective, got none.")
         super().__init__(objective=objective, max_trials=max_trials, seed=1, **kwargs)
         self.seed = random.SystemRandom().randrange(2**31) if seed is None else int(seed)
-        several = isinstance(self.objective, MultiObjective)
-        self.objectives = tuple(self.objective.objectives) if several else (self.objective,)
+        several = getattr(self.objective, "objectives", None)  # of keras-tuner's sum of them
+        self.objectives = tuple(several or [self.objective])
         if len({each.name for each in self.objectives}) < len(self.objectives):
             names = ", ".join(each.name for each in self.objectives)
             raise InvalidArgumentError(f"{type(self).__name__}: an objective is given twice: {names}.")
-        if several:
-            self.objective = Objectives(self.objectives) if len(self.objectives) > 1 else self.objectives[0]
+        self.objective = Objectives(self.objectives) if len(self.objectives) > 1 else self.objectives[0]
         self.constraints = tuple(constraints)
         self.start_with_defaults = start_with_defaults
         self._loaded = False
@@ -152,8 +153,8 @@ class DurableOracle(keras_tuner.Oracle):
         completed = self._completed()
         if not completed and self.end_order and not self._inside:
             raise RunError(
-                f"None of the {len(self.end_order)} trials of this search completed. The reason of each is the "
-                f"message in its trial.json below {self._project_dir}."
+                f"None of the {len(self.end_order)} trials of this search completed. The reason of each is "
+                f"the message in its trial.json below {self._project_dir}."
             )
         points = [costs(self.values_of(trial), self.objectives) for trial in completed]
         order = zip([self.violation(trial) for trial in completed], ranks(points), points, strict=True)
@@ -213,17 +214,9 @@ class DurableOracle(keras_tuner.Oracle):
         """Take note that a trial ended."""
         mine = self.trials[trial.trial_id]
         if trial.status == TrialStatus.COMPLETED:
-            metrics = self.metrics_of(mine)
-            values = {name: metrics.get(name) for name in self._judged()}
-            wrong = {
-                name: value for name, value in values.items() if value is None or not math.isfinite(value)
-            }
-            if wrong:
-                told = (
-                    f"{name} was not reported" if v is None else f"{name} is {v}" for name, v in wrong.items()
-                )
+            if wrong := self._not_judged(mine):
                 trial.status = TrialStatus.INVALID
-                trial.message = "; ".join(told)
+                trial.message = wrong
         elif trial.status == TrialStatus.INVALID and was_pruned(trial):
             trial.status = TrialStatus.FAILED
         with self._keras_tuner_inside():
@@ -336,9 +329,17 @@ class DurableOracle(keras_tuner.Oracle):
     def _completed(self) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
 
-    def _judged(self) -> list[str]:
+    def _not_judged(self, trial: Trial) -> str:
+        """Return which objectives and constraints a trial gave no finite number for; empty where all are."""
+        metrics = self.metrics_of(trial)
         names = [each.name for each in self.objectives] + [each.metric for each in self.constraints]
-        return list(dict.fromkeys(names))
+        told = []
+        for name in dict.fromkeys(names):
+            if name not in metrics:
+                told.append(f"{name} was not reported")
+            elif not math.isfinite(metrics[name]):
+                told.append(f"{name} is {metrics[name]}")
+        return "; ".join(told)
 
 
 def trial_number(trial_id: str) -> int:

@@ -20,6 +20,8 @@ class GridOracle(DurableOracle, keras_tuner.oracles.GridSearchOracle):
     Args: see `OptunaOracle`. The seed changes nothing.
     """
 
+    _ordered_ids: Any
+
     def first_values(self, trial_id: str) -> dict[str, Any]:
         """Return the defaults."""
         return self.propose(trial_id) or {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from keras_tuner.src.engine.objective import MultiObjective, Objective
+from keras_tuner import Objective
+from keras_tuner.src.engine.objective import MultiObjective
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
@@ -32,7 +33,7 @@ class Constraint:
         given = [name for name in ("at_most", "at_least") if getattr(self, name) is not None]
         if len(given) != 1:
             raise InvalidArgumentError(
-                f"Constraint({self.metric!r}): expected one of at_most and at_least, got {len(given)} of them."
+                f"Constraint({self.metric!r}): expected one of at_most and at_least, got {len(given)}."
             )
         _validation.number("Constraint", given[0], getattr(self, given[0]))
 

@@ -18,8 +18,8 @@ from tfopt.errors import InvalidArgumentError
 from tfopt.oracles.seeds import derived_seed
 
 SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "cmaes")
-"""The names of samplers: tree-structured Parzen estimator (Bergstra et al., 2011), NSGA-II (Deb et al., 2002),
-NSGA-III (Deb and Jain, 2014), Gaussian process, CMA-ES (Hansen, 2016)."""
+"""The names of samplers: tree-structured Parzen estimator (Bergstra et al., 2011), NSGA-II (Deb et al.,
+2002), NSGA-III (Deb and Jain, 2014), Gaussian process, CMA-ES (Hansen, 2016)."""
 
 MakeSampler = Callable[[int], BaseSampler]
 """Returns a sampler for a seed."""
@@ -55,16 +55,16 @@ def sampler_factory(
         raise InvalidArgumentError(f"The sampler {sampler!r} needs the package {package}: {command}.")
     if (sampler == "cmaes" or isinstance(sampler, optuna.samplers.CmaEsSampler)) and objectives > 1:
         raise InvalidArgumentError(
-            f"CMA-ES improves one objective, got {objectives}. Use 'tpe', 'nsga2', 'nsga3' or 'gp' for several."
+            f"CMA-ES improves one objective, got {objectives}. For several use 'tpe', 'nsga2' or 'nsga3'."
         )
     if isinstance(sampler, BaseSampler):
         return lambda _: copy.deepcopy(sampler)
     if callable(sampler):
-        return sampler  # type: ignore[no-any-return]
+        return sampler
     if not isinstance(sampler, str):
         raise InvalidArgumentError(
-            f"OptunaOracle: expected sampler to be one of {', '.join(map(repr, SAMPLERS))}, a sampler of Optuna or "
-            f"a function of a seed that returns one, got {sampler!r}."
+            f"OptunaOracle: expected sampler to be one of {', '.join(map(repr, SAMPLERS))}, a sampler of "
+            f"Optuna or a function of a seed that returns one, got {sampler!r}."
         )
     startup = 10 if max_trials is None else min(max(max_trials // 3, 4), 10)
     size = population_size or _population(max_trials)

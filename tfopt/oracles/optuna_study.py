@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from tfopt.errors import InvalidArgumentError
@@ -20,6 +21,8 @@ from tfopt.oracles.parameters import Parameter, active_values, chosen_values
 
 FILE = "optuna.journal"
 NAME = "search"
+
+_DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
 _TRIAL_ID, _VALUES = "trial_id", "values"
 
@@ -55,7 +58,7 @@ class TrialStudy:
             study = optuna.create_study(
                 storage=storage,
                 study_name=NAME,
-                directions=[{"min": "minimize", "max": "maximize"}[each] for each in directions],
+                directions=[_DIRECTIONS[each] for each in directions],
                 load_if_exists=True,
             )
             if study.metric_names is None:
@@ -65,7 +68,7 @@ class TrialStudy:
             told = ", ".join(f"{d} {n}" for d, n in zip(found, study.metric_names or [], strict=False))
             wanted = ", ".join(f"{d} {n}" for d, n in zip(directions, names, strict=True))
             raise InvalidArgumentError(
-                f"The search in {folder} is for {told}, not for {wanted}. Choose another folder, or delete it."
+                f"The search in {folder} is for {told}, not for {wanted}. Choose another folder or delete it."
             )
         return cls(study, storage, journal)
 
@@ -200,7 +203,7 @@ def _suggest(trial: optuna.Trial, parameter: Parameter) -> Any:
     made: Any = distribution(parameter)
     if isinstance(made, optuna.distributions.CategoricalDistribution):
         return trial.suggest_categorical(parameter.name, made.choices)
-    suggest = trial.suggest_int if isinstance(made.low, int) else trial.suggest_float
+    suggest: Any = trial.suggest_int if isinstance(made.low, int) else trial.suggest_float
     step = made.step if not made.log else 1 if isinstance(made.low, int) else None
     return suggest(parameter.name, made.low, made.high, step=step, log=made.log)
 

@@ -117,8 +117,8 @@ def search(
         keep: `{"accuracy": -0.01}` ranks a file last whose accuracy falls more than 0.01 below the float
             model of the first trial.
         sampler: what proposes the trials: `"tpe"`, `"nsga2"`, `"nsga3"`, `"gp"` or `"cmaes"` of Optuna,
-            `"annealing"`, or `"random"`, `"grid"` or `"bayesian"` of keras-tuner. `"cmaes"`, `"annealing"` and
-            `"bayesian"` improve one metric.
+            `"annealing"`, or `"random"`, `"grid"` or `"bayesian"` of keras-tuner. `"cmaes"`, `"annealing"`
+            and `"bayesian"` improve one metric.
         retry_failed: whether trials that failed before are run again first.
         data: what `tfopt.data.load` takes, in place of the recipe's data.
         out: folder of the searches and their runs; `saved_models/<name of the recipe>` by default.
@@ -226,8 +226,8 @@ def conduct(
 
     oracle = make_oracle(sampler, journal.goal, trials=trials, seed=seed)
     with (
-        run_folder.locked(runs, _busy(runs), clean=False),
-        run_folder.locked(journal.path, _busy(journal.path)),
+        run_folder.locked(runs, _BUSY, clean=False),
+        run_folder.locked(journal.path, _BUSY),
     ):
         journal.reread()
         journal.write()
@@ -244,11 +244,10 @@ def conduct(
     return SearchResult(journal.path, journal.record)
 
 
-def _busy(folder: Path) -> str:
-    return (
-        f"Another search ({{owner}}) is running in {folder}. Wait for it, or give this one another folder with "
-        "--out (out=)."
-    )
+_BUSY = (
+    "Another search ({owner}) is running in {path}. Wait for it, or give this one another folder with --out "
+    "(out=)."
+)
 
 
 def _advice(journal: Journal) -> str:
@@ -276,8 +275,8 @@ def _twice_if_refused(run: Callable[[], TrialRecord], number: int) -> TrialRecor
         if not is_of_the_machine(error):
             raise
         raise MachineError(
-            f"Trial {number} cannot be run on this machine: {reason(error)} When that is mended, the same "
-            "command goes on with this trial."
+            f"Trial {number} cannot be run on this machine: {reason(error).rstrip('.')}. When that is "
+            "mended, the same command goes on with this trial."
         ) from error
 
 

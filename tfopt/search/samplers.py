@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
@@ -50,19 +50,20 @@ def make_oracle(sampler: str, goal: Goal, *, trials: int, seed: int) -> DurableO
 
     from tfopt import oracles
 
-    about = {
+    about: dict[str, Any] = {
         "objective": [keras_tuner.Objective(name, DIRECTIONS[name]) for name in goal.metrics],
         "max_trials": trials,
         "seed": seed,
         "constraints": [oracles.Constraint(VIOLATION, at_most=0.0)] if goal.keep else [],
         "max_consecutive_failed_trials": FAILURES_IN_A_ROW,
     }
-    kinds = {
+    kinds: dict[str, Any] = {
         "annealing": oracles.AnnealingOracle,
         "random": oracles.RandomOracle,
         "grid": oracles.GridOracle,
         "bayesian": oracles.BayesianOracle,
     }
     if sampler in kinds:
-        return kinds[sampler](**about)
+        made: DurableOracle = kinds[sampler](**about)
+        return made
     return oracles.OptunaOracle(sampler=sampler, **about)
