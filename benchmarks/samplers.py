@@ -1,8 +1,8 @@
 """Samplers of `tfopt.oracles` beside others at equal numbers of trials, on functions instead of models.
 
 ZDT1 and ZDT2 (Zitzler, Deb and Thiele, 2000): how far NSGA-II through keras-tuner ends from the true front,
-beside NSGA-II of pymoo with the same population. IGD is the mean distance from points of the true front to the
-nearest point found, GD the mean distance the other way; both in the units of the objectives, smaller is better.
+beside NSGA-II of pymoo with the same population. IGD is the mean distance from points of the true front to
+the nearest point found, GD the mean distance the other way; both in units of the objectives, least is best.
 
 A function of seven hyperparameters as a small network has them: the best of 60 trials, smaller is better.
 """
@@ -120,10 +120,8 @@ def main():
             for seed in range(arguments.seeds)
         ]
         igd, gd, their_igd, their_gd = np.median(rows, axis=0)
-        print(
-            f"{name:8}{igd:10.3f}{their_igd:8.3f}{igd / their_igd:7.2f}{gd:12.3f}{their_gd:8.3f}{gd / their_gd:7.2f}",
-            flush=True,
-        )
+        told = f"{name:8}{igd:10.3f}{their_igd:8.3f}{igd / their_igd:7.2f}"
+        print(told + f"{gd:12.3f}{their_gd:8.3f}{gd / their_gd:7.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def test_importances(tmp_path):
 
     objectives = [ERROR, keras_tuner.Objective("score", "max")]
     oracle = OptunaOracle(objectives, 30, sampler="nsga2", seed=0)
-    with pytest.raises(RunError, match="need at least two completed trials"):
+    with pytest.raises(RunError, match="need at least two completed trials with different error"):
         searched(OptunaOracle(ERROR, 1), function, tmp_path / "one").oracle.importances()
     searched(oracle, function, tmp_path)
     assert next(iter(oracle.importances())) == "x"

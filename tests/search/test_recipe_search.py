@@ -354,7 +354,7 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path):
             child = os.fork()
             if child == 0:
                 left[0] = count
-                test.run_search(path, test.FakeRecipe(fail=(1,)), trials=3)
+                test.run_search(path, test.FakeRecipe(fail=(1,)), trials=2)
                 os._exit(0)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -369,11 +369,11 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path):
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, env={**os.environ})
     results = [SearchResult.load(path).record for path in sorted(tmp_path.iterdir())]
-    assert len(results) > 20
+    assert len(results) > 15
     values = {json.dumps([trial["values"] for trial in record["trials"]]) for record in results}
     assert len(values) == 1
     assert {record["status"] for record in results} == {"complete"}
-    assert all([trial["number"] for trial in record["trials"]] == [1, 2, 3] for record in results)
+    assert all([trial["number"] for trial in record["trials"]] == [1, 2] for record in results)
 
 
 def test_arguments_are_checked_before_anything_runs(tmp_path):

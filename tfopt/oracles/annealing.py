@@ -19,8 +19,11 @@ from tfopt.oracles.objectives import Constraint
 from tfopt.oracles.parameters import parameters
 from tfopt.oracles.seeds import derived_seed
 
-_COLDEST = 1e-3
+_COLDEST = 1e-2
 """The temperature at the end of a chain as a fraction of the first one."""
+
+_REACH = 0.15
+"""The standard deviation of a step to a neighbour as a fraction of the range of a hyperparameter."""
 
 _ATTEMPTS = 20
 
@@ -45,7 +48,7 @@ class AnnealingOracle(DurableOracle):
     Each trial is a neighbour of the current one (see `tfopt.oracles.neighbourhood`). A better one becomes the
     current one, a worse one with probability exp(-difference / temperature). The first trials are random;
     half of the median difference between two of them would be accepted at the first temperature, which then
-    falls geometrically to a thousandth in `chain_length` trials. Then the walk starts again, hot.
+    falls geometrically to a hundredth in `chain_length` trials. Then the walk starts again, hot.
 
     The walk is found again from the trials in the order in which they ended, so nothing of it can get lost.
 
@@ -102,8 +105,7 @@ class AnnealingOracle(DurableOracle):
         values = self.trials[chain.current].hyperparameters.values
         for attempt in range(_ATTEMPTS):
             # Where all close neighbours were tried, farther ones are looked at.
-            heat = min(chain.heat + attempt / _ATTEMPTS, 1.0) if attempt else chain.heat
-            found = neighbour(values, space, known, generator, heat=heat)
+            found = neighbour(values, space, known, generator, reach=_REACH * (1 + attempt / 4))
             if not self.was_tried(found):
                 return found
         return self.untried_values()

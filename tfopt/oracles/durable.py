@@ -138,9 +138,13 @@ class DurableOracle(keras_tuner.Oracle):
         metrics = self.metrics_of(trial)
         return sum(max(0.0, each.violation(metrics)) for each in self.constraints)
 
+    def completed(self) -> list[Trial]:
+        """Return the trials that completed, by id."""
+        return [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
+
     def front(self) -> list[Trial]:
         """Return the trials that keep the constraints and that no other such trial dominates, by id."""
-        feasible = [trial for trial in self._completed() if self.violation(trial) == 0]
+        feasible = [trial for trial in self.completed() if self.violation(trial) == 0]
         found = ranks([costs(self.values_of(trial), self.objectives) for trial in feasible])
         return [trial for trial, rank in zip(feasible, found, strict=True) if rank == 0]
 
@@ -150,7 +154,7 @@ class DurableOracle(keras_tuner.Oracle):
         Raises:
             RunError: trials ended, and none of them completed.
         """
-        completed = self._completed()
+        completed = self.completed()
         if not completed and self.end_order and not self._inside:
             raise RunError(
                 f"None of the {len(self.end_order)} trials of this search completed. The reason of each is "
@@ -325,9 +329,6 @@ class DurableOracle(keras_tuner.Oracle):
             yield
         finally:
             self._inside = False
-
-    def _completed(self) -> list[Trial]:
-        return [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
 
     def _not_judged(self, trial: Trial) -> str:
         """Return which objectives and constraints a trial gave no finite number for; empty where all are."""

@@ -15,11 +15,11 @@ def neighbour(
     known: Sequence[Parameter],
     generator: random.Random,
     *,
-    heat: float,
+    reach: float = 0.15,
 ) -> dict[str, Any]:
     """Return values close to others.
 
-    At least one active hyperparameter changes: a number by a normal step in the space that it is sampled in
+    One active hyperparameter changes, sometimes a few: a number by a normal step in the space that it is sampled in
     (linear or logarithmic) and at least to the next value, a name to any other. What becomes active by that
     is drawn at random.
 
@@ -27,18 +27,16 @@ def neighbour(
         values: of the active hyperparameters.
         space, known: the hyperparameters, parents first, and those that vary.
         generator: of the random numbers.
-        heat: from 0 to 1. Hot neighbours differ in about half of the hyperparameters and by a third of their
-            range, cold ones in one and by a twentieth.
+        reach: the standard deviation of a step as a fraction of the range.
     """
     space = list(space)
     chosen = chosen_values(values, known)
     free = [parameter for parameter in known if parameter.name in chosen and _can_move(parameter)]
     if not free:
         return dict(values)
-    share = max(1.0 / len(free), heat / 2)
-    moving = [parameter for parameter in free if generator.random() < share] or [generator.choice(free)]
+    moving = [each for each in free if generator.random() < 1 / len(free)] or [generator.choice(free)]
     for parameter in moving:
-        chosen[parameter.name] = _moved(parameter, chosen[parameter.name], generator, 0.05 + 0.28 * heat)
+        chosen[parameter.name] = _moved(parameter, chosen[parameter.name], generator, reach)
     for parameter in known:
         if parameter.name not in chosen:
             chosen[parameter.name] = _drawn(parameter, generator)

@@ -110,12 +110,9 @@ class OptunaOracle(DurableOracle):
         names = [each.name for each in self.objectives]
         name = names[0] if objective is None else objective
         _validation.choice("importances", "objective", name, names)
-        try:
-            return self._open_study().importances(names.index(name))
-        except (ValueError, RuntimeError) as error:
-            raise RunError(
-                f"The importances need at least two completed trials with different {name}: {error}"
-            ) from error
+        if len({self.values_of(trial)[names.index(name)] for trial in self.completed()}) < 2:
+            raise RunError(f"Importances need at least two completed trials with different {name}.")
+        return self._open_study().importances(names.index(name))
 
     def propose(self, trial_id: str) -> dict[str, Any] | None:
         """Return the values that the sampler proposes."""
