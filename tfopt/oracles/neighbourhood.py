@@ -19,9 +19,9 @@ def neighbour(
 ) -> dict[str, Any]:
     """Return values close to others.
 
-    One active hyperparameter changes, sometimes a few: a number by a normal step in the space that it is sampled in
-    (linear or logarithmic) and at least to the next value, a name to any other. What becomes active by that
-    is drawn at random.
+    One active hyperparameter changes, sometimes a few: a number by a normal step in the space that it is
+    sampled in (linear or logarithmic) and at least to the next value, a name to any other. What becomes
+    active by that is drawn at random.
 
     Args:
         values: of the active hyperparameters.
