@@ -32,6 +32,7 @@ _PACKAGES = (
     "legacy",
     "measure",
     "optimizers",
+    "oracles",
     "pipeline",
     "post_training",
     "pruning",
