@@ -32,11 +32,22 @@ class Cluster(Stage):
     title = "clustered"
 
 
+@dataclass(frozen=True)
+class PruneChannels(Stage):
+    title = "channels pruned"
+
+
+@dataclass(frozen=True)
+class LowRank(Stage):
+    title = "factorized"
+
+
 ALLOWED = [
     [Train()],
     [ExportTFLite()],
     [Train(), Prune(), QuantizeAware(), ExportTFLite()],
     [Prune(), Train(), Prune(), QuantizeAware()],
+    [Train(), PruneChannels(), LowRank(), Prune(), Cluster(), QuantizeAware(), ExportTFLite()],
 ]
 
 FORBIDDEN = [
@@ -47,6 +58,11 @@ FORBIDDEN = [
     ([QuantizeAware(), Cluster()], r"Cluster \(stage 2\).*put Cluster before QuantizeAware"),
     ([Cluster(), Train()], "clusters dissolve; put Train before Cluster"),
     ([Cluster(), Prune()], "clusters dissolve; put Prune before Cluster"),
+    ([QuantizeAware(), PruneChannels()], "ranges that were learned.*put PruneChannels before QuantizeAware"),
+    ([Prune(), PruneChannels()], "zeros were chosen.*put PruneChannels before Prune"),
+    ([Cluster(), PruneChannels()], "put PruneChannels before Cluster"),
+    ([LowRank(), PruneChannels()], "put PruneChannels before LowRank"),
+    ([PruneChannels(), Train(), PruneChannels()], "keep one of the two, with iterations=2"),
     ([MyExport(), Train()], r"after MyExport \(stage 1\)"),
 ]
 

@@ -76,7 +76,7 @@ class QuantizeAware(Stage):
         if self.rules is not None:
             rules = {pattern: scheme.without_config(each) for pattern, each in self.rules.items()}
             object.__setattr__(self, "rules", rules)
-        object.__setattr__(self, "preserve", preserve.checked(self.preserve))
+        object.__setattr__(self, "preserve", preserve.checked("QuantizeAware", self.preserve))
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the quantization-aware model, calibrated and trained."""

@@ -145,6 +145,10 @@ class Compilation:
         except ValueError:
             return None
 
+    def loss(self) -> Any:
+        """Return the loss as `compile` takes it; None where the model computes its own."""
+        return self._arguments().get("loss")
+
     def _loss_of_keras(self) -> str | None:
         """Return the name of the loss as lower-case letters, if it is one of Keras's."""
         loss = self._loss()

@@ -55,7 +55,7 @@ def plan(
     Example:
         >>> print(tfopt.plan(model, rules={"head": None}))
     """
-    prepared = prepare(model, scheme, rules, preserve, input_shapes)
+    prepared = prepare("plan", model, scheme, rules, preserve, input_shapes)
     warn_of_unread(prepared.paths.unread_losses)
     return prepared.plan()
 
@@ -84,18 +84,22 @@ class Prepared:
 
 
 def prepare(
+    caller: str,
     model: keras.Model,
     scheme: SchemeLike,
     rules: Mapping[str, SchemeLike | None] | None,
     preserve: str | Iterable[str],
     input_shapes: InputShapes | None,
 ) -> Prepared:
-    """Check the arguments of `quantize_aware` and rewrite a copy of the model to the operations of a plan."""
+    """Check the arguments of `quantize_aware` and rewrite a copy of the model to the operations of a plan.
+
+    Errors name `caller`, the function that the user called.
+    """
     default = scheme_of(scheme)
     chosen = {
         pattern: None if value is None else scheme_of(value) for pattern, value in (rules or {}).items()
     }
-    names = checked(preserve)
+    names = checked(caller, preserve)
     require_built(model)
     held = masked(model)
     if is_quantized(model):

@@ -16,14 +16,14 @@ from tfopt.pruning.masks import Masked, attach, constrain
 from tfopt.quantization.quantizers.cluster_constraint import KeptClusters, assignment_of, kept_clusters
 
 
-def checked(preserve: str | Iterable[str]) -> tuple[str, ...]:
-    """Return what is to be preserved as a tuple.
+def checked(caller: str, preserve: str | Iterable[str]) -> tuple[str, ...]:
+    """Return what is to be preserved as a tuple; `caller` is the function that the user called.
 
     Raises:
         InvalidArgumentError: something else than `"sparsity"` and `"clusters"`.
     """
     names = (preserve,) if isinstance(preserve, str) else tuple(preserve or ())
-    return tuple(_validation.choice("quantize_aware", "preserve", name, _KEEP) for name in names)
+    return tuple(_validation.choice(caller, "preserve", name, _KEEP) for name in names)
 
 
 def preserve_kernels(model: keras.Model, names: tuple[str, ...]) -> None:

@@ -75,7 +75,7 @@ def quantize_aware(
     other = backends.other("quantize_aware", engine, engine_options)
     if other is not None:
         return other.quantize_aware(model, scheme, rules=rules, preserve=preserve, options=engine_options)
-    prepared = prepare(model, scheme, rules, preserve, input_shapes)
+    prepared = prepare("quantize_aware", model, scheme, rules, preserve, input_shapes)
     warn_of_unread(prepared.paths.unread_losses)
     with model.distribute_strategy.scope():
         result = built(prepared.model, prepared.plan(), prepared.paths)
