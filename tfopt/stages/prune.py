@@ -20,6 +20,7 @@ from tfopt.pruning.prune import pruned_copy
 from tfopt.pruning.request import Request
 from tfopt.pruning.schedules import Schedule
 from tfopt.stages.base import Context, Stage
+from tfopt.stages.teaching import TeacherLike, checked_teacher
 
 _INSTEAD = ("pruning_schedule", "sparsity_m_by_n")
 _SCHEDULES = ("cubic", "constant", "one_shot", "rigl", "lottery_ticket")
@@ -52,6 +53,8 @@ class Prune(Stage):
         learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one: what
             pruning takes away is trained anew, and a lower rate wins less of it back (Renda et al., 2020,
             arXiv 2003.02389; docs/pruning.md has our measurements).
+        teacher: the model to distil from while training, as `tfopt.Distill` takes it, or a dict with its
+            `model`, `temperature`, `student_weight` and `outputs`; None for none.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, trained by Keras 3; the model that
             comes out is the same kind.
         engine_options: as `tfopt.prune` takes them: JSON values.
@@ -82,6 +85,7 @@ class Prune(Stage):
     batch_size: int = 32
     seed: int = 0
     learning_rate: float | None = None
+    teacher: TeacherLike = None
     engine: Literal["keras", "tfmot"] = "keras"
     engine_options: Mapping[str, Any] | None = None
 
@@ -100,6 +104,7 @@ class Prune(Stage):
         request = self._request()
         if self.learning_rate is not None:
             _validation.number("Prune", "learning_rate", self.learning_rate, above=0)
+        checked_teacher("Prune", self.teacher)
         backends.checked("Prune", self.engine, self.engine_options)
         if self.engine != backends.KERAS and self.schedule != "cubic":
             raise InvalidArgumentError(
