@@ -17,7 +17,9 @@ import wrapt
 from tfopt._version import __version__
 
 _PACKAGES = (
+    "budgets",
     "callbacks",
+    "channels",
     "clipping",
     "clustering",
     "data",
@@ -49,6 +51,7 @@ _NAMES = {
     "mixed_precision": "tfopt.quantization",
     "plan": "tfopt.quantization",
     "prune": "tfopt.pruning",
+    "prune_channels": "tfopt.channels",
     "quantize_aware": "tfopt.quantization",
     "sensitivity": "tfopt.quantization",
     "from_legacy": "tfopt.legacy",
@@ -57,6 +60,7 @@ _NAMES = {
     "TFLiteModel": "tfopt.export",
     "Train": "tfopt.stages",
     "Prune": "tfopt.stages",
+    "PruneChannels": "tfopt.stages",
     "Cluster": "tfopt.stages",
     "Distill": "tfopt.stages",
     "QuantizeAware": "tfopt.stages",

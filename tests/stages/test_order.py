@@ -38,6 +38,11 @@ class ClusterByTfmot(Cluster):
 
 
 @dataclass(frozen=True)
+class PruneChannels(Stage):
+    title = "channels pruned"
+
+
+@dataclass(frozen=True)
 class LowRank(Stage):
     title = "low rank"
 
@@ -53,7 +58,7 @@ ALLOWED = [
     [ExportTFLite()],
     [Train(), Prune(), QuantizeAware(), ExportTFLite()],
     [Prune(), Train(), Prune(), QuantizeAware()],
-    [Train(), LowRank(), Prune(), Cluster(), QuantizeAware(), ExportTFLite()],
+    [Train(), PruneChannels(), LowRank(), Prune(), Cluster(), QuantizeAware(), ExportTFLite()],
     [Cluster(), Train(), Distill()],
     [Prune(), Distill(), Train(teacher="float")],
     [Train(teacher="other.keras")],
@@ -75,6 +80,11 @@ FORBIDDEN = [
     ([Cluster(), LowRank()], "factors of a kernel have none of its clusters; put LowRank before Cluster"),
     ([QuantizeAware(), LowRank()], "factors are found for float kernels, .*put LowRank before QuantizeAware"),
     ([Cluster(), Prune()], "zeros in the midst of clusters .*clusters dissolve; put Prune before Cluster"),
+    ([QuantizeAware(), PruneChannels()], "ranges that were learned.*put PruneChannels before QuantizeAware"),
+    ([Prune(), PruneChannels()], "zeros were chosen.*put PruneChannels before Prune"),
+    ([Cluster(), PruneChannels()], "put PruneChannels before Cluster"),
+    ([LowRank(), PruneChannels()], "put PruneChannels before LowRank"),
+    ([PruneChannels(), Train(), PruneChannels()], "keep one of the two, with iterations=2"),
     ([MyExport(), Train()], r"after MyExport \(stage 1\)"),
 ]
 

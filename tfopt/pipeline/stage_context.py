@@ -24,6 +24,7 @@ from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.compilation import AS_COMPILED
 from tfopt.pipeline.training.learning_rate import StageRate
 from tfopt.run.stage_files import FILE
+from tfopt.stages.file_scheme import scheme_of_file
 from tfopt.stages.teaching import FLOAT, Teacher
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class StageContext:
         float_model: Path | None = None,
     ) -> None:
         self.data = config.data
+        self.loss = config.compilation.loss()
+        self.scheme = scheme_of_file(config.stages)
         self.seed = seed
         self.directory = directory
         self.record: dict[str, Any] = {}
@@ -185,6 +188,11 @@ class StageContext:
         self.exported = self.directory / FILE
         write_atomically(self.exported, bytes(file))
         return self.exported
+
+    def compile_for_evaluation(self, model: keras.Model) -> None:
+        """Compile `model` with the loss and metrics of the run, and no optimizer."""
+        with self._config.strategy.scope():
+            self._config.compilation.compile_for_evaluation(model)
 
     def forget_checkpoints(self) -> None:
         """Delete the checkpoints, when the stage's model is safe."""

@@ -1,10 +1,10 @@
-"""The masks of a model: put on, raised, applied, read."""
+"""The masks of a model: put on, applied, read, kept beside files."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -14,7 +14,6 @@ from tfopt import graph
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import Kernel, prunable
 from tfopt.measure.kernels import kernels as kernels_of_model
-from tfopt.pruning.magnitude import magnitude_masks
 from tfopt.pruning.mask import SharedConstraint, SparsityMask, constraint_of, mask_of
 from tfopt.pruning.plan import Plan
 
@@ -173,25 +172,6 @@ def keep_zeros(model: keras.Model, kernels: Iterable[str] | None = None) -> list
             kept[kernel.path] = None
             logger.debug("%s keeps its %d zeros", kernel.path, alive.size - np.count_nonzero(alive))
     return list(kept)
-
-
-def raise_sparsity(entries: Iterable[tuple[Masked, Plan]], sparsities: Iterable[float]) -> None:
-    """Set the masks by the magnitudes of the live weights, and the weights by the masks.
-
-    Args:
-        entries: masked kernels with their plans. Those whose plans are equal and global share one
-            threshold.
-        sparsities: the share of zeros of each entry. Zeros that are there stay, also above it.
-    """
-    groups: dict[Hashable, tuple[float, list[Masked]]] = {}
-    for (entry, plan), sparsity in zip(entries, sparsities, strict=True):
-        key = plan if plan.scope == "global" else id(entry)
-        groups.setdefault(key, (sparsity, []))[1].append(entry)
-    for sparsity, group in groups.values():
-        weights, masks = [entry.weights for entry in group], [entry.mask.value for entry in group]
-        for entry, mask in zip(group, magnitude_masks(weights, masks, sparsity), strict=True):
-            entry.mask.value = mask
-            entry.zero()
 
 
 def _keeps_clusters(constraint: Any) -> bool:

@@ -5,6 +5,7 @@ from tfopt.stages.cluster import Cluster
 from tfopt.stages.distill import Distill
 from tfopt.stages.export_tflite import ExportTFLite
 from tfopt.stages.prune import Prune
+from tfopt.stages.prune_channels import PruneChannels
 from tfopt.stages.quantize_aware import QuantizeAware
 from tfopt.stages.train import Train
 
@@ -14,6 +15,7 @@ __all__ = [
     "Distill",
     "ExportTFLite",
     "Prune",
+    "PruneChannels",
     "QuantizeAware",
     "Stage",
     "Train",

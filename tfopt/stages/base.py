@@ -20,6 +20,10 @@ class Context(Protocol):
     """The services of a pipeline for a stage that runs."""
 
     data: Dataset
+    loss: Any
+    """Of the run, as `compile` takes it; None where the model computes its own."""
+    scheme: str
+    """Of the file that the pipeline ends with, by name."""
     seed: int
     directory: Path
     """The stage's own folder; what is written here belongs to the run."""
@@ -45,6 +49,9 @@ class Context(Protocol):
 
         The first is that of the `Train` stages which the pipeline begins with, or the model as given.
         """
+
+    def compile_for_evaluation(self, model: keras.Model) -> None:
+        """Compile `model` with the loss and metrics of the run, and no optimizer."""
 
     def export(self, file: TFLiteModel | bytes) -> Path:
         """Write a TFLite file as the result of the stage, in place of a Keras model, and return its path.
@@ -74,6 +81,16 @@ class Stage:
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the better model. `model` may be used up."""
         raise NotImplementedError
+
+    def preflight(self, model: keras.Model, data: Dataset, loss: Any, scheme: str) -> None:
+        """Raise where the stage cannot do with `model` what it is told.
+
+        Called before anything is trained, where only stages that change no layer come before this one.
+
+        Args:
+            model: the one that the pipeline starts with.
+            data, loss, scheme: as in the context.
+        """
 
     def check(self, before: keras.Model, after: keras.Model) -> None:
         """Raise `InvariantError` where `after` has lost what this stage made in `before`.

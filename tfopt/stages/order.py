@@ -83,6 +83,34 @@ RULES = (
     ),
     OrderRule(
         first="QuantizeAware",
+        then="PruneChannels",
+        reason="the ranges that were learned are those of the channels that the model then had; put "
+        "PruneChannels before QuantizeAware",
+    ),
+    OrderRule(
+        first="Prune",
+        then="PruneChannels",
+        reason="the zeros were chosen among the channels that the model then had; put PruneChannels before "
+        "Prune",
+    ),
+    OrderRule(
+        first="Cluster",
+        then="PruneChannels",
+        reason="what is left is trained anew, and clusters dissolve; put PruneChannels before Cluster",
+    ),
+    OrderRule(
+        first="LowRank",
+        then="PruneChannels",
+        reason="ranks are chosen for the widths that the layers have; put PruneChannels before LowRank",
+    ),
+    OrderRule(
+        first="PruneChannels",
+        then="PruneChannels",
+        reason="a goal is a share of the model that the stage takes, so the second would start over; keep "
+        "one of the two, with iterations=2 for two steps",
+    ),
+    OrderRule(
+        first="QuantizeAware",
         then="Prune",
         reason="masks are computed on the float weights, and what is zeroed later would shift the ranges "
         "that were learned; put Prune before QuantizeAware",
