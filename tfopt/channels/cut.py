@@ -187,8 +187,8 @@ def _like(operation: Any, config: dict[str, Any]) -> Any:
     except (TypeError, ValueError) as error:
         raise UnsupportedModel(
             f"{operation.name!r} ({type(operation).__name__}) cannot be made anew with fewer channels from "
-            f"its config: {str(error).splitlines()[0]} Register what you wrote for it, such as a constraint or a "
-            "regularizer: @keras.saving.register_keras_serializable()."
+            f"its config: {str(error).splitlines()[0]} Register what you wrote for it, such as a constraint "
+            "or a regularizer: @keras.saving.register_keras_serializable()."
         ) from error
     if own:
         new.activation = StructuralCopy()(activation)
