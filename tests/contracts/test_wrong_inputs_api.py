@@ -278,8 +278,10 @@ WRONG = {
     "search: no trials": lambda a: tfopt.search(a.folder / "recipe.py", trials=0),
     "search: trials of text": lambda a: tfopt.search(a.folder / "recipe.py", trials="3"),
     "search: unknown goal": lambda a: tfopt.search(a.folder / "recipe.py", minimize="size"),
-    "search: two goals": lambda a: tfopt.search(
-        a.folder / "recipe.py", minimize="bytes", maximize="accuracy"
+    "search: a goal twice": lambda a: tfopt.search(a.folder / "recipe.py", minimize=["bytes", "bytes"]),
+    "search: unknown sampler": lambda a: tfopt.search(a.folder / "recipe.py", sampler="best"),
+    "search: two goals for annealing": lambda a: tfopt.search(
+        a.folder / "recipe.py", minimize="bytes", maximize="accuracy", sampler="annealing"
     ),
     "search: keep of text": lambda a: tfopt.search(a.folder / "recipe.py", keep={"accuracy": "much"}),
     "search: keep of an unknown figure": lambda a: tfopt.search(a.folder / "recipe.py", keep={"size": 1}),

@@ -37,6 +37,19 @@ def test_classes_by_name_in_both(record):
         assert "dog 0 - -" in said
 
 
+def test_sizes_of_files_stand_on_the_page(record):
+    assert "Sizes of the files" not in words(record)
+    record["stages"][-1]["weights"] = {
+        "sparsity": 0.8,
+        "clusters": 16,
+        "sparse_bytes": 20_000,
+        "entropy_bytes": 12_300,
+    }
+    stage = record["stages"][-1]
+    assert f"{stage['bytes'] / 1000:.1f} kB" in words(record)
+    assert re.search(r"int8 TFLite [\d.]+ kB [\d.]+ kB 20\.0 kB 12\.3 kB 80\.0 % 16", words(record))
+
+
 def test_a_terminal_shows_the_worst_of_many_classes(record):
     classes = [{"class": f"c{i}", "samples": 9, "accuracy": i / 40} for i in range(40)]
     record["stages"][0]["classes"] = record["stages"][-1]["classes"] = classes[::-1]

@@ -33,13 +33,13 @@ class Cluster(Stage):
 
 
 @dataclass(frozen=True)
-class ClusterByTfmot(Cluster):
-    engine = "tfmot"
+class PruneChannels(Stage):
+    title = "channels pruned"
 
 
 @dataclass(frozen=True)
-class PruneChannels(Stage):
-    title = "channels pruned"
+class ClusterByTfmot(Cluster):
+    engine = "tfmot"
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ FORBIDDEN = [
     ([Train(), QuantizeAware(), Prune()], r"Prune \(stage 3\).*QuantizeAware \(stage 2\).*float weights"),
     ([QuantizeAware(), Train(), QuantizeAware()], r"QuantizeAware \(stage 3\).*already"),
     ([QuantizeAware(), Cluster()], r"Cluster \(stage 2\).*put Cluster before QuantizeAware"),
+    ([QuantizeAware(), PruneChannels()], "ranges that were learned.*put PruneChannels before QuantizeAware"),
+    ([Prune(), PruneChannels()], "zeros were chosen.*put PruneChannels before Prune"),
+    ([Cluster(), PruneChannels()], "put PruneChannels before Cluster"),
+    ([LowRank(), PruneChannels()], "put PruneChannels before LowRank"),
+    ([PruneChannels(), Train(), PruneChannels()], "keep one of the two, with iterations=2"),
     ([ClusterByTfmot(), Train()], "clusters dissolve; put Train before Cluster, or take engine='keras'"),
     ([ClusterByTfmot(), Distill()], "held by nothing once it is stripped, .*put Distill before Cluster"),
     (
@@ -80,11 +85,6 @@ FORBIDDEN = [
     ([Cluster(), LowRank()], "factors of a kernel have none of its clusters; put LowRank before Cluster"),
     ([QuantizeAware(), LowRank()], "factors are found for float kernels, .*put LowRank before QuantizeAware"),
     ([Cluster(), Prune()], "zeros in the midst of clusters .*clusters dissolve; put Prune before Cluster"),
-    ([QuantizeAware(), PruneChannels()], "ranges that were learned.*put PruneChannels before QuantizeAware"),
-    ([Prune(), PruneChannels()], "zeros were chosen.*put PruneChannels before Prune"),
-    ([Cluster(), PruneChannels()], "put PruneChannels before Cluster"),
-    ([LowRank(), PruneChannels()], "put PruneChannels before LowRank"),
-    ([PruneChannels(), Train(), PruneChannels()], "keep one of the two, with iterations=2"),
     ([MyExport(), Train()], r"after MyExport \(stage 1\)"),
 ]
 

@@ -199,6 +199,7 @@ class StageRun:
             at_chance=quality.at_chance,
             bytes=cost.bytes,
             compressed_bytes=cost.compressed_bytes,
+            weights=cost.weights,
             latency=cost.latency,
         )
 

@@ -68,6 +68,26 @@ def width_rows(record: RunRecord) -> list[tuple[str, str, str]]:
     return rows
 
 
+def size_rows(record: RunRecord) -> list[tuple[str, ...]]:
+    """Return (stage, size, gzip, sparse-encoded, at the Shannon bound, zeros, values) of each file.
+
+    Zeros and values, the most different ones of a weight tensor, are read back from the file.
+    """
+    return [
+        (
+            title(stage),
+            formats.size(stage.bytes),
+            formats.size(stage.compressed_bytes),
+            formats.size(stage.weights.sparse_bytes),
+            formats.size(stage.weights.entropy_bytes),
+            formats.percent(stage.weights.sparsity, 1),
+            formats.count(stage.weights.clusters),
+        )
+        for stage in record.measured
+        if stage.weights
+    ]
+
+
 def contract_of(record: RunRecord) -> ContractRecord | None:
     """Return the contract of the file that a run ships; `None` where it has none."""
     return next((stage.contract for stage in reversed(record.stages) if stage.contract), None)

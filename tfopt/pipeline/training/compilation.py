@@ -116,6 +116,10 @@ class Compilation:
         model.optimizer.build(model.trainable_variables)
         return rates
 
+    def loss(self) -> Any:
+        """Return the loss as `compile` takes it, made anew; None where the model computes its own."""
+        return self._arguments().get("loss")
+
     def judges(self, model: keras.Model) -> bool:
         """Return whether `model` can be evaluated: it has a loss, compiled or of its own."""
         own = graph.own_training(model)
@@ -144,10 +148,6 @@ class Compilation:
             return keras.losses.get(loss)
         except ValueError:
             return None
-
-    def loss(self) -> Any:
-        """Return the loss as `compile` takes it; None where the model computes its own."""
-        return self._arguments().get("loss")
 
     def _loss_of_keras(self) -> str | None:
         """Return the name of the loss as lower-case letters, if it is one of Keras's."""
