@@ -71,10 +71,17 @@ ADAPTERS = {
         "_get_variable_index _iterations _learning_rate _trainable_variables "
         "_update_model_variables_moving_average _use_weight_decay",
     ),
-    "search/tuner.py": (
+    "oracles/bayesian.py": ("keras_tuner", "_random_state _vectorize_trials"),
+    "oracles/durable.py": (
         "keras_tuner",
-        "_get_oracle_fname _get_trial_dir _get_tuner_fname _retry_queue _save_trial _seed_state",
+        "_check_consecutive_failures _compute_values_hash _duplicate _get_oracle_fname _get_trial_dir "
+        "_id_to_hash _project_dir _random_values _record_values _retry_queue _run_times _save_trial "
+        "_seed_state _set_project_dir _tried_so_far",
     ),
+    "oracles/grid_search.py": ("keras_tuner", "_compare _ordered_ids _populate_next"),
+    "oracles/objectives.py": ("keras_tuner", "keras_tuner.src.engine.objective.MultiObjective"),
+    "oracles/optuna_samplers.py": ("optuna", "optuna.samplers._lazy_random_state.LazyRandomState"),
+    "search/tuner.py": ("keras_tuner", "_get_tuner_fname _try_run_and_update_trial"),
     "tfmot/library.py": (
         "tensorflow_model_optimization tf_keras",
         "_built _generator _maybe_init _output_quantizer_vars _output_quantizers _quantize_activations "
@@ -96,6 +103,7 @@ ENDINGS = {"_constraint", "_initializer", "_regularizer"}
 SOURCES = {
     "keras": "keras/src",
     "keras_tuner": "keras_tuner",
+    "optuna": "optuna",
     "tensorflow_model_optimization": "tensorflow_model_optimization/python",
     "tf_keras": "tf_keras/src",
 }

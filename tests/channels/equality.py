@@ -77,3 +77,13 @@ def assert_cut_is_masked(model, seed=0, share=0.6, only_exact=True):
     smaller = cut(found, keep)
     assert_close(outputs_of(smaller, inputs), outputs_of(masked(found, keep), inputs))
     return found, keep, smaller
+
+
+def assert_cut_runs(model, seed):
+    """Cut a model at random, statistics over channels too; the result has outputs of the old shapes."""
+    found = dependencies(model)
+    inputs = inputs_of(found.model)
+    smaller = cut(found, kept_at_random(found, seed, 0.5))
+    for one, other in zip(outputs_of(smaller, inputs), outputs_of(model, inputs), strict=True):
+        assert one.shape == other.shape
+        assert np.isfinite(one).all()

@@ -53,6 +53,7 @@ def test_help_is_quick_and_complete(arguments):
         (("search", __file__, "--trials", "0"), "0 is not in the range"),
         (("search", __file__, "--minimize", "accuracy"), "'accuracy' is not one of"),
         (("search", __file__, "--keep", "accuracy=much"), "expected a number"),
+        (("search", __file__, "--sampler", "best"), "'best' is not one of"),
         (("report", "no_such"), "'no_such' does not exist"),
         (("bench",), "Missing argument 'MODELS"),
         (("compare", __file__), "Missing argument 'SECOND'"),
@@ -69,9 +70,12 @@ def test_wrong_arguments(arguments, said):
 
 
 def test_contradicting_goals_are_one_line():
-    code, _, errors, imported = tfopt("search", __file__, "--minimize", "bytes", "--maximize", "accuracy")
+    goals = ("--minimize", "bytes", "--maximize", "accuracy")
+    code, _, errors, imported = tfopt("search", __file__, *goals, "--sampler", "annealing")
     assert (code, imported) == (1, "[]")
-    assert errors.startswith("error: Expected one of minimize and maximize")
+    assert errors.startswith(
+        "error: The sampler annealing improves one metric, got bytes, accuracy. Use one of"
+    )
     assert errors.count("\n") == 1
 
 

@@ -188,6 +188,13 @@ WRONG = {
     "prune: sparsity of text": lambda a: tfopt.Prune("half"),
     "prune: sparsity in percent": lambda a: tfopt.prune(a.model, 80),
     "prune: unknown scope": lambda a: tfopt.prune(a.model, 0.5, scope="model"),
+    "prune: unknown pattern": lambda a: tfopt.prune(a.model, 0.5, pattern="2/4"),
+    "prune: sparsity against the pattern": lambda a: tfopt.prune(a.model, 0.8, pattern="2:4"),
+    "prune: unknown criterion": lambda a: tfopt.prune(a.model, 0.5, criterion="size"),
+    "prune: unknown distribution": lambda a: tfopt.prune(a.model, 0.5, distribution="even"),
+    "prune: criterion without data": lambda a: tfopt.prune(a.model, 0.5, criterion="taylor"),
+    "prune: criterion without a schedule": lambda a: tfopt.prune(a.model, 0.5, criterion="movement"),
+    "prune: pattern for tfmot": lambda a: tfopt.prune(a.model, 0.5, pattern="2:4", engine="tfmot"),
     "prune: unknown engine": lambda a: tfopt.prune(a.model, 0.5, engine="torch"),
     "prune: rule that matches nothing": lambda a: tfopt.prune(a.model, 0.5, rules={"haed": None}),
     "prune: rules in a list": lambda a: tfopt.prune(a.model, 0.5, rules=["head"]),
@@ -271,8 +278,10 @@ WRONG = {
     "search: no trials": lambda a: tfopt.search(a.folder / "recipe.py", trials=0),
     "search: trials of text": lambda a: tfopt.search(a.folder / "recipe.py", trials="3"),
     "search: unknown goal": lambda a: tfopt.search(a.folder / "recipe.py", minimize="size"),
-    "search: two goals": lambda a: tfopt.search(
-        a.folder / "recipe.py", minimize="bytes", maximize="accuracy"
+    "search: a goal twice": lambda a: tfopt.search(a.folder / "recipe.py", minimize=["bytes", "bytes"]),
+    "search: unknown sampler": lambda a: tfopt.search(a.folder / "recipe.py", sampler="best"),
+    "search: two goals for annealing": lambda a: tfopt.search(
+        a.folder / "recipe.py", minimize="bytes", maximize="accuracy", sampler="annealing"
     ),
     "search: keep of text": lambda a: tfopt.search(a.folder / "recipe.py", keep={"accuracy": "much"}),
     "search: keep of an unknown figure": lambda a: tfopt.search(a.folder / "recipe.py", keep={"size": 1}),

@@ -43,7 +43,8 @@ def test_exactly_what_may_be_lost_is_kept():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"minimize": "bytes", "maximize": "accuracy"}, "Expected one of"),
+        ({"minimize": "bytes", "maximize": ["accuracy", "accuracy"]}, "can be given once"),
+        ({"minimize": 3}, "a metric or a list of them, got 3"),
         ({"minimize": "size"}, "expected bytes or compressed_bytes or latency"),
         ({"maximize": "latency"}, "expected accuracy"),
         ({"keep": {"bytes": 1}}, "Cannot keep 'bytes'"),
@@ -54,6 +55,19 @@ def test_exactly_what_may_be_lost_is_kept():
 def test_bad_goals_are_told(arguments, message):
     with pytest.raises(InvalidArgumentError, match=message):
         Goal.of(**arguments)
+
+
+def test_several_metrics():
+    goal = Goal.of(minimize=["bytes", "latency"], maximize="accuracy")
+    assert goal.metrics == ("bytes", "latency", "accuracy")
+    assert (goal.metric, goal.direction) == ("bytes", "min")
+    with pytest.raises(InvalidArgumentError, match="no metric 'latency'; it has bytes"):
+        goal.check({"bytes": 1.0, "latency": None})
+
+
+def test_what_is_kept_must_be_measured():
+    with pytest.raises(InvalidArgumentError, match="no metric 'accuracy'; it has bytes"):
+        Goal.of(minimize="bytes", keep={"accuracy": -0.1}).check({"bytes": 1.0, "accuracy": None})
 
 
 def test_a_metric_that_was_not_measured_is_an_error():

@@ -1,5 +1,6 @@
 """The logic of a search, with runs that are made up. Real ones: tests/integration/test_search.py."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,14 +9,19 @@ import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 import tfopt
+from tests.at_length import some
 from tfopt.errors import InvalidArgumentError, RecipeError, RunError
 from tfopt.run.run_record import RunRecord
 from tfopt.search.goal import Goal
 from tfopt.search.journal import Journal
 from tfopt.search.recipe_search import SearchResult, conduct, search
+from tfopt.search.samplers import SAMPLERS, check_sampler
 
 
 class FakeRecipe:
@@ -105,11 +111,155 @@ def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path):
     assert "Traceback" in (tmp_path / "failures" / "2.txt").read_text()
 
 
-def test_when_every_trial_fails_there_is_no_best(tmp_path):
-    result = run_search(tmp_path, FakeRecipe(fail=range(100)), trials=3)
+def test_nothing_completed_is_an_error(tmp_path):
+    with pytest.raises(RunError, match=r"None of 3 trials completed. .*failures.* --retry-failed"):
+        run_search(tmp_path, FakeRecipe(fail=range(100)), trials=3)
+    result = SearchResult.load(tmp_path)
     assert result.record["best"] is None
     assert result.record["front"] == []
     assert result.best is None
+    assert result.record["status"] == "complete"
+
+
+def test_failed_trials_run_again_where_that_is_asked_for(tmp_path):
+    run_search(tmp_path, FakeRecipe(fail=(1, 2)), trials=4)
+    again = FakeRecipe()
+    assert run_search(tmp_path, again, trials=4).typed.completed == 2, "a failure is final"
+    assert not again.calls
+    result = run_search(tmp_path, again, trials=4, retry_failed=True)
+    assert [trial["status"] for trial in result.record["trials"]] == ["complete"] * 4
+    assert len(again.calls) == 2
+    assert not [*(tmp_path / "failures").iterdir()]
+
+
+def test_many_failures_in_a_row_end_a_search(tmp_path):
+    recipe = FakeRecipe(fail=range(1, 100))
+    with pytest.raises(
+        RunError, match=r"10 trials in a row failed; the last one: It would not\. .*--retry-failed"
+    ):
+        run_search(tmp_path, recipe, trials=30)
+    assert len(recipe.calls) == 11
+    assert run_search(tmp_path, FakeRecipe(), trials=30, retry_failed=True).typed.completed == 30
+
+
+class FullDisk(FakeRecipe):
+    """A recipe whose runs cannot be written a few times, as `tfopt.files` says it."""
+
+    def __init__(self, refusals):
+        super().__init__()
+        self.refusals = refusals
+
+    def __call__(self, hp, runs):
+        if len(self.calls) == 2 and self.refusals:
+            self.refusals -= 1
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError as error:
+                raise RunError("Cannot write model.keras: No space left on device.") from error
+        return super().__call__(hp, runs)
+
+
+def test_a_failure_of_the_machine_is_tried_again(tmp_path):
+    assert run_search(tmp_path, FullDisk(1), trials=4).typed.completed == 4
+
+
+def test_a_machine_that_keeps_failing_ends_the_search_which_then_goes_on(tmp_path):
+    whole = FakeRecipe()
+    run_search(tmp_path / "whole", whole, trials=4)
+    with pytest.raises(
+        RunError, match=r"Trial 3 cannot be run on this machine: Cannot write model.keras: No space"
+    ):
+        run_search(tmp_path, FullDisk(2), trials=4)
+    assert [trial.status for trial in SearchResult.load(tmp_path).typed.trials] == [
+        *["complete"] * 2,
+        "running",
+    ]
+    rest = FakeRecipe()
+    run_search(tmp_path, rest, trials=4)
+    assert rest.calls == whole.calls[2:]
+
+
+def test_a_run_that_does_not_measure_the_goal_ends_the_search(tmp_path):
+    class Regression(FakeRecipe):
+        def __call__(self, hp, runs):
+            run = super().__call__(hp, runs)
+            stage = {"file": "model.tflite", "validation": {"loss": 0.1}, "bytes": 3}
+            return SimpleNamespace(path=run.path, typed=RunRecord.from_json({"stages": [stage]}))
+
+    recipe = Regression()
+    with pytest.raises(InvalidArgumentError, match="no metric 'accuracy'; it has bytes, latency"):
+        run_search(tmp_path, recipe, goal=Goal.of(maximize="accuracy"))
+    assert len(recipe.calls) == 1
+
+
+def test_two_searches_at_once_are_refused(tmp_path):
+    inside = []
+
+    def begin_another(entry, record):
+        for name in ("one", "another"):  # the same search, and one that shares its runs
+            book = Journal(tmp_path / name, Goal.of(minimize="bytes"), {"name": "fake"})
+            with pytest.raises(RunError, match=r"Another search \(process \d+\) is running in .* with --out"):
+                conduct(
+                    book,
+                    trials=2,
+                    seed=0,
+                    run_trial=FakeRecipe(),
+                    measure_latency=latency,
+                    runs=tmp_path / "trials",
+                )
+        inside.append(1)
+
+    conduct(
+        Journal(tmp_path / "one", Goal.of(minimize="bytes"), {"name": "fake"}),
+        trials=2,
+        seed=0,
+        run_trial=FakeRecipe(),
+        measure_latency=latency,
+        runs=tmp_path / "trials",
+        on_trial=begin_another,
+    )
+    assert len(inside) == 2
+    assert SearchResult.load(tmp_path / "one").typed.completed == 2
+
+
+def test_a_failed_trial_leaves_one_traceback_in_its_file_and_none_on_the_screen(tmp_path, capfd):
+    run_search(tmp_path, FakeRecipe(fail=(1,)), trials=3)
+    out, err = capfd.readouterr()
+    assert "Traceback" not in out + err
+    assert (tmp_path / "failures" / "2.txt").read_text().count("Traceback") == 1
+
+
+@pytest.mark.parametrize("sampler", some(SAMPLERS, ("nsga2", "annealing", "grid")))
+def test_every_sampler(tmp_path, sampler):
+    if sampler == "gp":
+        pytest.importorskip("torch")
+    goal = Goal.of(minimize="bytes", keep={"accuracy": -0.02})
+    recipe = FakeRecipe()
+    trials = 8 if sampler == "bayesian" else 14
+    result = run_search(tmp_path, recipe, trials=trials, goal=goal, sampler=sampler)
+    assert result.typed.completed == trials
+    assert recipe.calls[0] == {"width": 16, "lr": 1e-2}
+    assert len({tuple(call.values()) for call in recipe.calls}) == trials
+    assert result.typed.best_trial.feasible
+
+
+def test_several_goals_go_to_the_sampler(tmp_path):
+    goal = Goal.of(minimize=["bytes", "latency"], maximize="accuracy")
+    result = run_search(tmp_path, FakeRecipe(), goal=goal, trials=14)
+    assert result.record["goal"]["objectives"] == {"bytes": "min", "latency": "min", "accuracy": "max"}
+    best = min(result.typed.trials, key=lambda trial: trial.metrics["bytes"])
+    assert result.typed.best == best.number
+    study = optuna.load_study(
+        study_name="search",
+        storage=JournalStorage(JournalFileBackend(str(tmp_path / "tuner" / "optuna.journal"))),
+    )
+    assert study.metric_names == ["bytes", "latency", "accuracy"]
+    assert [len(trial.values) for trial in study.trials] == [3] * 14
+    assert all(set(trial.params) == {"width", "lr"} for trial in study.trials)
+    with pytest.raises(
+        InvalidArgumentError, match="annealing improves one metric, got bytes, latency, accuracy"
+    ):
+        check_sampler("annealing", goal)
 
 
 def test_an_interrupted_search_goes_on_to_the_same_result(tmp_path):
@@ -192,19 +342,19 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path):
         from pathlib import Path
         import tfopt.files
         import test_recipe_search as test
-        import tfopt.search.journal, tfopt.search.tuner
+        import tfopt.search.journal, tfopt.oracles.durable
         real, left = tfopt.files.write_atomically, [0]
         def counted(path, content):
             if left[0] == 0: os._exit(137)
             left[0] -= 1
             real(path, content)
-        tfopt.search.journal.write_atomically = tfopt.search.tuner.write_atomically = counted
+        tfopt.search.journal.write_atomically = tfopt.oracles.durable.write_atomically = counted
         # Forks keep the imports, so that all these processes cost seconds.
         def run(path, count):
             child = os.fork()
             if child == 0:
                 left[0] = count
-                test.run_search(path, test.FakeRecipe(fail=(1,)), trials=3)
+                test.run_search(path, test.FakeRecipe(fail=(1,)), trials=2)
                 os._exit(0)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -219,11 +369,11 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path):
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, env={**os.environ})
     results = [SearchResult.load(path).record for path in sorted(tmp_path.iterdir())]
-    assert len(results) > 20
+    assert len(results) > 15
     values = {json.dumps([trial["values"] for trial in record["trials"]]) for record in results}
     assert len(values) == 1
     assert {record["status"] for record in results} == {"complete"}
-    assert all([trial["number"] for trial in record["trials"]] == [1, 2, 3] for record in results)
+    assert all([trial["number"] for trial in record["trials"]] == [1, 2] for record in results)
 
 
 def test_arguments_are_checked_before_anything_runs(tmp_path):
@@ -235,6 +385,10 @@ def test_arguments_are_checked_before_anything_runs(tmp_path):
         search(recipe, seed=-1)
     with pytest.raises(InvalidArgumentError, match="Cannot minimize 'accuracy'"):
         search(recipe, minimize="accuracy")
+    with pytest.raises(InvalidArgumentError, match="sampler to be one of 'tpe'"):
+        search(recipe, sampler="best")
+    with pytest.raises(InvalidArgumentError, match="retry_failed to be True or False"):
+        search(recipe, retry_failed=1)
     with pytest.raises(RecipeError, match="No such recipe"):
         search(tmp_path / "none.py")
 

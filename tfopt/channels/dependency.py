@@ -74,7 +74,7 @@ def _followed(
     for place, node in enumerate(called):
         inputs = tuple(layouts[id(x)] for x in node.inputs)
         call = Call(node, inputs, walk, place, choices.get(place, 0))
-        outputs = rule_of(node.operation).follow(call)
+        outputs = _regularized(call, rule_of(node.operation).follow(call))
         layouts.update({id(x): layout for x, layout in zip(node.outputs, outputs, strict=True)})
     for name, output in zip(output_producers(graph), graph.outputs, strict=True):
         for along in layouts[id(output)].axes:
@@ -82,6 +82,14 @@ def _followed(
                 walk.units.fix(along, _OUTPUT.format(name))
     _unite_shared(called, walk)
     return layouts
+
+
+def _regularized(call: Call, outputs: list[Layout]) -> list[Layout]:
+    """Let the outputs of a layer stay that a user's code regularizes, which may know their sizes."""
+    regularizer = getattr(call.operation, "activity_regularizer", None)
+    if regularizer is None or type(regularizer).__module__.startswith("keras."):
+        return outputs
+    return [call.fix(each, "has an activity regularizer that is not one of Keras's") for each in outputs]
 
 
 def _other_choices(walk: Walk, resolved: Resolved, choices: dict[int, int]) -> dict[int, int]:

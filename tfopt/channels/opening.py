@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfopt.errors import UnsupportedModel
 from tfopt.graph import (
@@ -50,6 +52,7 @@ def opened(model: keras.Model) -> keras.Model:
     copier = Copier(share_variables=True)
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
+        args, kwargs = keras.tree.map_structure(functools.partial(_single, node), (args, kwargs))
         return copier(node)(*args, **kwargs)
 
     try:
@@ -62,8 +65,19 @@ def opened(model: keras.Model) -> keras.Model:
     return with_class_of(copied, graph)
 
 
+def _single(node: Node, value: Any) -> Any:
+    """Return an array of doubles in the dtype of the floats that an operation is called with.
+
+    Code multiplies variables by such, which NumPy makes by default, and gets numbers of the variable's dtype.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype != np.float64:
+        return value
+    floats = [x.dtype for x in node.inputs if keras.backend.is_float_dtype(x.dtype)]
+    return value.astype(floats[0]) if floats else value
+
+
 def _decomposition_of(operation: Any) -> Decomposition | None:
     """Return how a layer of the user's own is decomposed: into what its `call` does."""
     module = type(operation).__module__
     own = isinstance(operation, keras.Layer) and not module.startswith(("keras.", "tfopt."))
-    return decompose_call if own else None
+    return decompose_call if own or isinstance(operation, keras.layers.Lambda) else None

@@ -19,6 +19,7 @@ from tfopt.cli.options import (
     strategy_option,
 )
 from tfopt.cli.show import show_search
+from tfopt.search.samplers import DEFAULT, SAMPLERS
 
 
 @click.command(short_help="Search over a recipe's hyperparameters.")
@@ -29,9 +30,15 @@ from tfopt.cli.show import show_search
 @click.option(
     "--minimize",
     type=click.Choice(["bytes", "compressed_bytes", "latency"]),
-    help="Metric to minimise.",
+    multiple=True,
+    help="Metric to minimise; can be repeated.",
 )
-@click.option("--maximize", type=click.Choice(["accuracy"]), help="Metric to maximise.  [default: accuracy]")
+@click.option(
+    "--maximize",
+    type=click.Choice(["accuracy"]),
+    multiple=True,
+    help="Metric to maximise.  [default: accuracy]",
+)
 @click.option(
     "--keep",
     type=NameValue(),
@@ -40,6 +47,14 @@ from tfopt.cli.show import show_search
     metavar="accuracy=CHANGE",
     help="Largest drop against the float model, such as accuracy=-0.01.",
 )
+@click.option(
+    "--sampler",
+    type=click.Choice(SAMPLERS),
+    default=DEFAULT,
+    show_default=True,
+    help="What proposes the trials.",
+)
+@click.option("--retry-failed", is_flag=True, help="Run trials that failed before again.")
 @data_option
 @click.option(
     "--out",
@@ -52,9 +67,11 @@ from tfopt.cli.show import show_search
 def search(
     recipe: Path,
     trials: int,
-    minimize: str | None,
-    maximize: str | None,
+    minimize: tuple[str, ...],
+    maximize: tuple[str, ...],
     keep: dict[str, float],
+    sampler: str,
+    retry_failed: bool,
     data: str | None,
     out: Path | None,
     seed: int,
@@ -74,6 +91,8 @@ def search(
             minimize=minimize,
             maximize=maximize,
             keep=keep,
+            sampler=sampler,
+            retry_failed=retry_failed,
             data=data,
             out=out,
             seed=seed,

@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from tfopt.data.structure import leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError
-
-ScaleLike: TypeAlias = "str | Callable[[np.ndarray], Any]"
-"""What `load` and `from_arrays` take as `scale`."""
 
 AUTO = "auto"
 BYTES = 255

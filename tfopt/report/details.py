@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfopt.report import formats
@@ -50,6 +51,20 @@ def output_rows(record: RunRecord) -> list[tuple[str, str, str, str]]:
                 short = key.removeprefix(f"{name}_")
                 before, after = (formats.metric(each.get(key), key) for each in (first, last))
                 rows.append((name, metric_title(short), before, after))
+    return rows
+
+
+def width_rows(record: RunRecord) -> list[tuple[str, str, str]]:
+    """Return (layers, channels before, after) of each group that a stage took channels from or left."""
+    rows = []
+    for stage in record.stages:
+        pruned = stage.extra.get("channels")
+        widths = pruned.get("widths") if isinstance(pruned, Mapping) else None
+        for group in widths if isinstance(widths, Sequence) else ():
+            if isinstance(group, Mapping):
+                layers = group.get("layers")
+                named = ", ".join(map(str, layers)) if isinstance(layers, Sequence) else formats.MISSING
+                rows.append((named, _whole(group.get("before")), _whole(group.get("after"))))
     return rows
 
 
@@ -128,6 +143,10 @@ def _tensor(tensor: TensorRecord) -> str:
 
 def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str | list | tuple | dict) and not value)
+
+
+def _whole(value: Any) -> str:
+    return str(value) if formats.is_number(value) else formats.MISSING
 
 
 def _or_one(value: Any) -> float:

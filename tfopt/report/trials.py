@@ -75,14 +75,15 @@ def outcome(trial: TrialRecord) -> str:
 
 def _head(record: SearchRecord) -> Text:
     goal = record.goal or GoalRecord()
-    word = {"min": "smallest", "max": "highest"}.get(goal.direction, "")
+    words = {"min": "smallest", "max": "highest"}
+    wanted = ", ".join(f"{words.get(way, '')} {name}" for name, way in goal.directions.items())
     kept = "".join(f", {name} within {change:+g}" for name, change in goal.keep.items())
     requested = formats.MISSING if record.requested_trials is None else record.requested_trials
     return Text.assemble(
         (record.name or "search", "bold"),
         f"  {record.id or ''}  {record.status or ''}  ",
         f"{len(record.trials)} of {requested} trials, ",
-        f"{formats.seconds(record.seconds)}, {word} {goal.metric}{kept}",
+        f"{formats.seconds(record.seconds)}, {wanted}{kept}",
     )
 
 

@@ -125,11 +125,20 @@ def write_record(path: Path, record: RunRecord) -> None:
     write_atomically(path / RECORD, json.dumps(record.to_json(), indent=2) + "\n")
 
 
+_BUSY_RUN = (
+    "Another process ({owner}) is writing the run {path}. Wait for it, or start another run with --fresh "
+    "(fresh=True)."
+)
+
+
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, busy: str = _BUSY_RUN, *, clean: bool = True) -> Iterator[None]:
     """Make the folder and keep other processes from writing in it; the system frees it when we are killed.
 
-    What a killed process left half-written is deleted.
+    Args:
+        path: the folder.
+        busy: what to say while another process holds it, with `{owner}` and `{path}`.
+        clean: whether what a killed process left half-written is deleted.
 
     Raises:
         RunError: another process is writing, or the folder cannot be made.
@@ -143,17 +152,17 @@ def locked(path: Path) -> Iterator[None]:
         ) from error
     with lock:
         if fcntl is not None:
-            _take(lock, path)
+            _take(lock, busy, path)
         with contextlib.suppress(OSError):  # who holds the lock is a courtesy to the next process
             lock.truncate(0)
             lock.write(f"process {os.getpid()}")
             lock.flush()
-        for unfinished in path.rglob(f"{TEMPORARY_PREFIX}*"):
+        for unfinished in path.rglob(f"{TEMPORARY_PREFIX}*") if clean else ():
             unfinished.unlink(missing_ok=True)
         yield
 
 
-def _take(lock: IO[str], path: Path) -> None:
+def _take(lock: IO[str], busy: str, path: Path) -> None:
     for attempt in range(_LOCK_ATTEMPTS):  # a report holds it for an instant, to see whether a run runs
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,7 +171,4 @@ def _take(lock: IO[str], path: Path) -> None:
             if attempt + 1 < _LOCK_ATTEMPTS:
                 time.sleep(0.02)
     lock.seek(0)
-    raise RunError(
-        f"Another process ({lock.read().strip() or 'unknown'}) is writing the run {path}. "
-        "Wait for it, or start another run with --fresh (fresh=True)."
-    )
+    raise RunError(busy.format(owner=lock.read().strip() or "unknown", path=path))

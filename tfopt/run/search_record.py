@@ -16,11 +16,23 @@ SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class GoalRecord(Record):
-    """The metric that a search improves, which way (`"min"`, `"max"`), and what is kept."""
+    """The metric that a search improves, which way (`"min"`, `"max"`), and what is kept.
+
+    Attributes:
+        metric, direction: of the first objective.
+        keep: metric -> how far it may change.
+        objectives: metric -> direction of all of several objectives, in order; `None` where there is one.
+    """
 
     metric: str = ""
     direction: str = ""
     keep: Mapping[str, float] = field(default_factory=dict)
+    objectives: Mapping[str, str] | None = field(default=None, metadata=OMITTED)
+
+    @property
+    def directions(self) -> Mapping[str, str]:
+        """Metric -> direction of every objective, in order."""
+        return self.objectives or {self.metric: self.direction}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +97,7 @@ class SearchRecord(Record):
         id: the end of the name of its folder.
         recipe: the recipe's file.
         seed: of the random values and of every run.
+        sampler: what proposes the trials.
         requested_trials: how many there are to be.
         command: as one would type it again.
         status: `"running"`, `"complete"` or, as is found when it is read, `"interrupted"`.
@@ -103,9 +116,15 @@ class SearchRecord(Record):
     id: str | None = field(default=None, metadata=OMITTED)
     recipe: RecipeRecord | None = field(default=None, metadata=OMITTED)
     seed: int | None = field(default=None, metadata=OMITTED)
+    sampler: str | None = field(default=None, metadata=OMITTED)
     requested_trials: int | None = field(default=None, metadata=OMITTED)
     command: str | None = field(default=None, metadata=OMITTED)
     status: str | None = field(default=None, metadata=OMITTED)
+
+    @property
+    def completed(self) -> int:
+        """How many trials ended as they should."""
+        return sum(trial.is_complete for trial in self.trials)
 
     @property
     def best_trial(self) -> TrialRecord | None:

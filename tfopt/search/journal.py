@@ -15,9 +15,12 @@ from tfopt.run.environment import now
 from tfopt.run.run_folder import is_being_written
 from tfopt.run.search_record import SCHEMA, BaselineRecord, GoalRecord, SearchRecord, TrialRecord
 from tfopt.search.front import non_dominated
-from tfopt.search.goal import Goal, Metrics
+from tfopt.search.goal import DIRECTIONS, Goal, Metrics
 
 FILE = "search.json"
+
+VIOLATION = "violation"
+"""By how much a trial misses what must be kept, as the metric that samplers constrain."""
 
 
 class Journal:
@@ -32,12 +35,21 @@ class Journal:
     def __init__(self, path: Path, goal: Goal, about: Mapping[str, Any]) -> None:
         self.path = path
         self.goal = goal
-        if (path / FILE).exists():
-            record = read(path)
+        self._about = about
+        self.reread()
+
+    def reread(self) -> None:
+        """Take what is in the folder: who waited for its lock may find more there than before."""
+        goal = self.goal
+        if (self.path / FILE).exists():
+            record = read(self.path)
         else:
-            described = GoalRecord(metric=goal.metric, direction=goal.direction, keep=dict(goal.keep))
+            several = {name: DIRECTIONS[name] for name in goal.metrics} if len(goal.metrics) > 1 else None
+            described = GoalRecord(
+                metric=goal.metric, direction=goal.direction, keep=dict(goal.keep), objectives=several
+            )
             record = SearchRecord(created=now(), goal=described)
-        self.record = dataclasses.replace(record, **about, status="running")
+        self.record = dataclasses.replace(record, **self._about, status="running")
 
     def begin(self, number: int) -> TrialRecord:
         """Add a trial that begins, or begins again, and return its record."""
@@ -50,9 +62,15 @@ class Journal:
         """Take note of what the trials are compared with."""
         self.record = dataclasses.replace(self.record, baseline=baseline)
 
-    def score(self, trial: TrialRecord) -> float:
-        """Return the score of a trial, lower is better; see `Goal.score`."""
-        return self.goal.score(trial.metrics, _baseline(self.record))
+    def judged(self, trial: TrialRecord) -> dict[str, float]:
+        """Return what a sampler is told of a trial: the metrics of the goal and by how much it misses `keep`.
+
+        Raises:
+            InvalidArgumentError: the run does not measure one of them.
+        """
+        self.goal.check(trial.metrics)
+        found = {name: float(trial.metrics[name] or 0.0) for name in self.goal.metrics}
+        return {**found, VIOLATION: float(self.goal.violation(trial.metrics, _baseline(self.record)))}
 
     def end(self, trial: TrialRecord, seconds: float) -> TrialRecord:
         """Take note that a trial ended, and return its record as it is now."""

@@ -12,7 +12,7 @@ from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import KINDS, kernels
 from tfopt.pruning.masks import masked
-from tfopt.pruning.schedule import Cubic, check_sparsity
+from tfopt.pruning.schedules import Cubic, check_sparsity
 from tfopt.quantization.qat.preserve import checked
 from tfopt.quantization.scheme import SCHEMES
 from tfopt.tfmot import clustering, pruning, quantization, schedules
@@ -128,7 +128,7 @@ def quantize_aware(
                 'engine="keras".'
             )
     options = _known(options, _QUANTIZING)
-    kept = frozenset(checked(preserve))
+    kept = frozenset(checked("quantize_aware", preserve))
     name = options.pop("scheme", _PRESERVING[kept])
     if kept and name != _PRESERVING[kept]:
         raise InvalidArgumentError("Give preserve, or scheme among the engine_options, not both.")

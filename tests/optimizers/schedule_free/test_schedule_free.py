@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfopt.errors import InvalidArgumentError
 from tfopt.optimizers import ScheduleFreeAdamW, ScheduleFreeRAdam, ScheduleFreeSGD
 from tfopt.optimizers.schedule_free import base
 
@@ -236,3 +237,9 @@ def test_moving_before_it_is_built_does_nothing():
     optimizer.to_average()
     optimizer.to_training()
     assert not optimizer.built
+
+
+def test_radam_refuses_a_warmup_that_it_would_ignore():
+    with pytest.raises(InvalidArgumentError, match="takes no warmup_steps, got 10"):
+        ScheduleFreeRAdam(0.01, warmup_steps=10)
+    ScheduleFreeRAdam.from_config(ScheduleFreeRAdam(0.01).get_config())

@@ -73,3 +73,9 @@ def test_decisions_are_logged(small_cnn, caplog):
     assert "bn1 is fused into conv1" in caplog.messages
     assert "conv1: weights of 8 bits, per channel" in caplog.messages
     assert any(message.startswith("relu1.quantizer: 8 bits, range ") for message in caplog.messages)
+
+
+def test_an_error_names_the_function_that_was_called(small_cnn):
+    for function in (tfopt.plan, tfopt.quantize_aware):
+        with pytest.raises(InvalidArgumentError, match=rf"^{function.__name__}: expected preserve"):
+            function(small_cnn(), preserve="zeros")

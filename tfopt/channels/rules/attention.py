@@ -13,7 +13,12 @@ from tfopt.graph import Node, inner_layers
 
 
 def _inner(layer: Any) -> dict[str, Any]:
-    return {each.name: each for each in inner_layers(layer)}
+    """Return the projections in an attention layer, by what they make; Keras makes them in this order."""
+    found = [each for each in inner_layers(layer) if isinstance(each, keras.layers.EinsumDense)]
+    names = ["query", "key", "gate", "value", "attention_output"]
+    if len(found) < len(names):
+        names.remove("gate")
+    return dict(zip(names, found, strict=True))
 
 
 def _tensors(call: Call) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.channels.rule import Call, Layout, Rule, Sizes, stays, table
-from tfopt.channels.rules.activations import activated, at_zero
+from tfopt.channels.rules.activations import FUNCTIONS, activated, at_zero
 from tfopt.graph import Node, as_array
 
 Zero = Callable[[Sequence[bool]], bool]
@@ -132,6 +132,11 @@ def _function(call: Call) -> list[Layout]:
     return [layout.with_axes(layout.axes, layout.zero and value == 0)]
 
 
+def _power(call: Call) -> list[Layout]:
+    exponent = call.node.args[1] if len(call.node.args) > 1 else None
+    return joined(call, _first if isinstance(exponent, (int, float)) and exponent > 0 else _never)
+
+
 def _activation(call: Call) -> list[Layout]:
     return [activated(call, call.inputs[0], call.operation.activation)]
 
@@ -162,24 +167,13 @@ def _losses(call: Call) -> list[Layout]:
     return [call.inputs[0]]
 
 
-FUNCTIONS = (
-    "Absolute Fabs Negative Square Sqrt Rsqrt Cbrt Reciprocal Sign Signbit Exp Exp2 Expm1 Log Log10 "
-    "Log1p Log2 Sin Cos Tan Sinc Arcsin Arccos Arctan Arcsinh Arccosh Arctanh Sinh Cosh Tanh Erf Erfc "
-    "Erfinv I0 Deg2rad Rad2deg Floor Ceil Round Trunc Relu Relu6 Sigmoid SparseSigmoid Softplus "
-    "Softsign SoftShrink SparsePlus Silu Squareplus LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu "
-    "Gelu Celu TanhShrink HardTanh HardShrink Threshold Clip NanToNum Isfinite Isinf Isnan Isneginf "
-    "Isposinf LogicalNot Real Conjugate Copy StopGradient Cast SaturateCast ConvertToTensor ZerosLike "
-    "OnesLike"
-)
-"""Operations on one tensor."""
-
 OPERATIONS = table(
     {
-        FUNCTIONS: Rule(_function),
+        f"{FUNCTIONS} ReLU": Rule(_function),
         "Add Subtract Maximum Minimum Fmax Fmin Hypot": _operation(all),
         "Multiply": _operation(any),
         "Divide TrueDivide DivideNoNan FloorDivide Mod": _operation(_first),
-        "Power": _operation(_never),
+        "Power": Rule(_power, arguments=_cut_arrays),
         "Logaddexp Logaddexp2 Arctan2 Equal NotEqual Greater GreaterEqual Less LessEqual Isclose": (
             _operation(_never)
         ),

@@ -29,26 +29,34 @@ def _reduced(call: Call, layout: Layout, axes: Sequence[int]) -> Layout:
 
 
 def _reduction(call: Call) -> list[Layout]:
+    """Follow a choice of one of several numbers, of which nobody knows what it is without some of them."""
     rank = len(call.inputs[0].axes)
     axes = _along(call.operation, rank)
     layout = call.fix(call.inputs[0], "computes one number of all of them", but=_others(axes, rank))
     for other in call.inputs[1:]:
         call.fix(other, "weights others by them")
-    # A maximum of zeros is zero, and so are their mean, variance and norm; of others nobody knows.
     layout = layout.with_axes(layout.axes, layout.zero and type(call.operation).__name__ in _OF_ZEROS)
     return [_reduced(call, layout, axes)] * len(call.node.outputs)
 
 
-_OF_ZEROS = frozenset(
-    {"Mean", "Max", "Min", "Amax", "Amin", "Var", "Std", "Norm", "Sum", "Average", "Median"}
-)
+_OF_ZEROS = frozenset({"Max", "Min", "Amax", "Amin", "Average", "Median", "Ptp", "Prod"})
+
+
+def _statistic(call: Call) -> list[Layout]:
+    """Follow a statistic: over channels it is another one when some of them go, as in a normalization."""
+    layout = call.inputs[0]
+    for axis in _along(call.operation, len(layout.axes)):
+        units = layout.axes[axis]
+        if units is not None:
+            call.units.make_inexact(units)
+    return [_reduced(call, layout, _along(call.operation, len(layout.axes)))] * len(call.node.outputs)
 
 
 def _sum(call: Call) -> list[Layout]:
     """Follow a sum, to which zeros add nothing."""
     layout = call.inputs[0]
     if not layout.zero:
-        return _reduction(call)
+        return _statistic(call)
     return [_reduced(call, layout, _along(call.operation, len(layout.axes)))]
 
 
@@ -73,8 +81,9 @@ def _triangle(call: Call) -> list[Layout]:
 
 OPERATIONS = table(
     {
-        "Mean Max Min Amax Amin Prod Var Std Median Average Argmax Argmin Norm Logsumexp": Rule(_reduction),
-        "All Any CountNonzero Moments Quantile Percentile Ptp": Rule(_reduction),
+        "Max Min Amax Amin Prod Median Average Argmax Argmin Logsumexp": Rule(_reduction),
+        "All Any CountNonzero Quantile Percentile Ptp": Rule(_reduction),
+        "Mean Var Std Moments Norm": Rule(_statistic),
         "Sum": Rule(_sum),
         "Softmax LogSoftmax Sparsemax Glu Cumsum Cumprod Sort Argsort Diff": Rule(_along_axis),
         "Tril Triu": Rule(_triangle),

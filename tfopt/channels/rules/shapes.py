@@ -43,10 +43,11 @@ def blocks(old: Shape, new: Shape) -> list[Block]:
 
 
 def _same_rest(old: Shape, new: Shape) -> bool:
-    """Return whether two sizes that are both not known are the same one: the known sizes after them agree."""
-    if old[0] is not None or None in old[1:] or None in new[1:]:
+    """Return whether two sizes that are both not known are the same one: what comes after them agrees."""
+    if old[0] is not None:
         return True
-    return math.prod(old[1:]) == math.prod(new[1:])  # type: ignore[arg-type]
+    known = [math.prod(size for size in shape if size is not None) for shape in (old, new)]
+    return known[0] == known[1] and list(old).count(None) == list(new).count(None)
 
 
 def _end_of_block(old: Shape, new: Shape) -> tuple[int, int] | None:

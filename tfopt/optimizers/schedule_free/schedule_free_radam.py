@@ -84,6 +84,11 @@ class ScheduleFreeRAdam(ScheduleFree):
                 f"ScheduleFreeRAdam: expected beta_2 > 0.6 with silent_sgd_phase, got {beta_2!r}: it would "
                 "never move. Choose a larger one, or silent_sgd_phase=False."
             )
+        if kwargs.get("warmup_steps"):
+            raise InvalidArgumentError(
+                f"ScheduleFreeRAdam: takes no warmup_steps, got {kwargs['warmup_steps']!r}: its "
+                "rectification is a warm-up. Leave them out, or take ScheduleFreeAdamW."
+            )
         super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self._beta, self.r, self.weight_lr_power = beta_1, r, weight_lr_power
         self.beta_1, self.beta_2 = beta_1, beta_2

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfopt.pruning.magnitude import magnitude_masks
+from tfopt.pruning.selection import magnitude_masks
 
 
 def _alive(*arrays):
@@ -20,7 +20,8 @@ def test_the_asked_sparsity_is_met_to_the_nearest_weight(sparsity, shape, values
     }[values].astype("float32")
     (mask,) = magnitude_masks([weights], _alive(weights), sparsity)
     assert mask.shape == shape
-    assert np.count_nonzero(~mask) == int(sparsity * weights.size + 0.5)
+    assert abs(np.count_nonzero(~mask) - sparsity * weights.size) <= 0.5 or np.count_nonzero(mask) == 1
+    assert mask.any()
 
 
 def test_the_smallest_go_whatever_their_sign():
