@@ -16,8 +16,8 @@ ROOT = Path(tfopt.__file__).parent
 ORDER = [
     "_version", "errors", "_validation", "_hyperparameters", "rules", "files", "run", "report", "data",
     "graph", "legacy", "backends", "schedules", "clipping", "measure", "optimizers", "pruning", "clustering",
-    "trainers", "quantization", "callbacks", "post_training", "export", "tfmot", "channels",
-    "distribute", "stages", "pipeline", "recipe", "oracles", "search", "cli",
+    "budgets", "distillation", "trainers", "quantization", "callbacks", "post_training", "export", "tfmot",
+    "channels", "factorization", "distribute", "stages", "pipeline", "recipe", "oracles", "search", "cli",
 ]  # fmt: skip
 """A package may import those that stand before it."""
 

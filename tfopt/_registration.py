@@ -1,6 +1,7 @@
 """Imports every module that registers a class with Keras, so that saved models load after `import tfopt`."""
 
 import tfopt.callbacks
+import tfopt.clustering
 import tfopt.legacy
 import tfopt.optimizers
 import tfopt.pruning

@@ -25,6 +25,14 @@ LAYERS = keras.layers
         ((4, 4, 3), LAYERS.Conv2DTranspose(5, 2, strides=2), 4 * 4 * 2 * 2 * 3 * 5),
         ((8, 8, 3), LAYERS.DepthwiseConv2D(3, depth_multiplier=2), 6 * 6 * 3 * 3 * 3 * 2),
         ((8, 8, 3), LAYERS.SeparableConv2D(4, 3), 6 * 6 * (3 * 3 * 3 + 3 * 4)),
+        ((7, 12), LAYERS.LSTM(5), 7 * 4 * 5 * (12 + 5)),
+        ((7, 12), LAYERS.GRU(5, return_sequences=True), 7 * 3 * 5 * (12 + 5)),
+        ((7, 12), LAYERS.Bidirectional(LAYERS.SimpleRNN(5)), 2 * 7 * 5 * (12 + 5)),
+        ((7, 12), LAYERS.RNN([LAYERS.LSTMCell(5), LAYERS.GRUCell(4)]), 7 * (20 * (12 + 5) + 12 * (5 + 4))),
+        ((7, 6, 6, 3), LAYERS.ConvLSTM2D(4, 3, padding="same"), 7 * 36 * 9 * 16 * (3 + 4)),
+        ((7, 6, 6, 3), LAYERS.ConvLSTM2D(4, 3, return_sequences=True), 7 * 16 * 9 * 16 * (3 + 4)),
+        ((7, 12), LAYERS.TimeDistributed(LAYERS.Dense(5)), 7 * 12 * 5),
+        ((7, 6, 6, 3), LAYERS.TimeDistributed(LAYERS.Conv2D(4, 3)), 7 * 16 * 9 * 3 * 4),
         ((8, 8, 3), LAYERS.BatchNormalization(), 0),
         ((8, 8, 3), LAYERS.MaxPooling2D(), 0),
     ],
@@ -38,6 +46,17 @@ def test_one_layer(shape, layer, expected):
 def test_a_whole_model(small_cnn):
     conv, separable, dense = 64 * 9 * 4, 64 * (9 * 4 + 4 * 4), 64 * 16 + 16 * 10
     assert measure.macs(small_cnn()) == conv + separable + dense
+
+
+def test_attention_projects_each_of_its_inputs():
+    query, value = keras.Input((5, 8)), keras.Input((7, 6))
+    attention = LAYERS.MultiHeadAttention(2, 3, value_dim=4)
+    expected = 5 * 8 * 6 + 7 * 6 * 6 + 7 * 6 * 8 + 5 * 8 * 8
+    assert measure.macs(keras.Model([query, value], attention(query, value))) == expected
+    grouped = LAYERS.GroupQueryAttention(4, 4, 2)
+    value = keras.Input((7, 8))
+    expected = 5 * 8 * 16 + 2 * 7 * 8 * 8 + 5 * 16 * 8
+    assert measure.macs(keras.Model([query, value], grouped(query, value, key=value))) == expected
 
 
 def test_a_shared_layer_counts_for_each_call_and_nested_models_are_opened():

@@ -1,13 +1,15 @@
 """A pruned layer of one's own, whose config leaves its masks out, keeps its zeros through a whole run."""
 
 import json
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
 import tfopt
-from tests.pruning.everywhere import Products
+from tests.pruning.everywhere import MODELS, Products
+from tfopt.clustering.kept import clustered_kernels
 from tfopt.measure.kernels import prunable
 from tfopt.pipeline import model_file
 from tfopt.pruning.masks import masked
@@ -88,3 +90,16 @@ def test_masks_beside_a_model_follow_it(tmp_path):
     assert masked(model_file.load(path)) == []
     model_file.delete(path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("assignments", ["fixed", "nearest"])
+def test_clusters_of_own_layers_come_back(assignments, tmp_path):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="A .keras file of this model")
+        model = tfopt.cluster(MODELS["own layer"][0](), 4, assignments=assignments)
+    model_file.save(model, tmp_path / "model.keras")
+    loaded = model_file.load(tmp_path / "model.keras")
+    found = clustered_kernels(loaded)
+    assert set(found) == set(clustered_kernels(model)) == {"own/matrix", "own/first", "head"}
+    for path, kept in clustered_kernels(model).items():
+        np.testing.assert_array_equal(found[path].current(), kept.current())

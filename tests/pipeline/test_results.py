@@ -67,6 +67,11 @@ def test_the_cost_of_the_first_file_is_the_baseline(file):
     cost = results.of_bytes(bytes(file), bytes(file))
     assert cost.bytes == len(file)
     assert cost.compressed_bytes < cost.bytes
+    summary = file.summary()
+    assert cost.weights.sparsity == summary.sparsity == 0.75
+    assert cost.weights.clusters == 3
+    assert cost.weights.sparse_bytes == summary.sparse_bytes <= cost.bytes
+    assert cost.weights.entropy_bytes == summary.entropy_bytes < cost.bytes
     assert cost.latency.ratio == 1.0
     assert cost.latency.seconds == cost.latency.baseline_seconds > 0
 

@@ -5,7 +5,7 @@ import pytest
 import tfopt
 from tfopt.callbacks.pruning_schedule import PruningSchedule
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
-from tfopt.pruning import Cubic
+from tfopt.pruning import Cubic, RigL
 from tfopt.pruning.masks import masked
 
 LAYERS = keras.layers
@@ -294,7 +294,28 @@ def test_the_same_model_gives_the_same_masks(small_cnn):
         ({"sparsity": 80}, "sparsity must be"),
         ({"sparsity": float("nan")}, "sparsity must be"),
         ({"sparsity": "80%"}, "sparsity must be"),
-        ({"pattern": "2:4"}, "pattern='2:4' is not offered yet"),
+        ({"pattern": "2x"}, "Expected pattern to be"),
+        ({"pattern": "2:4", "sparsity": 0.8}, "makes 0.5 of the weights zero.*leave sparsity out"),
+        ({"pattern": "2:4", "scope": "global"}, "nothing to distribute"),
+        ({"pattern": "2:4", "distribution": "erk"}, "nothing to distribute"),
+        ({"pattern": "2:4", "schedule": RigL()}, "take ConstantSparsity"),
+        ({"criterion": "magnitud"}, "Did you mean 'magnitude'"),
+        ({"criterion": "movement"}, "measured while training: give a schedule"),
+        ({"criterion": "movement", "schedule": Cubic(initial_sparsity=0.1)}, "without initial_sparsity"),
+        ({"criterion": "movement", "schedule": Cubic(regrow=True)}, r"take Cubic\(\) or OneShot\(\)"),
+        ({"criterion": "movement", "schedule": RigL()}, "grows by gradient"),
+        ({"criterion": "snip", "schedule": Cubic()}, "prunes at once: leave schedule out"),
+        ({"criterion": "snip"}, r"'snip' is measured on data: give data=\(x, y\)"),
+        ({"criterion": "random", "seed": -1}, "seed"),
+        ({"distribution": "sensitivity"}, "measured on data: give data"),
+        ({"distribution": "erc"}, "Did you mean 'erk'"),
+        ({"distribution": "erk", "scope": "global"}, "leave scope out"),
+        (
+            {"rules": {"conv1": {"pattern": "2:4", "sparsity": 0.8}}},
+            "The rule for 'conv1'.*leave sparsity out",
+        ),
+        ({"rules": {"conv1": {"share": 0.8}}}, "may hold 'sparsity' and 'pattern'"),
+        ({"pattern": "2:4", "rules": {"conv1": 0.8}}, "The rule for 'conv1'.*leave sparsity out"),
         ({"engine": "torch"}, "engine to be one of 'keras', 'tfmot', got 'torch'"),
         ({"scope": "model"}, 'scope must be "layer" or "global"'),
         ({"schedule": 0.5}, "schedule must be a tfopt.pruning.Cubic"),

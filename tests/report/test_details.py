@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tfopt.report import text
+from tfopt.report import details, formats, text
 from tfopt.report.details import settings
 from tfopt.report.html import page
 from tfopt.run.run_record import RunRecord
@@ -35,6 +35,19 @@ def test_classes_by_name_in_both(record):
     for said in both(record):
         assert "cat 30 90.00 % 80.00 %" in said
         assert "dog 0 - -" in said
+
+
+def test_sizes_of_files_stand_on_the_page(record):
+    assert "Sizes of the files" not in words(record)
+    record["stages"][-1]["weights"] = {
+        "sparsity": 0.8,
+        "clusters": 16,
+        "sparse_bytes": 20_000,
+        "entropy_bytes": 12_300,
+    }
+    stage = record["stages"][-1]
+    assert f"{stage['bytes'] / 1000:.1f} kB" in words(record)
+    assert re.search(r"int8 TFLite [\d.]+ kB [\d.]+ kB 20\.0 kB 12\.3 kB 80\.0 % 16", words(record))
 
 
 def test_a_terminal_shows_the_worst_of_many_classes(record):
@@ -131,3 +144,19 @@ def test_stages_have_the_numbers_of_their_folders(record):
     record["status"] = "running"
     record["stages"][-1]["status"] = "running"
     assert "Not finished: 3 of 4 stages are complete." in text(record)
+
+
+def test_the_widths_that_channel_pruning_left(record):
+    assert details.width_rows(RunRecord.from_json(record)) == []
+    record["stages"][1]["channels"] = {
+        "widths": [
+            {"group": "conv1", "layers": ["conv1", "sep"], "before": 16, "after": 8},
+            {"group": "hidden", "layers": ["hidden"], "before": 32},
+            "damaged",
+        ]
+    }
+    found = RunRecord.from_json(record)
+    assert details.width_rows(found) == [("conv1, sep", "16", "8"), ("hidden", "32", formats.MISSING)]
+    assert "<h2>Channels</h2>" in page(found)
+    record["stages"][1]["channels"] = 7
+    assert details.width_rows(RunRecord.from_json(record)) == []

@@ -32,11 +32,36 @@ class Cluster(Stage):
     title = "clustered"
 
 
+@dataclass(frozen=True)
+class PruneChannels(Stage):
+    title = "channels pruned"
+
+
+@dataclass(frozen=True)
+class ClusterByTfmot(Cluster):
+    engine = "tfmot"
+
+
+@dataclass(frozen=True)
+class LowRank(Stage):
+    title = "low rank"
+
+
+@dataclass(frozen=True)
+class Distill(Stage):
+    title = "distilled"
+    teacher = "float"
+
+
 ALLOWED = [
     [Train()],
     [ExportTFLite()],
     [Train(), Prune(), QuantizeAware(), ExportTFLite()],
     [Prune(), Train(), Prune(), QuantizeAware()],
+    [Train(), PruneChannels(), LowRank(), Prune(), Cluster(), QuantizeAware(), ExportTFLite()],
+    [Cluster(), Train(), Distill()],
+    [Prune(), Distill(), Train(teacher="float")],
+    [Train(teacher="other.keras")],
 ]
 
 FORBIDDEN = [
@@ -45,8 +70,21 @@ FORBIDDEN = [
     ([Train(), QuantizeAware(), Prune()], r"Prune \(stage 3\).*QuantizeAware \(stage 2\).*float weights"),
     ([QuantizeAware(), Train(), QuantizeAware()], r"QuantizeAware \(stage 3\).*already"),
     ([QuantizeAware(), Cluster()], r"Cluster \(stage 2\).*put Cluster before QuantizeAware"),
-    ([Cluster(), Train()], "clusters dissolve; put Train before Cluster"),
-    ([Cluster(), Prune()], "clusters dissolve; put Prune before Cluster"),
+    ([QuantizeAware(), PruneChannels()], "ranges that were learned.*put PruneChannels before QuantizeAware"),
+    ([Prune(), PruneChannels()], "zeros were chosen.*put PruneChannels before Prune"),
+    ([Cluster(), PruneChannels()], "put PruneChannels before Cluster"),
+    ([LowRank(), PruneChannels()], "put PruneChannels before LowRank"),
+    ([PruneChannels(), Train(), PruneChannels()], "keep one of the two, with iterations=2"),
+    ([ClusterByTfmot(), Train()], "clusters dissolve; put Train before Cluster, or take engine='keras'"),
+    ([ClusterByTfmot(), Distill()], "held by nothing once it is stripped, .*put Distill before Cluster"),
+    (
+        [QuantizeAware(), Distill()],
+        r"learns from a teacher while it is made; write QuantizeAware\(teacher=...\)",
+    ),
+    ([Prune(), LowRank()], "factors of a kernel have none of its zeros; put LowRank before Prune"),
+    ([Cluster(), LowRank()], "factors of a kernel have none of its clusters; put LowRank before Cluster"),
+    ([QuantizeAware(), LowRank()], "factors are found for float kernels, .*put LowRank before QuantizeAware"),
+    ([Cluster(), Prune()], "zeros in the midst of clusters .*clusters dissolve; put Prune before Cluster"),
     ([MyExport(), Train()], r"after MyExport \(stage 1\)"),
 ]
 
@@ -60,6 +98,13 @@ def test_allowed(stages):
 def test_forbidden(stages, message):
     with pytest.raises(StageOrderError, match=message):
         check_order(stages)
+
+
+@pytest.mark.parametrize("stages", [[Distill()], [Train(), Distill()], [Train(teacher="float")]])
+def test_a_model_cannot_learn_from_itself(stages):
+    with pytest.raises(StageOrderError, match="cannot learn from the float model: it is that very model"):
+        check_order(stages)
+    check_order([Prune(), *stages])  # as the message says
 
 
 def test_every_rule_is_tested():

@@ -142,7 +142,7 @@ def test_training_from_the_same_ranges_is_the_same(digits, logits_loss):
 def test_clusters_are_assigned_as_by_the_nearest_centroid(cnn):
     """Against NumPy: the nearest centroid, of equally near ones the first."""
     bridge = tfopt.tfmot.bridge_of(
-        tfopt.cluster(cnn(), 7, engine_options={"cluster_centroids_init": "LINEAR"})
+        tfopt.cluster(cnn(), 7, engine="tfmot", engine_options={"cluster_centroids_init": "LINEAR"})
     )
     for path in ("conv1", "conv2", "head"):
         wrapper = bridge.module.get_layer(f"cluster_{path}")

@@ -108,7 +108,9 @@ def test_two_devices_train_as_one(cnn, some_digits, logits_loss, two_devices, me
     wrap = {
         "prune": lambda model: tfopt.prune(model, 0.8, schedule=Cubic(), engine="tfmot"),
         "quantize_aware": lambda model: tfopt.quantize_aware(model, engine="tfmot"),
-        "cluster": lambda model: tfopt.cluster(model, 8, engine_options={"cluster_centroids_init": "LINEAR"}),
+        "cluster": lambda model: tfopt.cluster(
+            model, 8, engine="tfmot", engine_options={"cluster_centroids_init": "LINEAR"}
+        ),
     }[method]
     answers = []
     for scope in (two_devices.scope(), contextlib.nullcontext()):

@@ -127,7 +127,7 @@ def test_clusters_and_zeros_are_preserved_by_the_schemes_of_the_engine(
 ):
     x, y = some_digits
     pruned = tfopt.prune(cnn(), 0.5)
-    clustered = tfopt.cluster(pruned, 8)
+    clustered = tfopt.cluster(pruned, 8, engine="tfmot")
     clustered.compile("adam", logits_loss)
     clustered.fit(x, y, verbose=0)
     source = tfopt.tfmot.strip(clustered)

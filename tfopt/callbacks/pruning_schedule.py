@@ -6,22 +6,28 @@ import logging
 from typing import Any
 
 import keras
+import numpy as np
 
+from tfopt.callbacks._core.score_sums import ScoreSums
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import Kernel, kernels
 from tfopt.measure.zeros import share_of_zeros, table_of
-from tfopt.pruning.masks import Masked, apply_masks, bridges, masked, raise_sparsity
+from tfopt.pruning.criteria import FromGradients, criterion_of
+from tfopt.pruning.masks import Masked, apply_masks, bridges, masked
 from tfopt.pruning.plan import Plan
+from tfopt.pruning.schedules import Schedule
+from tfopt.pruning.update import magnitudes_of, move_connections, raise_sparsity
 
 logger = logging.getLogger(__name__)
 
 
 class PruningSchedule(keras.callbacks.Callback):
-    """Raises the sparsity of a model that `tfopt.prune(model, sparsity, schedule=...)` made.
+    """Changes the masks of a model that `tfopt.prune(model, sparsity, schedule=...)` made.
 
-    The model itself knows how far, how fast and by which rules it is to be pruned. At each rise the
-    masks are set by the magnitudes of the weights as they then are; zeros stay zero. When the schedule
-    has reached its end the model needs this callback no more.
+    The model itself knows how far, how fast and by which rules and criterion it is to be pruned. At each
+    change the masks are set by the weights, or by what was summed of their gradients. Zeros stay zero, but
+    where the schedule lets weights grow back. When the schedule has reached its end the model needs this
+    callback no more.
 
     For a model that was pruned without a schedule it only keeps the zeros where Keras would overwrite
     them: with `use_ema=True`, when `fit` ends.
@@ -29,11 +35,12 @@ class PruningSchedule(keras.callbacks.Callback):
     Each epoch's `logs` get `sparsity`, the share of zeros (see `tfopt.measure.sparsity`).
 
     Steps are counted from epoch 0, so that a `fit` that is resumed with `initial_epoch`, on weights from
-    then, continues as if it had not been interrupted.
+    then, continues as if it had not been interrupted. What the criteria `"taylor"` and `"movement"` have
+    summed by then is lost, but in pipelines, which keep it.
 
     Raises:
-        InvalidArgumentError: when `fit` begins: the model has not been pruned, or the schedule needs
-            the number of steps and `fit` does not know it.
+        InvalidArgumentError: when `fit` begins: the model has not been pruned, the schedule needs the number
+            of steps and `fit` does not know it, or it needs single steps and `steps_per_execution` is not 1.
     """
 
     def __init__(self) -> None:
@@ -41,10 +48,11 @@ class PruningSchedule(keras.callbacks.Callback):
         self._steps_per_epoch: int | None = None
         self._first_of_epoch = 0
         self._done: int | None = None
-        self._levels: list[float] | None = None
+        self._moments: list[list[float]] | None = None
         self._pending: list[tuple[Masked, Plan]] = []
         self._driven: list[keras.callbacks.Callback] = []
         self._kernels: list[Kernel] = []
+        self._sums: ScoreSums | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the model and `fit` have what the schedule needs."""
@@ -62,10 +70,11 @@ class PruningSchedule(keras.callbacks.Callback):
             )
         self._pending = [(entry, entry.mask.plan) for entry in entries if entry.mask.plan is not None]
         self._steps_per_epoch = self.params.get("steps")
-        self._first_of_epoch, self._done, self._levels = 0, None, None
+        self._first_of_epoch, self._done, self._moments = 0, None, None
         for entry, plan in self._pending:
             plan.finished(0, self._total)  # raises where the number of steps is missing
             entry.mask.driven = True
+        self._sums = self._needed_sums()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Find the step that the epoch starts from."""
@@ -80,12 +89,26 @@ class PruningSchedule(keras.callbacks.Callback):
             self._first_of_epoch = self._done or 0
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Raise the sparsity when it is time."""
-        self._advance(self._first_of_epoch + batch)
+        """Change the masks when it is time, or prepare for a change after this step."""
+        step = self._first_of_epoch + batch
+        schedule = self._schedule
+        if schedule is None:
+            return
+        if self._moments is None or not schedule.regrows:
+            self._advance(step)
+        if schedule.regrows and self._moments_at(step + 1) != self._moments:
+            if schedule.grows_by_gradient:
+                assert self._sums is not None
+                self._sums.want()
+            else:
+                for entry, _ in self._pending:
+                    entry.mask.value = np.ones(tuple(entry.kernel.variable.shape), bool)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Count the step."""
+        """Count the step; let weights grow back, before anybody looks at the model."""
         self._done = self._first_of_epoch + batch + 1
+        if self._schedule is not None and self._schedule.regrows:
+            self._advance(self._done)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Report the sparsity that the epoch ended with."""
@@ -106,6 +129,9 @@ class PruningSchedule(keras.callbacks.Callback):
         if self._done is not None:
             self._advance(self._done)
         self._let_go()
+        if self._sums is not None:
+            self._sums.end()
+            self._sums = None
         for entry, _ in self._pending:
             entry.mask.driven = False
         if any(entry.mask.plan is not None for entry, _ in self._pending):
@@ -118,13 +144,57 @@ class PruningSchedule(keras.callbacks.Callback):
             return None
         return self._steps_per_epoch * self.params["epochs"]
 
+    @property
+    def _schedule(self) -> Schedule | None:
+        """The schedule of the model: `tfopt.prune` gives all kernels the same one."""
+        return self._pending[0][1].schedule if self._pending else None
+
+    def _needed_sums(self) -> ScoreSums | None:
+        """Return what gradients are summed in, where the schedule or the criterion needs them."""
+        schedule = self._schedule
+        if schedule is None:
+            return None
+        criterion = criterion_of(self._pending[0][1].criterion)
+        by_gradients = isinstance(criterion, FromGradients) and not schedule.grows_by_gradient
+        if schedule.regrows and self.model.steps_per_execution != 1:
+            raise InvalidArgumentError(
+                f"{type(schedule).__name__} lets weights grow back at single steps, and the model runs "
+                f"{self.model.steps_per_execution} at once: compile it with steps_per_execution=1."
+            )
+        if not by_gradients and not schedule.grows_by_gradient:
+            return None
+        summed = criterion if by_gradients and isinstance(criterion, FromGradients) else None
+        return ScoreSums(self, [entry for entry, _ in self._pending], summed)
+
+    def _moments_at(self, step: int) -> list[list[float]]:
+        return [list(plan.moment(step, self._total)) for _, plan in self._pending]
+
     def _advance(self, step: int) -> None:
-        levels = [plan.sparsity_at(step, self._total) for _, plan in self._pending]
-        if levels != self._levels:
-            raise_sparsity(self._pending, levels)
-            self._levels = levels
-            raised = ", ".join(f"{level:.4g}" for level in sorted({*levels}))
-            logger.debug("Step %d: sparsity raised to %s", step, raised)
+        schedule, moments = self._schedule, self._moments_at(step)
+        if schedule is None or moments == self._moments:
+            return
+        levels = [level for level, _ in moments]
+        if self._moments is None:
+            # Of a training that is resumed from weights alone, the zeros tell what the masks were.
+            magnitudes = magnitudes_of(self._pending)
+            raise_sparsity(self._pending, levels, scores=magnitudes, anew=schedule.regrows)
+        elif schedule.grows_by_gradient:
+            assert self._sums is not None
+            if self._sums.empty:  # no update was made: gradients are accumulated, or were not finite
+                return
+            move_connections(self._pending, step, self._total)
+        else:
+            raise_sparsity(self._pending, levels, anew=schedule.regrows)
+        if self._sums is not None and (schedule.grows_by_gradient or self._restarts):
+            self._sums.restart()
+        self._moments = moments
+        raised = ", ".join(f"{level:.4g}" for level in sorted({*levels}))
+        logger.debug("Step %d: sparsity raised to %s", step, raised)
+
+    @property
+    def _restarts(self) -> bool:
+        criterion = criterion_of(self._pending[0][1].criterion)
+        return isinstance(criterion, FromGradients) and criterion.restarts
 
     def _let_go(self) -> None:
         """Take the plan from the masks that have reached their end: they train by themselves now."""

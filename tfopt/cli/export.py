@@ -97,6 +97,11 @@ def _scheme_rules(
     help="Another scheme for the layers that match, such as head=float; can be repeated.",
 )
 @click.option(
+    "--sparse",
+    is_flag=True,
+    help="Store weights without their zeros: smaller as it is, of pruned models; may compress worse.",
+)
+@click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: MODEL.SCHEME.tflite]"
 )
 @model_options
@@ -108,6 +113,7 @@ def export(
     scale: str,
     image_size: tuple[int, int] | None,
     rules: dict[str, str | None],
+    sparse: bool,
     out: Path | None,
     custom: Path | None,
     trust: bool,
@@ -133,7 +139,9 @@ def export(
     if not graph.is_functional(loaded):
         loaded = graph.as_functional(loaded)
     given = samples.read(data, loaded, scale=scale, image_size=image_size)
-    file = tfopt.to_tflite(loaded, scheme, representative_dataset=given.data, rules=rules or None)
+    file = tfopt.to_tflite(
+        loaded, scheme, representative_dataset=given.data, rules=rules or None, sparse=sparse
+    )
     file = file.with_class_names(given.data.class_names or ())
     x = _some(given.data.x_test)
     verification = file.verify(loaded, x, classification=_chooses_classes(loaded, given))

@@ -22,13 +22,21 @@ if TYPE_CHECKING:
 @click.argument("model", type=READABLE_FILE)
 @common_options
 def inspect(model: Path) -> None:
-    """Show what the file MODEL holds: inputs, outputs, operators, weights and their zeros."""
+    """Show what the file MODEL holds: inputs, outputs, operators, weights and their zeros.
+
+    Of each weight tensor: its bytes, those in TFLite's sparse encoding, those at its Shannon bound, and how
+    many different values it has.
+    """
     from tfopt.export import TFLiteModel
 
     summary = TFLiteModel(model).summary()
     sizes = f"{formats.size(summary.bytes)}, gzip {formats.size(summary.compressed_bytes)}"
     click.echo(
         f"{model}: {summary.scheme}, {sizes}, {formats.percent(summary.sparsity, 1)} of the weights are zero"
+    )
+    click.echo(
+        f"sparse-encoded it has {formats.size(summary.sparse_bytes)}, with weights at their Shannon bound "
+        f"{formats.size(summary.entropy_bytes)}"
     )
     for rows in (_inputs_and_outputs(summary), _operators(summary), _weights(summary)):
         click.echo()
@@ -134,15 +142,21 @@ def _operators(summary: FileSummary) -> Table:
     return rows
 
 
+_OF_WEIGHTS = ("Scales", "Bytes", "Sparse", "Entropy", "Values", "Zeros")
+
+
 def _weights(summary: FileSummary) -> Table:
-    rows = table("Weights of", "Shape", "Type", "Scales >", "Bytes >", "Zeros >")
+    rows = table("Weights of", "Shape", "Type", *(f"{each} >" for each in _OF_WEIGHTS))
     for weight in summary.weights:
         rows.add_row(
             weight.layer,
             _shape(weight.shape),
             weight.dtype,
             str(weight.scales or formats.MISSING),
-            str(weight.bytes),
+            f"{weight.bytes} sparse" if weight.sparse else str(weight.bytes),
+            str(weight.sparse_bytes),
+            str(weight.entropy_bytes),
+            str(weight.clusters),
             formats.percent(weight.sparsity, 1),
         )
     return rows

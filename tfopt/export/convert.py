@@ -33,6 +33,7 @@ def to_tflite(
     block_size: int | None = 32,
     corrections: Sequence[str] = (),
     float_where_faster: bool = False,
+    sparse: bool = False,
     input_shapes: graph.InputShapes | None = None,
 ) -> TFLiteModel:
     """Return `model` as a TFLite file.
@@ -84,6 +85,11 @@ def to_tflite(
         float_where_faster: whether int8 operators that LiteRT's delegate does not take may compute in float,
             where that is faster than any integer lowering of them: a softmax over many values, PReLU, an
             average pooling over windows that the border cuts. See "Written for the delegate" in the guide.
+        sparse: whether weights are stored without their zeros, where that takes fewer bytes: for a model from
+            `tfopt.prune`, where nothing compresses the file on its way. Outputs are the same bit for bit and
+            as fast, for LiteRT decodes the weights when it loads the file. A compressed file (gzip, an app
+            store's package) may be larger so, above all in int8. Fully connected layers of int8 files stay as
+            they are, and `"dynamic"` and `"int4_weights"` cannot be sparse: LiteRT does not run them.
         input_shapes: of a model whose inputs have sizes of `None` after the batch, the sizes that the file
             is to have: the shape of one sample, or a dict by the names of the inputs. `None` in a shape
             leaves a size open: whoever runs the file resizes its input, and `predict` does. Without the
@@ -121,6 +127,7 @@ def to_tflite(
         weights=WeightOptions(algorithm=algorithm, per_channel=per_channel, block_size=block_size),
         corrections=corrections,
         float_where_faster=float_where_faster,
+        sparse=sparse,
     )
     model, conversion = prepared(
         model,

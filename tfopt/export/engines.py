@@ -165,6 +165,7 @@ def _for_runtime(frozen: Frozen, conversion: Conversion) -> list[Pass]:
         float_where_faster=conversion.options.float_where_faster,
         uint8_inputs=conversion.input_type == "uint8",
         uint8_outputs=conversion.output_type == "uint8",
+        sparse=conversion.options.sparse,
     )
 
 

@@ -27,6 +27,8 @@ CORRECTIONS = ("cross_layer_equalization", "adaround", "bias_correction")
 """The corrections of a float model before it is quantized, in their order."""
 BY_OWN_GRAPH = ("int8",)
 """The schemes that are written through a quantization-aware graph, unless arguments need another engine."""
+NEVER_SPARSE = ("dynamic", "int4_weights")
+"""The schemes whose fully connected layers and convolutions LiteRT does not run with sparse weights."""
 NEED_DATA = ("gptq", "oscar", "adaround", "bias_correction")
 """The algorithms and corrections that need representative data."""
 
@@ -66,6 +68,7 @@ class Options:
         weights: how weights are brought onto their grid.
         corrections: names in `CORRECTIONS`.
         float_where_faster: whether what the delegate does not take in int8 may compute in float.
+        sparse: whether weights are encoded without their zeros.
 
     Raises:
         InvalidArgumentError: a value is unknown, or two do not go together.
@@ -77,9 +80,17 @@ class Options:
     weights: WeightOptions = field(default_factory=WeightOptions)
     corrections: Sequence[str] = ()
     float_where_faster: bool = False
+    sparse: bool = False
 
     def __post_init__(self) -> None:
         _validation.flag("to_tflite", "float_where_faster", self.float_where_faster)
+        _validation.flag("to_tflite", "sparse", self.sparse)
+        if self.sparse and self.scheme in NEVER_SPARSE:
+            raise InvalidArgumentError(
+                f"sparse=True does not go with the scheme {self.scheme!r}: LiteRT does not run sparse int8 "
+                "weights where activations are rounded while it runs. Take 'int8_weights' or 'int8', or "
+                "leave sparse out and compress the file."
+            )
         for name in (self.scheme, *self.named_rules.values()):
             scheme_of(name)
         if isinstance(self.corrections, str):

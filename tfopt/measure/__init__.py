@@ -6,8 +6,10 @@ What needs Keras is imported when it is first used, so that a file can be measur
 import importlib
 from typing import Any
 
+from tfopt.measure.entropy import distinct_values, entropy_bytes
 from tfopt.measure.latency import Latency, latency
 from tfopt.measure.size import compressed_bytes, raw_bytes
+from tfopt.measure.sparse_encoding import sparse_bytes
 
 _NAMES = {
     "KernelSparsity": "tfopt.measure.zeros",
@@ -16,7 +18,16 @@ _NAMES = {
     "sparsity": "tfopt.measure.zeros",
 }
 
-__all__ = ["Latency", "compressed_bytes", "latency", "raw_bytes", *_NAMES]
+__all__ = [
+    "Latency",
+    "compressed_bytes",
+    "distinct_values",
+    "entropy_bytes",
+    "latency",
+    "raw_bytes",
+    "sparse_bytes",
+    *_NAMES,
+]
 
 
 def __getattr__(name: str) -> Any:

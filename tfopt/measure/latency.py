@@ -28,7 +28,8 @@ class Latency:
     Attributes:
         median_seconds: over all turns.
         low_seconds, high_seconds: the 10 % and 90 % quantiles: how steady the figure is.
-        ratio: median by the median of the first file; below 1 is faster.
+        ratio: to the first file, below 1 is faster: the median over the turns, in each of which both ran one
+            right after the other, so that a machine that is slow for a while slows both.
         calls: how many calls were timed.
     """
 
@@ -75,13 +76,13 @@ def latency(files: Mapping[str, bytes], *, turns: int = 50, warmup: int = 5) -> 
             taken = _turn(interpreter, calls[name])
             if turn >= warmup:
                 seconds[name].append(taken)
-    baseline = float(np.median(next(iter(seconds.values()))))
+    baseline = np.array(next(iter(seconds.values())))
     return {
         name: Latency(
             median_seconds=float(np.median(taken)),
             low_seconds=float(np.quantile(taken, 0.1)),
             high_seconds=float(np.quantile(taken, 0.9)),
-            ratio=float(np.median(taken)) / baseline,
+            ratio=float(np.median(np.array(taken) / baseline)),
             calls=turns * calls[name],
         )
         for name, taken in seconds.items()

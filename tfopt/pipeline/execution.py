@@ -22,7 +22,7 @@ from tfopt.pipeline.fingerprint import fingerprint
 from tfopt.pipeline.judging import chance_warning
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run import Run
-from tfopt.pipeline.run_plan import PlannedStage, RunPlan
+from tfopt.pipeline.run_plan import AsGiven, PlannedStage, RunPlan
 from tfopt.pipeline.stage_run import StageRun
 from tfopt.pipeline.training.learning_rate import StageRate
 from tfopt.run import run_folder, stage_files
@@ -212,6 +212,7 @@ class _Execution:
             path=self.path,
             first_file=self.first_file,
             rate=self._rate(planned),
+            float_model=self._float_model(planned),
             display=self.display,
         )
         try:
@@ -227,6 +228,18 @@ class _Execution:
         run.forget_checkpoints()
         self.display.end(stage)
         logger.info("stage %d %s: complete after %.1f s", stage.number, stage.name, stage.seconds)
+
+    def _float_model(self, planned: PlannedStage) -> Path:
+        """Return the file of the model before anything was taken from it, as a stage finds it.
+
+        That is the model of the stages that the run begins with and that only train, or the model as given.
+        """
+        path = self.path / "stages" / f".start-{model_file.NAME}"
+        for each in self.plan.stages:
+            if each.number >= planned.number or not isinstance(each.stage, AsGiven | Train):
+                break
+            path = self.path / str(self.record.stages[self.plan.stages.index(each)].model)
+        return path
 
     def _rate(self, planned: PlannedStage) -> StageRate:
         """Return what the stage does to the learning rate: it is lower where the model is trained already."""

@@ -17,7 +17,10 @@ from tfopt.errors import DataError, InvalidArgumentError, RunError, UnsupportedM
 from tfopt.pipeline.fingerprint import weights_digest
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.run_plan import RunPlan
+from tfopt.pipeline.teachers import check_teachers
 from tfopt.pipeline.training.compilation import Compilation, output_names, trains_itself
+from tfopt.stages.file_scheme import scheme_of_file
+from tfopt.stages.train import Train
 
 
 def planned(config: RunConfig, model: keras.Model) -> RunPlan:
@@ -43,9 +46,19 @@ def planned(config: RunConfig, model: keras.Model) -> RunPlan:
     compilation = config.compilation.for_outputs(model)
     if _takes_one_hot(model, data, compilation):
         data = data.one_hot()
+    check_teachers(config.stages, model, compilation)
     _check_round_trip(model, data)
     config = dataclasses.replace(config, data=data, compilation=compilation)
+    _check_stages(config, model)
     return RunPlan(config=config, model=model, warnings=tuple(dict.fromkeys(warned)))
+
+
+def _check_stages(config: RunConfig, model: keras.Model) -> None:
+    """Raise where a stage cannot do with the model what it is told, up to the first that changes layers."""
+    for stage in config.stages:
+        stage.preflight(model, config.data, config.compilation.loss(), scheme_of_file(config.stages))
+        if not isinstance(stage, Train):
+            break
 
 
 def scaled_twice_warning(name: str) -> str:

@@ -11,11 +11,17 @@ import keras
 
 from tfopt import graph, measure
 from tfopt.data.dataset import Dataset
-from tfopt.export import TFLiteModel
+from tfopt.export import TFLiteModel, inspect_file
 from tfopt.pipeline import judging
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training.compilation import output_of
-from tfopt.run.stage_record import ClassRecord, ContractRecord, LatencyRecord, TensorRecord
+from tfopt.run.stage_record import (
+    ClassRecord,
+    ContractRecord,
+    LatencyRecord,
+    TensorRecord,
+    WeightsRecord,
+)
 
 _SPLITS = ("test", "validation")
 
@@ -38,10 +44,11 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True)
 class FileCost:
-    """The size of a file, as it is and compressed, and its latency next to that of the first stage's file."""
+    """The sizes of a file, and its latency next to that of the first stage's file."""
 
     bytes: int
     compressed_bytes: int
+    weights: WeightsRecord
     latency: LatencyRecord
 
 
@@ -132,9 +139,16 @@ def of_bytes(content: bytes, first: bytes) -> FileCost:
     files = {"baseline": first} if content == first else {"baseline": first, "this": content}
     measured = {name: latency.median_seconds for name, latency in measure.latency(files).items()}
     seconds, baseline = measured.get("this", measured["baseline"]), measured["baseline"]
+    summary = inspect_file(content)
     return FileCost(
-        bytes=measure.raw_bytes(content),
-        compressed_bytes=measure.compressed_bytes(content),
+        bytes=summary.bytes,
+        compressed_bytes=summary.compressed_bytes,
+        weights=WeightsRecord(
+            sparsity=summary.sparsity,
+            clusters=summary.clusters,
+            sparse_bytes=summary.sparse_bytes,
+            entropy_bytes=summary.entropy_bytes,
+        ),
         latency=LatencyRecord(seconds=seconds, baseline_seconds=baseline, ratio=seconds / baseline),
     )
 

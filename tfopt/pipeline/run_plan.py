@@ -19,6 +19,7 @@ from tfopt.run.environment import command, environment, now
 from tfopt.run.run_record import DataRecord, ModelRecord, RunRecord, StrategyRecord
 from tfopt.run.stage_record import StageRecord
 from tfopt.stages.base import Stage
+from tfopt.stages.teaching import teacher_of
 from tfopt.stages.train import Train
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ class RunPlan:
             "batch size": config.batch_size,
             "replicas": config.strategy.num_replicas_in_sync,
         }
+        files = [teacher.file for stage in config.stages if (teacher := teacher_of(stage)) and teacher.file]
+        if files:
+            whole["teachers"] = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
         return {name: fingerprint.fingerprint({name: part}) for name, part in whole.items()}
 
     def record(self, path: Path, digest: str, parts: dict[str, str]) -> RunRecord:

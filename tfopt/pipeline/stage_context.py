@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -12,15 +13,19 @@ import keras
 
 from tfopt import graph
 from tfopt.callbacks import GradientMonitor
+from tfopt.distillation import distilling
 from tfopt.errors import RunError
 from tfopt.export import TFLiteModel
 from tfopt.files import write_atomically
+from tfopt.pipeline import model_file
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.compilation import AS_COMPILED
 from tfopt.pipeline.training.learning_rate import StageRate
 from tfopt.run.stage_files import FILE
+from tfopt.stages.file_scheme import scheme_of_file
+from tfopt.stages.teaching import FLOAT, Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +43,8 @@ class StageContext:
         rate: what the stage does to the compiled learning rate.
         epochs: how many the stage says that it trains.
         optimizer: the one that was made for a training of so many; `None` for a new one.
+        teacher: whom the stage's trainings learn from; `None` for nobody.
+        float_model: the file of the model before anything was taken from it.
     """
 
     def __init__(
@@ -52,8 +59,12 @@ class StageContext:
         rate: StageRate = AS_COMPILED,
         epochs: int = 0,
         optimizer: keras.optimizers.Optimizer | None = None,
+        teacher: Teacher | None = None,
+        float_model: Path | None = None,
     ) -> None:
         self.data = config.data
+        self.loss = config.compilation.loss()
+        self.scheme = scheme_of_file(config.stages)
         self.seed = seed
         self.directory = directory
         self.record: dict[str, Any] = {}
@@ -69,6 +80,8 @@ class StageContext:
         self._rate = rate
         self._optimizer = optimizer
         self._epochs = epochs
+        self._teacher = teacher
+        self._float_model = float_model
         self._checkpoints: list[Path] = []
 
     def fit(
@@ -109,27 +122,52 @@ class StageContext:
 
         own = [*config.new_callbacks(), *callbacks]
         recorder = _Recorder(path, own, found)
-        model.fit(
-            self.data.training_batches(config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs),
-            epochs=epochs,
-            initial_epoch=first,
-            steps_per_epoch=config.steps(1),
-            validation_data=self.data.evaluated("validation") if config.compilation.judges(model) else None,
-            validation_batch_size=config.batch_size,
-            callbacks=[
-                *own,
-                GradientMonitor(),
-                keras.callbacks.TensorBoard(self._logs, write_graph=False),
-                recorder,
-                self._display.callback(),
-            ],
-            shuffle=False,
-            verbose=0,
-        )
+        validated = config.compilation.judges(model)
+        with self._taught(model):
+            model.fit(
+                self.data.training_batches(
+                    config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs
+                ),
+                epochs=epochs,
+                initial_epoch=first,
+                steps_per_epoch=config.steps(1),
+                validation_data=self.data.evaluated("validation") if validated else None,
+                validation_batch_size=config.batch_size,
+                callbacks=[
+                    *own,
+                    GradientMonitor(),
+                    keras.callbacks.TensorBoard(self._logs, write_graph=False),
+                    recorder,
+                    self._display.callback(),
+                ],
+                shuffle=False,
+                verbose=0,
+            )
         _constrain(model)
         self.earlier_seconds += 0.0 if found is None else found.seconds
         for name, values in recorder.history.items():
             self.history.setdefault(name, []).extend(values)
+
+    def teacher(self, model: str = FLOAT) -> keras.Model:
+        """Return the model before anything was taken from it, or that of a file."""
+        path = Path(model) if model != FLOAT else self._float_model
+        if path is None:
+            raise RunError("This run has no float model to learn from: give the path of a .keras file.")
+        with self._config.strategy.scope():
+            return model_file.load(path)
+
+    def _taught(self, model: keras.Model) -> contextlib.AbstractContextManager[None]:
+        """Return the context in which `model` learns from the stage's teacher, if it has one."""
+        settings = self._teacher
+        if settings is None:
+            return contextlib.nullcontext()
+        return distilling(
+            model,
+            self.teacher(settings.model),
+            temperature=settings.temperature,
+            student_weight=settings.student_weight,
+            outputs=settings.outputs,
+        )
 
     def _optimizer_for(self, epochs: int) -> keras.optimizers.Optimizer | None:
         """Return the optimizer that was made for the stage, once, if it trains as long as it said."""
@@ -150,6 +188,11 @@ class StageContext:
         self.exported = self.directory / FILE
         write_atomically(self.exported, bytes(file))
         return self.exported
+
+    def compile_for_evaluation(self, model: keras.Model) -> None:
+        """Compile `model` with the loss and metrics of the run, and no optimizer."""
+        with self._config.strategy.scope():
+            self._config.compilation.compile_for_evaluation(model)
 
     def forget_checkpoints(self) -> None:
         """Delete the checkpoints, when the stage's model is safe."""

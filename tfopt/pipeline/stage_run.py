@@ -25,6 +25,7 @@ from tfopt.pruning.masks import put_masks, unsaved_masks
 from tfopt.run import stage_files
 from tfopt.run.stage_files import FILE
 from tfopt.run.stage_record import StageRecord
+from tfopt.stages.teaching import teacher_of
 
 _MEASURED = "measured.tflite"
 
@@ -38,6 +39,7 @@ class StageRun:
         path: the folder of the run.
         first_file: the float32 file of the first stage; empty where this is it.
         rate: what the stage does to the compiled learning rate.
+        float_model: the file of the model before anything was taken from it.
         display: shows the progress.
     """
 
@@ -49,6 +51,7 @@ class StageRun:
         path: Path,
         first_file: bytes,
         rate: StageRate,
+        float_model: Path,
         display: Display,
     ) -> None:
         self._plan = plan
@@ -68,6 +71,8 @@ class StageRun:
             rate=rate,
             epochs=planned.epochs,
             optimizer=plan.optimizers.pop(planned.number, None),
+            teacher=teacher_of(planned.stage),
+            float_model=float_model,
         )
 
     def run(self, source: Path, earlier: Sequence[PlannedStage]) -> StageRecord:
@@ -194,6 +199,7 @@ class StageRun:
             at_chance=quality.at_chance,
             bytes=cost.bytes,
             compressed_bytes=cost.compressed_bytes,
+            weights=cost.weights,
             latency=cost.latency,
         )
 

@@ -43,6 +43,8 @@ class SparsityMask(keras.constraints.Constraint):
         self.plan = plan
         self.driven = False
         """Whether a `PruningSchedule` callback carries out the plan at present."""
+        self.sums: keras.Variable | None = None
+        """What a criterion sums over the steps of a training, of the kernel's shape; None outside of one."""
 
     def __call__(self, w: Any) -> Any:
         """Return `w` with zeros where the mask is False."""

@@ -1,19 +1,19 @@
-"""The masks of a model: put on, raised, applied, read."""
+"""The masks of a model: put on, applied, read, kept beside files."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfopt import graph
+from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import Kernel, prunable
 from tfopt.measure.kernels import kernels as kernels_of_model
-from tfopt.pruning.magnitude import magnitude_masks
 from tfopt.pruning.mask import SharedConstraint, SparsityMask, constraint_of, mask_of
 from tfopt.pruning.plan import Plan
 
@@ -90,9 +90,17 @@ def attach(kernel: Kernel, plan: Plan | None = None, alive: np.ndarray | None = 
         kernel: what to mask.
         plan: what is left to do; None for nothing.
         alive: the mask of a kernel that has none, True where a weight lives; None for everywhere.
+
+    Raises:
+        InvalidArgumentError: the kernel is clustered.
     """
     mask = mask_of(kernel.variable)
     if mask is None:
+        if alive is None and _keeps_clusters(constraint_of(kernel.variable)):
+            raise InvalidArgumentError(
+                f"The kernel of {kernel.path!r} is clustered, and zeros in the midst of its clusters would "
+                "take part in their means: prune the model first, then cluster it, which keeps the zeros."
+            )
         alive = np.ones(tuple(kernel.variable.shape), bool) if alive is None else alive
         mask = SparsityMask(alive, constraint=constraint_of(kernel.variable))
         constrain(kernel, mask)
@@ -109,16 +117,17 @@ def carry_masks(source: keras.Model, copied: keras.Model) -> None:
 
 
 def unsaved_masks(model: keras.Model) -> list[Any]:
-    """Return the masks that a `.keras` file of `model` does not hold, as JSON values for `put_masks`.
+    """Return the masks and clusters that a `.keras` file of `model` does not hold, as JSON for `put_masks`.
 
     Kernels are told by their place in the model: layers that a layer of one's own makes without a name are
     called otherwise in each process.
     """
-    places = {id(kernel.variable): place for place, kernel in enumerate(prunable(model))}
+    masked(model)  # gives those of attention layers that come from a file each its own
+    constraints = [(kernel, constraint_of(kernel.variable)) for kernel in prunable(model)]
     return [
-        [places[id(entry.kernel.variable)], keras.saving.serialize_keras_object(entry.mask)]
-        for entry in masked(model)
-        if not entry.kernel.saved
+        [place, keras.saving.serialize_keras_object(constraint)]
+        for place, (kernel, constraint) in enumerate(constraints)
+        if not kernel.saved and (isinstance(constraint, SparsityMask) or _keeps_clusters(constraint))
     ]
 
 
@@ -165,20 +174,6 @@ def keep_zeros(model: keras.Model, kernels: Iterable[str] | None = None) -> list
     return list(kept)
 
 
-def raise_sparsity(entries: Iterable[tuple[Masked, Plan]], sparsities: Iterable[float]) -> None:
-    """Set the masks by the magnitudes of the live weights, and the weights by the masks.
-
-    Args:
-        entries: masked kernels with their plans. Those whose plans are equal and global share one
-            threshold.
-        sparsities: the share of zeros of each entry. Zeros that are there stay, also above it.
-    """
-    groups: dict[Hashable, tuple[float, list[Masked]]] = {}
-    for (entry, plan), sparsity in zip(entries, sparsities, strict=True):
-        key = plan if plan.scope == "global" else id(entry)
-        groups.setdefault(key, (sparsity, []))[1].append(entry)
-    for sparsity, group in groups.values():
-        weights, masks = [entry.weights for entry in group], [entry.mask.value for entry in group]
-        for entry, mask in zip(group, magnitude_masks(weights, masks, sparsity), strict=True):
-            entry.mask.value = mask
-            entry.zero()
+def _keeps_clusters(constraint: Any) -> bool:
+    """Return whether a constraint is of `tfopt.clustering`, which stands above this package."""
+    return getattr(constraint, "keeps_clusters", False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,38 +11,44 @@ import keras
 
 from tfopt import backends, graph
 from tfopt.errors import InvalidArgumentError
-from tfopt.measure.kernels import KINDS, Kernel, kernels
-from tfopt.pruning.masks import attach, carry_masks, masked, raise_sparsity
-from tfopt.pruning.plan import Plan
-from tfopt.pruning.schedule import Cubic, check_sparsity
-from tfopt.rules import resolve
+from tfopt.measure.kernels import Kernel, kernels
+from tfopt.pruning.assignment import assign
+from tfopt.pruning.criteria import FromGradients, criterion_of
+from tfopt.pruning.masks import attach, carry_masks, masked
+from tfopt.pruning.on_data import Loss, OnData
+from tfopt.pruning.request import Request
+from tfopt.pruning.schedules import Schedule
+from tfopt.pruning.update import raise_sparsity, scores_of
 
-logger = logging.getLogger(__name__)
-
-_DEFAULT: Any = object()
+Setting = float | Mapping[str, Any] | None
 
 
 def prune(
     model: keras.Model,
-    sparsity: float = 0.8,
+    sparsity: float | None = None,
     *,
-    schedule: Cubic | None = None,
-    pattern: None = None,
-    rules: Mapping[str, float | None] | None = None,
+    schedule: Schedule | None = None,
+    pattern: str | None = None,
+    criterion: str = "magnitude",
+    distribution: Literal["uniform", "global", "erk", "sensitivity"] | None = None,
+    rules: Mapping[str, Setting] | None = None,
     scope: Literal["layer", "global"] = "layer",
+    data: Any = None,
+    loss: Loss | None = None,
+    batch_size: int = 32,
+    seed: int = 0,
     engine: Literal["keras", "tfmot"] = "keras",
     engine_options: Mapping[str, Any] | None = None,
 ) -> keras.Model:
-    """Return a copy of `model` whose smallest weights are zero and stay zero in training.
+    """Return a copy of `model` whose least needed weights are zero and stay zero in training.
 
-    Every kernel is pruned by magnitude, at whatever depth it is: those of dense, einsum, convolution,
-    recurrent and attention layers, of layers in layers and nested models, and what layers of your own made
-    by `add_weight` and multiply by. Biases, normalizations and whatever has one dimension never are;
-    depthwise kernels, embeddings, and variables that are added or looked up, where a rule names them
-    (`tfopt.pruning.left_out` lists them). The copy holds the same layers and trains with `compile` and
-    `fit`; its optimizer keeps the zeros (see `tfopt.pruning.SparsityMask`). It saves and loads as a `.keras`
-    file, with its masks where Keras's own layers hold the kernels; call `tfopt.pruning.keep_zeros` after
-    loading one with others.
+    Every kernel is pruned, at whatever depth it is: those of dense, einsum, convolution, recurrent and
+    attention layers, of layers in layers and nested models, and what layers of your own made by `add_weight`
+    and multiply by. Biases, normalizations and whatever has one dimension never are; depthwise kernels,
+    embeddings, and variables that are added or looked up, where a rule names them (`tfopt.pruning.left_out`
+    lists them). The copy holds the same layers and trains with `compile` and `fit`; its optimizer keeps the
+    zeros (see `tfopt.pruning.SparsityMask`). It saves and loads as a `.keras` file, with its masks where
+    Keras's own layers hold the kernels; call `tfopt.pruning.keep_zeros` after loading one with others.
     Pruning a pruned model keeps the zeros it has and adds to them.
 
     Without a schedule all zeros are made at once; train a little to recover the accuracy. With one,
@@ -54,86 +60,114 @@ def prune(
 
     Args:
         model: any built model: functional, Sequential, or subclassed and called once. It is left as it is.
-        sparsity: the share of zeros, in [0, 1), of each kernel or of all together (see `scope`). Counts
-            are rounded to the nearest weight.
-        schedule: how the sparsity rises while training.
-        pattern: None, for single weights anywhere.
-        rules: layer path pattern -> sparsity, or None for a layer that is left as it is; the first
-            match wins. A layer that a rule gives a sparsity is pruned by itself, also in global scope.
-            Paths go into layers: `"mha/query"`, `"lstm/recurrent_kernel"`, `"block/dense"`.
-        scope: `"layer"` prunes every kernel to `sparsity`; `"global"` prunes the smallest weights of
-            the whole model, so that layers end with different shares and may lose all their weights.
+        sparsity: the share of zeros, in [0, 1), of each kernel or of all together (see `distribution`).
+            Counts are rounded to the nearest weight. None is 0.8, or what a pattern N:M leaves no choice of.
+        schedule: how the sparsity comes about while training: `tfopt.pruning.Cubic`, `ConstantSparsity`,
+            `OneShot` or `RigL`.
+        pattern: where zeros may stand: None or `"unstructured"` for single weights; `"n:m"`, such as
+            `"2:4"`, for at most n that are not zero in every m; `"rows x columns"` for blocks, such as
+            `"1x4"`. Both count along the inputs of one output, as the runtime reads a kernel.
+        criterion: what says which weights go: `"magnitude"`; `"random"`; `"snip"`, once on data;
+            `"taylor"`, once on data or while training along a schedule; `"movement"`, while training.
+        distribution: how the sparsity is divided among kernels: `"uniform"`, the same in each; `"global"`,
+            the lowest scores of the whole model, so that layers may lose all their weights; `"erk"`, more
+            weights for small kernels; `"sensitivity"`, by how much the loss on data rises.
+        rules: layer path pattern -> sparsity, or `{"sparsity": ..., "pattern": ...}`, or None for a layer
+            that is left as it is; the first match wins. A layer that a rule gives a sparsity is pruned by
+            itself, whatever the distribution. Paths go into layers: `"mha/query"`,
+            `"lstm/recurrent_kernel"`, `"block/dense"`.
+        scope: `"layer"` or `"global"`, the older name of the distributions `"uniform"` and `"global"`.
+        data: `(x, y)` or a `tfopt.data.Dataset` (its training split) for what is measured before training:
+            `"snip"`, `"taylor"`, `"sensitivity"`. All samples are used.
+        loss: of labels and outputs, as `compile` takes it; by default that of the compiled model.
+        batch_size: samples at once, 1 or more.
+        seed: of the criterion `"random"`, 0 or more.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, run and trained by Keras 3: train
             the model that is returned, then call `tfopt.tfmot.strip` on it.
         engine_options: of `prune_low_magnitude`, for that engine: see `tfopt.tfmot.prune`.
 
     Raises:
-        InvalidArgumentError: an argument is out of range, a rule is of no use, or there is no kernel.
+        InvalidArgumentError: an argument is out of range, two do not go together, a rule is of no use, there
+            is no kernel, or the model is quantization-aware.
+        DataError: the data has fewer samples than a batch, or values that are not finite.
         UnsupportedModel: the model is subclassed and has not been called.
     """
-    return pruned_copy(
-        model,
-        sparsity,
+    tfmot = backends.other(
+        "prune",
+        engine,
+        engine_options,
+        scope=(scope, "layer"),
+        pattern=(pattern, None),
+        criterion=(criterion, "magnitude"),
+        distribution=(distribution, None),
+    )
+    if tfmot is not None:
+        given = 0.8 if sparsity is None else sparsity
+        return tfmot.prune(model, given, schedule=schedule, rules=rules, options=engine_options)
+    request = Request(
+        sparsity=sparsity,
         schedule=schedule,
         pattern=pattern,
-        rules=rules,
+        criterion=criterion,
+        distribution=distribution,
         scope=scope,
-        engine=engine,
-        engine_options=engine_options,
-        warn=True,
+        rules=rules,
+        seed=seed,
     )
+    pruned, taken = pruned_copy(model, request, data=data, loss=loss, batch_size=batch_size)
+    _warn_of_files(taken)
+    return pruned
 
 
 def pruned_copy(
     model: keras.Model,
-    sparsity: float,
+    request: Request,
     *,
-    schedule: Cubic | None,
-    pattern: None = None,
-    rules: Mapping[str, float | None] | None,
-    scope: Literal["layer", "global"],
-    engine: Literal["keras", "tfmot"],
-    engine_options: Mapping[str, Any] | None,
-    warn: bool = False,
-) -> keras.Model:
-    """Return what `prune` returns; `warn` of masks that a file does not hold, where nobody cares for them."""
-    other = backends.other("prune", engine, engine_options, scope=(scope, "layer"), pattern=(pattern, None))
-    if other is not None:
-        return other.prune(model, sparsity, schedule=schedule, rules=rules, options=engine_options)
-    _check_offered("pattern", pattern, None, "leave it None to prune single weights anywhere")
-    default = Plan(sparsity, schedule, scope)
-    if schedule is not None:
-        if not isinstance(schedule, Cubic):
-            raise InvalidArgumentError(f"schedule must be a tfopt.pruning.Cubic or None, got {schedule!r}.")
-        if schedule.initial_sparsity > sparsity:
-            raise InvalidArgumentError(
-                f"The schedule starts at sparsity {schedule.initial_sparsity}, above the final {sparsity}: "
-                "lower initial_sparsity, for zeros stay zero."
-            )
+    data: Any = None,
+    loss: Loss | None = None,
+    batch_size: int = 32,
+    progress: float = 1.0,
+) -> tuple[keras.Model, list[Kernel]]:
+    """Return a pruned copy, and the kernels that were taken.
+
+    Args:
+        model, data, loss, batch_size: see `prune`.
+        request: its other arguments.
+        progress: how much of the way is gone, in [0, 1]: at a half, the share of weights that is left is the
+            square root of that in the end; at 0 the masks are there and hold no zero.
+    """
     graph.require_built(model)
+    if graph.is_quantized(model):
+        raise InvalidArgumentError(
+            f"The model {model.name!r} is quantization-aware already, and masks are chosen by float weights: "
+            "prune the float model, then call tfopt.quantize_aware, which keeps its zeros."
+        )
     with model.distribute_strategy.scope():
         pruned = graph.copy(model)
         carry_masks(model, pruned)
         for entry in masked(pruned):
             entry.mask.plan = None
-        entries = [(attach(kernel, plan), plan) for kernel, plan in _plans(pruned, default, rules)]
-        raise_sparsity(entries, [plan.initial_sparsity for _, plan in entries])
-    if warn:
-        _warn_of_files([entry.kernel for entry, _ in entries])
-    return pruned
-
-
-def _warn_of_files(kernels: list[Kernel]) -> None:
-    lost = [kernel.path for kernel in kernels if not kernel.saved]
-    if lost:
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        warnings.warn(
-            f"A .keras file of this model does not hold the masks of {', '.join(map(repr, lost[:3]))}{more}: "
-            "no config has a place for them, in layers of your own, or next to the kernels that Keras knows "
-            "constraints for. To train the loaded model further with its zeros, call "
-            "tfopt.pruning.keep_zeros(model) before you compile it.",
-            stacklevel=4,
-        )
+        why = request.reason_for_data
+        on_data = None
+        if why is not None:
+            on_data = OnData(pruned, data, loss=loss, compiled=model, batch_size=batch_size, why=why)
+        assigned = assign(pruned, request, on_data)
+        if progress < 1:
+            assigned = [
+                (kernel, dataclasses.replace(plan, sparsity=1 - (1 - plan.sparsity) ** progress))
+                for kernel, plan in assigned
+            ]
+        entries = [(attach(kernel, plan), plan) for kernel, plan in assigned]
+        initial = [plan.initial_sparsity for _, plan in entries]
+        if any(initial):
+            criterion = criterion_of(request.criterion)
+            if isinstance(criterion, FromGradients):
+                assert on_data is not None, "asked for by the request"
+                scores = on_data.scores(criterion, [entry.kernel.variable for entry, _ in entries])
+            else:
+                scores = scores_of(entries)
+            raise_sparsity(entries, initial, scores=scores)
+    return pruned, [entry.kernel for entry, _ in entries]
 
 
 def left_out(model: keras.Model) -> dict[str, str]:
@@ -150,42 +184,14 @@ def left_out(model: keras.Model) -> dict[str, str]:
     return {kernel.path: kernel.reason for kernel in kernels(model) if not kernel.by_default}
 
 
-def _plans(
-    model: keras.Model, default: Plan, rules: Mapping[str, float | None] | None
-) -> list[tuple[Kernel, Plan]]:
-    """Return (kernel, plan) of every kernel to prune."""
-    found = kernels(model)
-    if not found:
-        raise InvalidArgumentError(
-            f"The model {model.name!r} has no kernel to prune; layers with kernels are {KINDS}."
-        )
-    paths = dict.fromkeys(kernel.path for kernel in found)
-    settings: dict[str, Any] = resolve(rules, paths, _DEFAULT)
-    plans = []
-    for kernel in found:
-        setting = settings[kernel.path]
-        if setting is _DEFAULT and kernel.by_default:
-            plans.append((kernel, default))
-        elif setting is not _DEFAULT and setting is not None:
-            check_sparsity(setting, f"The sparsity that the rules give to {kernel.path!r}")
-            plans.append((kernel, Plan(setting, default.schedule, "layer")))
-        else:
-            reason = "a rule says so" if setting is None else f"{kernel.reason}, and no rule names it"
-            logger.debug("%s is left whole: %s", kernel.path, reason)
-    for kernel, plan in plans:
-        by = "by default" if plan is default else "by a rule"
-        logger.debug("%s gets a mask: sparsity %g %s, scope %s", kernel.path, plan.sparsity, by, plan.scope)
-    logger.info("%s: %d of %d kernels get a mask", model.name, len(plans), len(found))
-    if not plans and default.sparsity and not rules:
-        named = ", ".join(f"{kernel.path!r} ({kernel.reason})" for kernel in found[:3])
+def _warn_of_files(taken: list[Kernel]) -> None:
+    lost = [kernel.path for kernel in taken if not kernel.saved]
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         warnings.warn(
-            f"Nothing is pruned: the model {model.name!r} has no kernel that is pruned without a rule, only "
-            f"{named}. To prune these, name them: rules={{{found[0].path!r}: {default.sparsity}}}.",
-            stacklevel=4,
+            f"A .keras file of this model does not hold the masks of {', '.join(map(repr, lost[:3]))}{more}: "
+            "no config has a place for them, in layers of your own, or next to the kernels that Keras knows "
+            "constraints for. To train the loaded model further with its zeros, call "
+            "tfopt.pruning.keep_zeros(model) before you compile it.",
+            stacklevel=3,
         )
-    return plans
-
-
-def _check_offered(name: str, value: object, offered: object, advice: str) -> None:
-    if value != offered:
-        raise InvalidArgumentError(f"{name}={value!r} is not offered yet: {advice}.")

@@ -1,5 +1,6 @@
 """Quantization-aware training of Keras 3 models, in the scheme of TFLite's int8 files."""
 
+from tfopt.clustering.constraint import KeptClusters
 from tfopt.quantization.layers.scaling import Scaling
 from tfopt.quantization.layers.standalone_batch_norm import StandaloneAffine
 from tfopt.quantization.layers.standalone_relu import StandaloneReLU
@@ -13,7 +14,6 @@ from tfopt.quantization.qat.plan import plan
 from tfopt.quantization.qat.quantize_aware import quantize_aware
 from tfopt.quantization.qat.round_biases import round_biases
 from tfopt.quantization.quantizers.activation import ActivationQuantizer
-from tfopt.quantization.quantizers.cluster_constraint import KeptClusters
 from tfopt.quantization.quantizers.fixed_range import FixedQuantizer
 from tfopt.quantization.quantizers.weight import WeightQuantizer
 from tfopt.quantization.scheme import SCHEMES, Scheme

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfopt.report import formats
@@ -51,6 +52,40 @@ def output_rows(record: RunRecord) -> list[tuple[str, str, str, str]]:
                 before, after = (formats.metric(each.get(key), key) for each in (first, last))
                 rows.append((name, metric_title(short), before, after))
     return rows
+
+
+def width_rows(record: RunRecord) -> list[tuple[str, str, str]]:
+    """Return (layers, channels before, after) of each group that a stage took channels from or left."""
+    rows = []
+    for stage in record.stages:
+        pruned = stage.extra.get("channels")
+        widths = pruned.get("widths") if isinstance(pruned, Mapping) else None
+        for group in widths if isinstance(widths, Sequence) else ():
+            if isinstance(group, Mapping):
+                layers = group.get("layers")
+                named = ", ".join(map(str, layers)) if isinstance(layers, Sequence) else formats.MISSING
+                rows.append((named, _whole(group.get("before")), _whole(group.get("after"))))
+    return rows
+
+
+def size_rows(record: RunRecord) -> list[tuple[str, ...]]:
+    """Return (stage, size, gzip, sparse-encoded, at the Shannon bound, zeros, values) of each file.
+
+    Zeros and values, the most different ones of a weight tensor, are read back from the file.
+    """
+    return [
+        (
+            title(stage),
+            formats.size(stage.bytes),
+            formats.size(stage.compressed_bytes),
+            formats.size(stage.weights.sparse_bytes),
+            formats.size(stage.weights.entropy_bytes),
+            formats.percent(stage.weights.sparsity, 1),
+            formats.count(stage.weights.clusters),
+        )
+        for stage in record.measured
+        if stage.weights
+    ]
 
 
 def contract_of(record: RunRecord) -> ContractRecord | None:
@@ -108,6 +143,10 @@ def _tensor(tensor: TensorRecord) -> str:
 
 def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str | list | tuple | dict) and not value)
+
+
+def _whole(value: Any) -> str:
+    return str(value) if formats.is_number(value) else formats.MISSING
 
 
 def _or_one(value: Any) -> float:

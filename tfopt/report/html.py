@@ -69,6 +69,8 @@ def page(record: RunRecord) -> str:
         classes=details.class_rows(record),
         class_titles=details.class_titles(record),
         outputs=details.output_rows(record),
+        widths=details.width_rows(record),
+        sizes=details.size_rows(record),
         contract=details.contract_lines(details.contract_of(record)),
         missing=formats.MISSING,
     )

@@ -61,6 +61,23 @@ class FileRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsRecord(Record):
+    """The weights of a file, read back from it.
+
+    Attributes:
+        sparsity: the share of zeros, in [0, 1].
+        clusters: the most different values that a tensor has.
+        sparse_bytes: the size of the file with weights in TFLite's sparse encoding where that is smaller.
+        entropy_bytes: the size of the file with weights at their Shannon bound.
+    """
+
+    sparsity: float | None = None
+    clusters: int | None = None
+    sparse_bytes: int | None = None
+    entropy_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TensorRecord(Record):
     """An input or output of a TFLite file: real = scale * (integer - zero_point).
 
@@ -165,6 +182,7 @@ class StageRecord(Record):
         classes: of the test split; `None` where no class is chosen.
         at_chance: whether the model is no better than a guess; `None` where nobody can say.
         bytes, compressed_bytes: of the file, as it is and compressed.
+        weights: of the file.
         latency: of the file.
         macs: multiplications with addition for one sample.
         history: key of the logs -> a value for each epoch.
@@ -190,6 +208,7 @@ class StageRecord(Record):
     at_chance: bool | None = field(default=None, metadata=OMITTED)
     bytes: int | None = field(default=None, metadata=OMITTED)
     compressed_bytes: int | None = field(default=None, metadata=OMITTED)
+    weights: WeightsRecord | None = field(default=None, metadata=OMITTED)
     latency: LatencyRecord | None = field(default=None, metadata=OMITTED)
     macs: int | None = field(default=None, metadata=OMITTED)
     history: Mapping[str, tuple[float | None, ...]] | None = field(default=None, metadata=OMITTED)

@@ -20,6 +20,10 @@ class Context(Protocol):
     """The services of a pipeline for a stage that runs."""
 
     data: Dataset
+    loss: Any
+    """Of the run, as `compile` takes it; None where the model computes its own."""
+    scheme: str
+    """Of the file that the pipeline ends with, by name."""
     seed: int
     directory: Path
     """The stage's own folder; what is written here belongs to the run."""
@@ -36,8 +40,18 @@ class Context(Protocol):
         """Compile `model` as the run asks and train it, resuming at the epoch where it was cut off.
 
         `callbacks` run before the run's own ones (checkpoint, history, progress), so that what they
-        put into `logs` and change in the model is recorded and saved.
+        put into `logs` and change in the model is recorded and saved. Where the stage has a `teacher`, the
+        model learns from it too.
         """
+
+    def teacher(self, model: str = "float") -> keras.Model:
+        """Return the model of the run before anything was taken from it, or that of a `.keras` file.
+
+        The first is that of the `Train` stages which the pipeline begins with, or the model as given.
+        """
+
+    def compile_for_evaluation(self, model: keras.Model) -> None:
+        """Compile `model` with the loss and metrics of the run, and no optimizer."""
 
     def export(self, file: TFLiteModel | bytes) -> Path:
         """Write a TFLite file as the result of the stage, in place of a Keras model, and return its path.
@@ -59,11 +73,24 @@ class Stage:
     """The name of the resulting model in the report, such as `"pruned"`."""
     fine_tuning: ClassVar[float] = 1.0
     """The factor of the compiled learning rate where the model is trained already, above 0. A
-    field `learning_rate` that is not `None` is the stage's highest rate."""
+    field `learning_rate` that is not `None` is the stage's highest rate.
+
+    A field `teacher` that is not `None` says whom every training of the stage learns from; it has the form of
+    `tfopt.stages.teaching.TeacherLike`, and `__post_init__` checks it with `checked_teacher`."""
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the better model. `model` may be used up."""
         raise NotImplementedError
+
+    def preflight(self, model: keras.Model, data: Dataset, loss: Any, scheme: str) -> None:
+        """Raise where the stage cannot do with `model` what it is told.
+
+        Called before anything is trained, where only stages that change no layer come before this one.
+
+        Args:
+            model: the one that the pipeline starts with.
+            data, loss, scheme: as in the context.
+        """
 
     def check(self, before: keras.Model, after: keras.Model) -> None:
         """Raise `InvariantError` where `after` has lost what this stage made in `before`.

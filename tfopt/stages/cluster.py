@@ -10,10 +10,16 @@ import keras
 import numpy as np
 
 from tfopt import _validation, backends
-from tfopt.clustering import cluster
-from tfopt.errors import InvalidArgumentError, InvariantError
-from tfopt.measure.kernels import Kernel, kernels
+from tfopt.clustering.arguments import check_arguments
+from tfopt.clustering.budget import compressed_weights
+from tfopt.clustering.cluster import clustered_copy
+from tfopt.clustering.kept import clustered_kernels, different_weights
+from tfopt.errors import GoalError, InvariantError
+from tfopt.measure.kernels import kernels
 from tfopt.stages.base import Context, Stage
+from tfopt.stages.teaching import TeacherLike, checked_teacher
+
+_SAMPLES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +27,16 @@ class Cluster(Stage):
     """Clusters the weights of each kernel while training (see `tfopt.cluster`).
 
     Args:
-        clusters: different weights a kernel, 2 or more.
+        clusters: different weights a kernel, 2 or more; None is 16, or with `bytes` as many as fit.
         epochs: how long to train, 1 or more.
+        init, granularity, assignments, trainable, keep_zeros, scheme: as `tfopt.cluster` takes them.
+        bytes: how small the weights are to be, compressed, as `tfopt.cluster` takes it. They are counted
+            again after the training.
         rules: layer path pattern -> clusters, or None to leave a layer alone.
         learning_rate: the highest of the stage; a schedule keeps its shape. `None` is a tenth of the compiled
             one after `Train`, or where the model as given is better than a guess; else the compiled one.
-        engine: `"tfmot"`.
+        teacher: the model to distil from while training, as `tfopt.Distill` takes it; None for none.
+        engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, trained by Keras 3.
         engine_options: as `tfopt.cluster` takes them: JSON values.
 
     Raises:
@@ -36,52 +46,106 @@ class Cluster(Stage):
     title: ClassVar[str] = "clustered"
     fine_tuning: ClassVar[float] = 0.1
 
-    clusters: int = 16
+    clusters: int | None = None
     _: dataclasses.KW_ONLY
     epochs: int = 3
+    init: Literal["kmeans++", "linear", "density", "random", "gradient"] = "kmeans++"
+    granularity: Literal["tensor", "channel"] = "tensor"
+    assignments: Literal["nearest", "fixed"] | None = None
+    trainable: bool = True
+    keep_zeros: bool = True
+    bytes: float | None = None
+    scheme: Literal["float32", "int8"] = "float32"
     rules: Mapping[str, int | None] | None = None
     learning_rate: float | None = None
-    engine: Literal["tfmot"] = "tfmot"
+    teacher: TeacherLike = None
+    engine: Literal["keras", "tfmot"] = "keras"
     engine_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        _validation.whole("Cluster", "clusters", self.clusters, at_least=2)
+        check_arguments(
+            "Cluster",
+            self.clusters,
+            self.init,
+            self.granularity,
+            self.assignments,
+            self.trainable,
+            self.bytes,
+            self.scheme,
+        )
+        _validation.flag("Cluster", "keep_zeros", self.keep_zeros)
         _validation.whole("Cluster", "epochs", self.epochs, at_least=1)
         if self.learning_rate is not None:
             _validation.number("Cluster", "learning_rate", self.learning_rate, above=0)
+        checked_teacher("Cluster", self.teacher)
         backends.checked("Cluster", self.engine, self.engine_options)
-        if self.engine == backends.KERAS:
-            raise InvalidArgumentError('Cluster: engine="keras" does not cluster yet. Use engine="tfmot".')
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
-        """Return the clustered and trained model; `record` gets the different weights of each kernel."""
-        from tfopt import tfmot
+        """Return the clustered and trained model; `record` gets the different weights of each kernel.
 
-        clustered = cluster(
-            model, self.clusters, rules=self.rules, engine=self.engine, engine_options=self.engine_options
+        Raises:
+            GoalError: the weights are not as small as `bytes`.
+        """
+        limit = self._limit(model)
+        clustered = clustered_copy(
+            model,
+            self.clusters,
+            init=self.init,
+            granularity=self.granularity,
+            assignments=self.assignments,
+            trainable=self.trainable,
+            keep_zeros=self.keep_zeros,
+            bytes=self.bytes,
+            scheme=self.scheme,
+            rules=self.rules,
+            data=self._samples(context),
+            seed=context.seed if self.engine == backends.KERAS else 0,
+            engine=self.engine,
+            engine_options=self.engine_options,
         )
         context.fit(clustered, epochs=self.epochs)
-        stripped = tfmot.strip(clustered)
+        if self.engine == backends.TFMOT:
+            from tfopt import tfmot
+
+            clustered = tfmot.strip(clustered)
         context.record["kernels"] = [
-            {"layer": kernel.path, "weights": _different(kernel)} for kernel in kernels(stripped)
+            {"layer": kernel.path, "weights": different_weights(kernel)} for kernel in kernels(clustered)
         ]
-        return stripped
+        if limit is not None:
+            found = compressed_weights(clustered, self.scheme)
+            context.record["weights_bytes"] = found
+            if found > limit:
+                raise GoalError(
+                    f"Cluster: after the training the weights compress to {found} bytes, above the "
+                    f"{int(limit)} of bytes={self.bytes}. Ask for a little less, or take "
+                    'assignments="fixed", which training cannot change.'
+                )
+        return clustered
 
     def check(self, before: keras.Model, after: keras.Model) -> None:
-        """Raise where a kernel that had at most `clusters` different weights has more of them in `after`.
+        """Raise where a clustered kernel of `before` has more different weights in `after`.
 
         Kernels are compared by path; those that a later stage renames are not.
         """
-        found = {kernel.path: _different(kernel) for kernel in kernels(after)}
+        found = {kernel.path: different_weights(kernel) for kernel in kernels(after)}
+        kept = clustered_kernels(before)
+        most = self.clusters or 16
         for kernel in kernels(before):
-            had, has = _different(kernel), found.get(kernel.path, 0)
-            if had <= self.clusters < has:
+            had, has = different_weights(kernel), found.get(kernel.path, 0)
+            if has > had and (kernel.path in kept or had <= most < has):
                 raise InvariantError(
                     f"The kernel of {kernel.path!r} had {had} different weights and has {has}: the stage "
                     "that ran last trained it without its clusters. Give it preserve=['clusters'] if it is "
                     "QuantizeAware, leave the layer out of it by a rule, or put it before Cluster."
                 )
 
+    def _limit(self, model: keras.Model) -> float | None:
+        if self.bytes is None or self.bytes >= 1:
+            return self.bytes
+        return self.bytes * compressed_weights(model, self.scheme)
 
-def _different(kernel: Kernel) -> int:
-    return len(np.unique(kernel.variable.numpy()))
+    def _samples(self, context: Context) -> Any:
+        if self.init != "gradient":
+            return None
+        x, _ = context.data.split("train")
+        return keras.tree.map_structure(lambda array: np.asarray(array[:_SAMPLES]), x)

@@ -35,8 +35,8 @@ class ExportTFLite(Stage):
             `"float32"` for others. What must see data does so on the training split.
         input_type, output_type: as `tfopt.to_tflite` takes them: `"int8"` or `"int16"` (the default where
             activations are such integers), `"uint8"` or `"float32"`.
-        rules, engine, algorithm, per_channel, block_size, corrections, float_where_faster: as
-            `tfopt.to_tflite` takes them.
+        rules, engine, algorithm, per_channel, block_size, corrections, float_where_faster, sparse:
+            as `tfopt.to_tflite` takes them.
         min_agreement: the least share of samples of which file and model choose the same class, in [0, 1];
             `None` is that of `tfopt.export.TOLERANCES`.
         max_lsb: the largest difference of an integer output in units of its scale, 0 or more; `None` sets no
@@ -63,6 +63,7 @@ class ExportTFLite(Stage):
     block_size: int | None = 32
     corrections: Sequence[str] = ()
     float_where_faster: bool = False
+    sparse: bool = False
     min_agreement: float | None = None
     max_lsb: int | None = None
     max_drop: float | None = 0.05
@@ -81,6 +82,7 @@ class ExportTFLite(Stage):
             ),
             corrections=self.corrections,
             float_where_faster=self.float_where_faster,
+            sparse=self.sparse,
         )
         # A list, as JSON has it, is the same stage.
         object.__setattr__(self, "corrections", tuple(self.corrections))
@@ -120,6 +122,7 @@ class ExportTFLite(Stage):
             block_size=self.block_size,
             corrections=self.corrections,
             float_where_faster=self.float_where_faster,
+            sparse=self.sparse,
             input_shapes=shapes_of(model, context.data),
         )
         file = file.with_class_names(context.data.class_names or ())

@@ -8,15 +8,25 @@ from itertools import combinations
 
 from tfopt.errors import InvalidArgumentError, StageOrderError
 from tfopt.stages.base import Stage
+from tfopt.stages.teaching import teacher_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderRule:
-    """`then` may not come anywhere after `first`; both are class names, and `"Stage"` is any stage."""
+    """`then` may not come anywhere after `first`; both are class names, and `"Stage"` is any stage.
+
+    With an `engine`, the rule is for a `first` of that engine alone.
+    """
 
     first: str
     then: str
     reason: str
+    engine: str | None = None
+
+    def forbids(self, first: Stage, then: Stage) -> bool:
+        """Return whether `then` may not come after `first`."""
+        named = self.first in _names(first) and self.then in _names(then)
+        return named and self.engine in (None, getattr(first, "engine", None))
 
 
 RULES = (
@@ -35,13 +45,69 @@ RULES = (
         then="Cluster",
         reason="clusters are made of the float weights; put Cluster before QuantizeAware",
     ),
+    OrderRule(
+        first="Cluster",
+        then="Prune",
+        reason="zeros in the midst of clusters would take part in their means, and clusters dissolve; put "
+        "Prune before Cluster, which keeps the zeros",
+    ),
     *(
         OrderRule(
             first="Cluster",
             then=then,
-            reason=f"it trains each weight by itself, and clusters dissolve; put {then} before Cluster",
+            reason="what tensorflow-model-optimization has clustered is held by nothing once it is stripped, "
+            f"and clusters dissolve; put {then} before Cluster, or take engine='keras'",
+            engine="tfmot",
         )
-        for then in ("Train", "Prune")
+        for then in ("Train", "Distill")
+    ),
+    OrderRule(
+        first="QuantizeAware",
+        then="Distill",
+        reason="the quantization-aware model learns from a teacher while it is made; write "
+        "QuantizeAware(teacher=...) instead",
+    ),
+    *(
+        OrderRule(
+            first=first,
+            then="LowRank",
+            reason=f"factors of a kernel have none of its {what}; put LowRank before {first}",
+        )
+        for first, what in (("Prune", "zeros"), ("Cluster", "clusters"))
+    ),
+    OrderRule(
+        first="QuantizeAware",
+        then="LowRank",
+        reason="factors are found for float kernels, and each gets ranges of its own; put LowRank before "
+        "QuantizeAware",
+    ),
+    OrderRule(
+        first="QuantizeAware",
+        then="PruneChannels",
+        reason="the ranges that were learned are those of the channels that the model then had; put "
+        "PruneChannels before QuantizeAware",
+    ),
+    OrderRule(
+        first="Prune",
+        then="PruneChannels",
+        reason="the zeros were chosen among the channels that the model then had; put PruneChannels before "
+        "Prune",
+    ),
+    OrderRule(
+        first="Cluster",
+        then="PruneChannels",
+        reason="what is left is trained anew, and clusters dissolve; put PruneChannels before Cluster",
+    ),
+    OrderRule(
+        first="LowRank",
+        then="PruneChannels",
+        reason="ranks are chosen for the widths that the layers have; put PruneChannels before LowRank",
+    ),
+    OrderRule(
+        first="PruneChannels",
+        then="PruneChannels",
+        reason="a goal is a share of the model that the stage takes, so the second would start over; keep "
+        "one of the two, with iterations=2 for two steps",
     ),
     OrderRule(
         first="QuantizeAware",
@@ -70,11 +136,27 @@ def check_order(stages: Sequence[Stage]) -> None:
             raise InvalidArgumentError(f"Stage {position} must be a tfopt stage, got {stage!r}.{advice}")
     for (i, first), (j, then) in combinations(enumerate(stages, 1), 2):
         for rule in RULES:
-            if rule.first in _names(first) and rule.then in _names(then):
+            if rule.forbids(first, then):
                 raise StageOrderError(
                     f"{type(then).__name__} (stage {j}) cannot come after {type(first).__name__} (stage {i})"
                     f": {rule.reason}."
                 )
+    _check_teachers(stages)
+
+
+def _check_teachers(stages: Sequence[Stage]) -> None:
+    """Raise where a stage would learn from the very model that it gets."""
+    changed = False
+    for position, stage in enumerate(stages, 1):
+        trains_only = bool(_names(stage) & {"Train", "Distill"})
+        teacher = teacher_of(stage)
+        if teacher is not None and teacher.file is None and trains_only and not changed:
+            raise StageOrderError(
+                f"{type(stage).__name__} (stage {position}) cannot learn from the float model: it is that "
+                "very model, for no stage before has taken anything from it. Put it after a stage such as "
+                "Prune, give the path of another model, or leave the teacher out."
+            )
+        changed = changed or not trains_only
 
 
 def _names(stage: Stage) -> set[str]:

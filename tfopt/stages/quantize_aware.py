@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from tfopt import _validation, backends
 from tfopt.errors import InvalidArgumentError, InvariantError
 from tfopt.stages.base import Context, Stage
+from tfopt.stages.teaching import TeacherLike, checked_teacher
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +33,8 @@ class QuantizeAware(Stage):
             batch normalizations train with their moving statistics: a step of the stage (an int) or a share
             of its steps (a float in [0, 1]); see `tfopt.callbacks.QuantizationSchedule`. For the engine
             `"keras"`.
+        teacher: the model to distil from while training, as `tfopt.Distill` takes it, or a dict with its
+            `model`, `temperature`, `student_weight` and `outputs`; None for none.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, trained by Keras 3.
         engine_options: as `tfopt.quantize_aware` takes them: JSON values.
 
@@ -52,6 +55,7 @@ class QuantizeAware(Stage):
     freeze_ranges_at: int | float | None = None
     freeze_batch_norm_at: int | float | None = None
     learning_rate: float | None = None
+    teacher: TeacherLike = None
     engine: Literal["keras", "tfmot"] = "keras"
     engine_options: Mapping[str, Any] | None = None
 
@@ -64,8 +68,11 @@ class QuantizeAware(Stage):
         _validation.whole("QuantizeAware", "calibration_samples", self.calibration_samples, at_least=1)
         if self.learning_rate is not None:
             _validation.number("QuantizeAware", "learning_rate", self.learning_rate, above=0)
+        checked_teacher("QuantizeAware", self.teacher)
         backends.checked("QuantizeAware", self.engine, self.engine_options)
         check_moments("QuantizeAware", **self._moments)
+        if self.teacher is not None and not self.epochs:
+            raise InvalidArgumentError("QuantizeAware: with epochs=0 nothing is trained; leave teacher out.")
         if self.engine != "keras" and self._scheduled:
             raise InvalidArgumentError(
                 "QuantizeAware: start_at, freeze_ranges_at and freeze_batch_norm_at are for engine='keras', "

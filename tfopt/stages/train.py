@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tfopt import _validation
 from tfopt.stages.base import Context, Stage
+from tfopt.stages.teaching import TeacherLike, checked_teacher
 
 if TYPE_CHECKING:
     import keras
@@ -18,6 +19,8 @@ class Train(Stage):
 
     Args:
         epochs: how often every training sample is seen, 1 or more.
+        teacher: the model to distil from while training, as `tfopt.Distill` takes it, or a dict with its
+            `model`, `temperature`, `student_weight` and `outputs`; None for none.
 
     Raises:
         InvalidArgumentError: `epochs` is not a positive integer.
@@ -26,9 +29,11 @@ class Train(Stage):
     title: ClassVar[str] = "trained"
 
     epochs: int = 10
+    teacher: TeacherLike = None
 
     def __post_init__(self) -> None:
         _validation.whole("Train", "epochs", self.epochs, at_least=1)
+        checked_teacher("Train", self.teacher)
 
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the model, trained."""

@@ -12,7 +12,7 @@ from tfopt import rules as rules_
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import KINDS, kernels
 from tfopt.pruning.masks import masked
-from tfopt.pruning.schedule import Cubic, check_sparsity
+from tfopt.pruning.schedules import Cubic, check_sparsity
 from tfopt.quantization.qat.preserve import checked
 from tfopt.quantization.scheme import SCHEMES
 from tfopt.tfmot import clustering, pruning, quantization, schedules

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from tfopt import graph
+from tfopt.clustering.kept import release
 from tfopt.pruning.masks import constrain, masked
 
 _MIXED = re.compile(r'"mixed_b?float16"')
@@ -59,8 +60,12 @@ class WrappingRecipe:
 
 
 def unmasked(model: keras.Model) -> keras.Model:
-    """Return a copy of `model` without sparsity masks; other constraints stay."""
+    """Return a copy of `model` without sparsity masks and clusters; other constraints stay.
+
+    tf_keras does not know tfopt's constraints, and the library keeps clusters by itself, where it is told to.
+    """
     plain = graph.copy(model)
+    release(plain)
     for entry in masked(plain):
         constrain(entry.kernel, entry.mask.constraint)
     return plain

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.pruning.schedule import Cubic
+from tfopt.pruning.schedules import Cubic
 from tfopt.tfmot.library import tfmot
 
 _UPDATES = 50

@@ -9,10 +9,12 @@ from keras import layers as L
 
 import tfopt
 from tests.pruning.everywhere import MODELS, data
+from tfopt.clustering.constraint import assignment_of
+from tfopt.clustering.kept import clustered_kernels, different_weights
 from tfopt.errors import InvalidArgumentError
+from tfopt.measure.kernels import kernels
 from tfopt.pruning.masks import masked
 from tfopt.quantization import SCHEMES, KeptClusters, Scheme
-from tfopt.quantization.quantizers.cluster_constraint import assignment_of
 
 
 def _clustered(model, values=(-0.3, -0.1, 0.2, 0.4)):
@@ -185,3 +187,31 @@ def test_zeros_in_layers_that_are_opened_stay_through_training_and_in_the_file(n
     for size in {w.size for w in after}:
         in_file = sum(weight.zeros for weight in kernels if weight.size == size)
         assert in_file >= sum(np.count_nonzero(w == 0) for w in after if w.size == size)
+
+
+@pytest.mark.parametrize("granularity", ["tensor", pytest.param("channel", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    ["attention", *(pytest.param(name, marks=pytest.mark.slow) for name in ("own layer", "GRU", *_SLOW))],
+)
+def test_clusters_in_layers_that_are_opened_stay_unasked(name, granularity):
+    build, _ = MODELS[name]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="A .keras file of this model")
+        clustered = tfopt.cluster(tfopt.prune(build(), 0.5), 4, granularity=granularity)
+    before = clustered_kernels(clustered)
+    model = tfopt.quantize_aware(clustered)
+    assert clustered_kernels(clustered) == before  # the very same
+    kept = clustered_kernels(model)
+    assert len(kept) >= len(before)
+    counts = {kernel.path: different_weights(kernel) for kernel in kernels(model)}
+    x, y = data(model, 32)
+    tfopt.quantization.calibrate(model, x)
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model.fit(x, y, batch_size=8, epochs=1, verbose=0)
+    after = {kernel.path: different_weights(kernel) for kernel in kernels(model)}
+    assert {path: after[path] for path in kept} == {path: counts[path] for path in kept}
+    if granularity == "tensor":
+        assert max(after[path] for path in kept) <= 4
+    specs = {spec.path: spec for spec in tfopt.plan(clustered).weights}
+    assert specs["head"].scheme.per_channel == (granularity == "channel")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.export.flatbuffer.fields import text, type_name
+from tfopt.export.flatbuffer.fields import constant, operator_name, text, type_name
 from tfopt.export.flatbuffer.tensor_names import layer_of
 
 _GRIDS = ("int4", "int8", "uint8", "int16")
@@ -27,10 +27,11 @@ def require_scales(model: Any, source: str) -> None:
         InvalidArgumentError: a scale is NaN or infinite or, of an activation, not above zero.
     """
     for graph in model.subgraphs:
-        for tensor in graph.tensors or []:
+        constants = _constants(model, graph)
+        for index, tensor in enumerate(graph.tensors or []):
             scales = _scales(tensor)
             wrong = scales[~np.isfinite(scales) | (scales < 0)]
-            if not _is_constant(model, tensor):  # a channel of zeros has any scale, and converters write 0
+            if index not in constants:  # a channel of zeros has any scale, and converters write 0
                 wrong = np.concatenate([wrong, scales[scales == 0]])
             if len(wrong):
                 name = text(tensor.name)
@@ -44,8 +45,9 @@ def require_scales(model: Any, source: str) -> None:
 def are_unusual(model: Any) -> bool:
     """Return whether scales lie so far apart that some of LiteRT's kernels end the process at them."""
     return any(
-        _far_apart(_scales(graph.tensors[index]) for index in _data(model, graph, operator))
+        _far_apart(_scales(graph.tensors[index]) for index in _data(operator) if index not in constants)
         for graph in model.subgraphs
+        for constants in [_constants(model, graph)]
         for operator in graph.operators or []
     )
 
@@ -58,11 +60,10 @@ def _far_apart(scales: Iterable[np.ndarray]) -> bool:
     return low < _USUAL[0] or high > _USUAL[1] or high > _USUAL_RATIO * low
 
 
-def _data(model: Any, graph: Any, operator: Any) -> list[int]:
-    """Return what an operator reads and writes, but for constants."""
+def _data(operator: Any) -> list[int]:
+    """Return what an operator reads and writes."""
     read = operator.inputs if operator.inputs is not None else ()
-    indices = [int(index) for index in (*read, *operator.outputs) if index >= 0]
-    return [index for index in indices if not _is_constant(model, graph.tensors[index])]
+    return [int(index) for index in (*read, *operator.outputs) if index >= 0]
 
 
 def _scales(tensor: Any) -> np.ndarray:
@@ -72,6 +73,9 @@ def _scales(tensor: Any) -> np.ndarray:
     return np.asarray(quantization.scale, np.float64)
 
 
-def _is_constant(model: Any, tensor: Any) -> bool:
-    data = model.buffers[tensor.buffer].data
-    return data is not None and len(data) > 0
+def _constants(model: Any, graph: Any) -> set[int]:
+    """Return the constant tensors of a graph, and those that sparse ones are decoded to."""
+    tensors = enumerate(graph.tensors or [])
+    found = {index for index, tensor in tensors if constant(model, tensor) is not None}
+    decoded = [each for each in graph.operators or [] if operator_name(model, each) == "DENSIFY"]
+    return found | {int(index) for each in decoded for index in each.outputs}

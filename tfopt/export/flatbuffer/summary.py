@@ -1,39 +1,27 @@
-"""What is in a TFLite file: operators, types, what stayed in float, weights, zeros."""
+"""What is in a TFLite file: operators, types, what stayed in float, and its sizes."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tfopt.export.flatbuffer.class_names import class_names_in
-from tfopt.export.flatbuffer.fields import operator_name, per_tensor, text, type_name
+from tfopt.export.flatbuffer.fields import constant, operator_name, per_tensor, text, type_name
 from tfopt.export.flatbuffer.inputs_outputs import TensorSpec, inputs_and_outputs
 from tfopt.export.flatbuffer.read import naming_damage, parse
 from tfopt.export.flatbuffer.tensor_names import layer_of
+from tfopt.export.flatbuffer.weights import PACKED, WeightSummary, weights_of
 from tfopt.measure.size import compressed_bytes, raw_bytes
 from tfopt.report import formats
 
 FLOATS = ("float16", "float32", "float64", "bfloat16")
-CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
-"""Operators that only change the type: they are where integers begin and end."""
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST", "DENSIFY")
+"""Operators that only change the type, where integers begin and end, or the encoding."""
 
 _READING = ("GATHER", "EMBEDDING_LOOKUP")
 """Operators that only pick rows of a table, which may be in another type than what they return."""
-_PACKED = {"int4": 4, "int2": 2}
-"""Types of which several values share a byte -> the bits of one."""
-
-_STORED = {
-    "float16": np.float16,
-    "float32": np.float32,
-    "float64": np.float64,
-    "int8": np.int8,
-    "uint8": np.uint8,
-}
 
 
 @dataclass(frozen=True)
@@ -51,40 +39,6 @@ class FloatOperator:
 
     operator: str
     layer: str
-
-
-@dataclass(frozen=True)
-class WeightSummary:
-    """A constant of two dimensions or more.
-
-    Attributes:
-        layer: of the Keras model.
-        shape: as TFLite stores it.
-        dtype: such as `"int8"`.
-        bytes: in the file.
-        size: the number of values.
-        zeros: how many of them are zero (equal the zero point).
-        scales: how many scales it has: 0 where it is not quantized, above 1 where each channel or block has
-            its own.
-    """
-
-    layer: str
-    shape: tuple[int, ...]
-    dtype: str
-    bytes: int
-    size: int
-    zeros: int
-    scales: int
-
-    @property
-    def sparsity(self) -> float:
-        """The share of zeros, in [0, 1]."""
-        return self.zeros / self.size
-
-    @property
-    def per_channel(self) -> bool:
-        """Whether each channel, or each block of one, has a scale of its own."""
-        return self.scales > 1
 
 
 @dataclass(frozen=True)
@@ -120,6 +74,24 @@ class FileSummary:
         return self.scheme in ("int8", "int4", "int16x8")
 
     @property
+    def sparse_bytes(self) -> int:
+        """The file's size with every weight tensor in TFLite's sparse encoding where that is smaller.
+
+        What `to_tflite(..., sparse=True)` comes to, but for the tensors that LiteRT runs only as they are.
+        """
+        return self.bytes - sum(max(0, each.bytes - each.sparse_bytes) for each in self.weights)
+
+    @property
+    def entropy_bytes(self) -> int:
+        """The file's size with every weight tensor at its Shannon bound; see `measure.entropy_bytes`."""
+        return self.bytes - sum(each.bytes - each.entropy_bytes for each in self.weights)
+
+    @property
+    def clusters(self) -> int:
+        """The most different values that a weight tensor has; 0 without any."""
+        return max((each.clusters for each in self.weights), default=0)
+
+    @property
     def sparsity(self) -> float:
         """The share of zeros among all weights, in [0, 1]."""
         return sum(weight.zeros for weight in self.weights) / max(
@@ -128,10 +100,18 @@ class FileSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return dataclasses.asdict(self) | {"sparsity": self.sparsity}
+        return dataclasses.asdict(self) | {
+            "sparsity": self.sparsity,
+            "sparse_bytes": self.sparse_bytes,
+            "entropy_bytes": self.entropy_bytes,
+            "clusters": self.clusters,
+        }
 
     def __str__(self) -> str:
-        lines = [f"{self.scheme} TFLite file, {self.bytes} bytes, {self.compressed_bytes} compressed"]
+        lines = [
+            f"{self.scheme} TFLite file, {self.bytes} bytes, {self.compressed_bytes} compressed, "
+            f"{self.sparse_bytes} sparse-encoded, {self.entropy_bytes} with weights at their Shannon bound"
+        ]
         for what, specs in (("input", self.inputs), ("output", self.outputs)):
             lines += [f"{what} {spec.name}: {spec.dtype} {list(spec.shape)}{_grid(spec)}" for spec in specs]
         if self.class_names:
@@ -161,7 +141,7 @@ def inspect_file(content: bytes, source: str = "The content") -> FileSummary:
     with naming_damage(source):
         inputs, outputs = inputs_and_outputs(model)
         calls = [(graph, operator) for graph in model.subgraphs for operator in graph.operators or []]
-        weights = tuple(_weights(model))
+        weights = tuple(weights_of(model))
         floats = tuple(_float_operators(model, calls))
         operators = _operators(model, calls)
         computed = _integers(model, calls) or _integer_inputs_outputs(inputs, outputs)
@@ -185,7 +165,7 @@ def _operators(model: Any, calls: list[tuple[Any, Any]]) -> list[OperatorSummary
         for index in (*_indices(operator.inputs), *_indices(operator.outputs)):
             tensor = graph.tensors[index]
             # Integer constants (biases, shapes, axes) say nothing about the arithmetic.
-            if type_name(tensor) not in ("int32", "int64") or _data(model, tensor) is None:
+            if type_name(tensor) not in ("int32", "int64") or constant(model, tensor) is None:
                 types[operator_name(model, operator)].add(type_name(tensor))
     return [OperatorSummary(name, counts[name], tuple(sorted(types[name]))) for name in sorted(counts)]
 
@@ -216,67 +196,8 @@ def _integer_inputs_outputs(*sides: tuple[TensorSpec, ...]) -> Counter[str]:
     return Counter(spec.dtype for specs in sides for spec in specs if spec.scale is not None)
 
 
-def _weights(model: Any) -> list[WeightSummary]:
-    found, seen = [], set()
-    for graph in model.subgraphs:
-        scales_of_blocks = _scales_of_blocks(graph)
-        for index, tensor in enumerate(graph.tensors or []):
-            data = _data(model, tensor)
-            shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
-            if data is None or len(shape) < 2 or type_name(tensor) not in (*_STORED, *_PACKED):
-                continue
-            if tensor.buffer in seen or index in scales_of_blocks:
-                continue
-            seen.add(tensor.buffer)
-            size = math.prod(shape)
-            zeros = size - int(np.count_nonzero(_values(tensor, data, size)))
-            count = _scales(graph, tensor)
-            layer = layer_of(text(tensor.name))
-            found.append(WeightSummary(layer, shape, type_name(tensor), len(data), size, zeros, count))
-    return found
-
-
-def _values(tensor: Any, data: np.ndarray, size: int) -> np.ndarray:
-    """Return the stored values, the zero point subtracted; a sparse encoding leaves zeros out."""
-    bits = _PACKED.get(type_name(tensor))
-    if bits is not None:
-        # The first value is in the lowest bits.
-        shifts = np.arange(0, 8, bits, dtype=np.uint8)
-        unsigned = ((data[:, None] >> shifts) & (2**bits - 1)).ravel()[:size].astype(np.int8)
-        values = np.where(unsigned >= 2 ** (bits - 1), unsigned - 2**bits, unsigned)
-    else:
-        values = np.frombuffer(data.tobytes(), _STORED[type_name(tensor)])
-    _, zero_point = per_tensor(tensor)
-    return np.asarray(values.astype(np.int32) - zero_point if zero_point else values)
-
-
-def _data(model: Any, tensor: Any) -> np.ndarray | None:
-    data = model.buffers[tensor.buffer].data
-    return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
-
-
 def _indices(indices: Any) -> list[int]:
     return [int(index) for index in (indices if indices is not None else []) if index >= 0]
-
-
-def _block_quantization(tensor: Any) -> Any:
-    """Return how the blocks of a tensor's weights are scaled, or None where it has no blocks."""
-    details = getattr(tensor.quantization, "details", None)
-    return details if hasattr(details, "blockSize") else None
-
-
-def _scales_of_blocks(graph: Any) -> set[int]:
-    """Return the numbers of the tensors that hold nothing but the scales of others."""
-    blocks = (_block_quantization(tensor) for tensor in graph.tensors or [])
-    return {details.scales for details in blocks if details is not None}
-
-
-def _scales(graph: Any, tensor: Any) -> int:
-    details = _block_quantization(tensor)
-    if details is not None:
-        return math.prod(int(size) for size in graph.tensors[details.scales].shape)
-    scales = tensor.quantization.scale if tensor.quantization is not None else None
-    return 0 if scales is None else len(scales)
 
 
 def _scheme(
@@ -284,7 +205,7 @@ def _scheme(
 ) -> str:
     types = {weight.dtype for weight in weights}
     integers = types & {"int8", "int4", "int2", "uint8"}
-    few_bits = bool(types & set(_PACKED))
+    few_bits = bool(types & set(PACKED))
     computing = [set(each.types) for each in operators if each.name not in (*CONVERSIONS, *_READING)]
     if computed:
         if computed["int16"] > computed["int8"] + computed["uint8"]:

@@ -14,6 +14,7 @@ from tfopt.export.keras_graph.expected_tensors import FilePlan
 from tfopt.export.keras_graph.freeze import Frozen
 from tfopt.export.litert_quantizer.embeddings import quantize_embeddings
 from tfopt.export.passes.check_plan import require_planned
+from tfopt.export.passes.encode_sparse import encode_sparse
 from tfopt.export.passes.fix_biases import fix_uniform_biases
 from tfopt.export.passes.float_operators import log_float_operators
 from tfopt.export.passes.float_weights import restore_float_weights
@@ -75,6 +76,7 @@ def for_runtime(
     float_where_faster: bool,
     uint8_inputs: bool,
     uint8_outputs: bool,
+    sparse: bool = False,
 ) -> list[Pass]:
     """Return what makes a file fast in LiteRT and gives it the dtypes of its inputs and outputs.
 
@@ -83,10 +85,13 @@ def for_runtime(
         integer: whether activations are integers, so that what computes in float is an exception.
         float_where_faster: whether a lowering may compute in float.
         uint8_inputs, uint8_outputs: whether those in int8 become uint8.
+        sparse: whether weights are encoded without their zeros; last, for no other pass reads them so.
     """
     passes = [Pass.of(lower_for_xnnpack, float_where_faster=float_where_faster)]
     if integer:
         passes.append(Pass.of(log_float_operators, plan, float_where_faster=float_where_faster))
     if uint8_inputs or uint8_outputs:
         passes.append(Pass.of(make_inputs_outputs_uint8, inputs=uint8_inputs, outputs=uint8_outputs))
+    if sparse:
+        passes.append(Pass.of(encode_sparse))
     return passes

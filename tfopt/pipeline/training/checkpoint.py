@@ -7,7 +7,7 @@ masks after a restart, and the states of callbacks (keras-team/keras#19796).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,19 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 def _holders(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Any]:
     """Return the objects whose attributes training may change: callbacks, and constraints such as masks."""
-    constraints = [(i, v.constraint) for i, v in enumerate(model.variables) if v.constraint is not None]
     return {
         **{f"callback/{i}": callback for i, callback in enumerate(callbacks)},
-        **{f"constraint/{i}": constraint for i, constraint in constraints if hasattr(constraint, "__dict__")},
+        **{
+            f"constraint/{i}{'/in' * depth}": constraint
+            for i, variable in enumerate(model.variables)
+            for depth, constraint in enumerate(_nested(variable.constraint))
+            if hasattr(constraint, "__dict__")
+        },
     }
+
+
+def _nested(constraint: Any) -> Iterator[Any]:
+    """Yield a constraint and those in it: clusters in a mask."""
+    while constraint is not None:
+        yield constraint
+        constraint = getattr(constraint, "constraint", None)

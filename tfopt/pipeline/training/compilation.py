@@ -116,6 +116,10 @@ class Compilation:
         model.optimizer.build(model.trainable_variables)
         return rates
 
+    def loss(self) -> Any:
+        """Return the loss as `compile` takes it, made anew; None where the model computes its own."""
+        return self._arguments().get("loss")
+
     def judges(self, model: keras.Model) -> bool:
         """Return whether `model` can be evaluated: it has a loss, compiled or of its own."""
         own = graph.own_training(model)

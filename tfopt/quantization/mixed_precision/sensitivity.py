@@ -14,7 +14,7 @@ from tfopt import _validation
 from tfopt.data import Dataset
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import as_functional, copy, is_quantized, layers, require_built
-from tfopt.pruning.magnitude import magnitude_masks
+from tfopt.pruning.selection import magnitude_masks
 from tfopt.quantization.canonicalize.canonicalize import canonical
 from tfopt.quantization.mixed_precision.evaluation_loss import Loss, LossOnData
 from tfopt.quantization.operators.weights import weights_of

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfopt.clustering.constraint import kept_clusters
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import Constant, Node, Recurrence, beside_losses, looped, nodes
 from tfopt.pruning import SparsityMask
@@ -40,7 +41,6 @@ from tfopt.quantization.planning.quantizer_placement import QuantizerPlacement, 
 from tfopt.quantization.planning.unrolled import Flat
 from tfopt.quantization.planning.unrounded import reads_exactly
 from tfopt.quantization.quantizers import average_pool
-from tfopt.quantization.quantizers.cluster_constraint import kept_clusters
 from tfopt.quantization.quantizers.names import quantized_by, requantizer_name
 from tfopt.quantization.scheme import Scheme
 
@@ -331,7 +331,8 @@ def _weight_spec(node: Node, scheme: Scheme, path: str) -> WeightSpec:
         raise InvalidArgumentError(
             f"The kernel of {path!r} is pruned, and weights of 1 bit have no zero: take 'ternary' for it."
         )
-    if kept_clusters(variable.constraint) is not None:
+    clusters = kept_clusters(variable.constraint)
+    if clusters is not None and not clusters.per_channel:
         # Scales of their own would turn one centroid into another integer in each channel.
         scheme = replace(scheme, per_channel=False, block_size=None)
     return WeightSpec(

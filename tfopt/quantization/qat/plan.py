@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from tfopt import rules as rules_
+from tfopt.clustering.kept import clustered_kernels, release
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import (
     InputShapes,
@@ -25,7 +26,7 @@ from tfopt.quantization.canonicalize.rewrite_context import Paths
 from tfopt.quantization.planning.bit_widths import is_int16
 from tfopt.quantization.planning.planner import plan_quantization
 from tfopt.quantization.planning.quantization_plan import QuantizationPlan
-from tfopt.quantization.qat.preserve import checked, keep_masks, preserve_kernels
+from tfopt.quantization.qat.preserve import checked, keep_clusters, keep_masks, preserve_kernels
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 
 logger = logging.getLogger(__name__)
@@ -101,16 +102,18 @@ def prepare(
     }
     names = checked(caller, preserve)
     require_built(model)
-    held = masked(model)
+    held, clustered = masked(model), clustered_kernels(model)
     if is_quantized(model):
         raise InvalidArgumentError(f"The model {model.name!r} is quantization-aware already.")
     with model.distribute_strategy.scope():
         # Reading a model runs its code, on layers that nobody else has.
         functional = as_functional(copy(with_input_shapes(model, input_shapes)))
+        release(functional)  # kernels change their shapes
         canonical_model, paths = canonical(
             functional, lambda path: is_int16(rules_.setting(chosen, path, default))
         )
         keep_masks(canonical_model, paths, held)
+        keep_clusters(canonical_model, paths, clustered)
         preserve_kernels(canonical_model, names)
     settings = rules_.resolve(chosen, paths.values(), default)
     _log_rules(chosen, paths)

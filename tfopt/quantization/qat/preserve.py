@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import keras
-import numpy as np
 
 from tfopt import _validation
+from tfopt.clustering import kept
+from tfopt.clustering.channels import channel_axes
+from tfopt.clustering.constraint import KeptClusters
 from tfopt.errors import InvalidArgumentError
 from tfopt.measure.kernels import Kernel, kernels, prunable
 from tfopt.pruning import SparsityMask
 from tfopt.pruning.mask import constraint_of, mask_of
 from tfopt.pruning.masks import Masked, attach, constrain
-from tfopt.quantization.quantizers.cluster_constraint import KeptClusters, assignment_of, kept_clusters
 
 
 def checked(caller: str, preserve: str | Iterable[str]) -> tuple[str, ...]:
@@ -81,20 +82,29 @@ def _keep_zeros(kernel: Kernel) -> bool:
 
 
 def _keep_clusters(kernel: Kernel) -> bool:
-    """Fix the clusters of a kernel. Inside a mask, for that has the last word."""
-    constraint = constraint_of(kernel.variable)
-    if kept_clusters(constraint) is not None:
-        return True
-    assignment = assignment_of(kernel.variable.numpy())
-    if assignment is None:
-        return False
-    if isinstance(constraint, SparsityMask):
-        alive = np.where(constraint.value, assignment, assignment.max() + 1)  # zeros are on their own
-        numbers = np.unique(alive, return_inverse=True)[1].reshape(assignment.shape)
-        constraint.constraint = KeptClusters(numbers, constraint=constraint.constraint)
-    else:
-        constrain(kernel, KeptClusters(assignment, constraint=constraint))
-    return True
+    return kept.keep(kernel, channel_axes(kernel))
+
+
+def keep_clusters(model: keras.Model, paths: Mapping[str, str], held: Mapping[str, KeptClusters]) -> None:
+    """Fix the clusters of a canonical model that were kept in the model which it was made of.
+
+    As with masks, the values of kernels that were split and transposed say where the clusters are.
+
+    Args:
+        model: canonical; changed in place.
+        paths: name in it -> path in the model that it was made of.
+        held: path there -> its clusters.
+    """
+    origins: dict[str, KeptClusters] = {}
+    for path, clusters in held.items():
+        before = origins.setdefault(path.split("/")[0], clusters)
+        if clusters.clusters > before.clusters:
+            origins[path.split("/")[0]] = clusters
+    for kernel in kernels(model) if origins else ():
+        name = kernel.path.split("/")[0]
+        like = origins.get(paths.get(name, name).split("/")[0])
+        if like is not None and (kernel.multiplied or kernel.constraint_attribute == "embeddings_constraint"):
+            kept.keep(kernel, channel_axes(kernel), like)
 
 
 _KEEP: dict[str, tuple[Callable[[Kernel], bool], str]] = {

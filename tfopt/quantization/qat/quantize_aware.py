@@ -42,7 +42,8 @@ def quantize_aware(
         rules: layer path -> scheme, or None to leave what it matches in float. First match wins.
         preserve: `"sparsity"` keeps the zeros that kernels have, `"clusters"` the weights of equal value
             equal, through training and in the file; or both. Models from `tfopt.prune` keep their zeros
-            unasked. A clustered kernel has one grid for all channels.
+            unasked, those from `tfopt.cluster` their clusters. A clustered kernel has one grid for all
+            channels, unless each channel has clusters of its own.
         input_shapes: sizes to fix where inputs have sizes of `None` (other than the batch) that an operation
             needs: the shape of one sample, or a dict by the names of the inputs.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, run and trained by Keras 3. It

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt.clustering.constraint import kept_clusters
 from tfopt.graph import Tie, current_loop, replace_variable, shared_config
 from tfopt.quantization.operators.weights import Weights, block_size_of, required_weights
 from tfopt.quantization.quantizers import dynamic_activations, fake_quantize, weight_grids
-from tfopt.quantization.quantizers.cluster_constraint import kept_clusters
 from tfopt.quantization.quantizers.delayed_start import QuantizationDelay, delayed
 from tfopt.quantization.scheme import Scheme, SchemeLike, scheme_of
 

@@ -1,0 +1,131 @@
+"""The samples that a criterion looks at, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfopt import _validation
+from tfopt.data import Dataset
+from tfopt.errors import DataError, InvalidArgumentError
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples in batches.
+
+    Attributes:
+        x: inputs as the model takes them, samples first.
+        y: labels, or None.
+        loss: of labels and outputs as `keras.Model.compile` takes it; None without labels.
+        batch_size: samples a batch.
+    """
+
+    x: Any
+    y: Any
+    loss: Any
+    batch_size: int
+
+    def batches(self) -> Iterator[tuple[Any, Any]]:
+        """Yield (x, y) of whole batches: the samples that are left over at the end are not looked at."""
+        for start in range(0, _count(self.x) // self.batch_size * self.batch_size, self.batch_size):
+            part = slice(start, start + self.batch_size)
+            yield tuple(
+                None if arrays is None else keras.tree.map_structure(lambda array: array[part], arrays)  # noqa: B023
+                for arrays in (self.x, self.y)
+            )  # type: ignore[misc]
+
+
+def checked_samples(
+    importance: str,
+    data: Any,
+    loss: Any,
+    *,
+    labels: bool,
+    batch_size: int = 32,
+    limit: int = 512,
+) -> Samples:
+    """Return the samples of `data` for a criterion that needs them.
+
+    Args:
+        importance: the name of the criterion, for messages.
+        data: `(x, y)`, a `tfopt.data.Dataset` (its training split), or inputs alone.
+        loss: see `Samples`.
+        labels: whether labels and a loss are needed.
+        batch_size: samples a batch, 1 or more.
+        limit: how many samples are taken at most, spread evenly.
+
+    Raises:
+        InvalidArgumentError: data, labels or the loss are missing.
+        DataError: fewer samples than a batch, or values that are not finite.
+    """
+    _validation.whole("prune_channels", "batch_size", batch_size, at_least=1)
+    if data is None:
+        given = "data=(x, y)" if labels else "data=x"
+        raise InvalidArgumentError(
+            f"prune_channels: importance={importance!r} looks at samples, and there are none: give {given} "
+            'or a tfopt.data.Dataset, or take a criterion of the weights alone, such as importance="l2".'
+        )
+    x, y = _split(data)
+    if labels and y is None:
+        raise InvalidArgumentError(
+            f"prune_channels: importance={importance!r} needs labels, and data holds inputs alone: give "
+            "data=(x, y)."
+        )
+    if labels and loss is None:
+        raise InvalidArgumentError(
+            f"prune_channels: importance={importance!r} needs a loss, and the model is compiled without one: "
+            'give loss=..., as compile() takes it, such as loss="sparse_categorical_crossentropy".'
+        )
+    _check(x, y if labels else None, importance, batch_size)
+    return _some(x, y if labels else None, loss if labels else None, batch_size, limit)
+
+
+def any_samples(data: Any, loss: Any, limit: int = 512) -> Samples | None:
+    """Return what there is of `data` as samples, for what can do with inputs alone, or without any."""
+    return None if data is None else _some(*_split(data), loss, 32, limit)
+
+
+def _some(x: Any, y: Any, loss: Any, batch_size: int, limit: int) -> Samples:
+    """Return at most `limit` samples, spread evenly."""
+    chosen = np.linspace(0, _count(x) - 1, min(max(limit, batch_size), _count(x))).astype(int)
+    x, y = (
+        None if part is None else keras.tree.map_structure(lambda array: np.asarray(array)[chosen], part)
+        for part in (x, y)
+    )
+    return Samples(x, y, loss, batch_size)
+
+
+def _split(data: Any) -> tuple[Any, Any]:
+    if isinstance(data, Dataset):
+        return data.split("train")
+    return data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+
+
+def _check(x: Any, y: Any, importance: str, batch_size: int) -> None:
+    arrays = [*map(np.asarray, keras.tree.flatten(x) + ([] if y is None else keras.tree.flatten(y)))]
+    counts = {len(array) if array.ndim else 0 for array in arrays}
+    if len(counts) != 1:
+        raise DataError(
+            f"prune_channels: expected as many labels as inputs in data, got {sorted(counts)} samples."
+        )
+    (found,) = counts
+    if found < batch_size:
+        raise DataError(
+            f"prune_channels: importance={importance!r} needs a batch of {batch_size} samples at least, got "
+            f"{found}: give more data, or a smaller batch_size."
+        )
+    for array in arrays:
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            raise DataError(
+                "prune_channels: the data holds NaN or infinite values; remove or repair them, or no unit "
+                "can be scored."
+            )
+
+
+def _count(arrays: Any) -> int:
+    return len(keras.tree.flatten(arrays)[0])

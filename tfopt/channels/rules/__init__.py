@@ -1,0 +1,1 @@
+"""How units pass the operations of Keras: one rule an operation."""

@@ -1,0 +1,114 @@
+"""The stage that makes kernels products of smaller ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+import keras
+
+from tfopt import _validation
+from tfopt.budgets import Budgets
+from tfopt.channels.costs.files import check_scheme
+from tfopt.errors import InvariantError
+from tfopt.factorization.build import FACTOR
+from tfopt.factorization.candidates import METHODS, Method
+from tfopt.factorization.low_rank import decided
+from tfopt.factorization.targets import Setting, Target, check_rules
+from tfopt.files import write_atomically
+from tfopt.measure.kernels import prunable
+from tfopt.rules import wholes
+from tfopt.stages.base import Context, Stage
+
+RANKS_FILE = "ranks.json"
+"""In the stage's folder: what was chosen, so that a stage that is resumed trains the same layers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LowRank(Stage):
+    """Makes kernels products of smaller ones, then trains them (see `tfopt.low_rank`).
+
+    Args:
+        ratio, energy, rank, macs, params, bytes, latency, rules, method, scheme: as `tfopt.low_rank` takes
+            them; JSON values.
+        sensitivity: whether losses are measured on training samples, where there are budgets.
+        epochs: how long to train, 1 or more.
+        learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one: as in
+            `Prune`, much is to be learned anew.
+
+    Raises:
+        InvalidArgumentError: an argument is out of its range.
+    """
+
+    title: ClassVar[str] = "low rank"
+
+    ratio: float | None = None
+    _: dataclasses.KW_ONLY
+    energy: float | None = None
+    rank: int | None = None
+    macs: float | str | None = None
+    params: float | str | None = None
+    bytes: float | str | None = None
+    latency: float | str | None = None
+    rules: Mapping[str, Setting] | None = None
+    method: Method = "tucker"
+    scheme: str = "float32"
+    sensitivity: bool = False
+    epochs: int = 6
+    learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        _validation.whole("LowRank", "epochs", self.epochs, at_least=1)
+        _validation.choice("LowRank", "method", self.method, METHODS)
+        _validation.flag("LowRank", "sensitivity", self.sensitivity)
+        if self.learning_rate is not None:
+            _validation.number("LowRank", "learning_rate", self.learning_rate, above=0)
+        check_scheme(self.scheme)
+        check_rules(self.rules)
+        self._target()
+
+    def apply(self, model: keras.Model, context: Context) -> keras.Model:
+        """Return the factorized and trained model; `record` gets the plan, layer by layer."""
+        path = context.directory / RANKS_FILE
+        chosen = json.loads(path.read_text()) if path.exists() else None
+        decision = decided(
+            model,
+            self._target(),
+            rules=self.rules,
+            method=self.method,
+            scheme=self.scheme,
+            data=context.data if self.sensitivity else None,
+            chosen=chosen,
+        )
+        plan = decision.plan()
+        write_atomically(path, json.dumps(decision.ranks()).encode())
+        context.record["layers"] = [layer.to_dict() for layer in plan.layers]
+        factorized = decision.built()
+        context.fit(factorized, epochs=self.epochs)
+        return factorized
+
+    def check(self, before: keras.Model, after: keras.Model) -> None:
+        """Raise where factors of `before` are gone in `after`, or have more weights."""
+        found: dict[str, int] = {}
+        for kernel in prunable(after):
+            for path in wholes(kernel.path):
+                found[path] = found.get(path, 0) + math.prod(kernel.variable.shape)
+        for kernel in prunable(before):
+            if not re.search(rf"{FACTOR}\d+_*$", kernel.path):
+                continue
+            had, has = math.prod(kernel.variable.shape), found.get(kernel.path, 0)
+            if not has or has > had:
+                lost = "is gone" if not has else f"had {had} weights and has {has}"
+                raise InvariantError(
+                    f"The factor {kernel.path!r} {lost}: the stage that ran last multiplied it out or "
+                    "replaced it. Leave the layer out of that stage by a rule, or put the stage before "
+                    "LowRank."
+                )
+
+    def _target(self) -> Target:
+        budgets = Budgets(macs=self.macs, params=self.params, bytes=self.bytes, latency=self.latency)
+        return Target(ratio=self.ratio, energy=self.energy, rank=self.rank, budgets=budgets)
