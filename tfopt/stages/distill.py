@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 class Distill(Stage):
     """Trains the model with the run's optimizer, on the run's loss and on what a teacher returns.
 
-        Beyond half of the weights, pruning loses accuracy that does not come back from the targets alone; the
-            model before it shows more than they do. The other stages that train take a `teacher` too, and learn from
-        it while they do their work. See `tfopt.distillation.distilling` for the loss.
-    
-        Args:
-            epochs: how often every training sample is seen, 1 or more.
-            teacher: `"float"`, the model of the run before anything was taken from it: that of the `Train` stages
-                which the pipeline begins with, or the model as given. Or the path of a `.keras` file; its content
-                is part of the run's fingerprint.
-            temperature: what logits are divided by, above 0. Of no use where outputs are numbers.
-            student_weight: the weight of the compiled loss, in [0, 1); the teacher has the rest.
-            outputs: `"probabilities"`, `"logits"`, `"binary_probabilities"`, `"binary_logits"` or `"values"`, or
-                a dict of these by the names of the outputs, None for one that is not taught; where the compiled
-                loss does not tell.
-            learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one.
+    Beyond half of the weights, pruning loses accuracy that does not come back from the targets alone; the
+    model before it shows more than they do. The other stages that train take a `teacher` too, and learn from
+    it while they do their work. See `tfopt.distillation.distilling` for the loss.
 
-        Raises:
-            InvalidArgumentError: an argument is out of its range.
+    Args:
+        epochs: how often every training sample is seen, 1 or more.
+        teacher: `"float"`, the model of the run before anything was taken from it: that of the `Train` stages
+            which the pipeline begins with, or the model as given. Or the path of a `.keras` file; its content
+            is part of the run's fingerprint.
+        temperature: what logits are divided by, above 0. Of no use where outputs are numbers.
+        student_weight: the weight of the compiled loss, in [0, 1); the teacher has the rest.
+        outputs: `"probabilities"`, `"logits"`, `"binary_probabilities"`, `"binary_logits"` or `"values"`, or
+            a dict of these by the names of the outputs, None for one that is not taught; where the compiled
+            loss does not tell.
+        learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one.
 
-        Reference:
-            Hinton et al., 2015, Distilling the Knowledge in a Neural Network (arXiv 1503.02531).
+    Raises:
+        InvalidArgumentError: an argument is out of its range.
+
+    Reference:
+        Hinton et al., 2015, Distilling the Knowledge in a Neural Network (arXiv 1503.02531).
     """
 
     title: ClassVar[str] = "distilled"
