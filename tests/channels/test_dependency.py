@@ -80,6 +80,32 @@ def test_a_sum_of_what_is_not_zero_is_inexact():
     assert exact == {"gate": False, "linear": True}
 
 
+@pytest.mark.parametrize(
+    ("function", "exact"),
+    [
+        (lambda x: x * 2.0, True),
+        (lambda x: x + 1.0, False),
+        (lambda x: 1.0 - x, False),
+        (lambda x: ops.maximum(x, 0.5), False),
+        (lambda x: ops.where(x > 0, x, 0.1), False),
+        (lambda x: ops.where(x > 0, x, 0.0), True),
+        (lambda x: x**2, True),
+        (lambda x: x * np.arange(5.0, dtype="float32"), True),
+        (lambda x: x + np.arange(5.0, dtype="float32"), False),
+        (lambda x: ops.exp(x), False),
+        (lambda x: ops.sigmoid(x) * x, True),
+        (lambda x: L.Dense(1)(x) + x, False),
+        (lambda x: x / (1.0 + ops.abs(x)), True),
+        (lambda x: 1.0 / (1.0 + ops.abs(x)), False),
+        (lambda x: ops.log(x), False),
+    ],
+)
+def test_what_is_zero_is_known(function, exact):
+    """A sum of what is made of zero channels changes when these go, unless they still are zero."""
+    found = _found(lambda x: ops.sum(function(L.Dense(5)(x)), -1, keepdims=True), (3,))
+    assert [group.exact for group in found.groups] == [exact]
+
+
 def test_groups_of_a_convolution_are_units():
     def body(x):
         return L.Conv2D(2, 1)(L.Conv2D(12, 1, groups=3, name="grouped")(L.Conv2D(6, 1, name="before")(x)))

@@ -28,7 +28,7 @@ def _holds(choices, outputs, seed):
     equality.assert_cut_runs(model, seed)
 
 
-@settings(max_examples=8, deadline=None, database=None, print_blob=True)
+@settings(max_examples=4, deadline=None, database=None, print_blob=True)
 @given(GRAPHS, st.integers(1, 2), st.integers(0, 99))
 def test_a_few_random_graphs(choices, outputs, seed):
     _holds(choices, outputs, seed)

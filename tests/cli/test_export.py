@@ -95,6 +95,26 @@ def test_arrays_without_labels_and_with_numbers(tfopt_cli, dense, tmp_path):
     assert "mean absolute error: model 0, file 0.0" in said
 
 
+def test_a_sparse_file_and_what_inspect_says_of_it(tfopt_cli, tmp_path):
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(96, name="hidden"), keras.layers.Dense(1, name="head")]
+    model = tfopt.prune(keras.Sequential([keras.Input((32,)), *layers]), 0.8)
+    model.save(tmp_path / "pruned.keras")
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).normal(size=(120, 32)).astype(np.float32))
+    options = ("--data", tmp_path / "x.npz", "--scheme", "float32", "--sparse")
+    code, said, _ = tfopt_cli("export", tmp_path / "pruned.keras", *options)
+    assert code == 0
+    path = tmp_path / "pruned.float32.tflite"
+    weight = next(each for each in tfopt.TFLiteModel(path).summary().weights if each.layer == "hidden")
+    assert weight.sparse
+    assert weight.zeros == np.count_nonzero(model.get_layer("hidden").kernel.numpy() == 0)
+    _, said, _ = tfopt_cli("inspect", path)
+    assert "with weights at their Shannon bound" in said
+    row = next(line for line in said.splitlines() if line.startswith("hidden"))
+    assert f"{weight.bytes} sparse" in row
+    assert row.split()[-4:-2] == [str(weight.entropy_bytes), str(weight.clusters)]
+
+
 def test_a_file_that_fails_is_kept_under_a_name_that_says_so(tfopt_cli, dense, tmp_path, monkeypatch):
     path, x, y = dense()
     np.savez(tmp_path / "data.npz", x=x, y=y.argmax(1))

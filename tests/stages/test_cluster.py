@@ -18,6 +18,7 @@ class _Context:
 
     record: dict = dataclasses.field(default_factory=dict)
     seed: int = 0
+    scheme: str = "float32"
 
     def fit(self, model, *, epochs, callbacks=()):
         rng = np.random.default_rng(0)
@@ -50,13 +51,14 @@ def test_it_clusters_while_training_and_keeps_zeros(small_cnn, engine):
         stage.check(model, trained)
 
 
-def test_a_budget_is_kept_and_recorded(small_cnn):
+@pytest.mark.parametrize("scheme", ["float32", "int8"])
+def test_a_budget_in_what_the_pipeline_ends_with_is_kept_and_recorded(small_cnn, scheme):
     from tfopt.clustering.budget import compressed_weights
 
-    model, context = small_cnn(8), _Context()
-    whole = compressed_weights(model)
-    made = tfopt.Cluster(bytes=0.5, epochs=1).apply(model, context)
-    assert context.record["weights_bytes"] == compressed_weights(made) <= 0.5 * whole
+    model, context = small_cnn(8), _Context(scheme=scheme)
+    whole = compressed_weights(model, scheme)
+    made = tfopt.Cluster(bytes=0.6, epochs=1).apply(model, context)
+    assert context.record["weights_bytes"] == compressed_weights(made, scheme) <= 0.6 * whole
 
 
 def test_the_gradients_are_those_on_the_training_data(small_cnn):

@@ -86,6 +86,17 @@ def test_an_operator_left_in_float_is_listed_with_its_layer(context):
     assert context.record["verification"]["float_operators"] == [{"operator": "ELU", "layer": "odd/elu"}]
 
 
+def test_the_file_of_a_pruned_model_can_be_sparse(context):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Dense(64, activation="relu", name="hidden")(keras.layers.Flatten()(inputs))
+    pruned = tfopt.prune(keras.Model(inputs, keras.layers.Dense(10, name="head")(x)), 0.8)
+    ExportTFLite("float32", sparse=True).apply(pruned, context)
+    assert context.record["verification"]["passed"]
+    weights = tfopt.TFLiteModel(context.directory / "model.tflite").summary().weights
+    assert {weight.layer: weight.sparse for weight in weights} == {"hidden": True, "head": True}
+
+
 def test_a_file_that_fails_is_kept_under_another_name_and_raises(model, digits, context):
     quantized = _quantized(model, digits)
     run = tfopt.TFLiteModel._run
@@ -140,6 +151,7 @@ def test_it_is_data():
         ({"max_lsb": -1}, "max_lsb to be a finite number >= 0"),
         ({"samples": 0}, "samples to be a whole number >= 1"),
         ({"float_where_faster": 1}, "float_where_faster to be True or False"),
+        ({"sparse": 1}, "sparse to be True or False"),
     ],
 )
 def test_misuse_is_said_at_once(arguments, message):

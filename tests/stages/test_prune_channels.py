@@ -189,6 +189,7 @@ def test_it_is_data():
         ({"ratio": 0.5, "sparse_epochs": -1}, "sparse_epochs to be"),
         ({"ratio": 0.5, "sparse_strength": 0}, "sparse_strength to be"),
         ({"ratio": 0.5, "learning_rate": 0}, "learning_rate to be"),
+        ({"ratio": 0.5, "teacher": 7}, "teacher must be"),
         ({"macs": 0}, "The budget macs=0"),
     ],
 )
@@ -227,6 +228,19 @@ def test_check_names_the_kernel_that_changed(small_cnn):
     PruneChannels(0.5).check(before, tfopt.quantize_aware(same))
     with pytest.raises(InvariantError, match=r"'conv1' had the sizes \[3, 3, 16\].*has \[3, 3, 8\]"):
         PruneChannels(0.5).check(before, other)
+
+
+def test_it_learns_from_a_teacher_in_every_training(tmp_path):
+    model = _dense()
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    losses = {}
+    for teacher in (None, "float"):
+        stage = PruneChannels(0.5, epochs=1, sparse_epochs=1, teacher=teacher)
+        run = tfopt.Pipeline([stage]).run(model, _data(), out=tmp_path / str(teacher), quiet=True)
+        losses[teacher] = run.record["stages"][-1]["history"]["loss"]
+        assert run.record["stages"][-1]["channels"]["widths"][0]["after"] == 8
+    assert len(losses[None]) == 2
+    assert all(a != b for a, b in zip(losses[None], losses["float"], strict=True))
 
 
 @pytest.mark.slow

@@ -188,8 +188,9 @@ class PruningSchedule(keras.callbacks.Callback):
         if self._sums is not None and (schedule.grows_by_gradient or self._restarts):
             self._sums.restart()
         self._moments = moments
-        raised = ", ".join(f"{level:.4g}" for level in sorted({*levels}))
-        logger.debug("Step %d: sparsity raised to %s", step, raised)
+        at = ", ".join(f"{level:.4g}" for level in sorted({*levels}))
+        what = "masks chosen anew at a sparsity of" if schedule.regrows else "sparsity raised to"
+        logger.debug("Step %d: %s %s", step, what, at)
 
     @property
     def _restarts(self) -> bool:

@@ -19,6 +19,7 @@ from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.run_plan import RunPlan
 from tfopt.pipeline.teachers import check_teachers
 from tfopt.pipeline.training.compilation import Compilation, output_names, trains_itself
+from tfopt.stages.distill import Distill
 from tfopt.stages.file_scheme import scheme_of_file
 from tfopt.stages.train import Train
 
@@ -57,7 +58,7 @@ def _check_stages(config: RunConfig, model: keras.Model) -> None:
     """Raise where a stage cannot do with the model what it is told, up to the first that changes layers."""
     for stage in config.stages:
         stage.preflight(model, config.data, config.compilation.loss(), scheme_of_file(config.stages))
-        if not isinstance(stage, Train):
+        if not isinstance(stage, Train | Distill):
             break
 
 

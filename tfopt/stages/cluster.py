@@ -29,7 +29,9 @@ class Cluster(Stage):
     Args:
         clusters: different weights a kernel, 2 or more; None is 16, or with `bytes` as many as fit.
         epochs: how long to train, 1 or more.
-        init, granularity, assignments, trainable, keep_zeros, scheme: as `tfopt.cluster` takes them.
+        init, granularity, assignments, trainable, keep_zeros: as `tfopt.cluster` takes them.
+        scheme: what `bytes` counts the kernels in, `"float32"` or `"int8"`; None is what the pipeline ends
+            with.
         bytes: how small the weights are to be, compressed, as `tfopt.cluster` takes it. They are counted
             again after the training.
         rules: layer path pattern -> clusters, or None to leave a layer alone.
@@ -55,7 +57,7 @@ class Cluster(Stage):
     trainable: bool = True
     keep_zeros: bool = True
     bytes: float | None = None
-    scheme: Literal["float32", "int8"] = "float32"
+    scheme: Literal["float32", "int8"] | None = None
     rules: Mapping[str, int | None] | None = None
     learning_rate: float | None = None
     teacher: TeacherLike = None
@@ -71,7 +73,7 @@ class Cluster(Stage):
             self.assignments,
             self.trainable,
             self.bytes,
-            self.scheme,
+            self.scheme or "float32",
         )
         _validation.flag("Cluster", "keep_zeros", self.keep_zeros)
         _validation.whole("Cluster", "epochs", self.epochs, at_least=1)
@@ -86,7 +88,10 @@ class Cluster(Stage):
         Raises:
             GoalError: the weights are not as small as `bytes`.
         """
-        limit = self._limit(model)
+        scheme = self.scheme or "float32"
+        if self.bytes is not None and self.scheme is None:
+            scheme = "float32" if context.scheme.startswith("float") else "int8"
+        limit = self._limit(model, scheme)
         clustered = clustered_copy(
             model,
             self.clusters,
@@ -96,7 +101,7 @@ class Cluster(Stage):
             trainable=self.trainable,
             keep_zeros=self.keep_zeros,
             bytes=self.bytes,
-            scheme=self.scheme,
+            scheme=scheme,
             rules=self.rules,
             data=self._samples(context),
             seed=context.seed if self.engine == backends.KERAS else 0,
@@ -112,7 +117,7 @@ class Cluster(Stage):
             {"layer": kernel.path, "weights": different_weights(kernel)} for kernel in kernels(clustered)
         ]
         if limit is not None:
-            found = compressed_weights(clustered, self.scheme)
+            found = compressed_weights(clustered, scheme)
             context.record["weights_bytes"] = found
             if found > limit:
                 raise GoalError(
@@ -139,10 +144,10 @@ class Cluster(Stage):
                     "QuantizeAware, leave the layer out of it by a rule, or put it before Cluster."
                 )
 
-    def _limit(self, model: keras.Model) -> float | None:
+    def _limit(self, model: keras.Model, scheme: str) -> float | None:
         if self.bytes is None or self.bytes >= 1:
             return self.bytes
-        return self.bytes * compressed_weights(model, self.scheme)
+        return self.bytes * compressed_weights(model, scheme)
 
     def _samples(self, context: Context) -> Any:
         if self.init != "gradient":

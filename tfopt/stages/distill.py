@@ -19,8 +19,8 @@ class Distill(Stage):
     """Trains the model with the run's optimizer, on the run's loss and on what a teacher returns.
 
     Beyond half of the weights, pruning loses accuracy that does not come back from the targets alone; the
-    model before it shows more than they do. `Train`, `Prune`, `Cluster` and `QuantizeAware` take a `teacher`
-    too, and learn from it while they do their work. See `tfopt.distillation.distilling` for the loss.
+    model before it shows more than they do. The other stages that train take a `teacher` too, and learn from
+    it while they do their work. See `tfopt.distillation.distilling` for the loss.
 
     Args:
         epochs: how often every training sample is seen, 1 or more.

@@ -23,6 +23,7 @@ from tfopt.files import write_atomically
 from tfopt.measure.kernels import prunable
 from tfopt.rules import wholes
 from tfopt.stages.base import Context, Stage
+from tfopt.stages.teaching import TeacherLike, checked_teacher
 
 RANKS_FILE = "ranks.json"
 """In the stage's folder: what was chosen, so that a stage that is resumed trains the same layers."""
@@ -39,6 +40,8 @@ class LowRank(Stage):
         epochs: how long to train, 1 or more.
         learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one: as in
             `Prune`, much is to be learned anew.
+        teacher: the model to distil from while training, as `tfopt.Distill` takes it, or a dict with its
+            `model`, `temperature`, `student_weight` and `outputs`; None for none.
 
     Raises:
         InvalidArgumentError: an argument is out of its range.
@@ -60,6 +63,7 @@ class LowRank(Stage):
     sensitivity: bool = False
     epochs: int = 6
     learning_rate: float | None = None
+    teacher: TeacherLike = None
 
     def __post_init__(self) -> None:
         _validation.whole("LowRank", "epochs", self.epochs, at_least=1)
@@ -67,6 +71,7 @@ class LowRank(Stage):
         _validation.flag("LowRank", "sensitivity", self.sensitivity)
         if self.learning_rate is not None:
             _validation.number("LowRank", "learning_rate", self.learning_rate, above=0)
+        checked_teacher("LowRank", self.teacher)
         check_scheme(self.scheme)
         check_rules(self.rules)
         self._target()

@@ -96,7 +96,7 @@ RULES = (
     OrderRule(
         first="Cluster",
         then="PruneChannels",
-        reason="what is left is trained anew, and clusters dissolve; put PruneChannels before Cluster",
+        reason="clusters were made of the channels that the model then had; put PruneChannels before Cluster",
     ),
     OrderRule(
         first="LowRank",

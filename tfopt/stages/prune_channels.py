@@ -11,6 +11,7 @@ from tfopt import _validation
 from tfopt.errors import InvariantError, RunError
 from tfopt.files import write_atomically
 from tfopt.stages.base import Context, Stage
+from tfopt.stages.teaching import TeacherLike, checked_teacher
 
 if TYPE_CHECKING:
     import keras
@@ -41,6 +42,8 @@ class PruneChannels(Stage):
         sparse_strength, sparse_growth: of that penalty.
         learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one: what
             is taken away is trained anew, as after `Prune`.
+        teacher: the model to distil from while training, as `tfopt.Distill` takes it, or a dict with its
+            `model`, `temperature`, `student_weight` and `outputs`; None for none.
 
     Raises:
         InvalidArgumentError: an argument is out of its range, or there is no goal.
@@ -68,6 +71,7 @@ class PruneChannels(Stage):
     sparse_strength: float = 1e-4
     sparse_growth: float = 4.0
     learning_rate: float | None = None
+    teacher: TeacherLike = None
 
     def __post_init__(self) -> None:
         _validation.whole("PruneChannels", "iterations", self.iterations, at_least=1)
@@ -77,6 +81,7 @@ class PruneChannels(Stage):
         _validation.number("PruneChannels", "sparse_growth", self.sparse_growth, at_least=0)
         if self.learning_rate is not None:
             _validation.number("PruneChannels", "learning_rate", self.learning_rate, above=0)
+        checked_teacher("PruneChannels", self.teacher)
         self._settings()
 
     def preflight(self, model: keras.Model, data: Dataset, loss: Any, scheme: str) -> None:

@@ -1,4 +1,5 @@
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -144,3 +145,24 @@ def test_the_table(dependencies):
     assert "chosen (global): macs " in table
     assert "conv1" in table
     assert found.to_dict()["widths"][0]["name"] == "conv0"
+
+
+def test_an_aim_that_leads_to_the_same_widths_again_is_lowered(monkeypatch):
+    """Files are a little larger than predicted, and units few: what fits is found all the same."""
+    dependencies = chain((4, 4))
+    costs = ModelCosts(dependencies)
+    whole = costs.evaluate(np.ones(dependencies.count, bool))["bytes"]
+
+    class Larger:
+        original = {"bytes": whole}  # noqa: RUF012
+
+        def __init__(self, *_, **__):
+            pass
+
+        def measured(self, keep):
+            return {"bytes": costs.evaluate(keep)["bytes"] * (1.0 if keep.all() else 1.02)}
+
+    monkeypatch.setattr(sys.modules[allocation.__module__], "Files", Larger)
+    for share in np.linspace(0.4, 0.98, 15):
+        found = allocation(dependencies, scores_of(dependencies), {"bytes": float(share)})
+        assert found.costs["bytes"] <= share * whole

@@ -60,6 +60,12 @@ def test_latency_is_that_of_the_exported_file(found):
     assert chosen.costs["latency"] <= 0.6 * chosen.reaches["latency"].original
 
 
+def test_what_the_original_meets_removes_nothing(found):
+    chosen = allocation(found, np.ones(found.count), {"bytes": 1.0, "macs": 1.0})
+    assert chosen.keep.all()
+    assert chosen.costs["bytes"] == chosen.reaches["bytes"].original
+
+
 def test_bytes_out_of_reach_are_refused_by_the_real_file(found):
     scores = np.random.default_rng(0).random(found.count)
     with pytest.raises(GoalError, match=r"bytes: least [\d,]+ \(.*the limit is 1,000") as error:

@@ -31,6 +31,8 @@ Method: TypeAlias = Literal["global", "uniform", "sensitivity"]
 IN_FILES = ("bytes", "latency")
 """The metrics that only a file tells."""
 _ATTEMPTS = 8
+_CAUTION, _LEAST_CAUTION = 0.97, 0.3
+"""By how much the aim is lowered each time that it leads to widths which were too much, and how far."""
 
 
 def allocate(
@@ -99,8 +101,11 @@ def allocation(
     problem = Problem(costs.sizes, correction.corrected, limits, allowed, scores)
     reaches = _reaches(problem, measured, limits)
     require_reachable(reaches, budgets, dependencies.frozen)
-    tables = (losses or losses_by_scores)(problem) if method == "sensitivity" else []
-    keep, found = _met(problem, correction, measured, tables, method)
+    if all(original[name] <= limit for name, limit in limits.items()):
+        keep, found = np.ones(dependencies.count, bool), original
+    else:
+        tables = (losses or losses_by_scores)(problem) if method == "sensitivity" else []
+        keep, found = _met(problem, correction, measured, tables, method)
     return Allocation(
         budgets=budgets,
         method=method,
@@ -180,22 +185,25 @@ def _met(
         GoalError: no attempt met all budgets.
     """
     best: tuple[float, np.ndarray, dict[str, float]] | None = None
-    closest = None
     tried: set[bytes] = set()
-    for attempt in range(_ATTEMPTS):
-        aimed = dataclasses.replace(problem, metrics=correction.metrics, limits=correction.aims)
+    caution = 1.0
+    while len(tried) < _ATTEMPTS and caution > _LEAST_CAUTION:
+        aims = {name: caution * aim for name, aim in correction.aims.items()}
+        aimed = dataclasses.replace(problem, metrics=correction.metrics, limits=aims)
         if not aimed.fits(aimed.least):
             widths = aimed.least
         else:
             widths = solved(aimed, losses, method)
         keep = problem.keep(widths)
         if keep.tobytes() in tried:
-            break  # the units are not fine enough to come nearer
+            if best:
+                break  # the units are not fine enough to come nearer
+            caution *= _CAUTION
+            continue
         tried.add(keep.tobytes())
         found = measured(keep)
         usage = max(found[name] / limit for name, limit in problem.limits.items())
-        logger.info("attempt %d uses %.1f %% of the budget: %s", attempt + 1, 100 * usage, found)
-        closest = found if closest is None else closest
+        logger.info("attempt %d uses %.1f %% of the budget: %s", len(tried), 100 * usage, found)
         if correction.met(found) and (best is None or usage > best[0]):
             best = (usage, keep, found)
         if best and (best[0] >= NEAR or keep.all()):
@@ -203,8 +211,8 @@ def _met(
         correction.learn(widths, found)
     if best is None:
         raise GoalError(
-            f"No widths were found whose file meets the budget; the last tried costs {found}. Repeat it "
-            "on a machine with less other work if a latency is limited, or allow a little more.",
+            f"No widths were found whose file meets the budget; the last tried costs {found}. Allow a little "
+            "more, or, if a latency is limited, repeat it while the machine has less other work.",
             best=found,
         )
     return best[1], best[2]

@@ -75,11 +75,13 @@ class AxisSizes:
         of_group = np.zeros(count, np.int64)
         for number, group in enumerate(self.groups):
             of_group[group.units] = number
-        share = np.array([1 / len(group.units) for group in self.groups])
         ones = sparse.csr_array(
-            (share[of_group], (np.arange(count), of_group)), shape=(count, len(self.groups))
+            (np.ones(count), (np.arange(count), of_group)), shape=(count, len(self.groups))
         )
-        return sparse.csr_array(self._counts() @ ones)
+        table = sparse.csr_array(self._counts() @ ones)
+        # A quotient, not a product with the inverse: of what stands there once for each unit it is 1.
+        table.data /= np.array([len(group.units) for group in self.groups], float)[table.indices]
+        return table
 
     def _counts(self) -> sparse.csr_array:
         """Return how often each unit stands in each row; of shape `(rows, units)`."""

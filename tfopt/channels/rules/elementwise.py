@@ -33,13 +33,10 @@ def _never(_: Sequence[bool]) -> bool:
 _ARRAYS = (np.ndarray, tf.Tensor)
 
 
-def _is_operand(value: Any) -> bool:
-    return isinstance(value, (keras.KerasTensor, keras.Variable, np.ndarray, tf.Tensor))
-
-
 def _operands(node: Node) -> list[Any]:
-    """Return the tensors, variables and arrays that an operation is called with, in order."""
-    return [x for x in keras.tree.flatten((node.args, node.kwargs)) if _is_operand(x)]
+    """Return the tensors, variables, arrays and numbers that an operation is called with, in order."""
+    kinds = (keras.KerasTensor, keras.Variable, *_ARRAYS, bool, int, float, np.number)
+    return [x for x in keras.tree.flatten((node.args, node.kwargs)) if isinstance(x, kinds)]
 
 
 def _axes_under(axes: Sequence[Any], rank: int, batched: bool) -> Iterator[tuple[int, Any]]:
@@ -69,27 +66,29 @@ def joined(call: Call, zero: Zero, *, batched: bool = False) -> list[Layout]:
     shape = call.node.outputs[0].shape
     axes: list[np.ndarray | None] = [None] * len(shape)
     staying: set[int] = set()
-    operands: list[tuple[bool, dict[int, Any]]] = []
+    zero_along: list[set[int]] = []  # of each operand, the axes along which it is zero where units are
     for operand in _operands(call.node):
-        symbolic = isinstance(operand, keras.KerasTensor)
+        if not isinstance(operand, keras.KerasTensor):
+            zero_along.append(set() if np.any(as_array(operand)) else {*range(len(shape))})
+        if np.isscalar(operand):
+            continue
         layout = call.layout(operand)
         units_at = dict(_axes_under(layout.axes, len(shape), batched))
-        operands.append((layout.zero if symbolic else not np.any(as_array(operand)), units_at))
+        if isinstance(operand, keras.KerasTensor):
+            having = {axis for axis, units in units_at.items() if units is not None}
+            zero_along.append(having if layout.zero else set())
         for axis, size in _axes_under(operand.shape, len(shape), batched):
             units = units_at[axis]
             if units is not None and size == 1 != shape[axis]:
                 call.units.fix(units, f"{call.name} repeats it for channels of others")
             elif units is not None:
                 axes[axis] = units if axes[axis] is None else call.unite(axes[axis], units)
-            elif size != 1 and (symbolic or isinstance(operand, keras.Variable)):
+            elif size != 1 and isinstance(operand, (keras.KerasTensor, keras.Variable)):
                 staying.add(axis)
     for axis in staying:
         axes[axis] = call.unite(axes[axis], None)
-    zeros = [
-        zero([is_zero and units_at.get(axis) is not None for is_zero, units_at in operands])
-        for axis, units in enumerate(axes)
-        if units is not None
-    ]
+    having = {axis for axis, units in enumerate(axes) if units is not None}
+    zeros = [zero([axis in along for along in zero_along]) for axis in having]
     return [Layout(tuple(axes), all(zeros))] * len(call.node.outputs)
 
 
