@@ -1,4 +1,4 @@
-"""Zeros and clusters through a whole pipeline, read back from each model and from the file."""
+"""Widths, zeros and clusters through a whole pipeline, read back from each model and from the file."""
 
 import keras
 import numpy as np
@@ -11,15 +11,17 @@ from tfopt.measure.kernels import kernels
 
 CLUSTERS = 8
 SPARSITY = 0.5
+WIDTHS = {"conv": 16, "deep": 16, "head": 10}
+SMALLER = {"conv": 8, "deep": 8, "head": 10}
 
 
 def _model():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1), name="image")
-    x = keras.layers.Conv2D(8, 3, use_bias=False, name="conv")(inputs)
+    x = keras.layers.Conv2D(16, 3, use_bias=False, name="conv")(inputs)
     x = keras.layers.BatchNormalization(name="bn")(x)
     x = keras.layers.ReLU(name="relu")(x)
-    x = keras.layers.Conv2D(8, 3, activation="relu", name="deep")(x)
+    x = keras.layers.Conv2D(16, 3, activation="relu", name="deep")(x)
     x = keras.layers.Flatten(name="flatten")(x)
     outputs = keras.layers.Dense(10, activation="softmax", name="head")(x)
     model = keras.Model(inputs, outputs, name="small")
@@ -31,6 +33,7 @@ def _model():
 def run(digits, tmp_path_factory):
     stages = [
         tfopt.Train(epochs=4),
+        tfopt.PruneChannels(0.5, scope="local", epochs=3, teacher="float"),
         tfopt.Prune(SPARSITY, epochs=3, teacher="float"),
         tfopt.Cluster(CLUSTERS, epochs=2, teacher="float"),
         tfopt.QuantizeAware(epochs=2, teacher="float"),
@@ -40,7 +43,10 @@ def run(digits, tmp_path_factory):
 
 
 def test_each_stage_keeps_what_the_ones_before_have_made(run):
+    assert _widths(run.model("train")) == WIDTHS
+    assert _widths(run.model("prune_channels")) == SMALLER
     for stage in ("prune", "cluster", "quantize_aware"):
+        assert _widths(run.model(stage)) == SMALLER
         found = {kernel.path: kernel for kernel in kernels(run.model(stage))}
         assert set(found) == {"conv", "deep", "head"}
         for kernel in found.values():
@@ -64,6 +70,10 @@ def test_the_file_has_as_many_zeros_and_integers(run):
         assert len(np.unique(signed)) <= CLUSTERS, sizes[size]
 
 
+def _widths(model):
+    return {kernel.path: kernel.variable.shape[-1] for kernel in kernels(model)}
+
+
 def _integers(content):
     """Return size -> values of the int8 constants with as many numbers as a kernel."""
     parsed, found = parse(content), {}
@@ -77,7 +87,8 @@ def _integers(content):
 
 def test_it_is_smaller_and_has_learned(run):
     stages = {stage.name: stage for stage in run.typed.stages}
-    compressed = [stages[name].compressed_bytes for name in ("train", "prune", "cluster", "export_tflite")]
+    names = ("train", "prune_channels", "prune", "cluster", "export_tflite")
+    compressed = [stages[name].compressed_bytes for name in names]
     assert compressed == sorted(compressed, reverse=True)
     assert run.metrics["accuracy"] > 0.85
     assert stages["export_tflite"].metrics["accuracy"] > stages["train"].metrics["accuracy"] - 0.05
