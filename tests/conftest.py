@@ -1,12 +1,14 @@
 """Fixtures that several tests share."""
 
 import gc
+from pathlib import Path
 
 import keras
 import pytest
 import tensorflow as tf
 
 import tfopt
+from tests.at_length import mark_rows
 
 # Logical devices can only be made before TensorFlow first uses the CPU, hence at import.
 tf.config.set_logical_device_configuration(
@@ -23,6 +25,7 @@ gc.set_threshold(50_000, 20, 20)
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items):
     """Keep the tests of one file in one process, and of the long contract tables those of one row."""
+    mark_rows(items, Path(__file__).parent)
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         row = parameters.get("make", "") if item.path.parent.name == "contracts" else ""

@@ -6,8 +6,9 @@ import pytest
 # A shared promise is kept by a base class or by the hook that all callbacks use.
 AT_LENGTH = {
     "test_optimizers.py": (
-        {"Adan", "Lookahead", "Prodigy", "SAM", "ScheduleFreeAdamW"},
+        {"Adan", "SAM", "ScheduleFreeAdamW"},
         {
+            "test_learns": "",
             "test_compiled_equals_eager": "",
             "test_trains_in_mixed_precision": "",
             "test_accumulated_batches_equal_one_large_batch": "",
@@ -24,7 +25,7 @@ AT_LENGTH = {
     "test_callbacks.py": (
         {"GradientClipping zclip"},
         {
-            "test_compiled_equals_eager": "arguments1",
+            "test_compiled_equals_eager": "",
             "test_accumulated_batches_equal_one_large_batch": "",
             "test_loss_scale_does_not_matter": "",
             "test_works_in_a_multi_optimizer": "",

@@ -144,7 +144,7 @@ WRONG = {
     "run good.py --out data.npz/runs": "Cannot write",
     "search good.py --trials 0": "not in the range",
     "search good.py --minimize size": "is not one of",
-    "search good.py --minimize bytes --maximize accuracy": "Expected one of minimize and maximize",
+    "search good.py --minimize bytes --maximize bytes": "bytes",
     "search good.py --keep accuracy": "expected NAME=VALUE",
     "search good.py --keep accuracy=high": "expected a number",
     "search good.py --keep accuracy=-3": "is outside [-1, 1]",

@@ -101,7 +101,7 @@ def test_the_record_tells_what_was_done(complete, blobs):
 
     train, prune, double = record["stages"]
     assert [entry["title"] for entry in record["stages"]] == ["trained", "pruned", "doubled"]
-    assert train["config"] == {"class": "Train", "epochs": 3}
+    assert train["config"] == {"class": "Train", "epochs": 3, "teacher": None}
     assert len(train["history"]["loss"]) == 3
     assert {"val_accuracy", "learning_rate", "grad_norm"} <= set(train["history"])
     assert len(prune["history"]["sparsity"]) == 4
@@ -125,7 +125,8 @@ def test_the_file_has_the_keys_of_before(complete):
         assert set(written[part]) == set(EXAMPLE[part]), part
     assert set(EXAMPLE["data"]) - set(written["data"]) == {"class_names"}  # which the data here lacks
     for stage, example in zip(written["stages"][:2], EXAMPLE["stages"], strict=False):
-        assert set(stage) == set(example)
+        assert set(stage) - set(example) <= {"weights"}  # came later
+        assert set(example) <= set(stage)
         assert set(stage["latency"]) == set(example["latency"])
 
 

@@ -6,7 +6,7 @@ import tfopt
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.flatbuffer.fields import type_name
 from tfopt.export.flatbuffer.read import parse
-from tfopt.export.flatbuffer.summary import _values
+from tfopt.export.flatbuffer.weights import stored_values
 from tfopt.post_training import adaround
 from tfopt.post_training.adaround import Problem, solve
 from tfopt.post_training.kernels import kernels_of, nearest, value
@@ -120,7 +120,7 @@ def _integers(content):
     for tensor in part.tensors:
         data = model.buffers[tensor.buffer].data
         if type_name(tensor) in ("int8", "int4") and data is not None and len(data):
-            found.append(_values(tensor, np.asarray(data, np.uint8), int(np.prod(tensor.shape))))
+            found.append(stored_values(tensor, bytes(data)).ravel())
     return found
 
 

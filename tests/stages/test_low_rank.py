@@ -112,9 +112,9 @@ def test_bad_arguments_are_refused_before_anything_runs(arguments, message):
 @pytest.mark.parametrize(
     ("first", "reason"),
     [
-        (tfopt.Prune(), "kernel with zeros have none; put LowRank before Prune"),
-        (tfopt.Cluster(), "few different values have many; put LowRank before Cluster"),
-        (tfopt.QuantizeAware("int8"), "factors are made of float kernels"),
+        (tfopt.Prune(), "none of its zeros; put LowRank before Prune"),
+        (tfopt.Cluster(), "none of its clusters; put LowRank before Cluster"),
+        (tfopt.QuantizeAware("int8"), "factors are found for float kernels"),
         (tfopt.ExportTFLite(), "ExportTFLite comes last"),
     ],
 )

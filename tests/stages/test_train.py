@@ -24,7 +24,7 @@ def test_epochs_out_of_range(epochs):
 
 def test_config_round_trip():
     config = Train(epochs=3).get_config()
-    assert config == {"class": "Train", "epochs": 3}
+    assert config == {"class": "Train", "epochs": 3, "teacher": None}
     assert stages.from_config(config, {"Train": Train}) == Train(epochs=3)
     with pytest.raises(RunError, match="Unknown stage 'Fly'; known are Train"):
         stages.from_config({"class": "Fly"}, {"Train": Train})
