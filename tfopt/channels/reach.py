@@ -70,7 +70,7 @@ def require_reachable(reaches: Mapping[str, Reach], budgets: Budgets, whole: Map
     if not missed:
         return
     figures = "; ".join(str(reach) for reach in missed)
-    some = "; ".join(f"{path}: {why}" for path, why in [*whole.items()][:3])
+    some = "; ".join(f"{path}: {why.removesuffix('.')}" for path, why in [*whole.items()][:3])
     left = f" Layers that cannot become narrower: {len(whole)}, such as {some}." if whole else ""
     raise GoalError(
         f"Removing channels cannot meet the budget ({budgets.describe()}). What can be reached is {figures}. "

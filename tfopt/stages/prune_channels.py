@@ -133,8 +133,8 @@ class PruneChannels(Stage):
         from tfopt.channels.planning.settings import ChannelSettings
 
         names = (field.name for field in dataclasses.fields(ChannelSettings))
-        told = {name: getattr(self, name) for name in names if name not in ("scheme", "seed")}
-        return ChannelSettings(**told, scheme=self.scheme or scheme, seed=seed)
+        told = {name: getattr(self, name) for name in names if hasattr(self, name) and name != "scheme"}
+        return ChannelSettings(**told, scheme=self.scheme or scheme, seed=seed, caller="PruneChannels")
 
     def _plan(
         self, model: keras.Model, context: Context, number: int, earlier: list[ChannelPlan]

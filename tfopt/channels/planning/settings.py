@@ -24,6 +24,9 @@ Limit: TypeAlias = float | str | None
 class ChannelSettings:
     """The arguments of `tfopt.prune_channels` that are no model and no data; see there.
 
+    Attributes:
+        caller: the function or class that the user called, which errors name.
+
     Raises:
         InvalidArgumentError: an argument is out of its range, there is no goal, or there are two kinds of it.
     """
@@ -42,37 +45,36 @@ class ChannelSettings:
     round_to: int | None = 8
     min_share: float = 0.1
     seed: int = 0
+    caller: str = "prune_channels"
 
     def __post_init__(self) -> None:
-        rules = _validation.mapping("prune_channels", "rules", self.rules, "{'stem': None}")
+        rules = _validation.mapping(self.caller, "rules", self.rules, "{'stem': None}")
         shares = [share for share in rules.values() if share is not None]
         if self.ratio is None and not self.budgets and not shares:
             raise InvalidArgumentError(
-                "prune_channels: there is no goal: give ratio=, the share of channels to remove, as 0.5, or "
+                f"{self.caller}: there is no goal: give ratio=, the share of channels to remove, as 0.5, or "
                 "a budget: macs=, params=, bytes= or latency=, such as macs=0.5 for half of them."
             )
         if self.ratio is not None:
-            _validation.number("prune_channels", "ratio", self.ratio, above=0, below=1)
+            _validation.number(self.caller, "ratio", self.ratio, above=0, below=1)
             if self.budgets:
                 raise InvalidArgumentError(
-                    f"prune_channels: ratio={self.ratio} and a budget ({self.budgets.describe()}) are two "
+                    f"{self.caller}: ratio={self.ratio} and a budget ({self.budgets.describe()}) are two "
                     "goals: give one of them."
                 )
         if not self.budgets and self.allocation != "global":
             raise InvalidArgumentError(
-                f"prune_channels: allocation={self.allocation!r} is how a budget is met, and there is none: "
+                f"{self.caller}: allocation={self.allocation!r} is how a budget is met, and there is none: "
                 'give one, such as macs=0.5, or for ratio= the scope: "global" or "local".'
             )
-        _validation.choice("prune_channels", "importance", self.importance, CRITERIA)
-        _validation.choice("prune_channels", "normalization", self.normalization, ("mean", "max", "none"))
-        _validation.choice("prune_channels", "scope", self.scope, ("global", "local"))
-        _validation.choice(
-            "prune_channels", "allocation", self.allocation, ("global", "uniform", "sensitivity")
-        )
-        _validation.whole("prune_channels", "seed", self.seed, at_least=0)
-        _validation.number("prune_channels", "min_share", self.min_share, above=0, at_most=1)
+        _validation.choice(self.caller, "importance", self.importance, CRITERIA)
+        _validation.choice(self.caller, "normalization", self.normalization, ("mean", "max", "none"))
+        _validation.choice(self.caller, "scope", self.scope, ("global", "local"))
+        _validation.choice(self.caller, "allocation", self.allocation, ("global", "uniform", "sensitivity"))
+        _validation.whole(self.caller, "seed", self.seed, at_least=0)
+        _validation.number(self.caller, "min_share", self.min_share, above=0, at_most=1)
         if self.round_to is not None:
-            _validation.whole("prune_channels", "round_to", self.round_to, at_least=1)
+            _validation.whole(self.caller, "round_to", self.round_to, at_least=1)
         check_scheme(self.scheme)
 
     @property
