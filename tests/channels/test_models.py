@@ -51,12 +51,15 @@ def test_applications(name):
     model = coverage.build(keras.applications, name, classifier_activation=None)
     found, keep, smaller = equality.assert_cut_is_masked(model, 1)
     assert (~keep).sum() > 0.3 * found.count
-    assert smaller.count_params() < 0.5 * model.count_params()
+    # Groups that LayerNormalization takes statistics over, half of ConvNeXt's, stay whole here.
+    few = 0.5 if all(group.exact for group in found.groups) else 0.7
+    assert smaller.count_params() < few * model.count_params()
     assert len(found.frozen) == 1  # the classifier, which is the output
 
 
 def _repeats(model, x):
-    one, other = (equality.outputs_of(copy(model), x) for _ in range(2))
+    model = copy(model)
+    one, other = (equality.outputs_of(model, x) for _ in range(2))
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 

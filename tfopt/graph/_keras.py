@@ -142,14 +142,23 @@ def with_mask_of(old: Any, new: Any) -> Any:
 
 
 def with_masks(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments with the masks that are on the tensors, for Keras notes no such ones."""
+    """Return keyword arguments with the masks that are on the tensors, for Keras notes no such ones.
+
+    The code of MultiHeadAttention takes the query's mask from its tensor alone, whatever it is called with:
+    it becomes a part of the `attention_mask`, one column for all keys.
+    """
     given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
-    masks = {
-        f"{name}_mask": getattr(given.get(name), "_keras_mask", None) for name in ("query", "value", "key")
+    masks = {name: getattr(given.get(name), "_keras_mask", None) for name in ("query", "value", "key")}
+    found = {
+        f"{name}_mask": masks[name]
+        for name in ("value", "key")
+        if masks[name] is not None and given.get(f"{name}_mask") is None
     }
-    return kwargs | {
-        name: mask for name, mask in masks.items() if mask is not None and given.get(name) is None
-    }
+    if masks["query"] is not None:
+        rows = keras.ops.expand_dims(masks["query"], -1)
+        own = given.get("attention_mask")
+        found["attention_mask"] = rows if own is None else keras.ops.logical_and(own, rows)
+    return kwargs | found
 
 
 def remove_masks(tensors: Iterable[Any]) -> None:
