@@ -21,10 +21,15 @@ def _slow(row):
 ROWS = {
     "callbacks/test_batch_size_ramp.py": {
         "test_a_copy_moves_the_dataset_that_was_made_before": 0,
+        "test_two_devices_equal_one": 0,
+    },
+    "callbacks/test_gradient_clipping.py": {
+        "test_clips_the_sum_over_replicas": 0,
     },
     "callbacks/test_learning_rate_finder.py": {
         "test_plot": 0,
         "test_training_afterwards_is_as_without_the_test": 1,
+        "test_the_suggested_rate_trains": 1,
     },
     "callbacks/test_pruning_regrowth.py": {
         "test_a_killed_fit_that_is_resumed_ends_as_if_it_had_not_been": 1,
@@ -44,6 +49,9 @@ ROWS = {
     "clustering/test_cluster.py": {
         "test_every_kind_of_kernel_is_clustered_trained_saved_and_trained_again": 1,
     },
+    "data/test_weights.py": {
+        "test_a_stage_trains_validates_and_evaluates_as_keras_does": 1,
+    },
     "export/keras_graph/test_float_barriers.py": {
         "test_a_last_layer_in_float": 6,
         "test_a_layer_in_float_between_or_in_front_of_quantized_ones": 5,
@@ -52,11 +60,15 @@ ROWS = {
         "test_an_int8_file_holds_the_steps": 2,
         "test_quantization_aware_training": 1,
     },
+    "graph/functions/test_signal_functions.py": {
+        "test_code_is_read_and_computes_the_same": 20,
+    },
     "graph/rewriting/test_fused_batch_norm.py": {
         "test_a_file_holds_the_plain_model": 0,
     },
     "integration/test_cli.py": {
         "test_an_interrupted_run_goes_on_with_the_same_command": 0,
+        "test_what_is_wrong_with_a_recipe_is_one_line": 1,
     },
     "integration/test_models.py": {
         "test_every_kind_of_model_goes_through": 1,
@@ -64,11 +76,14 @@ ROWS = {
     "integration/test_recipe_as_designed.py": {
         "test_it_runs_and_learns": 0,
     },
+    "integration/test_sets.py": {
+        "test_the_advice_works": 1,
+    },
     "optimizers/eight_bit/test_base.py": {
         "test_stays_close_to_float_adam": 1,
     },
     "optimizers/test_references.py": {
-        "test_follows_the_reference": 150,
+        "test_follows_the_reference": 110,
     },
     "oracles/test_annealing.py": {
         "test_it_is_better_than_random_search": 0,
@@ -90,12 +105,21 @@ ROWS = {
     },
     "pipeline/test_pipeline.py": {
         "test_a_run_that_was_cut_off_has_the_same_result": 1,
+        "test_two_devices_train_as_one": 0,
+        "test_a_stage_may_write_files_of_any_name": 1,
+        "test_every_stage_of_a_run_trains_as_its_first_model_does": 1,
     },
     "pipeline/test_pruning_resumed.py": {
         "test_it_ends_as_if_it_had_not_been_killed": 0,
     },
     "pipeline/test_scale_and_labels.py": {
         "test_labels_of_every_form_train_with_every_loss": 3,
+    },
+    "pipeline/training/test_learning_rate.py": {
+        "test_a_stage_may_be_told": 1,
+    },
+    "pruning/test_contract.py": {
+        "test_layer_pattern_optimizer": 4,
     },
     "pruning/test_everywhere.py": {
         "test_every_kernel_is_pruned_measured_and_stays_so_in_training_and_in_a_file": 2,
@@ -107,6 +131,7 @@ ROWS = {
     "quantization/canonicalize/decompose/test_recurrent.py": {
         "test_the_loop_computes_what_its_steps_do_one_after_another": 2,
         "test_what_a_loop_ends_with_meets_other_tensors_in_one_scale": 1,
+        "test_two_devices_equal_one": 0,
     },
     "quantization/canonicalize/rewrite/test_attention_masks.py": {
         "test_a_query_with_no_key_attends_to_what_keras_lets_it": 3,
@@ -129,12 +154,18 @@ ROWS = {
     "quantization/qat/test_shared_variables.py": {
         "test_it_stays_one_variable_where_a_model_is_saved_and_loaded": 3,
     },
+    "search/test_recipe_search.py": {
+        "test_a_kill_between_any_two_files_loses_nothing": 0,
+    },
     "stages/test_distill.py": {
         "test_a_run_that_is_cut_off_while_it_learns_ends_as_one_that_was_not": 0,
         "test_the_float_model_is_the_one_before_anything_was_taken": 0,
     },
     "stages/test_prune.py": {
         "test_every_kind_of_pruning_ends_at_the_asked_sparsity": 3,
+    },
+    "test_architecture.py": {
+        "test_whatever_is_imported_first_the_registered_classes_are_known": 1,
     },
     "trainers/test_objectives.py": {
         "test_losses_of_keras": 6,
