@@ -28,7 +28,7 @@ IMAGES = 4
 MODELS = {
     "ResNet50": lambda: APPLICATIONS.ResNet50(weights=None),
     "MobileNetV2": lambda: APPLICATIONS.MobileNetV2(weights=None),
-    "MobileNetV3Small": lambda: APPLICATIONS.MobileNetV3Small(weights=None),
+    "MobileNetV3Small": lambda: APPLICATIONS.MobileNetV3Small(input_shape=(SIZE, SIZE, 3), weights=None),
 }
 LARGE = {
     "ResNet152V2": lambda: APPLICATIONS.ResNet152V2(weights=None),
