@@ -10,7 +10,7 @@ layer holds are in `Layer._layers`; only a model's are public. The mask of a seq
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -141,22 +141,35 @@ def with_mask_of(old: Any, new: Any) -> Any:
     return new
 
 
+def masks_on(call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments for masks that Keras fills from the tensors that `call` is called with."""
+    signature = inspect.signature(call)
+    given = signature.bind(*args, **kwargs).arguments
+    tensors = [name for name, value in given.items() if _has_tensors(value)]
+    found = {}
+    for name in tensors:
+        argument = "mask" if len(tensors) == 1 else f"{name}_mask"
+        if argument in signature.parameters and given.get(argument) is None:
+            masks = keras.tree.map_structure(mask_of, given[name])
+            if any(mask is not None for mask in keras.tree.flatten(masks)):
+                found[argument] = masks
+    return found
+
+
+def _has_tensors(value: Any) -> bool:
+    return any(isinstance(each, keras.KerasTensor) for each in keras.tree.flatten(value))
+
+
 def with_masks(layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments with the masks that are on the tensors, for Keras notes no such ones.
+    """Return keyword arguments with the masks that are on the tensors, for Keras does not note all of them.
 
     The code of MultiHeadAttention takes the query's mask from its tensor alone, whatever it is called with:
     it becomes a part of the `attention_mask`, one column for all keys.
     """
-    given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
-    masks = {name: getattr(given.get(name), "_keras_mask", None) for name in ("query", "value", "key")}
-    found = {
-        f"{name}_mask": masks[name]
-        for name in ("value", "key")
-        if masks[name] is not None and given.get(f"{name}_mask") is None
-    }
-    if masks["query"] is not None:
-        rows = keras.ops.expand_dims(masks["query"], -1)
-        own = given.get("attention_mask")
+    found = masks_on(layer.call, args, kwargs)
+    if isinstance(layer, keras.layers.MultiHeadAttention) and "query_mask" in found:
+        rows = keras.ops.expand_dims(found.pop("query_mask"), -1)
+        own = inspect.signature(layer.call).bind(*args, **kwargs).arguments.get("attention_mask")
         found["attention_mask"] = rows if own is None else keras.ops.logical_and(own, rows)
     return kwargs | found
 

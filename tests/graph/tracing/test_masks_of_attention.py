@@ -8,6 +8,7 @@ from tfopt import graph
 
 L = keras.layers
 TOKENS = np.array([[3, 5, 0, 0], [1, 2, 4, 0], [6, 1, 2, 3]])
+TRIANGLE = np.tri(4, dtype=bool)[None]
 
 
 class Embeds(L.Layer):
@@ -27,24 +28,46 @@ class Embeds(L.Layer):
 class Attends(keras.Model):
     """Attention whose padded rows reach the output."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, attention, attend):
         super().__init__()
         self.embeds = Embeds()
-        self.attention = L.MultiHeadAttention(2, 3)
-        self.kwargs = kwargs
+        self.attention = attention
+        self.attend = attend
 
     def call(self, x):
-        embedded = self.embeds(x)
-        return self.attention(query=embedded, value=embedded, **self.kwargs)
+        return self.attend(self.attention, self.embeds(x))
 
 
-@pytest.mark.parametrize(
-    "kwargs", [{}, {"use_causal_mask": True}, {"attention_mask": np.tri(4, dtype=bool)[None]}]
-)
-def test_rows_of_masked_queries(kwargs):
+def _multi_head():
+    return L.MultiHeadAttention(2, 3)
+
+
+KINDS = {
+    "multi-head": (_multi_head, lambda layer, x: layer(query=x, value=x)),
+    "causal": (_multi_head, lambda layer, x: layer(x, x, use_causal_mask=True)),
+    "with a mask of its own": (_multi_head, lambda layer, x: layer(x, x, attention_mask=TRIANGLE)),
+    "masked values alone": (_multi_head, lambda layer, x: layer(keras.ops.ones_like(x), x)),
+    "grouped queries": (lambda: L.GroupQueryAttention(3, 4, 2), lambda layer, x: layer(x, x)),
+    "attention": (L.Attention, lambda layer, x: layer([x, x])),
+    "attention to masked values": (L.Attention, lambda layer, x: layer([keras.ops.ones_like(x), x])),
+    "additive": (L.AdditiveAttention, lambda layer, x: layer([x, x])),
+    "recurrent": (lambda: L.LSTM(3), lambda layer, x: layer(x)),
+    "pooled": (L.GlobalAveragePooling1D, lambda layer, x: layer(x)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_graph_masks_as_the_code_does(kind):
     keras.utils.set_random_seed(0)
-    model = Attends(**kwargs)
+    make, attend = KINDS[kind]
+    model = Attends(make(), attend)
     expected = np.asarray(model(TOKENS))
     found = np.asarray(graph.as_functional(graph.copy(model))(TOKENS))
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert np.abs(expected[0, 3]).max() < np.abs(expected[2, 3]).max()  # a masked row attends to nothing
+
+
+def test_a_masked_row_attends_to_nothing():
+    keras.utils.set_random_seed(0)
+    make, attend = KINDS["multi-head"]
+    rows = np.asarray(Attends(make(), attend)(TOKENS))
+    assert np.abs(rows[0, 3]).max() < np.abs(rows[2, 3]).max()

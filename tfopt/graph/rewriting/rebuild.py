@@ -152,7 +152,7 @@ class _Replay:
         decomposed = self.decomposer and self.decomposer(node, args, kwargs, fill)
         if decomposed:
             return self.model(*decomposed, node.path + "/")
-        return keras.tree.flatten(self.emit(node, args, kwargs))
+        return keras.tree.flatten(self.emit(node, args, kwargs | _lost_masks(node, fill)))
 
     def _held(self, node: Node, number: int, value: Any, fill: Callable[[Any], Any]) -> Any:
         """Return what a nested model is called with; an array or a variable becomes a layer."""
@@ -240,3 +240,21 @@ class Copier:
 
 def _with_sublayers(operation: keras.Operation) -> list[keras.Layer]:
     return [operation, *_keras.sublayers(operation)] if isinstance(operation, keras.Layer) else []
+
+
+def _lost_masks(node: Node, fill: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the masks that a layer gets with its tensors, where those in their place carry none.
+
+    What a decomposed layer consists of hands no mask on.
+
+    Args:
+        node: the call in the old model, whose tensors have the masks.
+        fill: returns the new tensor in the place of an old one.
+    """
+    lost = any(_keras.mask_of(old) is not None and _keras.mask_of(fill(old)) is None for old in node.inputs)
+    if not lost or not isinstance(node.operation, keras.Layer):
+        return {}
+    masked = _keras.with_masks(node.operation, node.args, node.kwargs)
+    added = {name: value for name, value in masked.items() if value is not node.kwargs.get(name)}
+    filled: dict[str, Any] = keras.tree.map_structure(fill, added)
+    return filled

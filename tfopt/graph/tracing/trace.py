@@ -330,17 +330,10 @@ def call_with(layer: keras.Layer, args: tuple, kwargs: dict[str, Any], training:
     if "training" in signature.parameters:
         kwargs.setdefault("training", training)
     try:
-        given = signature.bind(*args, **kwargs).arguments
+        masks = _keras.masks_on(call, args, kwargs)
     except TypeError:
         return call(*args, **kwargs)
-    tensors = {name: value for name, value in given.items() if tensors_in(value)}
-    for name, value in tensors.items():
-        mask = "mask" if len(tensors) == 1 else f"{name}_mask"
-        if mask in signature.parameters and given.get(mask) is None:
-            masks = keras.tree.map_structure(_keras.mask_of, value)
-            if any(each is not None for each in keras.tree.flatten(masks)):
-                kwargs[mask] = masks
-    return call(*args, **kwargs)
+    return call(*args, **(kwargs | masks))
 
 
 def _penalized(layer: keras.Layer, outputs: Any) -> Any:

@@ -160,7 +160,7 @@ class _Reading:
     ) -> Any:
         """Return what a layer returns that is called as Keras does, with its variables."""
         attention = isinstance(layer, keras.layers.MultiHeadAttention) and not _is_code(layer)
-        if attention:
+        if not _is_code(layer) and _keras.functional(layer) is None:
             kwargs = _keras.with_masks(layer, args, kwargs)
         self._by_code = False
         self.show_variables()
