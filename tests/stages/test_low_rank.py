@@ -21,6 +21,7 @@ class _Context:
     directory: Path
     record: dict = dataclasses.field(default_factory=dict)
     data: object = None
+    scheme: str = "float32"
     trained: list = dataclasses.field(default_factory=list)
 
     def fit(self, model, *, epochs, callbacks=()):
@@ -48,6 +49,23 @@ def test_it_factorizes_trains_and_records_the_plan(model, tmp_path):
     assert rows["head"]["reason"]
     assert small.count_params() < model.count_params()
     json.dumps(context.record)
+
+
+@pytest.mark.parametrize(
+    ("asked", "pipeline", "limited"), [(None, "int8", "int8"), ("float16", "int8", "float16")]
+)
+def test_budgets_are_those_of_the_file_of_the_pipeline(
+    model, tmp_path, monkeypatch, asked, pipeline, limited
+):
+    schemes = []
+
+    def exported(model, scheme, data):
+        schemes.append(scheme)
+        return bytes(4 * model.count_params())
+
+    monkeypatch.setattr("tfopt.factorization.budget.exported", exported)
+    tfopt.LowRank(bytes=0.9, scheme=asked, epochs=1).apply(model, _Context(tmp_path, scheme=pipeline))
+    assert set(schemes) == {limited}
 
 
 def test_a_stage_that_is_resumed_takes_the_ranks_that_it_had(model, tmp_path):

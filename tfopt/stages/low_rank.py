@@ -34,8 +34,10 @@ class LowRank(Stage):
     """Makes kernels products of smaller ones, then trains them (see `tfopt.low_rank`).
 
     Args:
-        ratio, energy, rank, macs, params, bytes, latency, rules, method, scheme: as `tfopt.low_rank` takes
-            them; JSON values.
+        ratio, energy, rank, macs, params, bytes, latency, rules, method: as `tfopt.low_rank` takes them; JSON
+            values.
+        scheme: of the file whose bytes and latency are limited; `None` is that of the pipeline: of
+            `ExportTFLite`, or of `QuantizeAware`.
         sensitivity: whether losses are measured on training samples, where there are budgets.
         epochs: how long to train, 1 or more.
         learning_rate: the highest of the stage; a schedule keeps its shape. `None` is the compiled one: as in
@@ -59,7 +61,7 @@ class LowRank(Stage):
     latency: float | str | None = None
     rules: Mapping[str, Setting] | None = None
     method: Method = "tucker"
-    scheme: str = "float32"
+    scheme: str | None = None
     sensitivity: bool = False
     epochs: int = 6
     learning_rate: float | None = None
@@ -72,7 +74,8 @@ class LowRank(Stage):
         if self.learning_rate is not None:
             _validation.number("LowRank", "learning_rate", self.learning_rate, above=0)
         checked_teacher("LowRank", self.teacher)
-        check_scheme(self.scheme)
+        if self.scheme is not None:
+            check_scheme(self.scheme)
         check_rules(self.rules)
         self._target()
 
@@ -85,7 +88,7 @@ class LowRank(Stage):
             self._target(),
             rules=self.rules,
             method=self.method,
-            scheme=self.scheme,
+            scheme=self.scheme or context.scheme,
             data=context.data if self.sensitivity else None,
             chosen=chosen,
         )
