@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 
 from tfopt.errors import DataError
@@ -99,4 +100,4 @@ def fits(shape: Sequence[int | None], known: Sequence[int | None]) -> bool:
 
 def count(arrays: Any) -> int:
     """Return the number of samples."""
-    return len(leaves(arrays)[0][1])
+    return len(keras.tree.flatten(arrays)[0])

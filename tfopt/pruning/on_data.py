@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from tfopt import _validation
 from tfopt.data import Dataset
+from tfopt.data.samples import batches, finite, lengths
+from tfopt.data.structure import count
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.pruning.criteria import FromGradients
 
@@ -53,7 +55,7 @@ class OnData:
 
     def loss(self) -> float:
         """Return the mean loss with the weights as they are now."""
-        parts = [(float(self._measure(x, y)), _length(x)) for x, y in self._batches()]
+        parts = [(float(self._measure(x, y)), count(x)) for x, y in self._batches()]
         return sum(loss * size for loss, size in parts) / sum(size for _, size in parts)
 
     def scores(self, criterion: FromGradients, kernels: Sequence[keras.Variable]) -> list[np.ndarray]:
@@ -73,7 +75,7 @@ class OnData:
 
         totals = [np.zeros(tuple(kernel.shape), np.float32) for kernel in kernels]
         for x, y in self._batches():
-            weight = np.float32(_length(x) / self._batch_size)
+            weight = np.float32(count(x) / self._batch_size)
             for total, summand in zip(totals, summands(x, y), strict=True):
                 total += weight * summand.numpy()
         return [criterion.scores(total) for total in totals]
@@ -82,16 +84,7 @@ class OnData:
         return tf.reduce_mean(self._loss(x, y, self._model(x, training=False)))
 
     def _batches(self) -> Iterator[tuple[Any, Any]]:
-        for start in range(0, _length(self._x), self._batch_size):
-
-            def part(array: Any, start: int = start) -> Any:
-                return array[start : start + self._batch_size]
-
-            yield keras.tree.map_structure(part, self._x), keras.tree.map_structure(part, self._y)
-
-
-def _length(x: Any) -> int:
-    return len(keras.tree.flatten(x)[0])
+        return batches((self._x, self._y), self._batch_size)
 
 
 def _checked(data: Any, batch_size: int, why: str) -> tuple[Any, Any]:
@@ -104,18 +97,16 @@ def _checked(data: Any, batch_size: int, why: str) -> tuple[Any, Any]:
             f"{why} is measured on data: give data=(x, y) or a tfopt.data.Dataset; got {came}."
         )
     x, y = (keras.tree.map_structure(np.asarray, part) for part in data)
-    arrays = keras.tree.flatten((x, y))
-    lengths = {len(array) if array.ndim else 0 for array in arrays}
-    if len(lengths) != 1:
-        raise DataError(f"{why} needs as many labels as inputs, got {sorted(lengths)}.")
-    if (samples := lengths.pop()) < batch_size:
+    found = lengths(x, y)
+    if len(found) != 1:
+        raise DataError(f"{why} needs as many labels as inputs, got {sorted(found)}.")
+    if (samples := found.pop()) < batch_size:
         raise DataError(
             f"{why} is measured on batches of {batch_size} samples, and the data has {samples}: give more "
             "samples, or a smaller batch_size."
         )
-    for array in arrays:
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise DataError(f"{why} is measured on data, and this holds NaN or infinite values: clean it.")
+    if not finite(x, y):
+        raise DataError(f"{why} is measured on data, and this holds NaN or infinite values: clean it.")
     return x, y
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.data import Dataset
+from tfopt.data.samples import batches, finite, lengths
+from tfopt.data.structure import count
 from tfopt.errors import DataError, InvalidArgumentError
 
 
@@ -32,12 +35,8 @@ class Samples:
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
         """Yield (x, y) of whole batches: the samples that are left over at the end are not looked at."""
-        for start in range(0, _count(self.x) // self.batch_size * self.batch_size, self.batch_size):
-            part = slice(start, start + self.batch_size)
-            yield tuple(
-                None if arrays is None else keras.tree.map_structure(lambda array: array[part], arrays)  # noqa: B023
-                for arrays in (self.x, self.y)
-            )  # type: ignore[misc]
+        whole = count(self.x) // self.batch_size
+        yield from itertools.islice(batches((self.x, self.y), self.batch_size), whole)
 
 
 def checked_samples(
@@ -92,7 +91,7 @@ def any_samples(data: Any, loss: Any, limit: int = 512) -> Samples | None:
 
 def _some(x: Any, y: Any, loss: Any, batch_size: int, limit: int) -> Samples:
     """Return at most `limit` samples, spread evenly."""
-    chosen = np.linspace(0, _count(x) - 1, min(max(limit, batch_size), _count(x))).astype(int)
+    chosen = np.linspace(0, count(x) - 1, min(max(limit, batch_size), count(x))).astype(int)
     x, y = (
         None if part is None else keras.tree.map_structure(lambda array: np.asarray(array)[chosen], part)
         for part in (x, y)
@@ -107,8 +106,7 @@ def _split(data: Any) -> tuple[Any, Any]:
 
 
 def _check(x: Any, y: Any, importance: str, batch_size: int) -> None:
-    arrays = [*map(np.asarray, keras.tree.flatten(x) + ([] if y is None else keras.tree.flatten(y)))]
-    counts = {len(array) if array.ndim else 0 for array in arrays}
+    counts = lengths(x, y)
     if len(counts) != 1:
         raise DataError(
             f"prune_channels: expected as many labels as inputs in data, got {sorted(counts)} samples."
@@ -119,13 +117,8 @@ def _check(x: Any, y: Any, importance: str, batch_size: int) -> None:
             f"prune_channels: importance={importance!r} needs a batch of {batch_size} samples at least, got "
             f"{found}: give more data, or a smaller batch_size."
         )
-    for array in arrays:
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise DataError(
-                "prune_channels: the data holds NaN or infinite values; remove or repair them, or no unit "
-                "can be scored."
-            )
-
-
-def _count(arrays: Any) -> int:
-    return len(keras.tree.flatten(arrays)[0])
+    if not finite(x, y):
+        raise DataError(
+            "prune_channels: the data holds NaN or infinite values; remove or repair them, or no unit can be "
+            "scored."
+        )

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt.data.samples import batches, finite, lengths
+from tfopt.data.structure import count
 from tfopt.errors import DataError
 
 Loss: TypeAlias = "str | keras.losses.Loss | Callable[[Any, Any], Any]"
@@ -55,7 +57,7 @@ class LossOnData:
             return noise / signal if signal else noise
         total = samples = 0.0
         for batch, labels in self._batches:
-            size = len(keras.tree.flatten(batch)[0])
+            size = count(batch)
             total += float(tf.reduce_mean(self._loss(labels, self._outputs(batch)))) * size
             samples += size
         return total / samples
@@ -74,20 +76,9 @@ def _batches(x: Any, y: Any, batch_size: int) -> list[tuple[Any, Any]]:
     arrays = keras.tree.flatten(x)
     if not all(np.ndim(array) for array in arrays):
         raise DataError(f"Expected samples, (x, y) or a tfopt.data.Dataset, got {x!r}.")
-    lengths = (
-        {len(array) for array in (*arrays, *keras.tree.flatten(y))}
-        if y is not None
-        else {len(array) for array in arrays}
-    )
-    if len(lengths) != 1 or 0 in lengths:
-        raise DataError(f"Expected as many labels as inputs, at least one sample, got {sorted(lengths)}.")
-    for array in arrays:
-        if np.issubdtype(np.asarray(array).dtype, np.floating) and not np.isfinite(array).all():
-            raise DataError("The data holds NaN or infinite values: clean it, or no loss can be compared.")
-
-    def part(structure: Any, start: int) -> Any:
-        return keras.tree.map_structure(
-            lambda array: np.asarray(array)[start : start + batch_size], structure
-        )
-
-    return [(part(x, at), None if y is None else part(y, at)) for at in range(0, lengths.pop(), batch_size)]
+    found = lengths(x, y)
+    if len(found) != 1 or 0 in found:
+        raise DataError(f"Expected as many labels as inputs, at least one sample, got {sorted(found)}.")
+    if not finite(x):
+        raise DataError("The data holds NaN or infinite values: clean it, or no loss can be compared.")
+    return list(batches((x, y), batch_size))
