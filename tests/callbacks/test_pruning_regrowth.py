@@ -7,36 +7,11 @@ import tensorflow as tf
 
 import tfopt
 from tests.at_length import some
+from tests.callbacks.small_pruned import LOSS, data, fit, pruned_model
 from tfopt.callbacks import PruningSchedule
 from tfopt.errors import InvalidArgumentError
 from tfopt.pruning import ConstantSparsity, Cubic, OneShot, RigL
 from tfopt.pruning.masks import masked
-
-_LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def _data():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(48, 12)).astype("float32"), rng.integers(0, 10, 48)
-
-
-def _model(schedule, sparsity=0.8, optimizer=None, compiled=None, **arguments):
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((12,)),
-            keras.layers.Dense(16, "relu", name="hidden"),
-            keras.layers.Dense(10, name="head"),
-        ]
-    )
-    model = tfopt.prune(model, sparsity, schedule=schedule, **arguments)
-    model.compile(optimizer or keras.optimizers.SGD(0.1, momentum=0.9), _LOSS, **(compiled or {}))
-    return model
-
-
-def _fit(model, *callbacks, **arguments):
-    x, y = _data()
-    return model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=list(callbacks), **arguments)
 
 
 class _Watch(keras.callbacks.Callback):
@@ -56,8 +31,8 @@ class _Watch(keras.callbacks.Callback):
     "schedule", [Cubic(frequency=3, regrow=True), ConstantSparsity(frequency=3), RigL(frequency=3)]
 )
 def test_weights_come_back_and_the_sparsity_is_what_was_asked(schedule):
-    model, watch = _model(schedule, 0.4, keras.optimizers.Adam(0.2)), _Watch()
-    _fit(model, PruningSchedule(), watch, epochs=4)
+    model, watch = pruned_model(schedule, 0.4, keras.optimizers.Adam(0.2)), _Watch()
+    fit(model, PruningSchedule(), watch, epochs=4)
     back = sum(
         np.count_nonzero(new & ~old)
         for before, after in zip(watch.masks, watch.masks[1:], strict=False)
@@ -68,7 +43,7 @@ def test_weights_come_back_and_the_sparsity_is_what_was_asked(schedule):
         assert all(not weight[~mask].any() for mask, weight in zip(masks, weights, strict=True))
     assert [np.count_nonzero(~entry.mask.value) for entry in masked(model)] == [77, 64]
     assert all(entry.mask.plan is None for entry in masked(model))
-    _fit(model)  # needs the callback no more
+    fit(model)  # needs the callback no more
 
 
 def _gradients(weights, x, y):
@@ -77,7 +52,7 @@ def _gradients(weights, x, y):
     model.set_weights(weights)
     kernels = [layer.kernel.value for layer in model.layers]
     with tf.GradientTape() as tape:
-        loss = _LOSS(y, model(x, training=True))
+        loss = LOSS(y, model(x, training=True))
     return [gradient.numpy() for gradient in tape.gradient(loss, kernels)]
 
 
@@ -95,9 +70,9 @@ def _moved(weights, gradients, mask, fraction):
 
 def test_rigl_drops_the_smallest_and_grows_the_steepest():
     schedule = RigL(begin=0, end=20, frequency=5, fraction=0.5)
-    model, watch = _model(schedule, 0.5, keras.optimizers.SGD(0.05)), _Watch()
-    _fit(model, PruningSchedule(), watch, epochs=4)
-    (x, y), changed = _data(), 0
+    model, watch = pruned_model(schedule, 0.5, keras.optimizers.SGD(0.05)), _Watch()
+    fit(model, PruningSchedule(), watch, epochs=4)
+    (x, y), changed = data(), 0
     for step in range(1, 24):
         before, after = watch.masks[step - 1], watch.masks[step]
         if (step + 1) % 5 or step + 1 >= 20:
@@ -117,8 +92,8 @@ def test_rigl_drops_the_smallest_and_grows_the_steepest():
 
 def test_rigl_waits_for_an_update_where_gradients_are_accumulated():
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=4)
-    model, watch = _model(RigL(begin=0, end=20, frequency=3), 0.5, optimizer), _Watch()
-    _fit(model, PruningSchedule(), watch, epochs=4)
+    model, watch = pruned_model(RigL(begin=0, end=20, frequency=3), 0.5, optimizer), _Watch()
+    fit(model, PruningSchedule(), watch, epochs=4)
     moved = [
         step
         for step in range(1, 24)
@@ -141,14 +116,18 @@ def test_a_killed_fit_that_is_resumed_ends_as_if_it_had_not_been(tmp_path, sched
             if now == epoch:
                 raise KeyboardInterrupt
 
-    whole = _model(schedule)
-    _fit(whole, PruningSchedule(), epochs=4)
+    whole = pruned_model(schedule)
+    fit(whole, PruningSchedule(), epochs=4)
     with pytest.raises(KeyboardInterrupt):
-        _fit(
-            _model(schedule), PruningSchedule(), keras.callbacks.BackupAndRestore(tmp_path), Kill(), epochs=4
+        fit(
+            pruned_model(schedule),
+            PruningSchedule(),
+            keras.callbacks.BackupAndRestore(tmp_path),
+            Kill(),
+            epochs=4,
         )
-    resumed = _model(schedule)
-    _fit(resumed, PruningSchedule(), keras.callbacks.BackupAndRestore(tmp_path), epochs=4)
+    resumed = pruned_model(schedule)
+    fit(resumed, PruningSchedule(), keras.callbacks.BackupAndRestore(tmp_path), epochs=4)
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -163,7 +142,7 @@ _BY_GRADIENTS = {
 
 @pytest.mark.parametrize("name", some(_BY_GRADIENTS, ["RigL"]))
 def test_two_devices_make_the_zeros_of_one(two_devices, name):
-    x, y = _data()
+    x, y = data()
     models = []
     for strategy in (None, two_devices):
         keras.utils.set_random_seed(0)
@@ -174,7 +153,7 @@ def test_two_devices_make_the_zeros_of_one(two_devices, name):
                 model = _plain()
         model = tfopt.prune(model, 0.8, **_BY_GRADIENTS[name])
         with model.distribute_strategy.scope():
-            model.compile(keras.optimizers.SGD(0.1, momentum=0.9), _LOSS)
+            model.compile(keras.optimizers.SGD(0.1, momentum=0.9), LOSS)
         model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0, callbacks=[PruningSchedule()])
         models.append(model)
     for one, two in zip(masked(models[0]), masked(models[1]), strict=True):
@@ -199,19 +178,19 @@ def _plain():
 def test_gradients_are_summed_however_the_step_is_compiled(name, compiled):
     models = []
     for how in ({}, compiled):
-        model = _model(sparsity=0.8, compiled=how, **_BY_GRADIENTS[name])
-        _fit(model, PruningSchedule(), epochs=2)
+        model = pruned_model(sparsity=0.8, compiled=how, **_BY_GRADIENTS[name])
+        fit(model, PruningSchedule(), epochs=2)
         models.append(model)
     for one, two in zip(*map(masked, models), strict=True):
         assert np.mean(one.mask.value == two.mask.value) > 0.98  # XLA rounds otherwise
 
 
 def test_single_steps_are_needed_and_the_advice_works():
-    model = _model(ConstantSparsity(frequency=2), compiled={"steps_per_execution": 2})
+    model = pruned_model(ConstantSparsity(frequency=2), compiled={"steps_per_execution": 2})
     with pytest.raises(InvalidArgumentError, match="steps_per_execution=1"):
-        _fit(model, PruningSchedule())
-    model.compile("sgd", _LOSS, steps_per_execution=1)
-    _fit(model, PruningSchedule())
+        fit(model, PruningSchedule())
+    model.compile("sgd", LOSS, steps_per_execution=1)
+    fit(model, PruningSchedule())
 
 
 def test_validation_sees_masked_weights():
@@ -221,10 +200,10 @@ def test_validation_sees_masked_weights():
                 assert not entry.mask.value.all()
                 assert not entry.weights[~entry.mask.value].any()
 
-    _fit(
-        _model(Cubic(begin=0, end=20, frequency=1, regrow=True)),
+    fit(
+        pruned_model(Cubic(begin=0, end=20, frequency=1, regrow=True)),
         PruningSchedule(),
         Check(),
         epochs=4,
-        validation_data=_data(),
+        validation_data=data(),
     )

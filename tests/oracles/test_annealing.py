@@ -1,4 +1,5 @@
-import math
+import sys
+from pathlib import Path
 
 import keras_tuner
 import numpy as np
@@ -8,19 +9,9 @@ from tests.oracles.fakes import ERROR, SIZE, Tuner, searched
 from tfopt.errors import InvalidArgumentError
 from tfopt.oracles import AnnealingOracle, Constraint, RandomOracle
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-def seven(hp):
-    """Return an error over seven hyperparameters of several kinds, as of a small network; best 0."""
-    depth = hp.Int("depth", 1, 8)
-    width = hp.Int("width", 8, 128, step=8)
-    rate = hp.Float("rate", 1e-5, 1e-1, sampling="log")
-    dropout = hp.Float("dropout", 0.0, 0.8)
-    activation = hp.Choice("activation", ["relu", "tanh", "gelu", "swish"])
-    norm = hp.Boolean("norm")
-    decay = hp.Float("decay", 1e-6, 1e-2, sampling="log")
-    error = abs(depth - 5) / 4 + ((width - 72) / 60) ** 2 + (math.log10(rate) + 2.7) ** 2
-    error += 4 * (dropout - 0.25) ** 2 + {"relu": 0.3, "tanh": 0.6, "gelu": 0.0, "swish": 0.1}[activation]
-    return {"error": error + 0.3 * (not norm) + 0.1 * abs(math.log10(decay) + 4)}
+from samplers import seven
 
 
 def bests(make, folder, seeds=6):

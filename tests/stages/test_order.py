@@ -3,23 +3,17 @@ from dataclasses import dataclass
 import pytest
 
 from tfopt.errors import InvalidArgumentError, StageOrderError
-from tfopt.stages import Stage, Train
+from tfopt.stages import (
+    Cluster,
+    Distill,
+    ExportTFLite,
+    LowRank,
+    Prune,
+    PruneChannels,
+    QuantizeAware,
+    Train,
+)
 from tfopt.stages.order import RULES, check_order
-
-
-@dataclass(frozen=True)
-class Prune(Stage):
-    title = "pruned"
-
-
-@dataclass(frozen=True)
-class QuantizeAware(Stage):
-    title = "quantization-aware"
-
-
-@dataclass(frozen=True)
-class ExportTFLite(Stage):
-    title = "exported"
 
 
 @dataclass(frozen=True)
@@ -27,38 +21,14 @@ class MyExport(ExportTFLite):
     pass
 
 
-@dataclass(frozen=True)
-class Cluster(Stage):
-    title = "clustered"
-
-
-@dataclass(frozen=True)
-class PruneChannels(Stage):
-    title = "channels pruned"
-
-
-@dataclass(frozen=True)
-class ClusterByTfmot(Cluster):
-    engine = "tfmot"
-
-
-@dataclass(frozen=True)
-class LowRank(Stage):
-    title = "low rank"
-
-
-@dataclass(frozen=True)
-class Distill(Stage):
-    title = "distilled"
-    teacher = "float"
-
+CHANNELS, RANKS = PruneChannels(0.5), LowRank(0.5)
 
 ALLOWED = [
     [Train()],
     [ExportTFLite()],
     [Train(), Prune(), QuantizeAware(), ExportTFLite()],
     [Prune(), Train(), Prune(), QuantizeAware()],
-    [Train(), PruneChannels(), LowRank(), Prune(), Cluster(), QuantizeAware(), ExportTFLite()],
+    [Train(), CHANNELS, RANKS, Prune(), Cluster(), QuantizeAware(), ExportTFLite()],
     [Cluster(), Train(), Distill()],
     [Prune(), Distill(), Train(teacher="float")],
     [Train(teacher="other.keras")],
@@ -70,20 +40,32 @@ FORBIDDEN = [
     ([Train(), QuantizeAware(), Prune()], r"Prune \(stage 3\).*QuantizeAware \(stage 2\).*float weights"),
     ([QuantizeAware(), Train(), QuantizeAware()], r"QuantizeAware \(stage 3\).*already"),
     ([QuantizeAware(), Cluster()], r"Cluster \(stage 2\).*put Cluster before QuantizeAware"),
-    ([QuantizeAware(), PruneChannels()], "ranges that were learned.*put PruneChannels before QuantizeAware"),
-    ([Prune(), PruneChannels()], "zeros were chosen.*put PruneChannels before Prune"),
-    ([Cluster(), PruneChannels()], "put PruneChannels before Cluster"),
-    ([LowRank(), PruneChannels()], "put PruneChannels before LowRank"),
-    ([PruneChannels(), Train(), PruneChannels()], "keep one of the two, with iterations=2"),
-    ([ClusterByTfmot(), Train()], "clusters dissolve; put Train before Cluster, or take engine='keras'"),
-    ([ClusterByTfmot(), Distill()], "held by nothing once it is stripped, .*put Distill before Cluster"),
+    (
+        [QuantizeAware(), CHANNELS],
+        "ranges that were learned.*put PruneChannels before QuantizeAware",
+    ),
+    ([Prune(), CHANNELS], "zeros were chosen.*put PruneChannels before Prune"),
+    ([Cluster(), CHANNELS], "put PruneChannels before Cluster"),
+    ([RANKS, CHANNELS], "put PruneChannels before LowRank"),
+    ([CHANNELS, Train(), CHANNELS], "keep one of the two, with iterations=2"),
+    (
+        [Cluster(engine="tfmot"), Train()],
+        "clusters dissolve; put Train before Cluster, or take engine='keras'",
+    ),
+    (
+        [Cluster(engine="tfmot"), Distill()],
+        "held by nothing once it is stripped, .*put Distill before Cluster",
+    ),
     (
         [QuantizeAware(), Distill()],
         r"learns from a teacher while it is made; write QuantizeAware\(teacher=...\)",
     ),
-    ([Prune(), LowRank()], "factors of a kernel have none of its zeros; put LowRank before Prune"),
-    ([Cluster(), LowRank()], "factors of a kernel have none of its clusters; put LowRank before Cluster"),
-    ([QuantizeAware(), LowRank()], "factors are found for float kernels, .*put LowRank before QuantizeAware"),
+    ([Prune(), RANKS], "factors of a kernel have none of its zeros; put LowRank before Prune"),
+    ([Cluster(), RANKS], "factors of a kernel have none of its clusters; put LowRank before Cluster"),
+    (
+        [QuantizeAware(), RANKS],
+        "factors are found for float kernels, .*put LowRank before QuantizeAware",
+    ),
     ([Cluster(), Prune()], "zeros in the midst of clusters .*clusters dissolve; put Prune before Cluster"),
     ([MyExport(), Train()], r"after MyExport \(stage 1\)"),
 ]
