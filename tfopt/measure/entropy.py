@@ -11,7 +11,7 @@ def distinct_values(array: np.ndarray) -> int:
     Args:
         array: of any shape, as a file has it: of quantized weights, the integers.
     """
-    return len(_counts(array))
+    return len(occurrences(array))
 
 
 def entropy_bytes(array: np.ndarray) -> int:
@@ -27,11 +27,17 @@ def entropy_bytes(array: np.ndarray) -> int:
         Shannon, 1948, A Mathematical Theory of Communication, theorem 9. Of weights: Han et al., 2016, Deep
         Compression (arXiv 1510.00149), section 4.
     """
-    shares = _counts(array) / max(array.size, 1)
-    return int(np.ceil(array.size * -(shares * np.log2(shares)).sum() / 8 - 1e-9))
+    return shannon_bytes(occurrences(array))
 
 
-def _counts(array: np.ndarray) -> np.ndarray:
+def shannon_bytes(counts: np.ndarray) -> int:
+    """Return the Shannon bound of an array whose values occur so often; see `entropy_bytes`."""
+    size = counts.sum()
+    shares = counts / max(size, 1)
+    return int(np.ceil(size * -(shares * np.log2(shares)).sum() / 8 - 1e-9))
+
+
+def occurrences(array: np.ndarray) -> np.ndarray:
     """Return how often each value occurs, without those that do not."""
     flat = np.ascontiguousarray(array).ravel()
     if flat.itemsize <= 2:  # few values: no need to sort

@@ -12,7 +12,7 @@ import numpy as np
 from tfopt.export.flatbuffer.fields import constant, per_tensor, text, type_name
 from tfopt.export.flatbuffer.sparse_tensors import decoded, stored_bytes
 from tfopt.export.flatbuffer.tensor_names import layer_of
-from tfopt.measure.entropy import distinct_values, entropy_bytes
+from tfopt.measure.entropy import occurrences, shannon_bytes
 from tfopt.measure.sparse_encoding import sparse_bytes
 
 PACKED = {"int4": 4, "int2": 2}
@@ -85,6 +85,7 @@ def weights_of(model: Any) -> Iterator[WeightSummary]:
                 continue
             seen.add(tensor.buffer)
             values = stored_values(tensor, data)
+            counts = occurrences(values)
             # An integer that stands for zero is stored as the zero point.
             _, zero_point = per_tensor(tensor)
             sparse = tensor.sparsity is not None
@@ -98,9 +99,9 @@ def weights_of(model: Any) -> Iterator[WeightSummary]:
                 size=values.size,
                 zeros=int(np.count_nonzero(values == (zero_point or 0))),
                 scales=_scales(graph, tensor),
-                clusters=distinct_values(values),
+                clusters=len(counts),
                 sparse_bytes=stored if packed else sparse_bytes(values),
-                entropy_bytes=entropy_bytes(values),
+                entropy_bytes=shannon_bytes(counts),
                 sparse=sparse,
             )
 
