@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tfopt.data.structure import count, fits, leaves, map_leaves, named_map, unlisted
-from tfopt.errors import DataError
+from tfopt.data.structure import count, fits, in_order, leaves, map_leaves, named_map, unlisted
+from tfopt.errors import DataError, InvalidArgumentError
 
 A, B = np.zeros((3, 2)), np.ones((3, 4))
 
@@ -59,3 +59,29 @@ def test_sizes_of_none_fit_any(shape, known, fitting):
 
 def test_samples_are_counted_in_the_first_array():
     assert count({"a": A, "b": B}) == 3
+
+
+def test_samples_are_counted_in_nested_structures():
+    assert count({"left": (A, B), "right": [A]}) == 3
+
+
+@pytest.mark.parametrize("values", [{"b": [2], "a": [1]}, ([1], [2]), [[1], [2]]])
+def test_names_and_places_tell_the_order(values):
+    assert [each.tolist() for each in in_order(values, ["a", "b"], "x")] == [[1], [2]]
+
+
+def test_one_array_is_of_the_only_input():
+    assert in_order(np.zeros(2), ["a"], "x")[0].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"a": [1]}, "x must have one array for each of 'a', 'b', got 'a'"),
+        (([1],), "in this order, got 1"),
+        (np.zeros(2), "must be a tuple or dict of 2 arrays, for 'a', 'b', got one ndarray"),
+    ],
+)
+def test_what_does_not_fit_is_refused(values, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        in_order(values, ["a", "b"], "x")

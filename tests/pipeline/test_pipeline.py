@@ -161,6 +161,21 @@ def test_a_value_of_the_wrong_type_in_the_record_names_the_stage(blobs, tmp_path
     assert [stage.status for stage in Run.load(tmp_path).typed.stages] == ["complete", "failed"]
 
 
+def test_stages_are_asked_what_they_can_do_once_where_a_run_begins(blobs, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Double, "preflight", lambda self, *_: asked.append(self.factor))
+    pipeline = Pipeline([Double(), Double(3.0)])
+    run = pipeline.run(model(), blobs, out=tmp_path, quiet=True)
+    assert asked == [2.0]  # the first one changes layers, for all that is known
+    stages = (*run.typed.stages[:2], replace(run.typed.stages[2], status="running"))
+    run_folder.write_record(run.path, replace(run.typed, status="running", stages=stages))
+    pipeline.run(model(), blobs, out=tmp_path, quiet=True)  # goes on
+    pipeline.run(model(), blobs, out=tmp_path, quiet=True)  # is complete
+    assert asked == [2.0]
+    pipeline.run(model(), blobs, out=tmp_path, quiet=True, fresh=True)
+    assert asked == [2.0, 2.0]
+
+
 def test_a_stage_that_comes_twice_is_found_by_its_number(blobs, tmp_path):
     given = model()
     given.layers[-1].bias.assign([1.0, 2.0, 3.0])

@@ -5,12 +5,13 @@ import json
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
 import tfopt
 from tests.at_length import some
-from tfopt.errors import InvalidArgumentError, InvariantError, StageOrderError
+from tfopt.errors import GoalError, InvalidArgumentError, InvariantError, StageOrderError
 from tfopt.stages.order import check_order
 
 
@@ -125,6 +126,27 @@ def test_it_is_data():
 def test_bad_arguments_are_refused_before_anything_runs(arguments, message):
     with pytest.raises(InvalidArgumentError, match=message):
         tfopt.LowRank(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"macs": 1e-4}, GoalError, "macs can be from"),
+        ({"rules": {"cnov": None}}, InvalidArgumentError, "Did you mean 'conv'"),
+        (
+            {"rules": {"conv": None, "head": None}, "bytes": 0.5, "scheme": "float32"},
+            GoalError,
+            "bytes can be",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_any_training(model, tmp_path, arguments, error, message):
+    model.compile("adam", "sparse_categorical_crossentropy")
+    data = tfopt.data.from_arrays(np.ones((40, 8, 8, 8), "float32"), np.arange(40) % 10, scale="none")
+    pipeline = tfopt.Pipeline([tfopt.Train(epochs=1), tfopt.LowRank(**arguments)])
+    with pytest.raises(error, match=message):
+        pipeline.run(model, data, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tfopt.files import write_atomically
 from tfopt.pipeline import model_file
 from tfopt.pipeline.fingerprint import fingerprint
 from tfopt.pipeline.judging import chance_warning
+from tfopt.pipeline.preflight import check_stages
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run import Run
 from tfopt.pipeline.run_plan import AsGiven, PlannedStage, RunPlan
@@ -53,6 +54,8 @@ def execute(plan: RunPlan, out: Path, *, fresh: bool, console: Console | None) -
         path = run_folder.choose(out, digest, fresh=fresh, tell=display.say)
         record = _complete(path, display)  # which needs no lock, nor a folder to write in
         if record is None:
+            if not (path / run_folder.RECORD).exists():
+                check_stages(plan)
             record = _locked(plan, path, digest, parts, display)
     return Run(given / path.name if os.path.abspath(given) == str(out) else path, record)
 

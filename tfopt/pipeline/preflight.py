@@ -50,14 +50,17 @@ def planned(config: RunConfig, model: keras.Model) -> RunPlan:
     check_teachers(config.stages, model, compilation)
     _check_round_trip(model, data)
     config = dataclasses.replace(config, data=data, compilation=compilation)
-    _check_stages(config, model)
     return RunPlan(config=config, model=model, warnings=tuple(dict.fromkeys(warned)))
 
 
-def _check_stages(config: RunConfig, model: keras.Model) -> None:
-    """Raise where a stage cannot do with the model what it is told, up to the first that changes layers."""
+def check_stages(plan: RunPlan) -> None:
+    """Raise where a stage cannot do with the model what it is told, up to the first that changes layers.
+
+    For a run that begins: a stage may write and measure files to find out.
+    """
+    config = plan.config
     for stage in config.stages:
-        stage.preflight(model, config.data, config.compilation.loss(), scheme_of_file(config.stages))
+        stage.preflight(plan.model, config.data, config.compilation.loss(), scheme_of_file(config.stages))
         if not isinstance(stage, Train | Distill):
             break
 

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 
@@ -24,6 +24,10 @@ from tfopt.measure.kernels import prunable
 from tfopt.rules import wholes
 from tfopt.stages.base import Context, Stage
 from tfopt.stages.teaching import TeacherLike, checked_teacher
+
+if TYPE_CHECKING:
+    from tfopt.data import Dataset
+    from tfopt.factorization.decision import Decision
 
 RANKS_FILE = "ranks.json"
 """In the stage's folder: what was chosen, so that a stage that is resumed trains the same layers."""
@@ -79,19 +83,15 @@ class LowRank(Stage):
         check_rules(self.rules)
         self._target()
 
+    def preflight(self, model: keras.Model, data: Dataset, loss: Any, scheme: str) -> None:  # noqa: ARG002
+        """Raise where rules match nothing, no layer can be factorized, or a budget is out of reach."""
+        self._decided(model, scheme)
+
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the factorized and trained model; `record` gets the plan, layer by layer."""
         path = context.directory / RANKS_FILE
         chosen = json.loads(path.read_text()) if path.exists() else None
-        decision = decided(
-            model,
-            self._target(),
-            rules=self.rules,
-            method=self.method,
-            scheme=self.scheme or context.scheme,
-            data=context.data if self.sensitivity else None,
-            chosen=chosen,
-        )
+        decision = self._decided(model, context.scheme, context.data if self.sensitivity else None, chosen)
         plan = decision.plan()
         write_atomically(path, json.dumps(decision.ranks()).encode())
         context.record["layers"] = [layer.to_dict() for layer in plan.layers]
@@ -116,6 +116,23 @@ class LowRank(Stage):
                     "replaced it. Leave the layer out of that stage by a rule, or put the stage before "
                     "LowRank."
                 )
+
+    def _decided(
+        self,
+        model: keras.Model,
+        scheme: str,
+        data: Dataset | None = None,
+        chosen: Mapping[str, Sequence[int] | None] | None = None,
+    ) -> Decision:
+        return decided(
+            model,
+            self._target(),
+            rules=self.rules,
+            method=self.method,
+            scheme=self.scheme or scheme,
+            data=data,
+            chosen=chosen,
+        )
 
     def _target(self) -> Target:
         budgets = Budgets(macs=self.macs, params=self.params, bytes=self.bytes, latency=self.latency)

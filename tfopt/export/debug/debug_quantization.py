@@ -9,8 +9,7 @@ import keras
 import numpy as np
 
 from tfopt import graph
-from tfopt.data.ordered import in_order
-from tfopt.data.structure import fits
+from tfopt.data.structure import fits, in_order
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export.debug.align import Values, aligned
 from tfopt.export.debug.error_statistics import (

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from tfopt.data.ordered import in_order
 from tfopt.data.sets import as_samples
-from tfopt.data.structure import fits
+from tfopt.data.structure import fits, in_order
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export.flatbuffer.check_scales import are_unusual, require_scales
 from tfopt.export.flatbuffer.class_names import with_class_names
