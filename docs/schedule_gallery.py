@@ -1,4 +1,4 @@
-"""Draws `images/schedules.png`, the picture of the page on schedules.
+"""Draws the pictures of the pages on schedules and on classical optimizers.
 
 python docs/schedule_gallery.py
 """
@@ -6,6 +6,7 @@ python docs/schedule_gallery.py
 import io
 from pathlib import Path
 
+import keras
 from PIL import Image
 
 from tfopt import schedules as s
@@ -39,14 +40,22 @@ GALLERY = {
     "Chain": s.Chain([s.Cyclic(0.06, 0.1, step_size_up=40), s.Linear(1.0, decay_steps=STEPS)]),
 }
 
+DECAYS = {
+    "linear": s.Linear(0.1, decay_steps=STEPS),
+    "exponential": s.Exponential(0.1, decay_rate=0.1, decay_steps=STEPS),
+    "step": s.Step(0.1, step_size=250, gamma=0.5),
+}
 
-def draw(path: Path) -> None:
-    """Save the picture with few colours, which makes it a third as large."""
+
+def draw(schedules: dict[str, keras.optimizers.schedules.LearningRateSchedule], path: Path) -> None:
+    """Save a picture with few colours, which makes it a third as large."""
     picture = io.BytesIO()
-    s.plot(GALLERY, STEPS + 1, columns=3).savefig(picture, dpi=120)
+    s.plot(schedules, STEPS + 1, columns=3).savefig(picture, dpi=120)
     path.parent.mkdir(exist_ok=True)
     Image.open(picture).convert("RGB").quantize(48).save(path, optimize=True)
 
 
 if __name__ == "__main__":
-    draw(Path(__file__).parent / "images" / "schedules.png")
+    images = Path(__file__).parent / "images"
+    draw(GALLERY, images / "schedules.png")
+    draw(DECAYS, images / "decays.png")
