@@ -22,17 +22,28 @@ METRICS: Mapping[str, str] = {
     "params": "weights, as `model.count_params()` counts them",
     "bytes": "of the exported file, not compressed",
     "latency": "of one call of the exported file on one thread of this machine",
+    "compressed_bytes": "of the exported file after gzip",
+    "epochs": "that a run trains, all stages together",
+    "training_macs": "multiply-accumulates of a run's training, three times those of a sample for each",
 }
 """What a budget can limit -> what it counts."""
 
-_COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+_COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
 _BYTES = {"": 1.0, "b": 1.0} | {
     f"{letter}{end}": base**power
     for power, letter in enumerate("kmg", 1)
     for end, base in (("", 1000.0), ("b", 1000.0), ("i", 1024.0), ("ib", 1024.0))
 }
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
-_UNITS = {"macs": _COUNTS, "params": _COUNTS, "bytes": _BYTES, "latency": _SECONDS}
+_UNITS = {
+    "macs": _COUNTS,
+    "params": _COUNTS,
+    "bytes": _BYTES,
+    "latency": _SECONDS,
+    "compressed_bytes": _BYTES,
+    "epochs": _COUNTS,
+    "training_macs": _COUNTS,
+}
 """Metric -> unit of its limits, in lower case -> what a number is multiplied by. Latency is in seconds."""
 
 _EXAMPLES = {
@@ -40,6 +51,9 @@ _EXAMPLES = {
     "params": '0.5 (half of the original), 20_000 or "20k"',
     "bytes": '0.5 (half of the original), 100_000 or "100k"',
     "latency": '0.5 (half of the original) or "1.5ms"',
+    "compressed_bytes": '0.5 (half of the original), 100_000 or "100k"',
+    "epochs": "0.5 (half of the original) or 20",
+    "training_macs": '0.5 (half of the original), 5_000_000_000 or "5G"',
 }
 
 _TEXT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-zµμ%]*)\s*", re.IGNORECASE)
@@ -75,6 +89,9 @@ class Budgets:
             `"100k"` are 100,000, `"100KiB"` 102,400.
         latency: of one call of the exported file on one thread of this machine: a number in (0, 1], a share
             of the latency of the original's file in the same scheme, or a time such as `"1.5ms"`.
+        compressed_bytes: of the file after gzip at its strongest; as `bytes`. Of searches alone, as are:
+        epochs: that a run trains, all of its stages together; as `macs`.
+        training_macs: multiply-accumulates of a run's training, three for each of a forward pass; as `macs`.
 
     Raises:
         InvalidArgumentError: a limit that is no such number or text.
@@ -88,6 +105,9 @@ class Budgets:
     params: Limit | float | str | None = None
     bytes: Limit | float | str | None = None
     latency: Limit | float | str | None = None
+    compressed_bytes: Limit | float | str | None = None
+    epochs: Limit | float | str | None = None
+    training_macs: Limit | float | str | None = None
 
     def __post_init__(self) -> None:
         for name in METRICS:

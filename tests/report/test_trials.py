@@ -55,7 +55,7 @@ def test_it_marks_the_best_the_front_the_infeasible_and_the_failed(search):
 
 
 def test_it_says_what_was_found(search):
-    assert "Best: trial 1, accuracy 97.50 %, 22.0 kB, latency 0.90x" in show(search)
+    assert "Best: trial 1, 22.0 kB, accuracy 97.50 %, latency 0.90x" in show(search)
 
 
 def test_it_says_when_nothing_was_found(search):

@@ -7,12 +7,12 @@ import pytest
 from tfopt.errors import RunError
 from tfopt.run.run_folder import locked
 from tfopt.run.search_record import BaselineRecord, TrialRecord
-from tfopt.search.goal import Goal
+from tfopt.search.goals.goal import Goal
 from tfopt.search.journal import Journal, read
 
 KEYS = {
     *("schema", "created", "finished", "seconds", "goal", "baseline", "best", "front", "trials"),
-    *("name", "id", "recipe", "seed", "requested_trials", "command", "status"),
+    *("name", "id", "recipe", "seed", "requested_trials", "command", "status", "searched"),
 }
 TRIAL_KEYS = {"number", "status", "reason", "values", "figures", "run"}
 
@@ -45,13 +45,14 @@ def test_the_file_has_the_keys_of_before(tmp_path):
 
 def test_the_best_is_feasible_and_the_smallest(tmp_path):
     book = journal(tmp_path, keep={"accuracy": -0.05})
-    book.compare_with(BaselineRecord(trial=1, file="first", accuracy=0.9))
+    book.compare_with(BaselineRecord(trial=1, file="first", metrics={"accuracy": 0.9}))
     ended(book, 1, 0.9, 300)
     ended(book, 2, 0.88, 200)
     assert ended(book, 3, 0.5, 100).feasible is False
     ended(book, 4, None, 1, status="failed")
     assert book.record.best == 2
-    assert book.record.front == (1, 2)
+    assert book.record.front == (2,), "of one objective, the best alone"
+    assert book.record.trials[2].violations == pytest.approx({"keep accuracy": 0.35 / 0.9}, abs=1e-6)
     assert book.record.seconds == pytest.approx(4 * 1.235)
 
 
@@ -86,7 +87,7 @@ def test_a_search_that_nobody_writes_is_interrupted(tmp_path):
         (None, "Cannot read .*: No such file"),
         ("{", "is damaged"),
         ("[]", "not a search that this version of tfopt reads"),
-        ('{"schema": 2}', r"\(expected schema 1\)"),
+        ('{"schema": 3}', r"\(expected schema 1 or 2\)"),
         ('{"schema": 1, "trials": [{"number": "one"}]}', r"trials\[0\].number: expected a whole number"),
     ],
 )

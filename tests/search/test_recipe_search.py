@@ -18,10 +18,11 @@ import tfopt
 from tests.at_length import some
 from tfopt.errors import InvalidArgumentError, RecipeError, RunError
 from tfopt.run.run_record import RunRecord
-from tfopt.search.goal import Goal
+from tfopt.search.goals.goal import Goal
 from tfopt.search.journal import Journal
 from tfopt.search.recipe_search import SearchResult, conduct, search
 from tfopt.search.samplers import SAMPLERS, check_sampler
+from tfopt.search.spending import Spending
 
 
 class FakeRecipe:
@@ -62,7 +63,7 @@ def run_search(path, recipe, *, trials=6, seed=0, goal=None, **kwargs):
     goal = goal or Goal.of(minimize="bytes")
     return conduct(
         Journal(path, goal, {"name": "fake", "seed": seed}),
-        trials=trials,
+        spending=Spending(trials=trials),
         seed=seed,
         run_trial=recipe,
         measure_latency=latency,
@@ -85,8 +86,7 @@ def test_best_and_front_come_from_the_file(tmp_path):
     result = run_search(tmp_path, FakeRecipe())
     trials = result.record["trials"]
     assert result.record["best"] == min(trials, key=lambda trial: trial["figures"]["bytes"])["number"]
-    # Wider is better in accuracy and worse in both others: nothing dominates anything.
-    assert result.record["front"] == list(range(1, 7))
+    assert result.record["front"] == [result.record["best"]]
     assert trials[0]["figures"]["latency"] == 1.0
 
 
@@ -187,7 +187,7 @@ def test_a_run_that_does_not_measure_the_goal_ends_the_search(tmp_path):
             return SimpleNamespace(path=run.path, typed=RunRecord.from_json({"stages": [stage]}))
 
     recipe = Regression()
-    with pytest.raises(InvalidArgumentError, match="no metric 'accuracy'; it has bytes, latency"):
+    with pytest.raises(InvalidArgumentError, match="no metric 'accuracy'; it has loss, and the costs bytes"):
         run_search(tmp_path, recipe, goal=Goal.of(maximize="accuracy"))
     assert len(recipe.calls) == 1
 
@@ -201,7 +201,7 @@ def test_two_searches_at_once_are_refused(tmp_path):
             with pytest.raises(RunError, match=r"Another search \(process \d+\) is running in .* with --out"):
                 conduct(
                     book,
-                    trials=2,
+                    spending=Spending(trials=2),
                     seed=0,
                     run_trial=FakeRecipe(),
                     measure_latency=latency,
@@ -211,7 +211,7 @@ def test_two_searches_at_once_are_refused(tmp_path):
 
     conduct(
         Journal(tmp_path / "one", Goal.of(minimize="bytes"), {"name": "fake"}),
-        trials=2,
+        spending=Spending(trials=2),
         seed=0,
         run_trial=FakeRecipe(),
         measure_latency=latency,

@@ -22,30 +22,59 @@ from tfopt.cli.show import show_search
 from tfopt.search.samplers import DEFAULT, SAMPLERS
 
 
+def _limits(
+    context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    """Return the limits of `--max` as a dict; a click callback."""
+    limits: dict[str, str] = {}
+    for name, limit in pairs:
+        if name in limits:
+            raise click.BadParameter(f"{name!r} is given twice: give one limit for it.", context, option)
+        limits[name] = limit
+    return limits
+
+
 @click.command(short_help="Search over a recipe's hyperparameters.")
 @click.argument("recipe", type=RECIPE)
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Number of trials in all."
+    "--trials",
+    type=click.IntRange(min=1),
+    help="Number of trials in all.  [default: 20, or any number with --hours or --epochs-total]",
 )
 @click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long to search, over all parts of a search.",
+)
+@click.option("--epochs-total", type=click.IntRange(min=1), help="Epochs of training of all trials together.")
+@click.option(
     "--minimize",
-    type=click.Choice(["bytes", "compressed_bytes", "latency"]),
+    metavar="METRIC",
     multiple=True,
-    help="Metric to minimise; can be repeated.",
+    help="Metric to minimise: bytes, latency, macs, loss or another; can be repeated.",
 )
 @click.option(
     "--maximize",
-    type=click.Choice(["accuracy"]),
+    metavar="METRIC",
     multiple=True,
-    help="Metric to maximise.  [default: accuracy]",
+    help="Metric to maximise; can be repeated.  [default: accuracy]",
 )
 @click.option(
     "--keep",
     type=NameValue(),
     multiple=True,
     callback=named_numbers,
-    metavar="accuracy=CHANGE",
-    help="Largest drop against the float model, such as accuracy=-0.01.",
+    metavar="METRIC=CHANGE",
+    help="How far a metric may change against the float model, such as accuracy=-0.01.",
+)
+@click.option(
+    "--max",
+    "limits",
+    type=NameValue(),
+    multiple=True,
+    callback=_limits,
+    metavar="COST=LIMIT",
+    help="The most that a trial may cost, such as bytes=100k, macs=0.5 or latency=1.5ms; can be repeated.",
 )
 @click.option(
     "--sampler",
@@ -66,10 +95,13 @@ from tfopt.search.samplers import DEFAULT, SAMPLERS
 @common_options
 def search(
     recipe: Path,
-    trials: int,
+    trials: int | None,
+    hours: float | None,
+    epochs_total: int | None,
     minimize: tuple[str, ...],
     maximize: tuple[str, ...],
     keep: dict[str, float],
+    limits: dict[str, str],
     sampler: str,
     retry_failed: bool,
     data: str | None,
@@ -88,9 +120,12 @@ def search(
         result = search_recipe(
             recipe,
             trials=trials,
+            hours=hours,
+            epochs_total=epochs_total,
             minimize=minimize,
             maximize=maximize,
             keep=keep,
+            max=limits,
             sampler=sampler,
             retry_failed=retry_failed,
             data=data,
@@ -109,5 +144,9 @@ def _tell(entry: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     from tfopt.report.trials import outcome
     from tfopt.run.search_record import SearchRecord, TrialRecord
 
-    trial, requested = TrialRecord.from_json(entry), SearchRecord.from_json(record).requested_trials
-    click.echo(f"trial {trial.number} of {requested}: {outcome(trial)}")
+    trial, search_record = TrialRecord.from_json(entry), SearchRecord.from_json(record)
+    requested = search_record.requested_trials
+    number = f"trial {trial.number}" if requested is None else f"trial {trial.number} of {requested}"
+    if search_record.rejected:  # which are not counted
+        number = f"trial {trial.number}"
+    click.echo(f"{number}: {outcome(trial, search_record.goal)}")

@@ -18,7 +18,7 @@ import json
 import logging
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.files import write_atomically
+from tfopt.oracles import rejection
 from tfopt.oracles.objectives import Constraint, Objectives, costs, ranks
+from tfopt.oracles.rejection import was_pruned
 from tfopt.oracles.seeds import derived_seed
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class DurableOracle(keras_tuner.Oracle):
     end_order: list[str]
     trials: dict[str, Trial]
     ongoing_trials: dict[str, Trial]
+    max_trials: int | None
     objective: Any
     _retry_queue: list[str]
 
@@ -167,13 +170,36 @@ class DurableOracle(keras_tuner.Oracle):
 
     def retry_failed(self) -> list[str]:
         """Put the trials that failed in the queue, to run again before any new one; return their ids."""
-        failed = [name for name in self.end_order if self.trials[name].status == TrialStatus.FAILED]
+        failed = [
+            name
+            for name in self.end_order
+            if self.trials[name].status == TrialStatus.FAILED and not was_pruned(self.trials[name])
+        ]
         self.end_order = [name for name in self.end_order if name not in failed]
         for name in failed:
             self._run_times[name] = 0
         self._retry_queue = [*sorted(failed, key=trial_number, reverse=True), *self._retry_queue]
         self.save()
         return failed
+
+    def reject(self, trial: Trial, violations: Mapping[str, float], reason: str) -> None:
+        """Say of a trial, before `end_trial`, that it is known to be infeasible and was not run.
+
+        It is no failure, and up to ten such trials for each of `max_trials` are not counted. Samplers that
+        look at infeasible trials without objectives, such as TPE, learn from it.
+
+        Args:
+            trial: that `create_trial` returned.
+            violations: metric of a constraint -> its value, of those that are known.
+            reason: in one line.
+        """
+        rejection.mark(self.trials[trial.trial_id], violations, reason)
+        trial.status, trial.message = TrialStatus.FAILED, self.trials[trial.trial_id].message
+
+    @property
+    def allowed_trials(self) -> int | None:
+        """How many trials there may be in all, with those that were rejected; `None` for any number."""
+        return rejection.allowed(self.max_trials, sum(map(rejection.was_rejected, self.trials.values())))
 
     # keras-tuner's own, changed.
 
@@ -207,8 +233,13 @@ class DurableOracle(keras_tuner.Oracle):
             again.score = again.message = None
             again.status = TrialStatus.RUNNING
             self._save_trial(again)
-        with self._keras_tuner_inside():
-            trial = super().create_trial(tuner_id)
+        counted = self.max_trials
+        try:
+            self.max_trials = self.allowed_trials
+            with self._keras_tuner_inside():
+                trial = super().create_trial(tuner_id)
+        finally:
+            self.max_trials = counted
         if trial.status == TrialStatus.RUNNING and not has_one:
             self.on_trial_started(trial)
         return trial
@@ -232,6 +263,8 @@ class DurableOracle(keras_tuner.Oracle):
         """Stop after too many failures in a row, those at the end: a success in between counts anew."""
         failed = 0
         for name in reversed(self.end_order):
+            if rejection.was_rejected(self.trials[name]):
+                continue
             if self.trials[name].status != TrialStatus.FAILED or was_pruned(self.trials[name]):
                 break
             failed += 1
@@ -346,12 +379,6 @@ class DurableOracle(keras_tuner.Oracle):
 def trial_number(trial_id: str) -> int:
     """Return the number of a trial, from 0; keras-tuner pads ids to as many digits as `max_trials` has."""
     return int(trial_id)
-
-
-def was_pruned(trial: Trial) -> bool:
-    """Return whether a trial ended by raising `optuna.TrialPruned`."""
-    last = (trial.message or "").strip().splitlines()[-1:]
-    return any(line.startswith("optuna.exceptions.TrialPruned") for line in last)
 
 
 def write_json(path: str | Path, state: Any) -> None:

@@ -11,11 +11,12 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from tfopt import _validation
 from tfopt.errors import RunError
-from tfopt.oracles.durable import DurableOracle, trial_number, was_pruned
+from tfopt.oracles.durable import DurableOracle, trial_number
 from tfopt.oracles.objectives import Constraint
 from tfopt.oracles.optuna_samplers import Samplers, sampler_factory
 from tfopt.oracles.optuna_study import TrialStudy
 from tfopt.oracles.parameters import parameters
+from tfopt.oracles.rejection import was_pruned, was_rejected
 from tfopt.oracles.seeds import derived_seed
 
 logger = logging.getLogger(__name__)
@@ -179,10 +180,12 @@ class OptunaOracle(DurableOracle):
         values: Sequence[float] | None = None
         limits: dict[str, float] = {}
         if trial.status == TrialStatus.COMPLETED:
-            metrics = self.metrics_of(trial)
             values = self.values_of(trial)
+        if values is not None or was_rejected(trial):
+            metrics = self.metrics_of(trial)
             for number, each in enumerate(self.constraints):
-                limits[f"{number} {each.metric}"] = each.violation(metrics)
+                if each.metric in metrics:
+                    limits[f"{number} {each.metric}"] = each.violation(metrics)
         study.sample_with(self._samplers.seeded(derived_seed(self.seed, trial.trial_id, "end")))
         study.tell(
             trial_number(trial.trial_id),

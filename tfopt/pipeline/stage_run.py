@@ -103,6 +103,7 @@ class StageRun:
             stage,
             status="complete",
             macs=measure.macs(graph.with_input_shapes(model, shapes)),
+            params=None if graph.is_quantized(model) else model.count_params(),
             history={name: tuple(values) for name, values in self._context.history.items()},
             files=stage_files.described(self._path, _files(stage)),
             seconds=time.monotonic() - began + self._context.earlier_seconds,

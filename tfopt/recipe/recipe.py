@@ -196,6 +196,28 @@ class Recipe:
         """Return how a run that starts from `model` compiles its models."""
         return self._compilation(model)
 
+    def metric_names(self) -> list[str]:
+        """Return what a run measures on the validation split, as Keras calls it: the loss and the metrics.
+
+        The model is built, compiled and evaluated on two samples. Without a loss there are none.
+
+        Raises:
+            TfoptError: as `run` does before it trains.
+        """
+        from tfopt import distribute
+        from tfopt.data.structure import map_leaves
+        from tfopt.pipeline.preflight import planned
+
+        model = self._make_model()
+        plan = planned(self._config(model, self.seed, distribute.resolve("one_device")), model)
+        compilation = plan.config.compilation
+        if not compilation.judges(plan.model):
+            return []
+        compilation.compile_for_evaluation(plan.model)
+        x, y = (map_leaves(lambda array: array[:2], part) for part in plan.config.data.split("validation"))
+        found = plan.model.evaluate(x, y, batch_size=2, return_dict=True, verbose=0)
+        return list(found)
+
     def _config(self, model: keras.Model, seed: int, strategy: tf.distribute.Strategy) -> RunConfig:
         """Return what a run that starts from `model` is told."""
         from tfopt.pipeline.run_config import RunConfig

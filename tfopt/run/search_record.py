@@ -10,24 +10,29 @@ from typing import Any
 from tfopt.run.json_record import OMITTED, Record, key
 from tfopt.run.run_record import RecipeRecord
 
-SCHEMA = 1
-"""The version of `search.json` that is written and read."""
+SCHEMA = 2
+"""The version of `search.json` that is written."""
+
+READABLE = (1, SCHEMA)
+"""The versions that are read. The front of the first was always that of accuracy, bytes and latency."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoalRecord(Record):
-    """The metric that a search improves, which way (`"min"`, `"max"`), and what is kept.
+    """The metrics that a search improves, what is kept, and what trials may cost.
 
     Attributes:
         metric, direction: of the first objective.
         keep: metric -> how far it may change.
-        objectives: metric -> direction of all of several objectives, in order; `None` where there is one.
+        objectives: metric -> direction (`"min"`, `"max"`) of each objective, in order.
+        max: cost -> the most that it may be, as `tfopt.budgets.Budgets` takes it.
     """
 
     metric: str = ""
     direction: str = ""
     keep: Mapping[str, float] = field(default_factory=dict)
     objectives: Mapping[str, str] | None = field(default=None, metadata=OMITTED)
+    max: Mapping[str, Any] | None = field(default=None, metadata=OMITTED)
 
     @property
     def directions(self) -> Mapping[str, str]:
@@ -42,12 +47,37 @@ class BaselineRecord(Record):
     Attributes:
         trial: its number.
         file: relative to the folder of the search.
-        accuracy: of the float model on the validation split.
+        metrics: of the float model on the validation split.
+        costs: of the trial; `latency` in seconds.
     """
 
     trial: int = 0
     file: str = ""
-    accuracy: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    costs: Mapping[str, float | None] = field(default_factory=dict)
+
+    @classmethod
+    def upgraded(cls, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the content with all metrics of the float model; version 1 had the accuracy."""
+        if "accuracy" not in content:
+            return content
+        others = {name: value for name, value in content.items() if name != "accuracy"}
+        return {"metrics": {"accuracy": content["accuracy"]}, **others}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceRecord(Record):
+    """How the hypervolume of a search measures an objective.
+
+    Attributes:
+        point: the value that a trial must be better than to count, the reference point.
+        scale: the difference between this and the first trial's value, above 0.
+        direction: `"min"` or `"max"`, which way the objective is better.
+    """
+
+    point: float = 0.0
+    scale: float = 1.0
+    direction: str = "min"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +86,17 @@ class TrialRecord(Record):
 
     Attributes:
         number: counted from 1.
-        status: `"running"`, `"complete"` or `"failed"`.
-        reason: why it failed.
+        status: `"running"`, `"complete"`, `"failed"`, or `"rejected"` before anything was trained.
+        reason: why it failed or was rejected.
         values: hyperparameter -> value.
-        metrics: of its file: accuracy, bytes, compressed_bytes and latency.
+        metrics: of its file: those of the model on the validation split, and what it costs; of a rejected
+            trial what was known of it.
         run: its folder, relative to that of the search.
         seconds: how long it took; `None` while it runs.
         feasible: whether it keeps what the goal asks; `None` where it is not complete.
+        violations: constraint -> by how much it is missed, as a share of it, of those that are missed.
+        hypervolume: of all trials that ended until then, itself included, in [0, 1] where costs are not
+            negative; see `tfopt.search.goals.hypervolume`.
     """
 
     number: int = 0
@@ -73,11 +107,18 @@ class TrialRecord(Record):
     run: str | None = None
     seconds: float | None = field(default=None, metadata=OMITTED)
     feasible: bool | None = field(default=None, metadata=OMITTED)
+    violations: Mapping[str, float] | None = field(default=None, metadata=OMITTED)
+    hypervolume: float | None = field(default=None, metadata=OMITTED)
 
     @property
     def is_complete(self) -> bool:
         """Whether the trial ended as it should."""
         return self.status == "complete"
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether it was rejected before anything was trained."""
+        return self.status == "rejected"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +129,25 @@ class SearchRecord(Record):
         schema: the version of the file.
         created, finished: moments in ISO 8601.
         seconds: all trials together.
+        searched: seconds of the clock while the search ran, over all of its parts.
         goal: what it is after.
         baseline: what trials are compared with; `None` before the first one ended.
         best: the number of the best trial; `None` while none is feasible.
-        front: the numbers of the trials that no other one beats in accuracy, size and latency together.
+        front: the numbers of the feasible trials that no other one beats in all objectives together.
+        knee: the number of the trial of the front where its bend is sharpest; `None` where it has none.
+        reference: objective -> how the hypervolume measures it; `None` before the first trial ended.
+        hypervolume: of the front.
         trials: by number.
         name: of the recipe's runs.
         id: the end of the name of its folder.
         recipe: the recipe's file.
         seed: of the random values and of every run.
         sampler: what proposes the trials.
-        requested_trials: how many there are to be.
+        requested_trials: how many there are to be, rejected ones not counted; `None` for any number.
+        requested_hours, requested_epochs: how long the search is to go on, and how many epochs to train in
+            all; `None` for any.
+        stopped: which of these was used up before the trials were; `None` where none was.
+        recipe_digest: of the recipe's source.
         command: as one would type it again.
         status: `"running"`, `"complete"` or, as is found when it is read, `"interrupted"`.
     """
@@ -107,10 +156,14 @@ class SearchRecord(Record):
     created: str | None = None
     finished: str | None = None
     seconds: float = 0.0
+    searched: float = 0.0
     goal: GoalRecord | None = None
     baseline: BaselineRecord | None = None
     best: int | None = None
     front: tuple[int, ...] = ()
+    knee: int | None = field(default=None, metadata=OMITTED)
+    reference: Mapping[str, ReferenceRecord] | None = field(default=None, metadata=OMITTED)
+    hypervolume: float | None = field(default=None, metadata=OMITTED)
     trials: tuple[TrialRecord, ...] = ()
     name: str | None = field(default=None, metadata=OMITTED)
     id: str | None = field(default=None, metadata=OMITTED)
@@ -118,6 +171,10 @@ class SearchRecord(Record):
     seed: int | None = field(default=None, metadata=OMITTED)
     sampler: str | None = field(default=None, metadata=OMITTED)
     requested_trials: int | None = field(default=None, metadata=OMITTED)
+    requested_hours: float | None = field(default=None, metadata=OMITTED)
+    requested_epochs: int | None = field(default=None, metadata=OMITTED)
+    stopped: str | None = field(default=None, metadata=OMITTED)
+    recipe_digest: str | None = field(default=None, metadata=OMITTED)
     command: str | None = field(default=None, metadata=OMITTED)
     status: str | None = field(default=None, metadata=OMITTED)
 
@@ -125,6 +182,16 @@ class SearchRecord(Record):
     def completed(self) -> int:
         """How many trials ended as they should."""
         return sum(trial.is_complete for trial in self.trials)
+
+    @property
+    def rejected(self) -> int:
+        """How many trials were rejected before anything was trained."""
+        return sum(trial.is_rejected for trial in self.trials)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the trials that completed trained."""
+        return round(sum(trial.metrics.get("epochs") or 0 for trial in self.trials if trial.is_complete))
 
     @property
     def best_trial(self) -> TrialRecord | None:

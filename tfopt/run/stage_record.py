@@ -185,6 +185,7 @@ class StageRecord(Record):
         weights: of the file.
         latency: of the file.
         macs: multiplications with addition for one sample.
+        params: weights of a float model; `None` of a quantization-aware one, which has ranges among them.
         history: key of the logs -> a value for each epoch.
         files: path -> size and digest; `None` of an older tfopt, which did not record them.
         extra: what else the stage put into `context.record`.
@@ -211,6 +212,7 @@ class StageRecord(Record):
     weights: WeightsRecord | None = field(default=None, metadata=OMITTED)
     latency: LatencyRecord | None = field(default=None, metadata=OMITTED)
     macs: int | None = field(default=None, metadata=OMITTED)
+    params: int | None = field(default=None, metadata=OMITTED)
     history: Mapping[str, tuple[float | None, ...]] | None = field(default=None, metadata=OMITTED)
     files: Mapping[str, FileRecord] | None = field(default=None, metadata=OMITTED)
 

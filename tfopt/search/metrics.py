@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfopt.errors import RunError
+from tfopt.run.search_record import BaselineRecord
 from tfopt.run.stage_record import StageRecord
+from tfopt.search.goals.objectives import COSTS, measured_as
 
 if TYPE_CHECKING:
     from tfopt.pipeline import Run
@@ -37,30 +40,94 @@ def exported_file(run: Run) -> Path:
     return Path(run.path) / name
 
 
-def accuracy(stage: StageRecord) -> float | None:
-    """Return the accuracy of a stage on the validation split; `None` where it has none."""
-    measured = stage.validation or {}
-    names = [name for name in measured if name.endswith("accuracy")]
-    name = "accuracy" if "accuracy" in names else next(iter(names), None)
-    return None if name is None else measured[name]
+def model_metrics(stage: StageRecord, named: Iterable[str]) -> dict[str, float | None]:
+    """Return the metrics of a stage on the validation split, as Keras calls them and as a user does.
+
+    Args:
+        stage: of a run.
+        named: what a user calls metrics, see `objectives.measured_as`. The accuracy is always among them.
+    """
+    measured = {name: value for name, value in (stage.validation or {}).items() if name not in COSTS}
+    found = dict(measured)
+    for name in dict.fromkeys(["accuracy", *named]):
+        known = measured_as(name, measured)
+        if known is not None:
+            found[name] = measured[known]
+    return found
 
 
-def file_metrics(run: Run, latency: float | None) -> dict[str, float | None]:
-    """Return the metrics of the exported file.
+def file_metrics(run: Run, latency: float | None, named: Iterable[str] = ()) -> dict[str, float | None]:
+    """Return the metrics of the exported file, and what the run cost.
 
     Args:
         run: a complete run.
         latency: of its file, as a ratio to that of the first trial's file.
+        named: what a user calls metrics of the model.
     """
     stage = last_stage(run)
     return {
-        "accuracy": accuracy(stage),
+        **model_metrics(stage, named),
         "bytes": stage.bytes,
         "compressed_bytes": stage.compressed_bytes,
+        "macs": stage.macs,
+        "params": params(run),
         "latency": latency,
+        "epochs": epochs(run),
+        "training_macs": training_macs(run),
+        "seconds": run.typed.seconds,
     }
 
 
-def float_accuracy(run: Run) -> float | None:
-    """Return the accuracy of the float model that the constraints of a search refer to."""
-    return accuracy(run.typed.stages[0]) if run.typed.stages else None
+def baseline(run: Run, number: int, file: str, named: Iterable[str]) -> BaselineRecord:
+    """Return what the trials of a search are compared with.
+
+    Args:
+        run: of the first trial.
+        number: of the trial.
+        file: the one that it exported, relative to the folder of the search.
+        named: what a user calls metrics of the model.
+    """
+    costs = {name: value for name, value in file_metrics(run, None).items() if name in COSTS}
+    latency = last_stage(run).latency
+    return BaselineRecord(
+        trial=number,
+        file=file,
+        metrics=model_metrics(run.typed.stages[0], named) if run.typed.stages else {},
+        costs={**costs, "latency": latency.seconds if latency else None},
+    )
+
+
+def params(run: Run) -> int | None:
+    """Return the weights of the last float model of a run; `None` where it recorded none."""
+    counted = [stage.params for stage in run.typed.stages if stage.params is not None]
+    return counted[-1] if counted else None
+
+
+def epochs(run: Run) -> int:
+    """Return how many epochs the stages of a run trained."""
+    return sum(_epochs(stage) for stage in run.typed.stages)
+
+
+def training_macs(run: Run) -> int | None:
+    """Return the multiply-accumulates of a run's training; `None` where they are not known.
+
+    A step costs about three forward passes: one forward, and one each for the gradients of weights and of
+    activations. Each epoch counts as one over the training split with the model that the stage ends with.
+    """
+    data = run.typed.data
+    samples = None if data is None else data.train
+    if samples is None:
+        return None
+    total = 0
+    for stage in run.typed.stages:
+        if _epochs(stage) and stage.macs is None:
+            return None
+        total += _PASSES * _epochs(stage) * samples * (stage.macs or 0)
+    return total
+
+
+_PASSES = 3
+
+
+def _epochs(stage: StageRecord) -> int:
+    return max((len(values) for values in (stage.history or {}).values()), default=0)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.search.goal import DIRECTIONS, Goal
-from tfopt.search.journal import VIOLATION
+from tfopt.search.goals.goal import Goal
 
 if TYPE_CHECKING:
     from tfopt.oracles.durable import DurableOracle
@@ -38,7 +37,7 @@ def check_sampler(sampler: str, goal: Goal) -> None:
         )
 
 
-def make_oracle(sampler: str, goal: Goal, *, trials: int, seed: int) -> DurableOracle:
+def make_oracle(sampler: str, goal: Goal, *, trials: int | None, seed: int) -> DurableOracle:
     """Return the oracle of a search, which begins with the recipe as it stands.
 
     The first trial also tells the space: recipes ask for most hyperparameters only while they run.
@@ -51,10 +50,10 @@ def make_oracle(sampler: str, goal: Goal, *, trials: int, seed: int) -> DurableO
     from tfopt import oracles
 
     about: dict[str, Any] = {
-        "objective": [keras_tuner.Objective(name, DIRECTIONS[name]) for name in goal.metrics],
+        "objective": [keras_tuner.Objective(name, way) for name, way in goal.directions.items()],
         "max_trials": trials,
         "seed": seed,
-        "constraints": [oracles.Constraint(VIOLATION, at_most=0.0)] if goal.keep else [],
+        "constraints": [oracles.Constraint(name, at_most=0.0) for name in goal.constraints],
         "max_consecutive_failed_trials": FAILURES_IN_A_ROW,
     }
     kinds: dict[str, Any] = {

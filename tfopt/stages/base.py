@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -71,6 +71,8 @@ class Stage:
 
     title: ClassVar[str]
     """The name of the resulting model in the report, such as `"pruned"`."""
+    keeps_size: ClassVar[bool] = False
+    """Whether the model that it returns surely has the layers and shapes of the one that it took."""
     fine_tuning: ClassVar[float] = 1.0
     """The factor of the compiled learning rate where the model is trained already, above 0. A
     field `learning_rate` that is not `None` is the stage's highest rate.
@@ -91,6 +93,21 @@ class Stage:
             model: the one that the pipeline starts with.
             data, loss, scheme: as in the context.
         """
+
+    def costs_at_least(
+        self,
+        model: keras.Model,  # noqa: ARG002
+        costs: Mapping[str, float],
+    ) -> Mapping[str, float]:
+        """Return metric -> what the model costs at least after the stage; empty where nobody can say.
+
+        Called before anything is trained, to tell that a budget cannot be met.
+
+        Args:
+            model: the one that the pipeline starts with.
+            costs: what it costs at least before the stage, of `"macs"` and `"params"`.
+        """
+        return costs if self.keeps_size else {}
 
     def check(self, before: keras.Model, after: keras.Model) -> None:
         """Raise `InvariantError` where `after` has lost what this stage made in `before`.

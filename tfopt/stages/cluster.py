@@ -46,6 +46,7 @@ class Cluster(Stage):
     """
 
     title: ClassVar[str] = "clustered"
+    keeps_size: ClassVar[bool] = True
     fine_tuning: ClassVar[float] = 0.1
 
     clusters: int | None = None

@@ -42,6 +42,7 @@ class Distill(Stage):
     """
 
     title: ClassVar[str] = "distilled"
+    keeps_size: ClassVar[bool] = True
 
     epochs: int = 5
     teacher: str = FLOAT

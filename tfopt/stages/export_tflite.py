@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class ExportTFLite(Stage):
     Raises:
         InvalidArgumentError: an argument is out of its range.
     """
+
+    keeps_size: ClassVar[bool] = True
 
     scheme: str | None = None
     _: dataclasses.KW_ONLY

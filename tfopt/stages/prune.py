@@ -64,6 +64,7 @@ class Prune(Stage):
     """
 
     title: ClassVar[str] = "pruned"
+    keeps_size: ClassVar[bool] = True
 
     sparsity: float | None = None
     _: dataclasses.KW_ONLY

@@ -94,6 +94,16 @@ class PruneChannels(Stage):
         settings = dataclasses.replace(self._settings(scheme), importance="random")
         decide(model, settings, data=data)
 
+    def costs_at_least(self, model: keras.Model, costs: Mapping[str, float]) -> Mapping[str, float]:
+        """Return what is left with each group at its least width, where no stage before changed the model."""
+        from tfopt import measure
+        from tfopt.channels.planning.least import least_costs
+
+        whole = {"macs": measure.macs(model), "params": model.count_params()}
+        if any(costs.get(name) != value for name, value in whole.items()):
+            return {}
+        return least_costs(model, self._settings())
+
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the smaller and trained model; `record` gets the widths of each group."""
         from tfopt.channels import group_lasso

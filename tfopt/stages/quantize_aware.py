@@ -43,6 +43,7 @@ class QuantizeAware(Stage):
     """
 
     title: ClassVar[str] = "quantization-aware"
+    keeps_size: ClassVar[bool] = True
     fine_tuning: ClassVar[float] = 0.1
 
     scheme: SchemeLike = "int8"

@@ -27,6 +27,7 @@ class Train(Stage):
     """
 
     title: ClassVar[str] = "trained"
+    keeps_size: ClassVar[bool] = True
 
     epochs: int = 10
     teacher: TeacherLike = None

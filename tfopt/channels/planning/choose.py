@@ -59,7 +59,7 @@ def choose(
         if settings.budgets:  # an earlier step has met them already
             keep[:] = True
         same = {name: (step.now[name],) * 2 for name in settings.budgets.limits if name in step.now}
-        return keep, same | _counted(found, keep)
+        return keep, same | counted(found, keep)
     chosen = allocation(
         found,
         scores,
@@ -67,7 +67,7 @@ def choose(
         method="uniform" if settings.scope == "local" else settings.allocation,
         round_to=settings.multiple,
         min_share=settings.min_share,
-        rules=_least_shares(found, settings, own, step),
+        rules=least_shares(found, settings, own, step),
         scheme=settings.scheme,
         samples=None if samples is None else samples.x,
         losses=None if samples is None else _losses(found, samples),
@@ -77,10 +77,10 @@ def choose(
         for name in IN_FILES
         if name in chosen.reaches
     }
-    return chosen.keep, _counted(found, chosen.keep) | in_files
+    return chosen.keep, counted(found, chosen.keep) | in_files
 
 
-def _least_shares(
+def least_shares(
     found: Dependencies, settings: ChannelSettings, own: Mapping[str, float | None], step: Step
 ) -> dict[str, float]:
     """Return path of a group's first layer -> the share of its units that is to stay.
@@ -112,7 +112,7 @@ def original_costs(
 ) -> dict[str, float]:
     """Return metric -> cost of a model as it is: of its file too where a budget is on that."""
     limits = settings.budgets.limits
-    costs = {name: before for name, (before, _) in _counted(found, np.ones(found.count, bool)).items()}
+    costs = {name: before for name, (before, _) in counted(found, np.ones(found.count, bool)).items()}
     if any(name in limits for name in IN_FILES):
         inputs = None if samples is None else samples.x
         files = Files(found, settings.scheme, inputs, timed="latency" in limits)
@@ -120,7 +120,7 @@ def original_costs(
     return costs
 
 
-def _counted(found: Dependencies, keep: np.ndarray) -> Costs:
+def counted(found: Dependencies, keep: np.ndarray) -> Costs:
     """Return params, and macs unless the model leaves sizes open."""
     model = ModelCosts(found)
     before, after = (model.evaluate(stays) for stays in (np.ones(found.count, bool), keep))
