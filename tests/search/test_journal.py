@@ -5,10 +5,10 @@ import json
 import pytest
 
 from tfopt.errors import RunError
-from tfopt.run.run_folder import locked
 from tfopt.run.search_record import BaselineRecord, TrialRecord
 from tfopt.search.goal import Goal
 from tfopt.search.journal import Journal, read
+from tfopt.search.owners import Owner
 
 KEYS = {
     *("schema", "created", "finished", "seconds", "goal", "baseline", "best", "front", "trials"),
@@ -74,10 +74,12 @@ def test_a_journal_continues_its_file(tmp_path):
 
 
 def test_a_search_that_nobody_writes_is_interrupted(tmp_path):
-    journal(tmp_path).write()
+    journal(tmp_path).open()
     assert read(tmp_path).status == "interrupted"
-    with locked(tmp_path):
-        assert read(tmp_path).status == "running"
+    owner = Owner(tmp_path)
+    assert read(tmp_path).status == "running"
+    owner.release()
+    assert read(tmp_path).status == "interrupted"
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tfopt.errors import RunError
-from tfopt.files import write_atomically
+from tfopt.files import keep_previous, read_json, write_atomically
 from tfopt.run.environment import now
-from tfopt.run.run_folder import is_being_written
 from tfopt.run.search_record import SCHEMA, BaselineRecord, GoalRecord, SearchRecord, TrialRecord
 from tfopt.search.front import non_dominated
 from tfopt.search.goal import DIRECTIONS, Goal, Metrics
+from tfopt.search.owners import living
 
 FILE = "search.json"
 
@@ -49,12 +49,17 @@ class Journal:
                 metric=goal.metric, direction=goal.direction, keep=dict(goal.keep), objectives=several
             )
             record = SearchRecord(created=now(), goal=described)
-        self.record = dataclasses.replace(record, **self._about, status="running")
+        self.record = dataclasses.replace(record, **self._about)
+
+    def open(self) -> None:
+        """Take note that the search runs."""
+        self.record = dataclasses.replace(self.record, status="running")
+        self.write()
 
     def begin(self, number: int) -> TrialRecord:
         """Add a trial that begins, or begins again, and return its record."""
         trial = TrialRecord(number=number, status="running")
-        self.record = self.record.with_trial(trial)
+        self.record = dataclasses.replace(self.record.with_trial(trial), status="running")
         self.write()
         return trial
 
@@ -89,6 +94,7 @@ class Journal:
 
     def write(self) -> None:
         """Write `search.json`."""
+        keep_previous(self.path / FILE)
         write_atomically(self.path / FILE, json.dumps(self.record.to_json(), indent=1))
 
     def relative(self, path: Path) -> str:
@@ -132,7 +138,7 @@ def read(path: Path) -> SearchRecord:
     """
     file = path / FILE
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except OSError as error:
         raise RunError(f"Cannot read {file}: {error.strerror}. Name the folder of a search.") from error
     except ValueError as error:
@@ -143,7 +149,7 @@ def read(path: Path) -> SearchRecord:
         record = SearchRecord.from_json(content)
     except ValueError as error:
         raise _damaged(file, error) from error
-    if record.status == "running" and is_being_written(path) is False:
+    if record.status == "running" and living(path) == []:
         return dataclasses.replace(record, status="interrupted")
     return record
 

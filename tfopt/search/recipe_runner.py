@@ -1,0 +1,93 @@
+"""Running a recipe with the hyperparameters of a trial."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfopt.run.file_lock import FileLock
+from tfopt.run.run_folder import BusyRunError
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+    from tfopt.pipeline import Run
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+class RecipeRunner:
+    """Runs the trials of a search.
+
+    Args:
+        path: of the recipe file.
+        data: what `tfopt.data.load` takes, in place of the recipe's.
+        seed: of every run.
+        strategy: see `tfopt.distribute.resolve`; the recipe's by default.
+
+    Raises:
+        RecipeError: whatever is wrong with the file itself is said now, not once for every trial.
+    """
+
+    def __init__(self, path: str | Path, data: str | Path | None, seed: int, strategy: str | None) -> None:
+        from tfopt.recipe.recipe import Recipe
+
+        self._path, self._data, self._seed, self._strategy = Path(path), data, seed, strategy
+        self._as_it_stands = Recipe.from_file(self._path, data=data)
+        self.name = self._as_it_stands.name or self._path.stem
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that make another one in another process, as JSON values."""
+        data = self._data if self._data is None else str(self._data)
+        return {"path": str(self._path), "data": data, "seed": self._seed, "strategy": self._strategy}
+
+    def declare(self) -> keras_tuner.HyperParameters:
+        """Return the hyperparameters that the recipe asks for, also those in its functions."""
+        import keras_tuner
+
+        from tfopt.recipe.recipe import Recipe
+
+        return Recipe.from_file(
+            self._path, data=self._data, hyperparameters=keras_tuner.HyperParameters()
+        ).declare()
+
+    def run_trial(self, hyperparameters: keras_tuner.HyperParameters, runs: Path) -> Run:
+        """Run the recipe with these hyperparameters, which it adds to, in a folder of runs.
+
+        A run that another process writes is waited for: it has the same values.
+        """
+        import keras
+
+        from tfopt.recipe.recipe import Recipe
+
+        while True:
+            # The memory of the trial before must not add up, nor the names that Keras counts.
+            keras.utils.clear_session()
+            made = Recipe.from_file(self._path, data=self._data, hyperparameters=hyperparameters)
+            try:
+                # A run shows its metrics on the test split, by which nobody may choose.
+                return made.run(runs, seed=self._seed, strategy=self._strategy, quiet=True)
+            except BusyRunError as error:
+                logger.info("waiting: %s", error)
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def measure_latency(self, first: Path, second: Path) -> float:
+        """Return the latency of the second file as a ratio to the first one's.
+
+        Two such measurements on one machine would disturb each other, so they take turns.
+        """
+        from tfopt.measure.latency import latency
+
+        files = {"first": first.read_bytes(), "second": second.read_bytes()}
+        with FileLock(Path(tempfile.gettempdir()) / f"tfopt-latency-{_user()}.lock"):
+            return latency(files)["second"].ratio
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
