@@ -81,7 +81,6 @@ ADAPTERS = {
     "oracles/grid_search.py": ("keras_tuner", "_compare _ordered_ids _populate_next"),
     "oracles/objectives.py": ("keras_tuner", "keras_tuner.src.engine.objective.MultiObjective"),
     "oracles/optuna_samplers.py": ("optuna", "optuna.samplers._lazy_random_state.LazyRandomState"),
-    "search/tuner.py": ("keras_tuner", "_get_tuner_fname _try_run_and_update_trial"),
     "tfmot/library.py": (
         "tensorflow_model_optimization tf_keras",
         "_built _generator _maybe_init _output_quantizer_vars _output_quantizers _quantize_activations "

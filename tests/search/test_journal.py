@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tfopt.errors import RunError
-from tfopt.run.run_folder import locked
+from tfopt.run.owners import Owner
 from tfopt.run.search_record import BaselineRecord, TrialRecord
 from tfopt.search.goals.goal import Goal
 from tfopt.search.journal import Journal, read
@@ -75,10 +75,12 @@ def test_a_journal_continues_its_file(tmp_path):
 
 
 def test_a_search_that_nobody_writes_is_interrupted(tmp_path):
-    journal(tmp_path).write()
+    journal(tmp_path).open()
     assert read(tmp_path).status == "interrupted"
-    with locked(tmp_path):
-        assert read(tmp_path).status == "running"
+    owner = Owner(tmp_path)
+    assert read(tmp_path).status == "running"
+    owner.release()
+    assert read(tmp_path).status == "interrupted"
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,12 @@ import tfopt
 from tests.at_length import some
 from tfopt.errors import InvalidArgumentError, RecipeError, RunError
 from tfopt.run.run_record import RunRecord
+from tfopt.search.conduct import conduct
+from tfopt.search.executors.slot import InProcess
+from tfopt.search.foresight import Foresight
 from tfopt.search.goals.goal import Goal
 from tfopt.search.journal import Journal
-from tfopt.search.recipe_search import SearchResult, conduct, search
+from tfopt.search.recipe_search import SearchResult, search
 from tfopt.search.samplers import SAMPLERS, check_sampler
 from tfopt.search.spending import Spending
 
@@ -61,15 +64,17 @@ def latency(first, second):
 
 def run_search(path, recipe, *, trials=6, seed=0, goal=None, **kwargs):
     goal = goal or Goal.of(minimize="bytes")
-    return conduct(
+    record = conduct(
         Journal(path, goal, {"name": "fake", "seed": seed}),
-        spending=Spending(trials=trials),
         seed=seed,
-        run_trial=recipe,
-        measure_latency=latency,
-        runs=path / "trials",
-        **kwargs,
+        **{
+            "spending": Spending(trials=trials),
+            "slots": [InProcess(recipe, latency)],
+            "runs": path / "trials",
+            **kwargs,
+        },
     )
+    return SearchResult(path, record)
 
 
 def test_first_trial_is_the_defaults_and_the_others_differ(tmp_path):
@@ -192,34 +197,26 @@ def test_a_run_that_does_not_measure_the_goal_ends_the_search(tmp_path):
     assert len(recipe.calls) == 1
 
 
-def test_two_searches_at_once_are_refused(tmp_path):
-    inside = []
+def test_two_searches_at_once_share_a_folder(tmp_path):
+    """The same search is joined, and another one over the same runs goes its own way."""
+    started = []
 
     def begin_another(entry, record):
-        for name in ("one", "another"):  # the same search, and one that shares its runs
-            book = Journal(tmp_path / name, Goal.of(minimize="bytes"), {"name": "fake"})
-            with pytest.raises(RunError, match=r"Another search \(process \d+\) is running in .* with --out"):
-                conduct(
-                    book,
-                    spending=Spending(trials=2),
-                    seed=0,
-                    run_trial=FakeRecipe(),
-                    measure_latency=latency,
-                    runs=tmp_path / "trials",
-                )
-        inside.append(1)
+        if not started:
+            started.append(1)
+            for name in ("one", "another"):
+                others = FakeRecipe()
+                run_search(tmp_path / name, others, trials=5, runs=tmp_path / "trials")
+                started.append(others.calls)
 
-    conduct(
-        Journal(tmp_path / "one", Goal.of(minimize="bytes"), {"name": "fake"}),
-        spending=Spending(trials=2),
-        seed=0,
-        run_trial=FakeRecipe(),
-        measure_latency=latency,
-        runs=tmp_path / "trials",
-        on_trial=begin_another,
-    )
-    assert len(inside) == 2
-    assert SearchResult.load(tmp_path / "one").typed.completed == 2
+    first = FakeRecipe()
+    run_search(tmp_path / "one", first, trials=5, runs=tmp_path / "trials", on_trial=begin_another)
+    _, joined, another = started
+    assert len(first.calls) == 1, "the other did the rest"
+    assert len(joined) == 4
+    assert another == first.calls + joined
+    for name in ("one", "another"):
+        assert [trial.status for trial in SearchResult.load(tmp_path / name).typed.trials] == ["complete"] * 5
 
 
 def test_a_failed_trial_leaves_one_traceback_in_its_file_and_none_on_the_screen(tmp_path, capfd):
@@ -344,14 +341,15 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path):
         import tfopt.files
         import test_recipe_search as test
         import tfopt.search.journal, tfopt.oracles.durable
-        import tfopt.search.tuner
+        import tfopt.search.conduct
         os.fsync = lambda _: None  # a process dies here, not the machine
         real, left = tfopt.files.write_atomically, [0]
         def counted(path, content):
             if left[0] == 0: os._exit(137)
             left[0] -= 1
             real(path, content)
-        tfopt.search.journal.write_atomically = tfopt.oracles.durable.write_atomically = counted
+        for module in (tfopt.search.journal, tfopt.search.conduct, tfopt.oracles.durable):
+            module.write_atomically = counted
         # Forks keep the imports, so that all these processes cost seconds.
         def run(path, count):
             child = os.fork()
@@ -400,3 +398,43 @@ def test_the_package_is_the_function():
     assert callable(tfopt.search)
     with pytest.raises(InvalidArgumentError, match="trials"):
         tfopt.search("recipe.py", trials=0)
+
+
+class ForeseenRecipe(FakeRecipe):
+    """Its bytes are known before it runs."""
+
+    def foresee(self, hp, limited):
+        width = hp.Int("width", 1, 64, default=16)
+        hp.Float("lr", 1e-4, 1e-1, sampling="log", default=1e-2)
+        return Foresight(least={"bytes": 100 * width} if "bytes" in limited else {})
+
+
+def test_what_cannot_be_feasible_is_not_run_and_not_counted(tmp_path):
+    recipe = ForeseenRecipe()
+    result = run_search(
+        tmp_path,
+        recipe,
+        trials=6,
+        goal=Goal.of(maximize="accuracy", max={"bytes": 2000}),
+        slots=[InProcess(recipe, latency, foresee=recipe.foresee)],
+    )
+    trials = result.typed.trials
+    rejected = [trial for trial in trials if trial.status == "rejected"]
+    assert rejected
+    assert len(recipe.calls) == result.typed.completed == 6
+    assert len(trials) == 6 + len(rejected)
+    assert all(trial.metrics["bytes"] > 2000 and "bytes" in trial.reason for trial in rejected)
+    assert all(call["width"] <= 20 for call in recipe.calls[1:])
+
+
+def test_a_used_up_budget_ends_a_search_whose_unfinished_trial_is_finished(tmp_path):
+    hours = Spending(trials=6, hours=1e-9)
+    with pytest.raises(RunError, match="None of 0 trials"):
+        run_search(tmp_path / "none", FakeRecipe(), spending=hours)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(tmp_path / "one", FakeRecipe(interrupt=2))
+    recipe = FakeRecipe()
+    result = run_search(tmp_path / "one", recipe, spending=hours)
+    assert len(recipe.calls) == 1
+    assert result.typed.completed == 3
+    assert result.typed.stopped == "1e-09 hours"

@@ -19,6 +19,7 @@ from tfopt.cli.options import (
     strategy_option,
 )
 from tfopt.cli.show import show_search
+from tfopt.search.executors.engines import ENGINES, LOCAL
 from tfopt.search.samplers import DEFAULT, SAMPLERS
 
 
@@ -92,6 +93,23 @@ def _limits(
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @strategy_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Trials that run at once.  [default: 1; with Ray, what the cluster has room for]",
+)
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default=LOCAL, show_default=True, help="Where trials run."
+)
+@click.option("--address", metavar="ADDRESS", help="Ray cluster: auto or ray://HOST:PORT.")
+@click.option(
+    "--resources",
+    type=NameValue(),
+    multiple=True,
+    callback=named_numbers,
+    metavar="NAME=AMOUNT",
+    help="What a trial needs of a Ray cluster, such as GPU=1; can be repeated.",
+)
 @common_options
 def search(
     recipe: Path,
@@ -108,11 +126,15 @@ def search(
     out: Path | None,
     seed: int,
     strategy: str | None,
+    workers: int | None,
+    engine: str,
+    address: str | None,
+    resources: dict[str, float],
 ) -> None:
     """Search over the hyperparameters of RECIPE; every trial is a run, judged by its exported file.
 
-    The metrics are those of the validation split. Run the same command again to resume; a larger --trials
-    adds trials.
+    The metrics are those of the validation split. Run the same command again to resume, or at the same
+    time to help, also on another machine that sees the folder; a larger --trials adds trials.
     """
     from tfopt.search import search as search_recipe
 
@@ -132,6 +154,10 @@ def search(
             out=out,
             seed=seed,
             strategy=strategy,
+            workers=workers,
+            engine=engine,
+            address=address,
+            resources=resources,
             on_trial=_tell,
         )
     show_search(result.path, result.typed)

@@ -8,7 +8,9 @@ calls private. What 1.4.8 does, and this changes:
 - a trial that is repeated averages its metrics with those that it reported before, NaN included;
 - an objective that is infinite is a success, and with nothing completed a failed trial is the best one;
 - three failures in a row stop the search for good, with the last trial still RUNNING on disk;
-- the values of successive trials come from successive seeds, and a seed of 0 is no seed.
+- the values of successive trials come from successive seeds, and a seed of 0 is no seed;
+- several tuners share a project through a server alone. Here, those that take turns can share its folder:
+  `refresh` reads what the others wrote, and `release_dead` takes over the trials of those that died.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import json
 import logging
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RunError
-from tfopt.files import write_atomically
+from tfopt.files import keep_previous, previous, read_json, write_atomically
 from tfopt.oracles import rejection
 from tfopt.oracles.objectives import Constraint, Objectives, costs, ranks
 from tfopt.oracles.rejection import was_pruned
@@ -88,6 +90,8 @@ class DurableOracle(keras_tuner.Oracle):
         self._loaded = False
         self._inside = False
         self._asked_again: list[str] = []
+        self._owned: dict[str, str] = {}
+        self._is_alive: Callable[[str], bool] = _nobody
 
     # What subclasses say.
 
@@ -201,6 +205,46 @@ class DurableOracle(keras_tuner.Oracle):
         """How many trials there may be in all, with those that were rejected; `None` for any number."""
         return rejection.allowed(self.max_trials, sum(map(rejection.was_rejected, self.trials.values())))
 
+    # For several that share a project: they take turns, each between `refresh` and its last change.
+
+    def open(self, folder: Path, is_alive: Callable[[str], bool] | None = None) -> None:
+        """Work in the folder of a project without a tuner.
+
+        Args:
+            folder: of the project; what is there is read when it is needed.
+            is_alive: tells of a tuner's id whether that tuner still runs, so that its trial is not taken
+                over. By default none does: a project belongs to one process at a time.
+        """
+        self._is_alive = is_alive or _nobody
+        self._set_project_dir(str(folder.parent), folder.name)
+
+    def refresh(self) -> None:
+        """Read what others wrote since, and take over the trials of those that died."""
+        if self._loaded and Path(self._get_oracle_fname()).exists():
+            self.reload()
+        else:
+            self._load_once()
+
+    def release_dead(self) -> None:
+        """Queue the trials of tuners that died, to run again before any new one."""
+        dead = [owner for owner in self.ongoing_trials if not self._is_alive(owner)]
+        for owner in dead:
+            self.give_back(owner)
+
+    def give_back(self, owner: str) -> None:
+        """Queue the trial of a tuner that does not finish it."""
+        name = self.ongoing_trials.pop(owner).trial_id
+        self._retry_queue = sorted({*self._retry_queue, name}, key=trial_number, reverse=True)
+
+    def has_unfinished(self) -> bool:
+        """Return whether a trial waits that was begun before."""
+        return bool(self._retry_queue)
+
+    def has_work(self) -> bool:
+        """Return whether a trial waits, or a new one may be proposed; not whether there are values for it."""
+        allowed = self.allowed_trials
+        return self.has_unfinished() or allowed is None or len(self.trials) < allowed
+
     # keras-tuner's own, changed.
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -283,7 +327,10 @@ class DurableOracle(keras_tuner.Oracle):
         write_json(self._get_oracle_fname(), self.get_state())
 
     def _save_trial(self, trial: Trial) -> None:
-        write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+        file = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
+        if not file.exists():  # of which there is no version before
+            write_json(previous(file), trial.get_state())
+        write_json(file, trial.get_state())
 
     def _record_values(self, trial: Trial) -> None:
         """Take note of what was tried, as keras-tuner does.
@@ -327,31 +374,46 @@ class DurableOracle(keras_tuner.Oracle):
             self.on_reloaded()
 
     def reload(self) -> None:
-        """Read the state of a search that was cut off; its unfinished trials run next."""
+        """Read the state of a search; the unfinished trials of tuners that do not live any more run next."""
         self._loaded = True
         for file in Path(self._project_dir).glob("*.json"):
             mend_json(file)
-        super().reload()
+        self._read_trials()
+        self.set_state(read_json(self._get_oracle_fname()))
         self.trials = dict(sorted(self.trials.items(), key=lambda item: trial_number(item[0])))
         # A kill between two writes leaves a trial that ended by its own file alone, or only began in it.
         ended = {TrialStatus.COMPLETED, TrialStatus.FAILED}
         unfinished = [name for name, trial in self.trials.items() if trial.status not in ended]
         requeued = [name for name in self._asked_again if self.trials[name].status == TrialStatus.FAILED]
-        again = {*unfinished, *requeued}
-        self.end_order = [name for name in self.end_order if name not in again]
+        self.ongoing_trials = {
+            owner: self.trials[name]
+            for owner, name in self._owned.items()
+            if name in unfinished and self._is_alive(owner)
+        }
+        running = {trial.trial_id for trial in self.ongoing_trials.values()}
+        again = {*unfinished, *requeued} - running
+        self.end_order = [name for name in self.end_order if name not in again | running]
         for name, trial in self.trials.items():
-            if name not in again and name not in self.end_order:
+            if name not in again | running and name not in self.end_order:
                 self.end_order.append(name)
                 self.update_space(trial.hyperparameters)
             self._record_values(trial)
         self._retry_queue = sorted(again, key=trial_number, reverse=True)
         self.start_order = list(self.trials)
-        self.ongoing_trials = {}
         self.on_reloaded()
+
+    def _read_trials(self) -> None:
+        """Read the trials of the project; one that completed in memory is final."""
+        done = {name for name, trial in self.trials.items() if trial.status == TrialStatus.COMPLETED}
+        for file in Path(self._project_dir).glob("trial_*/trial.json"):
+            if file.parent.name.removeprefix("trial_") not in done:
+                trial = Trial.from_state(read_json(file))
+                self.trials[trial.trial_id] = trial
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
-        super().set_state(state)
+        super().set_state({**state, "ongoing_trials": {}})
+        self._owned = dict(state["ongoing_trials"])
         self._asked_again = list(state["retry_queue"])
 
     @contextlib.contextmanager
@@ -382,7 +444,8 @@ def trial_number(trial_id: str) -> int:
 
 
 def write_json(path: str | Path, state: Any) -> None:
-    """Write a state of keras-tuner, whole or not at all."""
+    """Write a state of keras-tuner, whole or not at all, and keep the version before."""
+    keep_previous(path)
     write_atomically(path, json.dumps(state, default=_plain))
 
 
@@ -395,6 +458,10 @@ def mend_json(file: Path) -> None:
     except ValueError:
         logger.warning("%s was torn by a kill; the state of the tuner begins anew.", file)
         write_atomically(file, "{}")
+
+
+def _nobody(_owner: str) -> bool:
+    return False
 
 
 def _plain(value: Any) -> Any:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+from tfopt.run.file_lock import SUPPORTED, FileLock
 
 
 class _ReentrantLock:
-    """The lock of a journal, which its holder may take again."""
+    """The lock of a journal, which its holder may take again.
 
-    def __init__(self, file: str) -> None:
-        self._lock = JournalFileOpenLock(file) if os.name == "nt" else JournalFileSymlinkLock(file)
+    Where the system can, it is one that is free as soon as its holder dies; Optuna's is forced open after 30
+    seconds.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._lock = FileLock(file) if SUPPORTED else JournalFileOpenLock(str(file))
         self._depth = 0
 
     def acquire(self) -> bool:
@@ -41,7 +46,7 @@ class AtomicJournal(JournalFileBackend):
     """
 
     def __init__(self, file: Path) -> None:
-        self._reentrant = _ReentrantLock(str(file))
+        self._reentrant = _ReentrantLock(file)
         self._pending: list[dict[str, Any]] | None = None
         self._in_file = 0
         file.parent.mkdir(parents=True, exist_ok=True)

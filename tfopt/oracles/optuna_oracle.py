@@ -163,6 +163,7 @@ class OptunaOracle(DurableOracle):
     def on_reloaded(self) -> None:
         """Bring the study in line with the trials, where a kill came between the two."""
         with self._writing() as study:
+            study.refresh()
             for trial in self.trials.values():
                 number = trial_number(trial.trial_id)
                 if trial.status not in (TrialStatus.COMPLETED, TrialStatus.FAILED):

@@ -39,11 +39,8 @@ class TrialStudy:
         self.study = study
         self._storage = storage
         self._journal = journal
-        # Of several with the same id, the last: the others were given up or ran before a retry.
         self._numbers: dict[int, int] = {}
-        for trial in study.get_trials(deepcopy=False):
-            if _TRIAL_ID in trial.user_attrs:
-                self._numbers[trial.user_attrs[_TRIAL_ID]] = trial.number
+        self.refresh()
 
     @classmethod
     def open(cls, folder: Path, directions: Sequence[str], names: Sequence[str]) -> TrialStudy:
@@ -77,6 +74,13 @@ class TrialStudy:
         """Write what happens inside to the journal at once; where the block raises, open the study anew."""
         with self._journal.batch(lambda: self._storage.get_study_id_from_name(NAME)):
             yield self
+
+    def refresh(self) -> None:
+        """Take note of the trials that other processes began."""
+        # Of several with the same id, the last: the others were given up or ran before a retry.
+        for trial in self.study.get_trials(deepcopy=False):
+            if _TRIAL_ID in trial.user_attrs:
+                self._numbers[trial.user_attrs[_TRIAL_ID]] = trial.number
 
     def sample_with(self, sampler: optuna.samplers.BaseSampler) -> None:
         """Take a sampler for the trials that begin next."""

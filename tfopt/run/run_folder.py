@@ -9,17 +9,12 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 from tfopt.errors import RunError
 from tfopt.files import TEMPORARY_PREFIX, write_atomically
 from tfopt.run.environment import tfopt_version
+from tfopt.run.file_lock import SUPPORTED, FileLock, is_held
 from tfopt.run.run_record import SCHEMA, STATUSES, RunRecord
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; there, two processes are not kept apart.
-    fcntl = None  # type: ignore[assignment]
 
 RECORD = "run.json"
 _LOCK = ".lock"
@@ -108,16 +103,12 @@ def _damaged(path: Path, reason: str) -> RunError:
 
 def is_being_written(path: Path) -> bool | None:
     """Return whether a process is writing the run in the folder `path`; `None` where nobody can tell."""
-    if fcntl is None:
+    if not SUPPORTED:
         return None
     try:
-        with open(path / _LOCK) as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock: nobody has begun to write, or the folder came without it from elsewhere
+        return is_held(path / _LOCK)
+    except OSError:  # the folder cannot be read
         return False
-    return False
 
 
 def write_record(path: Path, record: RunRecord) -> None:
@@ -125,50 +116,49 @@ def write_record(path: Path, record: RunRecord) -> None:
     write_atomically(path / RECORD, json.dumps(record.to_json(), indent=2) + "\n")
 
 
-_BUSY_RUN = (
-    "Another process ({owner}) is writing the run {path}. Wait for it, or start another run with --fresh "
-    "(fresh=True)."
-)
+class BusyRunError(RunError):
+    """Another process is writing a run."""
 
 
 @contextlib.contextmanager
-def locked(path: Path, busy: str = _BUSY_RUN, *, clean: bool = True) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Make the folder and keep other processes from writing in it; the system frees it when we are killed.
 
-    Args:
-        path: the folder.
-        busy: what to say while another process holds it, with `{owner}` and `{path}`.
-        clean: whether what a killed process left half-written is deleted.
+    What a killed process left half-written is deleted.
 
     Raises:
-        RunError: another process is writing, or the folder cannot be made.
+        BusyRunError: another process is writing.
+        RunError: the folder cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / _LOCK, "a+")  # noqa: SIM115 (held open as long as the lock)
     except OSError as error:
         raise RunError(
             f"Cannot write in {path}: {error.strerror or error}. Choose another folder with out=."
         ) from error
-    with lock:
-        if fcntl is not None:
-            _take(lock, busy, path)
+    lock = _taken(path)
+    try:
+        assert lock.file is not None
         with contextlib.suppress(OSError):  # who holds the lock is a courtesy to the next process
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()}")
-            lock.flush()
-        for unfinished in path.rglob(f"{TEMPORARY_PREFIX}*") if clean else ():
+            lock.file.truncate(0)
+            lock.file.write(f"process {os.getpid()}")
+            lock.file.flush()
+        for unfinished in path.rglob(f"{TEMPORARY_PREFIX}*"):
             unfinished.unlink(missing_ok=True)
         yield
+    finally:
+        lock.release()
 
 
-def _take(lock: IO[str], busy: str, path: Path) -> None:
-    for attempt in range(_LOCK_ATTEMPTS):  # a report holds it for an instant, to see whether a run runs
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if attempt + 1 < _LOCK_ATTEMPTS:
-                time.sleep(0.02)
-    lock.seek(0)
-    raise RunError(busy.format(owner=lock.read().strip() or "unknown", path=path))
+def _taken(path: Path) -> FileLock:
+    """Return the lock of a run, held."""
+    lock = FileLock(path / _LOCK)
+    for _ in range(_LOCK_ATTEMPTS):  # a report holds it for an instant, to see whether a run runs
+        if lock.acquire(wait=False):
+            return lock
+        time.sleep(0.02)
+    owner = (path / _LOCK).read_text(encoding="utf-8").strip() or "unknown"
+    raise BusyRunError(
+        f"Another process ({owner}) is writing the run {path}. Wait for it, or start another run with "
+        "--fresh (fresh=True)."
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 from tfopt.errors import RunError
-from tfopt.run.run_folder import is_being_written
+from tfopt.files import read_json
+from tfopt.run.owners import living
 from tfopt.run.search_record import READABLE, SearchRecord, TrialRecord
 
 FILE = "search.json"
@@ -21,7 +21,7 @@ def read(path: Path) -> SearchRecord:
     """
     file = path / FILE
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except OSError as error:
         raise RunError(f"Cannot read {file}: {error.strerror}. Name the folder of a search.") from error
     except ValueError as error:
@@ -35,7 +35,7 @@ def read(path: Path) -> SearchRecord:
         record = SearchRecord.from_json(content)
     except ValueError as error:
         raise _damaged(file, error) from error
-    if record.status == "running" and is_being_written(path) is False:
+    if record.status == "running" and living(path) == []:
         return dataclasses.replace(record, status="interrupted")
     return record
 

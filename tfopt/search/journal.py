@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.files import write_atomically
+from tfopt.files import keep_previous, write_atomically
 from tfopt.run.environment import now
 from tfopt.run.search_folder import FILE, read
 from tfopt.run.search_record import SCHEMA, BaselineRecord, SearchRecord, TrialRecord
@@ -35,6 +35,7 @@ class Journal:
         self.path = path
         self.goal = goal
         self._about = about
+        self._since, self._searched = time.monotonic(), 0.0
         self.reread()
 
     def reread(self) -> None:
@@ -45,14 +46,22 @@ class Journal:
                 f"The search in {self.path} is to {goal_of(record).describe()}, not to "
                 f"{self.goal.describe()}: give this one another folder with --out (out=)."
             )
-        self._since, self._searched = time.monotonic(), record.searched
-        changed = {"schema": SCHEMA, "goal": described(self.goal), "status": "running", "stopped": None}
-        self.record = dataclasses.replace(record, **{**self._about, **changed})
+        # Others may have written long ago: the clock of this process goes on meanwhile.
+        self._searched = max(self.searched, record.searched)
+        self._since = time.monotonic()
+        self.record = dataclasses.replace(
+            record, **{**self._about, "schema": SCHEMA, "goal": described(self.goal)}
+        )
+
+    def open(self) -> None:
+        """Take note that the search runs."""
+        self.record = dataclasses.replace(self.record, status="running", stopped=None)
+        self.write()
 
     def begin(self, number: int) -> TrialRecord:
         """Add a trial that begins, or begins again, and return its record."""
         trial = TrialRecord(number=number, status="running")
-        self.record = self.record.with_trial(trial)
+        self.record = dataclasses.replace(self.record.with_trial(trial), status="running")
         self.write()
         return trial
 
@@ -104,6 +113,7 @@ class Journal:
 
     def write(self) -> None:
         """Write `search.json`."""
+        keep_previous(self.path / FILE)
         write_atomically(self.path / FILE, json.dumps(self.record.to_json(), indent=1))
 
     def relative(self, path: Path) -> str:

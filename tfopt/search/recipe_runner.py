@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
+import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tfopt.run.file_lock import FileLock
+from tfopt.run.run_folder import BusyRunError
 from tfopt.search.foresight import Foresight, foreseen
 from tfopt.search.goals.goal import Goal
 from tfopt.search.goals.objectives import UnfitGoalError, measured_as, unknown_metric
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
     from tfopt.recipe.recipe import Recipe
 
 logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LOOKS = 2.0
 
 
 class RecipeRunner:
@@ -33,10 +40,15 @@ class RecipeRunner:
         RecipeError: whatever is wrong with the file itself is said now, not once for every trial.
     """
 
-    def __init__(self, path: Path, data: str | Path | None, seed: int, strategy: str | None) -> None:
-        self._path, self._data, self._seed, self._strategy = path, data, seed, strategy
+    def __init__(self, path: str | Path, data: str | Path | None, seed: int, strategy: str | None) -> None:
+        self._path, self._data, self._seed, self._strategy = Path(path), data, seed, strategy
         self._as_it_stands = self._recipe()
-        self.name = self._as_it_stands.name or path.stem
+        self.name = self._as_it_stands.name or self._path.stem
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that make another one in another process, as JSON values."""
+        data = self._data if self._data is None else str(self._data)
+        return {"path": str(self._path), "data": data, "seed": self._seed, "strategy": self._strategy}
 
     def check(self, goal: Goal) -> None:
         """Raise where the recipe as it stands does not measure what a goal needs.
@@ -55,17 +67,42 @@ class RecipeRunner:
             if measured_as(name, measured) is None:
                 raise UnfitGoalError(unknown_metric(name, measured))
 
-    def run(self, hyperparameters: keras_tuner.HyperParameters, runs: Path) -> Run:
-        """Run the recipe with these hyperparameters, which it adds to, in a folder of runs."""
-        # A run shows its metrics on the test split, by which nobody may choose.
-        recipe = self._recipe_for(hyperparameters)
-        return recipe.run(runs, seed=self._seed, strategy=self._strategy, quiet=True)
+    def declare(self) -> keras_tuner.HyperParameters:
+        """Return the hyperparameters that the recipe asks for, also those in its functions."""
+        import keras_tuner
+
+        return self._recipe(keras_tuner.HyperParameters()).declare()
 
     def foresee(self, hyperparameters: keras_tuner.HyperParameters, limited: Collection[str]) -> Foresight:
         """Return what is known of such a run before it trains, of these costs."""
         recipe = self._recipe_for(hyperparameters)
         recipe.declare()  # a trial that is rejected has all of its values
         return foreseen(recipe, limited)
+
+    def run_trial(self, hyperparameters: keras_tuner.HyperParameters, runs: Path) -> Run:
+        """Run the recipe with these hyperparameters, which it adds to, in a folder of runs.
+
+        A run that another process writes is waited for: it has the same values.
+        """
+        while True:
+            recipe = self._recipe_for(hyperparameters)
+            try:
+                # A run shows its metrics on the test split, by which nobody may choose.
+                return recipe.run(runs, seed=self._seed, strategy=self._strategy, quiet=True)
+            except BusyRunError as error:
+                logger.info("waiting: %s", error)
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def measure_latency(self, first: Path, second: Path) -> float:
+        """Return the latency of the second file as a ratio to the first one's.
+
+        Two such measurements on one machine would disturb each other, so they take turns.
+        """
+        from tfopt.measure.latency import latency
+
+        files = {"first": first.read_bytes(), "second": second.read_bytes()}
+        with FileLock(Path(tempfile.gettempdir()) / f"tfopt-latency-{_user()}.lock"):
+            return latency(files)["second"].ratio
 
     def _recipe_for(self, hyperparameters: keras_tuner.HyperParameters) -> Recipe:
         import keras
@@ -78,3 +115,7 @@ class RecipeRunner:
         from tfopt.recipe.recipe import Recipe
 
         return Recipe.from_file(self._path, data=self._data, hyperparameters=hyperparameters)
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
