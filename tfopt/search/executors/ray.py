@@ -22,11 +22,12 @@ RETRIES = 3
 _SECONDS_TO_ANSWER = 10
 
 
-def check_ray(resources: Mapping[str, float] | None) -> None:
+def check_ray(address: str | None, resources: Mapping[str, float] | None) -> None:
     """Raise where Ray cannot be used.
 
     Raises:
         InvalidArgumentError: it is not installed, or a resource is no number above 0.
+        RunError: nothing listens at the address.
     """
     if importlib.util.find_spec("ray") is None:
         raise InvalidArgumentError('The engine ray needs Ray: pip install "tfopt[ray]".')
@@ -35,6 +36,7 @@ def check_ray(resources: Mapping[str, float] | None) -> None:
             raise InvalidArgumentError(
                 f"search: expected resources such as CPU=4 to be numbers above 0, got {name}={amount!r}."
             )
+    _check_answers(address)
 
 
 def run_request(request: str, count: int) -> dict[str, Any]:
@@ -77,7 +79,6 @@ def ray_slots(
     """
     import ray
 
-    _check_answers(address)
     try:
         ray.init(
             address=address or "local", log_to_driver=False, include_dashboard=False if not address else None
