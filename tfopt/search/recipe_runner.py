@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import tempfile
@@ -31,16 +32,21 @@ class RecipeRunner:
         seed: of every run.
         strategy: see `tfopt.distribute.resolve`; the recipe's by default.
 
-    Raises:
-        RecipeError: whatever is wrong with the file itself is said now, not once for every trial.
     """
 
     def __init__(self, path: str | Path, data: str | Path | None, seed: int, strategy: str | None) -> None:
+        self._path, self._data, self._seed, self._strategy = Path(path), data, seed, strategy
+
+    @functools.cached_property
+    def name(self) -> str:
+        """The name of the recipe's runs.
+
+        Raises:
+            RecipeError: whatever is wrong with the file itself is said now, not once for every trial.
+        """
         from tfopt.recipe.recipe import Recipe
 
-        self._path, self._data, self._seed, self._strategy = Path(path), data, seed, strategy
-        self._as_it_stands = Recipe.from_file(self._path, data=data)
-        self.name = self._as_it_stands.name or self._path.stem
+        return Recipe.from_file(self._path, data=self._data).name or self._path.stem
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make another one in another process, as JSON values."""

@@ -1,4 +1,4 @@
-"""Stands for a recipe in a process of its own, without TensorFlow; what happens is the name of the file."""
+"""Stands for a recipe in a process of its own, without TensorFlow."""
 
 import errno
 import os
@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 
 class FakeRunner:
-    """Measures nothing: the name of the second file says how the measurement goes."""
+    """Measures nothing: the name of the second file says how the measurement goes.
+
+    A trial writes a file `began-<process>` in the folder of runs, and waits for the file `go` there.
+    """
 
     def __init__(self, ratio=1.0):
         self.ratio, self.calls = ratio, 0
@@ -42,3 +46,27 @@ class FakeRunner:
             case ["ignore"]:
                 os.kill(os.getpid(), signal.SIGINT)
         return self.ratio * self.calls
+
+    def run_trial(self, hp, runs):
+        from tfopt.run.run_folder import write_record
+        from tfopt.run.run_record import SCHEMA, RunRecord
+
+        width = hp.Int("width", 1, 64, default=16)
+        runs.mkdir(parents=True, exist_ok=True)
+        (runs / f"began-{os.getpid()}").write_text(str(os.getppid()))
+        while not (runs / "go").exists():
+            time.sleep(0.05)
+        path = runs / str(width)
+        path.mkdir(exist_ok=True)
+        (path / "model.tflite").write_bytes(bytes(width))
+        stage = {"name": "export_tflite", "status": "complete", "file": "model.tflite", "bytes": width}
+        stages = [{**stage, "validation": {"accuracy": width / 64}}]
+        write_record(path, RunRecord.from_json({"schema": SCHEMA, "status": "complete", "stages": stages}))
+        return SimpleNamespace(path=path)
+
+    def declare(self):
+        import keras_tuner
+
+        hp = keras_tuner.HyperParameters()
+        hp.Int("width", 1, 64, default=16)
+        return hp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -80,9 +81,8 @@ def ray_slots(
     import ray
 
     try:
-        ray.init(
-            address=address or "local", log_to_driver=False, include_dashboard=False if not address else None
-        )
+        # What Ray tells of itself is not for those who wait for trials.
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _unreachable(address, str(error).strip().splitlines()[0]) from error
     try:
