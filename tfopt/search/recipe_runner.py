@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import tempfile
@@ -35,15 +36,23 @@ class RecipeRunner:
         data: what `tfopt.data.load` takes, in place of the recipe's.
         seed: of every run.
         strategy: see `tfopt.distribute.resolve`; the recipe's by default.
-
-    Raises:
-        RecipeError: whatever is wrong with the file itself is said now, not once for every trial.
     """
 
     def __init__(self, path: str | Path, data: str | Path | None, seed: int, strategy: str | None) -> None:
         self._path, self._data, self._seed, self._strategy = Path(path), data, seed, strategy
-        self._as_it_stands = self._recipe()
-        self.name = self._as_it_stands.name or self._path.stem
+
+    @functools.cached_property
+    def _as_it_stands(self) -> Recipe:
+        return self._recipe()
+
+    @property
+    def name(self) -> str:
+        """The name of the recipe's runs.
+
+        Raises:
+            RecipeError: whatever is wrong with the file itself is said now, not once for every trial.
+        """
+        return self._as_it_stands.name or self._path.stem
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make another one in another process, as JSON values."""

@@ -55,14 +55,16 @@ def serve(request: Request, made: dict[str, Any]) -> dict[str, Any]:
         request: what to do.
         made: runners that were made for requests before.
     """
-    hyperparameters = to_hyperparameters(request.hyperparameters)
+    hyperparameters: Any = None
     try:
         key = json.dumps([request.runner, request.arguments], sort_keys=True)
         if key not in made:
             module, name = request.runner.split(":")
             made[key] = getattr(importlib.import_module(module), name)(**request.arguments)
         runner = made[key]
-        result: Any = None
+        result: Any = True
+        if request.hyperparameters is not None:
+            hyperparameters = to_hyperparameters(request.hyperparameters)
         if request.call == "declare":
             hyperparameters = runner.declare()
         elif request.call == "foresee":
@@ -76,9 +78,13 @@ def serve(request: Request, made: dict[str, Any]) -> dict[str, Any]:
             "reason": reason(error),
             "traceback": traceback_of(error),
             "of_the_machine": is_of_the_machine(error),
-            "hyperparameters": from_hyperparameters(hyperparameters),
+            "hyperparameters": _config(hyperparameters, request),
         }
-    return {"result": result, "hyperparameters": from_hyperparameters(hyperparameters)}
+    return {"result": result, "hyperparameters": _config(hyperparameters, request)}
+
+
+def _config(hyperparameters: Any, request: Request) -> Any:
+    return request.hyperparameters if hyperparameters is None else from_hyperparameters(hyperparameters)
 
 
 def _plain(value: Any) -> Any:

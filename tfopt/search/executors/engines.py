@@ -34,6 +34,7 @@ def check_engine(
     Raises:
         InvalidArgumentError: there is none of this name, it takes no address or resources, Ray is not
             installed, or the workers are no number of 1 or more.
+        RunError: nothing listens at the address.
     """
     _validation.choice("search", "engine", engine, ENGINES)
     if workers is not None:
@@ -47,7 +48,7 @@ def check_engine(
     if engine == RAY:
         from tfopt.search.executors.ray import check_ray
 
-        check_ray(resources)
+        check_ray(address, resources)
 
 
 @contextlib.contextmanager

@@ -62,22 +62,23 @@ def from_hyperparameters(hyperparameters: keras_tuner.HyperParameters) -> dict[s
     return config
 
 
-def to_hyperparameters(config: Mapping[str, Any] | None) -> keras_tuner.HyperParameters:
+def to_hyperparameters(config: Mapping[str, Any]) -> keras_tuner.HyperParameters:
     """Return the hyperparameters of JSON values."""
     import keras_tuner
 
-    return keras_tuner.HyperParameters.from_config(config or {"space": [], "values": {}})
+    return keras_tuner.HyperParameters.from_config(config)
 
 
-def result_of(reply: Mapping[str, Any], hyperparameters: keras_tuner.HyperParameters) -> Any:
+def result_of(reply: Mapping[str, Any], hyperparameters: keras_tuner.HyperParameters | None = None) -> Any:
     """Return the result of a reply, and add to the hyperparameters those that the trial asked for.
 
     Raises:
         TrialProcessError: the reply is an error.
     """
-    asked = to_hyperparameters(reply["hyperparameters"])
-    hyperparameters.merge(asked)
-    hyperparameters.values = asked.values
+    if hyperparameters is not None:
+        asked = to_hyperparameters(reply["hyperparameters"])
+        hyperparameters.merge(asked)
+        hyperparameters.values = asked.values
     if "reason" in reply:
         raise TrialProcessError(reply["reason"], reply["traceback"], of_the_machine=reply["of_the_machine"])
     return reply["result"]

@@ -121,7 +121,8 @@ class RemoteSlot(Slot):
         import keras_tuner
 
         hyperparameters = keras_tuner.HyperParameters()
-        result_of(self.ask(self._request("declare")), hyperparameters)
+        nothing = from_hyperparameters(hyperparameters)
+        result_of(self.ask(self._request("declare", hyperparameters=nothing)), hyperparameters)
         return hyperparameters
 
     def foresee(
@@ -146,10 +147,8 @@ class RemoteSlot(Slot):
 
     def measure_latency(self, first: Path, second: Path) -> float:
         """Return the latency of the second file as a ratio to the first one's."""
-        import keras_tuner
-
         request = self._request("measure_latency", paths=[str(first.resolve()), str(second.resolve())])
-        return float(result_of(self.ask(request), keras_tuner.HyperParameters()))
+        return float(result_of(self.ask(request)))
 
     def _request(self, call: str, **kwargs: Any) -> Request:
         return Request(runner=self._runner.made_by, arguments=self._runner.arguments, call=call, **kwargs)

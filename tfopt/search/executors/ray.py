@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,11 +23,12 @@ RETRIES = 3
 _SECONDS_TO_ANSWER = 10
 
 
-def check_ray(resources: Mapping[str, float] | None) -> None:
+def check_ray(address: str | None, resources: Mapping[str, float] | None) -> None:
     """Raise where Ray cannot be used.
 
     Raises:
         InvalidArgumentError: it is not installed, or a resource is no number above 0.
+        RunError: nothing listens at the address.
     """
     if importlib.util.find_spec("ray") is None:
         raise InvalidArgumentError('The engine ray needs Ray: pip install "tfopt[ray]".')
@@ -35,6 +37,7 @@ def check_ray(resources: Mapping[str, float] | None) -> None:
             raise InvalidArgumentError(
                 f"search: expected resources such as CPU=4 to be numbers above 0, got {name}={amount!r}."
             )
+    _check_answers(address)
 
 
 def run_request(request: str, count: int) -> dict[str, Any]:
@@ -77,11 +80,9 @@ def ray_slots(
     """
     import ray
 
-    _check_answers(address)
     try:
-        ray.init(
-            address=address or "local", log_to_driver=False, include_dashboard=False if not address else None
-        )
+        # What Ray tells of itself is not for those who wait for trials.
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _unreachable(address, str(error).strip().splitlines()[0]) from error
     try:
