@@ -72,9 +72,10 @@ def test_how_keras_calls_it(name, measured, found):
 
 
 def test_what_is_not_measured_is_told():
-    assert unknown_metric(
-        "accuracy", ["a_accuracy", "b_accuracy"]
-    ) == "There are several metrics 'accuracy': name one of a_accuracy, b_accuracy."
+    assert (
+        unknown_metric("accuracy", ["a_accuracy", "b_accuracy"])
+        == "There are several metrics 'accuracy': name one of a_accuracy, b_accuracy."
+    )
     told = unknown_metric("byte", ["loss"])
     assert "no metric 'byte'; it has loss, and the costs bytes, " in told
     assert told.endswith("Did you mean 'bytes'?")
