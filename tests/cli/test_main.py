@@ -51,7 +51,10 @@ def test_help_is_quick_and_complete(arguments):
         (("export", __file__, "--data", "digits", "--rules", "head=int7"), "with one of float32"),
         (("export", __file__, "--data", "digits", "--out", "small.bin"), "ends in .tflite"),
         (("search", __file__, "--trials", "0"), "0 is not in the range"),
-        (("search", __file__, "--minimize", "accuracy"), "'accuracy' is not one of"),
+        (("search", __file__, "--hours", "0"), "0 is not in the range"),
+        (("search", __file__, "--epochs-total", "many"), "'many' is not a valid integer"),
+        (("search", __file__, "--max", "bytes"), "expected NAME=VALUE"),
+        (("search", __file__, "--max", "bytes=1k", "--max", "bytes=2k"), "'bytes' is given twice"),
         (("search", __file__, "--keep", "accuracy=much"), "expected a number"),
         (("search", __file__, "--sampler", "best"), "'best' is not one of"),
         (("report", "no_such"), "'no_such' does not exist"),
@@ -76,6 +79,23 @@ def test_contradicting_goals_are_one_line():
     assert errors.startswith(
         "error: The sampler annealing improves one metric, got bytes, accuracy. Use one of"
     )
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--minimize", "accuracy"), "Cannot minimize 'accuracy', which is better when it is larger"),
+        (("--minimize", "mine", "--maximize", "mine"), "'mine' is both minimized and maximized"),
+        (("--max", "accuracy=1"), "There is no budget 'accuracy'; expected one of macs"),
+        (("--max", "latency=3"), "above 1 and has no unit"),
+        (("--keep", "bytes=0.1"), "limit it with --max bytes=0.5"),
+    ],
+)
+def test_goals_that_cannot_be_are_one_line(arguments, said):
+    code, _, errors, imported = tfopt("search", __file__, *arguments)
+    assert (code, imported) == (1, "[]")
+    assert said in errors
     assert errors.count("\n") == 1
 
 

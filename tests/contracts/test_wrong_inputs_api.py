@@ -279,6 +279,14 @@ WRONG = {
     "search: trials of text": lambda a: tfopt.search(a.folder / "recipe.py", trials="3"),
     "search: unknown goal": lambda a: tfopt.search(a.folder / "recipe.py", minimize="size"),
     "search: a goal twice": lambda a: tfopt.search(a.folder / "recipe.py", minimize=["bytes", "bytes"]),
+    "search: a goal both ways": lambda a: tfopt.search(
+        a.folder / "recipe.py", minimize="mine", maximize="mine"
+    ),
+    "search: a limit of an unknown cost": lambda a: tfopt.search(a.folder / "recipe.py", max={"size": 1}),
+    "search: a limit of text": lambda a: tfopt.search(a.folder / "recipe.py", max={"bytes": "much"}),
+    "search: limits that are a number": lambda a: tfopt.search(a.folder / "recipe.py", max=3),
+    "search: no time": lambda a: tfopt.search(a.folder / "recipe.py", hours=0),
+    "search: no epochs": lambda a: tfopt.search(a.folder / "recipe.py", epochs_total=0),
     "search: unknown sampler": lambda a: tfopt.search(a.folder / "recipe.py", sampler="best"),
     "search: two goals for annealing": lambda a: tfopt.search(
         a.folder / "recipe.py", minimize="bytes", maximize="accuracy", sampler="annealing"

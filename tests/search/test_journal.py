@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tfopt.errors import RunError
+from tfopt.errors import InvalidArgumentError, RunError
 from tfopt.run.owners import Owner
 from tfopt.run.search_record import BaselineRecord, TrialRecord
 from tfopt.search.goals.goal import Goal
@@ -98,3 +98,35 @@ def test_files_that_cannot_be_read(tmp_path, text, message):
         (tmp_path / "search.json").write_text(text)
     with pytest.raises(RunError, match=message):
         read(tmp_path)
+
+
+def test_another_goal_in_the_same_folder_is_refused(tmp_path):
+    journal(tmp_path).write()
+    with pytest.raises(
+        InvalidArgumentError, match=r"is to minimize bytes, not to minimize bytes, keep accuracy"
+    ):
+        journal(tmp_path, keep={"accuracy": -0.1})
+    journal(tmp_path)
+
+
+def test_the_first_version_of_the_file_is_read(tmp_path):
+    trial = {"number": 1, "status": "complete", "figures": {"accuracy": 0.9, "bytes": 10, "latency": 1.0}}
+    older = {
+        "schema": 1,
+        "status": "complete",
+        "goal": {"metric": "bytes", "direction": "min", "keep": {"accuracy": -0.1}},
+        "baseline": {"trial": 1, "file": "first", "accuracy": 0.95},
+        "trials": [trial, trial | {"number": 2, "figures": {"accuracy": 0.8, "bytes": 5, "latency": 1.0}}],
+        "best": 1,
+        "front": [1],
+    }
+    (tmp_path / "search.json").write_text(json.dumps(older))
+    record = read(tmp_path)
+    assert (record.schema, record.best, record.front) == (1, 1, (1,))
+    assert record.baseline.metrics == {"accuracy": 0.95}
+    book = journal(tmp_path, keep={"accuracy": -0.1})
+    book.close()
+    record = read(tmp_path)
+    assert (record.schema, record.best, record.front) == (2, 1, (1,))
+    assert record.trial(2).violations == {"keep accuracy": pytest.approx(0.05 / 0.95, abs=1e-6)}
+    assert record.reference["bytes"].point == 20

@@ -1,5 +1,6 @@
 """The logic of a search, with runs that are made up. Real ones: tests/integration/test_search.py."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -17,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 import tfopt
 from tests.at_length import some
 from tfopt.errors import InvalidArgumentError, RecipeError, RunError
+from tfopt.report.trials import conclusion
 from tfopt.run.run_record import RunRecord
 from tfopt.search.conduct import conduct
 from tfopt.search.executors.slot import InProcess
@@ -62,14 +64,15 @@ def latency(first, second):
     return second.stat().st_size / first.stat().st_size
 
 
-def run_search(path, recipe, *, trials=6, seed=0, goal=None, **kwargs):
+def run_search(path, recipe, *, trials=6, seed=0, goal=None, spending=None, foresee=None, **kwargs):
     goal = goal or Goal.of(minimize="bytes")
+    spending = spending or Spending(trials=trials)
     record = conduct(
-        Journal(path, goal, {"name": "fake", "seed": seed}),
+        Journal(path, goal, {"name": "fake", "seed": seed, **spending.described()}),
+        spending=spending,
         seed=seed,
         **{
-            "spending": Spending(trials=trials),
-            "slots": [InProcess(recipe, latency)],
+            "slots": [InProcess(recipe, latency, foresee=foresee)],
             "runs": path / "trials",
             **kwargs,
         },
@@ -260,6 +263,171 @@ def test_several_goals_go_to_the_sampler(tmp_path):
         check_sampler("annealing", goal)
 
 
+def macs_of(hp, limited):
+    """What is known of a fake trial before it runs, where a wide one has many multiply-accumulates."""
+    width = hp.Int("width", 1, 64, default=16)
+    hp.Float("lr", 1e-4, 1e-1, sampling="log", default=1e-2)
+    return Foresight(least={"macs": 1000.0 * width} if "macs" in limited else {})
+
+
+class Wide(FakeRecipe):
+    """Measures what `macs_of` knows."""
+
+    def __call__(self, hp, runs):
+        run = super().__call__(hp, runs)
+        first, last = run.typed.stages
+        last = dataclasses.replace(last, macs=1000 * hp.get("width"), history={"loss": (1.0, 0.5)})
+        return SimpleNamespace(path=run.path, typed=dataclasses.replace(run.typed, stages=(first, last)))
+
+
+def small(**limits):
+    return Goal.of(minimize="bytes", maximize="accuracy", max=limits or {"macs": "12k"})
+
+
+def test_what_is_known_to_be_infeasible_is_not_run_and_not_counted(tmp_path):
+    recipe = Wide()
+    record = run_search(tmp_path, recipe, goal=small(), trials=12, foresee=macs_of).typed
+    run = [trial for trial in record.trials if not trial.is_rejected]
+    rejected = [trial for trial in record.trials if trial.is_rejected]
+    assert len(recipe.calls) == len(run) == record.completed == 12
+    assert recipe.calls[0] == {"width": 16, "lr": 1e-2}, "the first is what the others are compared with"
+    assert all(trial.values["width"] <= 12 for trial in run[1:])
+    assert len(rejected) > 3
+    for trial in rejected:
+        width = trial.values["width"]
+        assert width > 12
+        assert trial.reason == f"macs {1000 * width:,} is above 12,000"
+        assert trial.violations == {"max macs": pytest.approx(width / 12 - 1, abs=1e-6)}
+        assert trial.metrics == {"macs": 1000 * width}
+    assert record.best in [trial.number for trial in run]
+    assert not (tmp_path / "failures").exists()
+
+
+def test_a_sampler_learns_from_what_is_rejected(tmp_path):
+    run_search(tmp_path, Wide(), goal=small(), trials=12, foresee=macs_of)
+    study = optuna.load_study(
+        study_name="search",
+        storage=JournalStorage(JournalFileBackend(str(tmp_path / "tuner" / "optuna.journal"))),
+    )
+    rejected = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.PRUNED]
+    assert rejected
+    for trial in rejected:
+        assert trial.params["width"] > 12
+        assert trial.constraints == {"0 max macs": pytest.approx(trial.params["width"] / 12 - 1, abs=1e-6)}
+    late = [trial.params["width"] > 12 for trial in study.trials[-10:]]
+    early = [trial.params["width"] > 12 for trial in study.trials[1:11]]
+    assert sum(late) < sum(early)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "annealing", "random"])
+def test_a_search_with_rejected_trials_goes_on_to_the_same_result(tmp_path, sampler):
+    goal = Goal.of(minimize="bytes", max={"macs": "12k"})
+    whole = Wide()
+    expected = run_search(tmp_path / "whole", whole, goal=goal, trials=6, sampler=sampler, foresee=macs_of)
+    for moment in (1, 4):
+        path = tmp_path / str(moment)
+        with pytest.raises(KeyboardInterrupt):
+            run_search(path, Wide(interrupt=moment), goal=goal, trials=6, sampler=sampler, foresee=macs_of)
+        result = run_search(path, Wide(), goal=goal, trials=6, sampler=sampler, foresee=macs_of)
+        assert [(t.status, t.values) for t in result.typed.trials] == [
+            (t.status, t.values) for t in expected.typed.trials
+        ]
+
+
+def test_a_constraint_that_nothing_meets_ends_the_search(tmp_path):
+    recipe = Wide()
+    record = run_search(tmp_path, recipe, goal=small(macs=100), trials=2, foresee=macs_of).typed
+    assert len(recipe.calls) == 1, "the others need not be run"
+    assert (record.rejected, record.best) == (21, None), "ten for each trial that was asked for, and the last"
+    assert record.status == "complete"
+    assert conclusion(record) == "No trial met --max macs=100 (closest: 16 k, trial 1)."
+
+
+def test_an_operator_that_cannot_be_quantized_is_known_before_training(tmp_path):
+    def refuse(hp, limited):
+        known = macs_of(hp, limited)
+        return Foresight(refused="No rule for Erfinv.") if hp.get("width") % 2 else known
+
+    recipe = Wide()
+    record = run_search(tmp_path, recipe, goal=Goal.of(minimize="bytes"), trials=6, foresee=refuse).typed
+    assert all(call["width"] % 2 == 0 for call in recipe.calls)
+    assert {trial.reason for trial in record.trials if trial.is_rejected} == {"No rule for Erfinv."}
+
+
+def test_many_rejected_trials_are_no_failures(tmp_path):
+    def refuse(hp, limited):
+        macs_of(hp, limited)
+        return Foresight(refused="No.")
+
+    record = run_search(tmp_path, Wide(), trials=3, foresee=refuse).typed
+    assert (record.completed, record.rejected) == (1, 32)
+    again = run_search(tmp_path, Wide(), trials=3, foresee=macs_of, retry_failed=True).typed
+    assert again.rejected == 32, "they failed at nothing"
+
+
+def test_hypervolume_and_knee_are_kept(tmp_path):
+    record = run_search(
+        tmp_path, Wide(), goal=Goal.of(minimize="bytes", maximize="accuracy"), trials=10
+    ).typed
+    assert record.trials[0].hypervolume == pytest.approx(0.25)
+    volumes = [trial.hypervolume for trial in record.trials]
+    assert volumes == sorted(volumes)
+    assert volumes[-1] == record.hypervolume > 0.25
+    first = record.trials[0].metrics
+    assert record.reference["bytes"].point == 2 * first["bytes"]
+    assert record.reference["accuracy"].point == pytest.approx(2 * first["accuracy"] - 1)
+    assert record.knee is None, "accuracy falls in proportion to the bytes"
+    assert len(record.front) == 10
+
+
+def test_hours_end_a_search_which_goes_on_with_more(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("tfopt.search.journal.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    class Slow(Wide):
+        def __call__(self, hp, runs):
+            clock[0] += 1800
+            return super().__call__(hp, runs)
+
+    record = run_search(tmp_path, Slow(), spending=Spending(hours=1.2)).typed
+    assert (record.completed, record.stopped, record.searched) == (3, "1.2 hours", 5400.0)
+    again = run_search(tmp_path, Slow(), spending=Spending(hours=2, trials=30)).typed
+    assert (again.completed, again.stopped) == (4, "2 hours")
+    assert run_search(tmp_path, Slow(), spending=Spending(trials=5)).typed.stopped is None
+
+
+def test_epochs_end_a_search_before_a_trial_that_is_beyond_them(tmp_path):
+    record = run_search(tmp_path, Wide(), spending=Spending(epochs=5, trials=9)).typed
+    assert (record.epochs, record.completed, record.stopped) == (6, 3, "5 epochs")
+
+
+def test_a_trial_that_began_is_finished_beyond_the_budget(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_search(tmp_path, Wide(interrupt=2), spending=Spending(epochs=9))
+    record = run_search(tmp_path, Wide(), spending=Spending(epochs=4)).typed
+    assert [trial.status for trial in record.trials] == ["complete"] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ((None, None, None), Spending(trials=20)),
+        ((None, 2, None), Spending(hours=2)),
+        ((5, None, 100), Spending(trials=5, epochs=100)),
+    ],
+)
+def test_what_ends_a_search(arguments, found):
+    assert Spending.of(*arguments) == found
+
+
+@pytest.mark.parametrize(
+    "arguments", [(0, None, None), (None, 0, None), (None, "1", None), (None, None, 0.5)]
+)
+def test_bad_budgets_of_a_search(arguments):
+    with pytest.raises(InvalidArgumentError, match=r"search: expected (trials|hours|epochs_total) to be"):
+        Spending.of(*arguments)
+
+
 def test_an_interrupted_search_goes_on_to_the_same_result(tmp_path):
     whole = FakeRecipe()
     expected = run_search(tmp_path / "whole", whole)
@@ -398,33 +566,6 @@ def test_the_package_is_the_function():
     assert callable(tfopt.search)
     with pytest.raises(InvalidArgumentError, match="trials"):
         tfopt.search("recipe.py", trials=0)
-
-
-class ForeseenRecipe(FakeRecipe):
-    """Its bytes are known before it runs."""
-
-    def foresee(self, hp, limited):
-        width = hp.Int("width", 1, 64, default=16)
-        hp.Float("lr", 1e-4, 1e-1, sampling="log", default=1e-2)
-        return Foresight(least={"bytes": 100 * width} if "bytes" in limited else {})
-
-
-def test_what_cannot_be_feasible_is_not_run_and_not_counted(tmp_path):
-    recipe = ForeseenRecipe()
-    result = run_search(
-        tmp_path,
-        recipe,
-        trials=6,
-        goal=Goal.of(maximize="accuracy", max={"bytes": 2000}),
-        slots=[InProcess(recipe, latency, foresee=recipe.foresee)],
-    )
-    trials = result.typed.trials
-    rejected = [trial for trial in trials if trial.status == "rejected"]
-    assert rejected
-    assert len(recipe.calls) == result.typed.completed == 6
-    assert len(trials) == 6 + len(rejected)
-    assert all(trial.metrics["bytes"] > 2000 and "bytes" in trial.reason for trial in rejected)
-    assert all(call["width"] <= 20 for call in recipe.calls[1:])
 
 
 def test_a_used_up_budget_ends_a_search_whose_unfinished_trial_is_finished(tmp_path):

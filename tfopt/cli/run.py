@@ -17,6 +17,12 @@ LOST_TOO_MUCH = 3
 @click.argument("recipe", type=RECIPE)
 @data_option
 @values_option
+@click.option(
+    "--from-trial",
+    metavar="SEARCH/N",
+    help="Take the values, seed and data of a trial: the folder of a search and a number, or a number of the "
+    "recipe's last search. --set changes some of the values.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Random seed.  [default: the recipe's]")
 @click.option(
     "--out",
@@ -30,6 +36,7 @@ def run(
     recipe: Path,
     data: str | None,
     values: tuple[tuple[str, str], ...],
+    from_trial: str | None,
     seed: int | None,
     out: Path | None,
     fresh: bool,
@@ -38,14 +45,19 @@ def run(
     """Run RECIPE: train, optimize and export its model; show what came out.
 
     Run the same command again to resume an interrupted run from its last epoch, or to show a complete one.
+    With --from-trial, the run is one of the search's: one that is there is shown, --fresh makes it anew.
     Exits with 3 if the file is worse than its max_drop allows.
     """
     from tfopt.recipe.recipe import Recipe
+    from tfopt.recipe.trial import located
 
     with resumable():
-        done = Recipe.from_file(recipe, values=dict(values), data=data).run(
-            out, seed=seed, fresh=fresh, strategy=strategy
-        )
+        if from_trial is None:
+            made = Recipe.from_file(recipe, values=dict(values), data=data)
+        else:
+            trial = located(from_trial, recipe)
+            made, out = trial.recipe(dict(values), data), trial.runs if out is None else out
+        done = made.run(out, seed=seed, fresh=fresh, strategy=strategy)
     show_run(done)
     if not done.passed:
         click.get_current_context().exit(LOST_TOO_MUCH)

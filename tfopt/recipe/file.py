@@ -7,7 +7,7 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -161,8 +161,13 @@ def _binds(tree: ast.Module, name: str) -> bool:
     return False
 
 
-def with_values(make: Callable[[keras_tuner.HyperParameters], R], values: Mapping[str, Any], file: str) -> R:
-    """Return the recipe with these values for its hyperparameters.
+def with_values(
+    make: Callable[[keras_tuner.HyperParameters], R],
+    values: Mapping[str, Any],
+    file: str,
+    optional: Collection[str] = (),
+) -> R:
+    """Return the recipe with these values for its hyperparameters; those of `optional` may be none of it.
 
     What a recipe asks for may depend on a value (a hyperparameter of an optimizer that another one
     chooses), so values are set until no more of them are asked for.
@@ -182,7 +187,7 @@ def with_values(make: Callable[[keras_tuner.HyperParameters], R], values: Mappin
         if not new:
             break
         converted |= {name: _convert(values[name], asked[name], file) for name in new}
-    unknown = [name for name in values if name not in converted]
+    unknown = [name for name in values if name not in converted and name not in optional]
     if unknown:
         raise RecipeError(
             f"{file} has no hyperparameter {', '.join(map(repr, unknown))}; it has "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,7 @@ class Recipe:
         data: Dataset | str | os.PathLike[str] | None = None,
         *,
         hyperparameters: keras_tuner.HyperParameters | None = None,
+        optional: Collection[str] = (),
     ) -> Recipe:
         """Read a recipe file and call its `build(hp)`.
 
@@ -109,6 +110,7 @@ class Recipe:
             values: hyperparameter -> value, in place of the defaults; text is converted.
             data: a dataset, or what `tfopt.data.load` takes, in place of the recipe's.
             hyperparameters: call `build` with these, which get to know what the recipe asks for.
+            optional: names of `values` that need not be hyperparameters of the recipe.
 
         Raises:
             RecipeError: there is no such file, it cannot be read, `build` is missing or fails, or a value
@@ -136,8 +138,37 @@ class Recipe:
             return dataclasses.replace(recipe, **changes)
 
         if values:
-            return with_values(make, values, os.fspath(path))
+            return with_values(make, values, os.fspath(path), optional)
         return make(hyperparameters or keras_tuner.HyperParameters())
+
+    @classmethod
+    def from_trial(
+        cls,
+        trial: str | os.PathLike[str] | int,
+        recipe: str | os.PathLike[str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        data: Dataset | str | os.PathLike[str] | None = None,
+    ) -> Recipe:
+        """Return the recipe of a search with the values, the seed and the data of one of its trials.
+
+        Its `run` gives what the trial gave; with the folder of the search's runs as `out`, it shows that run.
+
+        Args:
+            trial: the folder of a search and the number of a trial, such as
+                `"saved_models/digits/search-12ab34cd/7"`; the folder alone for the best trial; or, with
+                `recipe`, the number of a trial of its last search in `saved_models/<name>`.
+            recipe: path of the recipe file; by default the search's, as it was given.
+            values: hyperparameter -> value, in place of the trial's.
+            data: in place of the search's.
+
+        Raises:
+            RunError: there is no such search or trial.
+            RecipeError: as `from_file`.
+        """
+        from tfopt.recipe.trial import located
+
+        found = located(trial, recipe)
+        return found.recipe(values or {}, data)
 
     def declare(self) -> keras_tuner.HyperParameters:
         """Return the hyperparameters that the recipe asks for, also those in its functions.

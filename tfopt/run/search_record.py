@@ -141,6 +141,7 @@ class SearchRecord(Record):
         name: of the recipe's runs.
         id: the end of the name of its folder.
         recipe: the recipe's file.
+        data: what was given in place of the recipe's data; `None` for that.
         seed: of the random values and of every run.
         sampler: what proposes the trials.
         requested_trials: how many there are to be, rejected ones not counted; `None` for any number.
@@ -168,6 +169,7 @@ class SearchRecord(Record):
     name: str | None = field(default=None, metadata=OMITTED)
     id: str | None = field(default=None, metadata=OMITTED)
     recipe: RecipeRecord | None = field(default=None, metadata=OMITTED)
+    data: str | None = field(default=None, metadata=OMITTED)
     seed: int | None = field(default=None, metadata=OMITTED)
     sampler: str | None = field(default=None, metadata=OMITTED)
     requested_trials: int | None = field(default=None, metadata=OMITTED)

@@ -171,6 +171,7 @@ def search(
         "name": runner.name,
         "id": known,
         "recipe": RecipeRecord(file=str(recipe)),
+        "data": None if data is None else str(data),
         "recipe_digest": digest,
         "sampler": sampler,
         "seed": seed,

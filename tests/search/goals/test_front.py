@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfopt.search.goals.front import knee, non_dominated
@@ -31,6 +31,7 @@ def test_of_one_objective_the_best():
 grid = st.integers(0, 3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(grid, grid, grid), min_size=1, max_size=12))
 def test_front_is_never_empty_and_covers_everything(trials):
     front = non_dominated(trials)
@@ -58,6 +59,7 @@ def test_where_a_front_bends(front, bend):
     assert knee(front) == bend
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8),
     st.floats(0.1, 100),

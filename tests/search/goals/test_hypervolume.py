@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfopt.search.goals.hypervolume import hypervolume, references
@@ -46,6 +46,7 @@ def test_what_is_beyond_the_reference_or_not_measured_adds_nothing():
 share = st.floats(0, 1, width=32)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4).flatmap(lambda n: st.lists(st.tuples(*[share] * n), min_size=1, max_size=5)))
 def test_it_is_the_volume_that_the_points_dominate(points):
     """Against the sum over all subsets of points: inclusion and exclusion of their boxes."""
@@ -60,6 +61,7 @@ def test_it_is_the_volume_that_the_points_dominate(points):
     assert found == pytest.approx(expected, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(share, share, share), min_size=1, max_size=9))
 def test_another_trial_never_makes_it_less(points):
     names = ["a", "b", "c"]
