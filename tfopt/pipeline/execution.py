@@ -24,7 +24,10 @@ from tfopt.pipeline.preflight import check_stages
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run import Run
 from tfopt.pipeline.run_plan import AsGiven, PlannedStage, RunPlan
+from tfopt.pipeline.sharing.inputs import stage_inputs
+from tfopt.pipeline.sharing.stages import SharedStages
 from tfopt.pipeline.stage_run import StageRun
+from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.learning_rate import StageRate
 from tfopt.run import run_folder, stage_files
 from tfopt.run.environment import now
@@ -38,7 +41,9 @@ PAGE = "report.html"
 logger = logging.getLogger(__name__)
 
 
-def execute(plan: RunPlan, out: Path, *, fresh: bool, console: Console | None) -> Run:
+def execute(
+    plan: RunPlan, out: Path, *, fresh: bool, console: Console | None, source: str | None = None
+) -> Run:
     """Run a plan in a folder below `out`, from where an earlier run of the same plan was cut off.
 
     Args:
@@ -46,9 +51,12 @@ def execute(plan: RunPlan, out: Path, *, fresh: bool, console: Console | None) -
         out: the folder of runs.
         fresh: start anew even where the same plan has a run.
         console: where to show progress; `None` for nowhere.
+        source: the code of the recipe, to take stages from other runs in `out` and let these have the run's;
+            `None` to do all stages.
     """
     parts = plan.parts()
     digest = fingerprint(parts)
+    inputs = {} if source is None else stage_inputs(plan, source)
     given, out = out, Path(os.path.abspath(out))  # a callback may change the current folder
     with Display(len(plan.config.stages), console) as display:
         path = run_folder.choose(out, digest, fresh=fresh, tell=display.say)
@@ -56,7 +64,7 @@ def execute(plan: RunPlan, out: Path, *, fresh: bool, console: Console | None) -
         if record is None:
             if not (path / run_folder.RECORD).exists():
                 check_stages(plan)
-            record = _locked(plan, path, digest, parts, display)
+            record = _locked(plan, path, digest, parts, SharedStages(path, inputs), display)
     return Run(given / path.name if os.path.abspath(given) == str(out) else path, record)
 
 
@@ -81,12 +89,14 @@ def _complete(path: Path, display: Display) -> RunRecord | None:
     return record
 
 
-def _locked(plan: RunPlan, path: Path, digest: str, parts: dict[str, str], display: Display) -> RunRecord:
+def _locked(
+    plan: RunPlan, path: Path, digest: str, parts: dict[str, str], shared: SharedStages, display: Display
+) -> RunRecord:
     """Run a plan in `path` and return the record, while no other process does."""
     with run_folder.locked(path):
         try:
             record = _begun(plan, path, digest, parts, display)
-            return _carried_out(plan, path, record, display)
+            return _carried_out(plan, path, record, shared, display)
         except OSError as error:
             raise RunError(
                 f"Cannot read or write {error.filename or path}: {error.strerror or error}. Correct that "
@@ -120,10 +130,12 @@ def _begun(plan: RunPlan, path: Path, digest: str, parts: dict[str, str], displa
     return record
 
 
-def _carried_out(plan: RunPlan, path: Path, record: RunRecord, display: Display) -> RunRecord:
+def _carried_out(
+    plan: RunPlan, path: Path, record: RunRecord, shared: SharedStages, display: Display
+) -> RunRecord:
     """Do the stages that are left of a run, and return its record."""
     logger.info("run %s in %s: %d stages", record.name, path, len(record.stages))
-    execution = _Execution(plan, path, record, display)
+    execution = _Execution(plan, path, record, shared, display)
     try:
         execution.run()
     except Exception as error:
@@ -138,10 +150,13 @@ def _carried_out(plan: RunPlan, path: Path, record: RunRecord, display: Display)
 class _Execution:
     """A run while its stages are carried out."""
 
-    def __init__(self, plan: RunPlan, path: Path, record: RunRecord, display: Display) -> None:
+    def __init__(
+        self, plan: RunPlan, path: Path, record: RunRecord, shared: SharedStages, display: Display
+    ) -> None:
         self.plan = plan
         self.path = path
         self.record = record
+        self.shared = shared
         self.display = display
         self.first_file = b""
         """The float32 file of the first stage: what latencies are compared with."""
@@ -156,7 +171,7 @@ class _Execution:
                 # What comes after a stage that is made again rests on it, and is made again too.
                 self._reset_from(planned)
                 redo = True
-            if redo:
+            if redo and not self._took(planned):
                 self._run_stage(planned, source, earlier)
             stage = self.record.stages[index]
             if stage.model:
@@ -203,6 +218,25 @@ class _Execution:
             if planned.number >= first.number:
                 self.record = self.record.with_stage(planned.pending())
 
+    def _took(self, planned: PlannedStage) -> bool:
+        """Take a stage from another run that has done it; return whether there was one."""
+        stage = self.shared.take(planned)
+        if stage is None:
+            return False
+        self._record_stage(stage)
+        for unused in (self.path / planned.folder).glob(checkpoint.PATTERN):  # of a stage that was cut off
+            unused.unlink(missing_ok=True)
+        return True
+
+    def _record_stage(self, stage: StageRecord) -> None:
+        """Write down that a stage is complete, and show it."""
+        self.record = self.record.with_stage(stage)
+        self._warn(stage)
+        seconds = sum(each.seconds for each in self.record.stages)
+        self.record = dataclasses.replace(self.record, seconds=seconds)
+        run_folder.write_record(self.path, self.record)
+        self.display.end(stage)
+
     def _run_stage(self, planned: PlannedStage, source: Path, earlier: list[PlannedStage]) -> None:
         """Do a stage and record it."""
         self.record = self.record.with_stage(dataclasses.replace(planned.pending(), status="running"))
@@ -219,17 +253,13 @@ class _Execution:
             display=self.display,
         )
         try:
-            stage = run.run(source, earlier)
+            stage = self.shared.offer(run.run(source, earlier))
         except Exception:
             self.record = self.record.with_stage(run.failed())
             raise
-        self.record = self.record.with_stage(stage)
-        self._warn(stage)
-        seconds = sum(each.seconds for each in self.record.stages)
-        self.record = dataclasses.replace(self.record, seconds=seconds)
-        run_folder.write_record(self.path, self.record)
+        self._record_stage(stage)
         run.forget_checkpoints()
-        self.display.end(stage)
+        self.shared.announce(stage)
         logger.info("stage %d %s: complete after %.1f s", stage.number, stage.name, stage.seconds)
 
     def _float_model(self, planned: PlannedStage) -> Path:

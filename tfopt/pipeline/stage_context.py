@@ -99,7 +99,7 @@ class StageContext:
             callbacks: the stage's own; they come after the user's and before the run's.
         """
         config = self._config
-        path = self.directory / f"checkpoint-{len(self._checkpoints) + 1}.npz"
+        path = self.directory / checkpoint.PATTERN.replace("*", str(len(self._checkpoints) + 1))
         self._checkpoints.append(path)
         found = self._checkpoint(path)
         first = 0 if found is None else epochs if found.stopped else found.epoch

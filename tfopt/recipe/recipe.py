@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RecipeError
 from tfopt.files import as_seen_from
-from tfopt.recipe.file import calling, load_recipe, with_values
+from tfopt.recipe.file import calling, load_recipe, source_of, with_values
 from tfopt.run.run_record import RecipeRecord
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ class Recipe:
         fresh: bool = False,
         strategy: str | tf.distribute.Strategy | None = None,
         seed: int | None = None,
+        share: bool = False,
         quiet: bool = False,
     ) -> Run:
         """Run the recipe; see `tfopt.Pipeline.run` for what resumes and what is raised.
@@ -167,6 +168,9 @@ class Recipe:
             out: the folder of runs; by default `saved_models/<name>`.
             fresh: start anew although the same run exists.
             strategy, seed: in place of the recipe's.
+            share: take stages that another run of the same recipe file in `out` has done with the same
+                model, data, settings, seed and machine, and let others take this run's. The result is the
+                same. Of no effect with `fresh`, or without a recipe file.
             quiet: show no progress.
         """
         import keras
@@ -186,7 +190,10 @@ class Recipe:
         out = Path("saved_models", config.name) if out is None else out
         out = as_seen_from(folder, out)
         console = None if quiet else Console(stderr=True)
-        return execute(planned(config, model), out, fresh=fresh, console=console)
+        source = None
+        if share and not fresh and self.file is not None:
+            source = source_of(as_seen_from(folder, Path(self.file)))
+        return execute(planned(config, model), out, fresh=fresh, console=console, source=source)
 
     def new_model(self) -> keras.Model:
         """Return the model that a run starts from."""

@@ -147,6 +147,16 @@ class RunRecord(Record):
         """The stages that are complete."""
         return [stage for stage in self.stages if stage.is_complete]
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs the run trained itself; those of stages taken from other runs do not count."""
+        return sum(stage.epochs for stage in self.stages if stage.taken_from is None)
+
+    @property
+    def own_seconds(self) -> float:
+        """How long the run's own stages took; `seconds` counts those taken from other runs, too."""
+        return sum(stage.seconds for stage in self.stages if stage.taken_from is None)
+
     def with_stage(self, stage: StageRecord) -> RunRecord:
         """Return the record with the stage of that number replaced."""
         stages = tuple(stage if each.number == stage.number else each for each in self.stages)

@@ -187,6 +187,9 @@ class StageRecord(Record):
         macs: multiplications with addition for one sample.
         history: key of the logs -> a value for each epoch.
         files: path -> size and digest; `None` of an older tfopt, which did not record them.
+        inputs: the digest of all that the result depends on; `None` in a run that shares no stages.
+        taken_from: the name of the folder of the run that the stage was taken from, in the same folder of
+            runs; `None` of a stage that the run did itself. `seconds` are then those of the other run.
         extra: what else the stage put into `context.record`.
     """
 
@@ -213,6 +216,13 @@ class StageRecord(Record):
     macs: int | None = field(default=None, metadata=OMITTED)
     history: Mapping[str, tuple[float | None, ...]] | None = field(default=None, metadata=OMITTED)
     files: Mapping[str, FileRecord] | None = field(default=None, metadata=OMITTED)
+    inputs: str | None = field(default=None, metadata=OMITTED)
+    taken_from: str | None = field(default=None, metadata=OMITTED)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are in the history."""
+        return max((len(values) for values in (self.history or {}).values()), default=0)
 
     @property
     def is_complete(self) -> bool:

@@ -310,7 +310,7 @@ def _recipe_runner(
         keras.utils.clear_session()
         made = Recipe.from_file(recipe, data=data, hyperparameters=hyperparameters)
         # A run shows its metrics on the test split, by which nobody may choose.
-        return made.run(runs, seed=seed, strategy=strategy, quiet=True)
+        return made.run(runs, seed=seed, strategy=strategy, share=True, quiet=True)
 
     return run_trial, name
 
