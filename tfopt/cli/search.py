@@ -19,6 +19,7 @@ from tfopt.cli.options import (
     strategy_option,
 )
 from tfopt.cli.show import show_search
+from tfopt.search.early_stopping.judge import METHODS
 from tfopt.search.samplers import DEFAULT, SAMPLERS
 
 
@@ -54,6 +55,11 @@ from tfopt.search.samplers import DEFAULT, SAMPLERS
     show_default=True,
     help="What proposes the trials.",
 )
+@click.option(
+    "--early-stopping",
+    type=click.Choice(METHODS),
+    help="Stop trials early whose first epochs are worse than those of others.",
+)
 @click.option("--retry-failed", is_flag=True, help="Run trials that failed before again.")
 @data_option
 @click.option(
@@ -71,6 +77,7 @@ def search(
     maximize: tuple[str, ...],
     keep: dict[str, float],
     sampler: str,
+    early_stopping: str | None,
     retry_failed: bool,
     data: str | None,
     out: Path | None,
@@ -92,6 +99,7 @@ def search(
             maximize=maximize,
             keep=keep,
             sampler=sampler,
+            early_stopping=early_stopping,
             retry_failed=retry_failed,
             data=data,
             out=out,

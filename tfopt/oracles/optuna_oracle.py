@@ -183,6 +183,7 @@ class OptunaOracle(DurableOracle):
             values = self.values_of(trial)
             for number, each in enumerate(self.constraints):
                 limits[f"{number} {each.metric}"] = each.violation(metrics)
+        pruned = was_pruned(trial)
         study.sample_with(self._samplers.seeded(derived_seed(self.seed, trial.trial_id, "end")))
         study.tell(
             trial_number(trial.trial_id),
@@ -190,8 +191,16 @@ class OptunaOracle(DurableOracle):
             parameters(self.hyperparameters.space),
             values_of_objectives=values,
             constraints=limits,
-            pruned=was_pruned(trial),
+            pruned=pruned,
+            reported=self._reported(trial) if pruned and len(self.objectives) == 1 else {},
         )
+
+    def _reported(self, trial: Trial) -> dict[int, float]:
+        """Return step -> value of the objective that a trial reported before it was pruned."""
+        name = self.objectives[0].name
+        if not trial.metrics.exists(name):
+            return {}
+        return {each.step: float(each.mean()) for each in trial.metrics.get_history(name)}
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[TrialStudy]:

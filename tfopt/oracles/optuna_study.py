@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,7 @@ class TrialStudy:
         values_of_objectives: Sequence[float] | None = None,
         constraints: dict[str, float],
         pruned: bool,
+        reported: Mapping[int, float] | None = None,
     ) -> None:
         """End a trial.
 
@@ -137,6 +138,7 @@ class TrialStudy:
             values_of_objectives: `None` for a trial that failed.
             constraints: name -> violation, 0 or less where it is kept.
             pruned: whether it was stopped early.
+            reported: step -> value of the one objective meanwhile: what samplers learn of a pruned trial.
         """
         self._complete_values(trial_id, values, known)
         number = self._numbers[trial_id]
@@ -144,6 +146,8 @@ class TrialStudy:
             trial = optuna.trial.Trial(self.study, self._id(trial_id))
             for name, violation in constraints.items():
                 trial.set_constraint(name, violation)
+        for step, value in (reported or {}).items():
+            self._storage.set_trial_intermediate_value(self._id(trial_id), step, value)
         state = TrialState.PRUNED if pruned else TrialState.FAIL
         state = state if values_of_objectives is None else TrialState.COMPLETE
         with _quiet():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfopt.pipeline import Run
     from tfopt.pipeline.run_config import RunConfig
     from tfopt.pipeline.training.compilation import Compilation
+    from tfopt.pipeline.training.pause import Gate
     from tfopt.stages import Stage
 
 _STEPS = 1000
@@ -160,6 +161,7 @@ class Recipe:
         strategy: str | tf.distribute.Strategy | None = None,
         seed: int | None = None,
         share: bool = False,
+        gate: Gate | None = None,
         quiet: bool = False,
     ) -> Run:
         """Run the recipe; see `tfopt.Pipeline.run` for what resumes and what is raised.
@@ -171,6 +173,8 @@ class Recipe:
             share: take stages that another run of the same recipe file in `out` has done with the same
                 model, data, settings, seed and machine, and let others take this run's. The result is the
                 same. Of no effect with `fresh`, or without a recipe file.
+            gate: asked whether the run goes on, see `tfopt.pipeline.training.pause`. The record of one that
+                does not has the status `"stopped"`.
             quiet: show no progress.
         """
         import keras
@@ -193,7 +197,7 @@ class Recipe:
         source = None
         if share and not fresh and self.file is not None:
             source = source_of(as_seen_from(folder, Path(self.file)))
-        return execute(planned(config, model), out, fresh=fresh, console=console, source=source)
+        return execute(planned(config, model), out, fresh=fresh, console=console, source=source, gate=gate)
 
     def new_model(self) -> keras.Model:
         """Return the model that a run starts from."""

@@ -21,6 +21,7 @@ _STATUS_STYLE = {
     "complete": "green",
     "running": "yellow",
     "interrupted": "yellow",
+    "stopped": "yellow",
     "damaged": "red",
     "failed": "red",
 }

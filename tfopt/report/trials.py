@@ -65,6 +65,8 @@ def outcome(trial: TrialRecord) -> str:
     """Return how a trial ended, in one line."""
     if trial.status == "failed":
         return f"failed: {trial.reason}"
+    if trial.status == "stopped":
+        return f"stopped after {trial.epochs} epochs"
     parts = [
         f"accuracy {formats.percent(trial.metrics.get('accuracy'))}",
         formats.size(trial.metrics.get("bytes")),
@@ -79,11 +81,12 @@ def _head(record: SearchRecord) -> Text:
     wanted = ", ".join(f"{words.get(way, '')} {name}" for name, way in goal.directions.items())
     kept = "".join(f", {name} within {change:+g}" for name, change in goal.keep.items())
     requested = formats.MISSING if record.requested_trials is None else record.requested_trials
+    epochs = f"{record.epochs} epochs, " if record.epochs else ""
     return Text.assemble(
         (record.name or "search", "bold"),
         f"  {record.id or ''}  {record.status or ''}  ",
         f"{len(record.trials)} of {requested} trials, ",
-        f"{formats.seconds(record.seconds)}, {wanted}{kept}",
+        f"{formats.seconds(record.seconds)}, {epochs}{wanted}{kept}",
     )
 
 
@@ -93,6 +96,8 @@ def _legend(record: SearchRecord) -> Text:
         floating = formats.percent(record.baseline.accuracy)
         parts.append(f"accuracy on the validation split, float model of the first trial {floating}")
     parts.append("latency as a ratio to the first trial's file")
+    if any(trial.status == "stopped" for trial in record.trials):
+        parts.append("stopped: others were better after as many epochs")
     if record.status == "complete" and len(record.trials) < (record.requested_trials or 0):
         parts.append("the space has no other values to try")
     return Text("; ".join(parts), style="dim")

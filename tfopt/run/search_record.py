@@ -56,12 +56,16 @@ class TrialRecord(Record):
 
     Attributes:
         number: counted from 1.
-        status: `"running"`, `"complete"` or `"failed"`.
+        status: `"running"`, `"complete"`, `"failed"` or, of one that was stopped early, `"stopped"`.
         reason: why it failed.
         values: hyperparameter -> value.
         metrics: of its file: accuracy, bytes, compressed_bytes and latency.
         run: its folder, relative to that of the search.
-        seconds: how long it took; `None` while it runs.
+        seconds: how long it took, before it was stopped and after; `None` while it runs for the first time.
+        epochs: how many epochs its run trained itself, in all stages and perhaps for an earlier search;
+            `None` where nobody knows.
+        stopped_at: what was known where it was stopped early: `epochs` of its first training, metrics of the
+            model, and what it costs; `None` of others.
         feasible: whether it keeps what the goal asks; `None` where it is not complete.
     """
 
@@ -73,6 +77,8 @@ class TrialRecord(Record):
     run: str | None = None
     seconds: float | None = field(default=None, metadata=OMITTED)
     feasible: bool | None = field(default=None, metadata=OMITTED)
+    epochs: int | None = field(default=None, metadata=OMITTED)
+    stopped_at: Mapping[str, float | None] | None = field(default=None, metadata=OMITTED)
 
     @property
     def is_complete(self) -> bool:
@@ -98,6 +104,7 @@ class SearchRecord(Record):
         recipe: the recipe's file.
         seed: of the random values and of every run.
         sampler: what proposes the trials.
+        early_stopping: how trials are stopped early; `None` where they are not.
         requested_trials: how many there are to be.
         command: as one would type it again.
         status: `"running"`, `"complete"` or, as is found when it is read, `"interrupted"`.
@@ -117,6 +124,7 @@ class SearchRecord(Record):
     recipe: RecipeRecord | None = field(default=None, metadata=OMITTED)
     seed: int | None = field(default=None, metadata=OMITTED)
     sampler: str | None = field(default=None, metadata=OMITTED)
+    early_stopping: str | None = field(default=None, metadata=OMITTED)
     requested_trials: int | None = field(default=None, metadata=OMITTED)
     command: str | None = field(default=None, metadata=OMITTED)
     status: str | None = field(default=None, metadata=OMITTED)
@@ -125,6 +133,11 @@ class SearchRecord(Record):
     def completed(self) -> int:
         """How many trials ended as they should."""
         return sum(trial.is_complete for trial in self.trials)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the runs of the trials trained; a run of several trials counts once."""
+        return sum({trial.run or "": trial.epochs or 0 for trial in self.trials}.values())
 
     @property
     def best_trial(self) -> TrialRecord | None:

@@ -170,7 +170,8 @@ class StageRecord(Record):
         name: such as `"prune"`.
         title: what the report calls the model that it made.
         config: what `Stage.get_config` returned.
-        status: `"pending"`, `"running"`, `"complete"`, `"failed"` or `"interrupted"`.
+        status: `"pending"`, `"running"`, `"complete"`, `"failed"`, `"interrupted"` or, of a training that
+            a search has paused, `"stopped"`.
         seconds: how long it took.
         learning_rate: at which it trained; `None` where it did not or nobody can say.
         verification: of the file, of a stage that exports one.

@@ -52,8 +52,10 @@ class Journal:
         self.record = dataclasses.replace(record, **self._about, status="running")
 
     def begin(self, number: int) -> TrialRecord:
-        """Add a trial that begins, or begins again, and return its record."""
-        trial = TrialRecord(number=number, status="running")
+        """Add a trial that begins, or begins or goes on again, and return its record."""
+        before = next((each for each in self.record.trials if each.number == number), None)
+        spent = before.seconds if before is not None and before.status == "stopped" else None
+        trial = TrialRecord(number=number, status="running", seconds=spent)
         self.record = self.record.with_trial(trial)
         self.write()
         return trial
@@ -75,7 +77,8 @@ class Journal:
     def end(self, trial: TrialRecord, seconds: float) -> TrialRecord:
         """Take note that a trial ended, and return its record as it is now."""
         seconds = round(seconds, 3)
-        record = self.record.with_trial(dataclasses.replace(trial, seconds=seconds))
+        all_seconds = round((trial.seconds or 0.0) + seconds, 3)
+        record = self.record.with_trial(dataclasses.replace(trial, seconds=all_seconds))
         record = dataclasses.replace(record, seconds=round(record.seconds + seconds, 3))
         self.record = _weighed(record, self.goal)
         self.write()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -21,6 +22,7 @@ from tfopt.recipe.file import source_of
 from tfopt.run import run_folder
 from tfopt.run.run_record import RecipeRecord
 from tfopt.run.search_record import BaselineRecord, SearchRecord, TrialRecord
+from tfopt.search.early_stopping.judge import METHODS, STOPPED, Judge, check_stages
 from tfopt.search.failures import MachineError, is_of_the_machine, reason
 from tfopt.search.goal import DIRECTIONS, Goal
 from tfopt.search.journal import Journal, read
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import keras_tuner
 
     from tfopt.pipeline import Run
+    from tfopt.pipeline.training.pause import Gate
 
 RunTrial = Callable[["keras_tuner.HyperParameters", Path], "Run"]
 """Runs the recipe with these hyperparameters, which it adds to, in a folder of runs."""
@@ -94,6 +97,7 @@ def search(
     maximize: str | Sequence[str] | None = None,
     keep: Mapping[str, float] | None = None,
     sampler: str = DEFAULT,
+    early_stopping: str | None = None,
     retry_failed: bool = False,
     data: str | Path | None = None,
     out: str | Path | None = None,
@@ -119,6 +123,9 @@ def search(
         sampler: what proposes the trials: `"tpe"`, `"nsga2"`, `"nsga3"`, `"gp"` or `"cmaes"` of Optuna,
             `"annealing"`, or `"random"`, `"grid"` or `"bayesian"` of keras-tuner. `"cmaes"`, `"annealing"`
             and `"bayesian"` improve one metric.
+        early_stopping: `"halving"` stops trials whose first epochs are worse than those of others (successive
+            halving), `"hyperband"` also lets some of them train longer before they are compared. A trial
+            that is not stopped has the result that it has without. See `docs/search.md`.
         retry_failed: whether trials that failed before are run again first.
         data: what `tfopt.data.load` takes, in place of the recipe's data.
         out: folder of the searches and their runs; `saved_models/<name of the recipe>` by default.
@@ -141,13 +148,22 @@ def search(
     _validation.whole("search", "seed", seed, at_least=0)
     _validation.flag("search", "retry_failed", retry_failed)
     check_sampler(sampler, goal)
+    if early_stopping is not None:
+        _validation.choice("search", "early_stopping", early_stopping, METHODS)
     recipe, start = Path(recipe), Path.cwd()  # a recipe may change the current folder
-    identity = _identity(recipe, goal, seed, data, sampler)
+    identity = _identity(recipe, goal, seed, data, sampler, early_stopping)
     given = start / data if data is not None and Path(data).exists() else data
-    run_trial, name = _recipe_runner(start / recipe, given, seed, strategy)
+    runner = _RecipeRunner(start / recipe, given, seed, strategy)
+    name = runner.name
     folder = as_seen_from(start, Path(out) if out is not None else Path("saved_models") / name)
+    judge = None
+    if early_stopping is not None:
+        check_stages(runner.as_it_stands.stages)
+        directions = {metric: DIRECTIONS[metric] for metric in goal.metrics}
+        judge = Judge.of(folder / f"search-{identity}", early_stopping, directions, list(goal.keep))
     options = {
         "sampler": None if sampler == DEFAULT else sampler,
+        "early-stopping": early_stopping,
         **{"data": data, "out": out, "seed": seed or None, "strategy": strategy},
     }
     about = {
@@ -155,6 +171,7 @@ def search(
         "id": identity,
         "recipe": RecipeRecord(file=str(recipe)),
         "sampler": sampler,
+        "early_stopping": early_stopping,
         "command": _command(recipe, goal, trials, options),
     }
     return conduct(
@@ -163,19 +180,23 @@ def search(
         seed=seed,
         sampler=sampler,
         retry_failed=retry_failed,
-        run_trial=run_trial,
+        run_trial=functools.partial(runner.run_trial, gate=judge),
         measure_latency=_latency_ratio,
         runs=folder / "trials",
+        judge=judge,
         on_trial=on_trial,
     )
 
 
-def _identity(recipe: Path, goal: Goal, seed: int, data: str | Path | None, sampler: str) -> str:
+def _identity(
+    recipe: Path, goal: Goal, seed: int, data: str | Path | None, sampler: str, early_stopping: str | None
+) -> str:
     """Return what tells a search from others over the same recipe, as 8 hex digits."""
     source = hashlib.sha256(source_of(recipe).encode()).hexdigest()
     where = None if data is None else str(Path(data).resolve())
-    parts = json.dumps([source, goal.metrics, dict(goal.keep), seed, where, sampler])
-    return hashlib.sha256(parts.encode()).hexdigest()[:8]
+    parts = [source, goal.metrics, dict(goal.keep), seed, where, sampler]
+    parts += [] if early_stopping is None else [early_stopping]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 
 def conduct(
@@ -188,17 +209,21 @@ def conduct(
     runs: Path,
     sampler: str = DEFAULT,
     retry_failed: bool = False,
+    judge: Judge | None = None,
     on_trial: OnTrial | None = None,
 ) -> SearchResult:
     """Run what is left of a search; `search` with the running and measuring of a trial given."""
     from tfopt.oracles.durable import TooManyFailuresError
-    from tfopt.search.tuner import FailedTrialError, Tuner
+    from tfopt.search.tuner import FailedTrialError, StoppedTrialError, Tuner
 
     def measured(trial: TrialRecord, hyperparameters: keras_tuner.HyperParameters) -> TrialRecord:
         run = run_trial(hyperparameters, runs)
         where, values = journal.relative(Path(run.path)), dict(hyperparameters.values)
+        trial = dataclasses.replace(trial, run=where, values=values, epochs=run.typed.epochs)
+        if judge is not None and run.typed.status == STOPPED:
+            return judge.stopped(trial, Path(run.path).name)
         metrics = _measured(journal, trial.number, run, measure_latency)
-        return dataclasses.replace(trial, run=where, values=values, metrics=metrics, status="complete")
+        return dataclasses.replace(trial, metrics=metrics, status="complete")
 
     def run_one(number: int, hyperparameters: keras_tuner.HyperParameters) -> Mapping[str, float]:
         started = time.monotonic()
@@ -214,8 +239,10 @@ def conduct(
             write_atomically(told, "".join(traceback.format_exception(error)))
             raise FailedTrialError(why) from error
         else:
-            judged = journal.judged(trial)
             told.unlink(missing_ok=True)
+            if judge is not None and trial.status == STOPPED:
+                raise StoppedTrialError(trial.epochs or 0, judge.objective(trial, journal.goal.metrics))
+            judged = journal.judged(trial)
         finally:
             if trial.status != "running":
                 trial = journal.end(trial, time.monotonic() - started)
@@ -231,7 +258,8 @@ def conduct(
     ):
         journal.reread()
         journal.write()
-        tuner = Tuner(run_one, oracle, journal.path)
+        promoted = tuple if judge is None else lambda: judge.promoted_trials(journal.record)
+        tuner = Tuner(run_one, oracle, journal.path, promoted)
         if retry_failed:
             logger.info("failed trials that run again: %s", ", ".join(oracle.retry_failed()) or "none")
         try:
@@ -294,25 +322,33 @@ def _measured(
     return file_metrics(run, latency)
 
 
-def _recipe_runner(
-    recipe: Path, data: str | Path | None, seed: int, strategy: str | None
-) -> tuple[RunTrial, str]:
-    """Return what runs a trial, and the name of the recipe's runs."""
-    from tfopt.recipe.recipe import Recipe
+class _RecipeRunner:
+    """Runs a recipe with the hyperparameters of a trial.
 
-    # Whatever is wrong with the file itself is said now, not once for every trial.
-    name = Recipe.from_file(recipe, data=data).name or recipe.stem
+    Raises:
+        RecipeError: whatever is wrong with the file itself is said now, not once for every trial.
+    """
 
-    def run_trial(hyperparameters: keras_tuner.HyperParameters, runs: Path) -> Run:
+    def __init__(self, recipe: Path, data: str | Path | None, seed: int, strategy: str | None) -> None:
+        from tfopt.recipe.recipe import Recipe
+
+        self._recipe, self._data, self._seed, self._strategy = recipe, data, seed, strategy
+        self.as_it_stands = Recipe.from_file(recipe, data=data)
+        self.name = self.as_it_stands.name or recipe.stem
+
+    def run_trial(
+        self, hyperparameters: keras_tuner.HyperParameters, runs: Path, gate: Gate | None = None
+    ) -> Run:
+        """Run the recipe with these hyperparameters, which it adds to, in a folder of runs."""
         import keras
+
+        from tfopt.recipe.recipe import Recipe
 
         # The memory of the trial before must not add up, nor the names that Keras counts.
         keras.utils.clear_session()
-        made = Recipe.from_file(recipe, data=data, hyperparameters=hyperparameters)
+        made = Recipe.from_file(self._recipe, data=self._data, hyperparameters=hyperparameters)
         # A run shows its metrics on the test split, by which nobody may choose.
-        return made.run(runs, seed=seed, strategy=strategy, share=True, quiet=True)
-
-    return run_trial, name
+        return made.run(runs, seed=self._seed, strategy=self._strategy, share=True, gate=gate, quiet=True)
 
 
 def _latency_ratio(first: Path, second: Path) -> float:
