@@ -60,6 +60,13 @@ from tfopt.search.samplers import DEFAULT, SAMPLERS
     type=click.Choice(METHODS),
     help="Stop trials early whose first epochs are worse than those of others.",
 )
+@click.option(
+    "--warm-start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="SEARCH",
+    help="Folder of an earlier search from whose trials the sampler learns; can be repeated.",
+)
 @click.option("--retry-failed", is_flag=True, help="Run trials that failed before again.")
 @data_option
 @click.option(
@@ -78,6 +85,7 @@ def search(
     keep: dict[str, float],
     sampler: str,
     early_stopping: str | None,
+    warm_start: tuple[Path, ...],
     retry_failed: bool,
     data: str | None,
     out: Path | None,
@@ -100,6 +108,7 @@ def search(
             keep=keep,
             sampler=sampler,
             early_stopping=early_stopping,
+            warm_start=warm_start,
             retry_failed=retry_failed,
             data=data,
             out=out,

@@ -96,6 +96,8 @@ def _legend(record: SearchRecord) -> Text:
         floating = formats.percent(record.baseline.accuracy)
         parts.append(f"accuracy on the validation split, float model of the first trial {floating}")
     parts.append("latency as a ratio to the first trial's file")
+    if record.earlier:
+        parts.append(f"the sampler knew {sum(record.earlier.values())} trials of earlier searches")
     if any(trial.status == "stopped" for trial in record.trials):
         parts.append("stopped: others were better after as many epochs")
     if record.status == "complete" and len(record.trials) < (record.requested_trials or 0):

@@ -104,6 +104,7 @@ class SearchRecord(Record):
         recipe: the recipe's file.
         seed: of the random values and of every run.
         sampler: what proposes the trials.
+        earlier: folder of an earlier search -> how many of its trials the sampler knew when this one began.
         early_stopping: how trials are stopped early; `None` where they are not.
         requested_trials: how many there are to be.
         command: as one would type it again.
@@ -124,6 +125,7 @@ class SearchRecord(Record):
     recipe: RecipeRecord | None = field(default=None, metadata=OMITTED)
     seed: int | None = field(default=None, metadata=OMITTED)
     sampler: str | None = field(default=None, metadata=OMITTED)
+    earlier: Mapping[str, int] | None = field(default=None, metadata=OMITTED)
     early_stopping: str | None = field(default=None, metadata=OMITTED)
     requested_trials: int | None = field(default=None, metadata=OMITTED)
     command: str | None = field(default=None, metadata=OMITTED)

@@ -28,6 +28,7 @@ from tfopt.search.goal import DIRECTIONS, Goal
 from tfopt.search.journal import Journal, read
 from tfopt.search.metrics import exported_file, file_metrics, float_accuracy
 from tfopt.search.samplers import DEFAULT, check_sampler, make_oracle
+from tfopt.search.warm_start import EarlierTrial, check_warm_start, earlier_trials
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -98,6 +99,7 @@ def search(
     keep: Mapping[str, float] | None = None,
     sampler: str = DEFAULT,
     early_stopping: str | None = None,
+    warm_start: str | Path | Sequence[str | Path] = (),
     retry_failed: bool = False,
     data: str | Path | None = None,
     out: str | Path | None = None,
@@ -126,6 +128,9 @@ def search(
         early_stopping: `"halving"` stops trials whose first epochs are worse than those of others (successive
             halving), `"hyperband"` also lets some of them train longer before they are compared. A trial
             that is not stopped has the result that it has without. See `docs/search.md`.
+        warm_start: the folder of an earlier search, or several, over a recipe with some of the same
+            hyperparameters and the same data. The sampler, `"tpe"` or `"gp"`, knows their finished trials
+            from the start; they are not run.
         retry_failed: whether trials that failed before are run again first.
         data: what `tfopt.data.load` takes, in place of the recipe's data.
         out: folder of the searches and their runs; `saved_models/<name of the recipe>` by default.
@@ -150,8 +155,11 @@ def search(
     check_sampler(sampler, goal)
     if early_stopping is not None:
         _validation.choice("search", "early_stopping", early_stopping, METHODS)
+    folders = [warm_start] if isinstance(warm_start, str | Path) else list(warm_start)
+    if folders:
+        check_warm_start(sampler, goal)
     recipe, start = Path(recipe), Path.cwd()  # a recipe may change the current folder
-    identity = _identity(recipe, goal, seed, data, sampler, early_stopping)
+    identity = _identity(recipe, goal, seed, data, sampler, early_stopping, folders)
     given = start / data if data is not None and Path(data).exists() else data
     runner = _RecipeRunner(start / recipe, given, seed, strategy)
     name = runner.name
@@ -161,6 +169,8 @@ def search(
         check_stages(runner.as_it_stands.stages)
         directions = {metric: DIRECTIONS[metric] for metric in goal.metrics}
         judge = Judge.of(folder / f"search-{identity}", early_stopping, directions, list(goal.keep))
+    space = runner.declare().space if folders else []
+    earlier = earlier_trials([start / folder for folder in folders], goal, space)
     options = {
         "sampler": None if sampler == DEFAULT else sampler,
         "early-stopping": early_stopping,
@@ -172,7 +182,8 @@ def search(
         "recipe": RecipeRecord(file=str(recipe)),
         "sampler": sampler,
         "early_stopping": early_stopping,
-        "command": _command(recipe, goal, trials, options),
+        "earlier": {name: len(found) for name, found in earlier.items()} or None,
+        "command": _command(recipe, goal, trials, options, folders),
     }
     return conduct(
         Journal(folder / f"search-{identity}", goal, about | {"seed": seed, "requested_trials": trials}),
@@ -184,18 +195,27 @@ def search(
         measure_latency=_latency_ratio,
         runs=folder / "trials",
         judge=judge,
+        earlier=[trial for found in earlier.values() for trial in found],
+        space=space,
         on_trial=on_trial,
     )
 
 
 def _identity(
-    recipe: Path, goal: Goal, seed: int, data: str | Path | None, sampler: str, early_stopping: str | None
+    recipe: Path,
+    goal: Goal,
+    seed: int,
+    data: str | Path | None,
+    sampler: str,
+    early_stopping: str | None,
+    earlier: Sequence[str | Path],
 ) -> str:
     """Return what tells a search from others over the same recipe, as 8 hex digits."""
     source = hashlib.sha256(source_of(recipe).encode()).hexdigest()
     where = None if data is None else str(Path(data).resolve())
     parts = [source, goal.metrics, dict(goal.keep), seed, where, sampler]
     parts += [] if early_stopping is None else [early_stopping]
+    parts += [str(Path(folder).resolve()) for folder in earlier]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 
@@ -210,9 +230,12 @@ def conduct(
     sampler: str = DEFAULT,
     retry_failed: bool = False,
     judge: Judge | None = None,
+    earlier: Sequence[EarlierTrial] = (),
+    space: Sequence[Any] = (),
     on_trial: OnTrial | None = None,
 ) -> SearchResult:
     """Run what is left of a search; `search` with the running and measuring of a trial given."""
+    from tfopt.oracles import OptunaOracle
     from tfopt.oracles.durable import TooManyFailuresError
     from tfopt.search.tuner import FailedTrialError, StoppedTrialError, Tuner
 
@@ -260,6 +283,9 @@ def conduct(
         journal.write()
         promoted = tuple if judge is None else lambda: judge.promoted_trials(journal.record)
         tuner = Tuner(run_one, oracle, journal.path, promoted)
+        if earlier:
+            assert isinstance(oracle, OptunaOracle), "check_warm_start lets no others through"
+            oracle.learn({each.key: (each.values, each.metrics) for each in earlier}, space)
         if retry_failed:
             logger.info("failed trials that run again: %s", ", ".join(oracle.retry_failed()) or "none")
         try:
@@ -336,6 +362,10 @@ class _RecipeRunner:
         self.as_it_stands = Recipe.from_file(recipe, data=data)
         self.name = self.as_it_stands.name or recipe.stem
 
+    def declare(self) -> keras_tuner.HyperParameters:
+        """Return the hyperparameters that the recipe asks for, also those in its functions."""
+        return self.as_it_stands.declare()
+
     def run_trial(
         self, hyperparameters: keras_tuner.HyperParameters, runs: Path, gate: Gate | None = None
     ) -> Run:
@@ -357,7 +387,9 @@ def _latency_ratio(first: Path, second: Path) -> float:
     return latency({"first": first.read_bytes(), "second": second.read_bytes()})["second"].ratio
 
 
-def _command(recipe: Path, goal: Goal, trials: int, options: Mapping[str, Any]) -> str:
+def _command(
+    recipe: Path, goal: Goal, trials: int, options: Mapping[str, Any], earlier: Sequence[str | Path]
+) -> str:
     words = ["tfopt", "search", str(recipe), "--trials", str(trials)]
     for name in goal.metrics:
         words += ["--minimize" if DIRECTIONS[name] == "min" else "--maximize", name]
@@ -365,4 +397,6 @@ def _command(recipe: Path, goal: Goal, trials: int, options: Mapping[str, Any]) 
         words += ["--keep", f"{name}={change}"]
     for name, value in options.items():
         words += [] if value is None else [f"--{name}", str(value)]
+    for folder in earlier:
+        words += ["--warm-start", str(folder)]
     return shlex.join(words)
