@@ -246,6 +246,8 @@ def conduct(
         if judge is not None and run.typed.status == STOPPED:
             return judge.stopped(trial, Path(run.path).name)
         metrics = _measured(journal, trial.number, run, measure_latency)
+        if judge is not None:
+            judge.finished(Path(run.path).name, metrics)
         return dataclasses.replace(trial, metrics=metrics, status="complete")
 
     def run_one(number: int, hyperparameters: keras_tuner.HyperParameters) -> Mapping[str, float]:

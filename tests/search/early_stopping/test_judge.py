@@ -99,6 +99,18 @@ def test_of_several_goals_whatever_is_on_the_front_goes_on(tmp_path):
     assert not judge(progress("diverged", 1, math.nan, parameters=10))
 
 
+def test_a_model_that_later_stages_ruined_stops_no_others(judge):
+    assert judge(progress("ruined", 1, 0.9))
+    assert not judge(progress("before", 1, 0.8))
+    judge.finished("ruined", {"accuracy": 0.3, "bytes": 100.0})
+    assert judge.promoted() == ["before"]
+    assert judge(progress("before", 1, 0.8))
+    assert not judge(progress("after", 1, 0.7))
+    judge.finished("before", {"accuracy": 0.95, "bytes": 100.0})
+    assert judge(progress("better", 1, 0.85)), "at the rung, the other one was no better than 0.8"
+    judge.finished("unknown", {"accuracy": 0.95})  # a run of an earlier search, which came to no rung of this
+
+
 @pytest.mark.parametrize(
     ("directions", "kept", "qualities", "costs"),
     [

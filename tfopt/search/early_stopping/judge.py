@@ -5,6 +5,10 @@ far. It goes on at once where it belongs to the best of them, and pauses where i
 that belongs to the best once more trials came is promoted: it goes on from its weights and the state of its
 optimizer, before another trial begins (ASHA: Li et al., 2020, arXiv:1810.05934).
 
+What comes after the first training can ruin a model that was the best at every rung. Of a trial that is
+complete the metrics of its file count at its rungs, where these are worse than what it had there, so that it
+does not stop others any more, and those that it stopped may go on.
+
 Optuna's pruners are not used. They know one objective, need the study of Optuna, which other samplers do not
 have, and a trial that they stop never goes on.
 """
@@ -140,6 +144,14 @@ class Judge:
             ledger.write(entry)
         return True
 
+    def finished(self, run: str, metrics: Mapping[str, float | None]) -> None:
+        """Take note of the metrics of the file of a run that is complete, by the names that the goal has."""
+        ledger = Ledger(Path(self.folder))
+        entry = ledger.entry(run)
+        if entry is not None:
+            final = {name: metrics.get(name.removeprefix("val_")) for name in self.qualities}
+            ledger.write(dataclasses.replace(entry, final=final))
+
     def promoted(self) -> list[str]:
         """Return the names of the runs that stopped and now belong to the best, those at later rungs first.
 
@@ -182,17 +194,20 @@ class Judge:
 
     def _best(self, number: int, entries: Mapping[str, Entry], bracket_: int) -> set[str]:
         """Return the names of the runs of a bracket that go on beyond a rung."""
-        there = {
-            name: record
+        points = {
+            name: self._point(record, entry.final or {})
             for name, entry in entries.items()
             if entry.bracket == bracket_ and (record := entry.at(number)) is not None
         }
-        return going_on({name: self._point(record) for name, record in there.items()}, self.reduction)
+        return going_on(points, self.reduction)
 
-    def _point(self, record: RungRecord) -> tuple[float, ...]:
-        ways = [*self.qualities.items(), *((name, "min") for name in self.costs)]
-        values = [(record.metrics.get(name), way) for name, way in ways]
-        return tuple(_WORST if v is None else v if way == "min" else -v for v, way in values)
+    def _point(self, record: RungRecord, final: Mapping[str, float | None]) -> tuple[float, ...]:
+        """Return what is known of a trial at a rung, and since it is complete, so that smaller is better."""
+        found = []
+        for name, way in [*self.qualities.items(), *((name, "min") for name in self.costs)]:
+            values = [record.metrics.get(name), final.get(name, record.metrics.get(name))]
+            found.append(max(_WORST if v is None else v if way == "min" else -v for v in values))
+        return tuple(found)
 
     def _known(self, progress: Progress, epochs: int) -> dict[str, float | None]:
         found: dict[str, float | None] = {name: _logged(progress, name, epochs) for name in self.qualities}

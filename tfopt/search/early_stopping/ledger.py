@@ -39,6 +39,7 @@ class Entry(Record):
         rungs: number of a rung, from "0" -> the trial there.
         passed: how many rungs it has passed.
         stopped: the number of the rung where it stopped; `None` where it did not.
+        final: what its file reached, by the names of `RungRecord.metrics`; `None` before it is complete.
     """
 
     run: str = ""
@@ -46,6 +47,7 @@ class Entry(Record):
     rungs: Mapping[str, RungRecord] = field(default_factory=dict)
     passed: int = 0
     stopped: int | None = field(default=None, metadata=OMITTED)
+    final: Mapping[str, float | None] | None = field(default=None, metadata=OMITTED)
 
     def at(self, rung: int) -> RungRecord | None:
         """Return the trial at a rung; `None` where it was not compared there."""
