@@ -29,7 +29,9 @@ RECIPE = textwrap.dedent(
         return tfopt.Recipe(
             data=tfopt.data.load("digits"),
             model=lambda data: model(data, hp.Int("width", 2, 12, default=6)),
-            optimizer=lambda steps: keras.optimizers.Adam(tfopt.schedules.WarmupCosine(rate, 9, steps)),
+            optimizer=lambda steps: keras.optimizers.Adam(
+                tfopt.schedules.WarmupCosine(rate, warmup_steps=9, total_steps=steps)
+            ),
             stages=[tfopt.Train(epochs=9), tfopt.QuantizeAware("int8", epochs=1), tfopt.ExportTFLite()],
         )
     """

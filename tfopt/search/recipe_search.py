@@ -168,7 +168,8 @@ def search(
     if early_stopping is not None:
         check_stages(runner.as_it_stands.stages)
         directions = {metric: DIRECTIONS[metric] for metric in goal.metrics}
-        judge = Judge.of(folder / f"search-{identity}", early_stopping, directions, list(goal.keep))
+        kept = {metric: DIRECTIONS[metric] for metric in goal.keep}
+        judge = Judge.of(folder / f"search-{identity}", early_stopping, directions, kept)
     space = runner.declare().space if folders else []
     earlier = earlier_trials([start / folder for folder in folders], goal, space)
     options = {

@@ -108,15 +108,17 @@ def test_a_model_that_later_stages_ruined_stops_no_others(judge):
     assert not judge(progress("after", 1, 0.7))
     judge.finished("before", {"accuracy": 0.95, "bytes": 100.0})
     assert judge(progress("better", 1, 0.85)), "at the rung, the other one was no better than 0.8"
+    judge.finished("better", {"accuracy": None})  # which says nothing of it
+    assert not judge(progress("last", 1, 0.84))
     judge.finished("unknown", {"accuracy": 0.95})  # a run of an earlier search, which came to no rung of this
 
 
 @pytest.mark.parametrize(
     ("directions", "kept", "qualities", "costs"),
     [
-        ({"bytes": "min"}, ["accuracy"], {"val_accuracy": "max"}, ("parameters",)),
-        ({"latency": "min", "macs": "min"}, [], {"val_loss": "min"}, ("macs",)),
-        ({"mean_absolute_error": "min"}, [], {"val_mean_absolute_error": "min"}, ()),
+        ({"bytes": "min"}, {"accuracy": "max"}, {"val_accuracy": "max"}, ("parameters",)),
+        ({"latency": "min", "macs": "min"}, {}, {"val_loss": "min"}, ("macs",)),
+        ({"mean_absolute_error": "min"}, {}, {"val_mean_absolute_error": "min"}, ()),
     ],
 )
 def test_what_is_compared(tmp_path, directions, kept, qualities, costs):

@@ -81,7 +81,7 @@ class FakeRecipe:
 
 def run_search(path, *, goal, interrupt=None, method="halving", trials=14, **options):
     directions = {name: DIRECTIONS[name] for name in goal.metrics}
-    judge = Judge.of(path, method, directions, list(goal.keep))
+    judge = Judge.of(path, method, directions, {name: DIRECTIONS[name] for name in goal.keep})
     recipe = FakeRecipe(judge, interrupt)
     result = conduct(
         Journal(path, goal, {"name": "fake", "seed": 0, "requested_trials": trials}),
@@ -108,7 +108,7 @@ def test_most_trials_stop_and_none_trains_an_epoch_twice(tmp_path, sampler, meth
     assert {trial.status for trial in trials} == {"complete", "stopped"}
     assert len(trials) == 20
     assert len(set(recipe.trained)) == len(recipe.trained) == result.typed.epochs
-    assert result.typed.epochs < 0.8 * 20 * EPOCHS
+    assert result.typed.epochs < 0.9 * 20 * EPOCHS
     assert all(trial.epochs == EPOCHS for trial in trials if trial.is_complete)
     complete = [trial for trial in trials if trial.is_complete]
     assert result.typed.best_trial == max(complete, key=lambda trial: trial.metrics["accuracy"])

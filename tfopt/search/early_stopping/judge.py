@@ -94,22 +94,24 @@ class Judge:
     reduction: int = REDUCTION
 
     @classmethod
-    def of(cls, folder: Path, method: str, directions: Mapping[str, str], kept: Sequence[str] = ()) -> Judge:
+    def of(
+        cls, folder: Path, method: str, directions: Mapping[str, str], kept: Mapping[str, str] | None = None
+    ) -> Judge:
         """Return the judge of a search.
 
         Args:
             folder: of the search.
             method: one of `METHODS`.
             directions: metric of the goal -> `"min"` or `"max"`.
-            kept: metrics that must be kept. They are compared where the goal is made of costs alone, for
-                these do not change with the epochs; without any, the loss is.
+            kept: metrics that must be kept, and which way each is better. They are compared where the goal
+                is made of costs alone, for these do not change with the epochs; without any, the loss is.
         """
         qualities = {f"val_{name}": way for name, way in directions.items() if name not in _KNOWN}
         if not qualities:
-            qualities = {f"val_{name}": "max" for name in kept} or {"val_loss": "min"}
+            qualities = {f"val_{name}": way for name, way in (kept or {"loss": "min"}).items()}
         known = (_KNOWN[name] for name in directions if name in _KNOWN)
         costs = tuple(dict.fromkeys(name for name in known if name is not None))
-        return cls(folder=str(folder), method=method, qualities=qualities, costs=costs)
+        return cls(folder=str(folder.resolve()), method=method, qualities=qualities, costs=costs)
 
     def to_json(self) -> dict[str, Any]:
         """Return the arguments that make the same judge in another process, as JSON values."""
@@ -149,7 +151,8 @@ class Judge:
         ledger = Ledger(Path(self.folder))
         entry = ledger.entry(run)
         if entry is not None:
-            final = {name: metrics.get(name.removeprefix("val_")) for name in self.qualities}
+            named = {name: metrics.get(name.removeprefix("val_")) for name in self.qualities}
+            final = {name: v for name, v in named.items() if v is not None and math.isfinite(v)}
             ledger.write(dataclasses.replace(entry, final=final))
 
     def promoted(self) -> list[str]:
