@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tfopt.run.json_record import Record
@@ -54,7 +54,7 @@ def through_json(record: Record) -> Record:
 
 
 @pytest.mark.parametrize("cls", [RunRecord, SearchRecord])
-@settings(deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # which are about the machine's load
 @given(data=st.data())
 def test_a_record_is_read_as_it_was_written(cls, data):
     record = data.draw(records(cls))

@@ -19,6 +19,7 @@ from tfopt.cli.options import (
     strategy_option,
 )
 from tfopt.cli.show import show_search
+from tfopt.search.early_stopping.judge import METHODS
 from tfopt.search.executors.engines import ENGINES, LOCAL
 from tfopt.search.samplers import DEFAULT, SAMPLERS
 
@@ -84,6 +85,18 @@ def _limits(
     show_default=True,
     help="What proposes the trials.",
 )
+@click.option(
+    "--early-stopping",
+    type=click.Choice(METHODS),
+    help="Stop trials early whose first epochs are worse than those of others.",
+)
+@click.option(
+    "--warm-start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="SEARCH",
+    help="Folder of an earlier search from whose trials the sampler learns; can be repeated.",
+)
 @click.option("--retry-failed", is_flag=True, help="Run trials that failed before again.")
 @data_option
 @click.option(
@@ -121,6 +134,8 @@ def search(
     keep: dict[str, float],
     limits: dict[str, str],
     sampler: str,
+    early_stopping: str | None,
+    warm_start: tuple[Path, ...],
     retry_failed: bool,
     data: str | None,
     out: Path | None,
@@ -149,6 +164,8 @@ def search(
             keep=keep,
             max=limits,
             sampler=sampler,
+            early_stopping=early_stopping,
+            warm_start=warm_start,
             retry_failed=retry_failed,
             data=data,
             out=out,

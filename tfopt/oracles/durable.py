@@ -173,18 +173,36 @@ class DurableOracle(keras_tuner.Oracle):
         return [trial for _, trial in sorted(keyed, key=lambda pair: pair[0])][:num_trials]
 
     def retry_failed(self) -> list[str]:
-        """Put the trials that failed in the queue, to run again before any new one; return their ids."""
-        failed = [
-            name
-            for name in self.end_order
-            if self.trials[name].status == TrialStatus.FAILED and not was_pruned(self.trials[name])
-        ]
-        self.end_order = [name for name in self.end_order if name not in failed]
-        for name in failed:
-            self._run_times[name] = 0
-        self._retry_queue = [*sorted(failed, key=trial_number, reverse=True), *self._retry_queue]
-        self.save()
+        """Put the trials that failed in the queue, to run again before any new one; return their ids.
+
+        One that was pruned has not failed.
+        """
+        failed = [name for name in self._failed() if not was_pruned(self.trials[name])]
+        self._run_again(failed)
         return failed
+
+    def resume_pruned(self, numbers: Iterable[int]) -> list[str]:
+        """Put trials that were pruned in the queue, to go on before any new one; return their ids.
+
+        Args:
+            numbers: of the trials, from 0, the first to go on first. Others than pruned ones are left alone.
+        """
+        pruned = {trial_number(name): name for name in self._failed() if was_pruned(self.trials[name])}
+        found = [pruned[number] for number in numbers if number in pruned]
+        if found:
+            self._run_again(found)
+        return found
+
+    def _failed(self) -> list[str]:
+        """Return the ids of the trials that failed or were pruned, and do not run again yet."""
+        return [name for name in self.end_order if self.trials[name].status == TrialStatus.FAILED]
+
+    def _run_again(self, names: list[str]) -> None:
+        self.end_order = [name for name in self.end_order if name not in names]
+        for name in names:
+            self._run_times[name] = 0
+        self._retry_queue = [*reversed(names), *self._retry_queue]
+        self.save()
 
     def reject(self, trial: Trial, violations: Mapping[str, float], reason: str) -> None:
         """Say of a trial, before `end_trial`, that it is known to be infeasible and was not run.

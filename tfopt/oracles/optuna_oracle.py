@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -115,6 +115,34 @@ class OptunaOracle(DurableOracle):
             raise RunError(f"Importances need at least two completed trials with different {name}.")
         return self._open_study().importances(names.index(name))
 
+    def learn(
+        self, trials: Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]], space: Iterable[Any]
+    ) -> None:
+        """Let the sampler know trials that were run elsewhere, before the first trial of this project.
+
+        They are in the study and count nowhere else. In a project that has trials, nothing happens: it
+        learned, or did not, when it began.
+
+        Args:
+            trials: a name of each -> the values of its active hyperparameters, and its metrics: those of
+                the objectives and of the constraints.
+            space: the hyperparameters, which need not have been asked for by a trial yet.
+        """
+        self._load_once()
+        if self.trials:
+            return
+        known = parameters(space)
+        with self._writing() as study:
+            study.sample_with(self._samplers.seeded(derived_seed(self.seed, "earlier")))
+            for key, (values, metrics) in trials.items():
+                study.learn(
+                    key,
+                    dict(values),
+                    known,
+                    values_of_objectives=[metrics[each.name] for each in self.objectives],
+                    constraints=self._limits(metrics),
+                )
+
     def propose(self, trial_id: str) -> dict[str, Any] | None:
         """Return the values that the sampler proposes."""
         number = trial_number(trial_id)
@@ -183,10 +211,8 @@ class OptunaOracle(DurableOracle):
         if trial.status == TrialStatus.COMPLETED:
             values = self.values_of(trial)
         if values is not None or was_rejected(trial):
-            metrics = self.metrics_of(trial)
-            for number, each in enumerate(self.constraints):
-                if each.metric in metrics:
-                    limits[f"{number} {each.metric}"] = each.violation(metrics)
+            limits = self._limits(self.metrics_of(trial))
+        pruned = was_pruned(trial)
         study.sample_with(self._samplers.seeded(derived_seed(self.seed, trial.trial_id, "end")))
         study.tell(
             trial_number(trial.trial_id),
@@ -194,8 +220,24 @@ class OptunaOracle(DurableOracle):
             parameters(self.hyperparameters.space),
             values_of_objectives=values,
             constraints=limits,
-            pruned=was_pruned(trial),
+            pruned=pruned,
+            reported=self._reported(trial) if pruned and len(self.objectives) == 1 else {},
         )
+
+    def _limits(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Return the constraints that are known as Optuna has them: 0 or less where they are kept."""
+        return {
+            f"{number} {each.metric}": each.violation(metrics)
+            for number, each in enumerate(self.constraints)
+            if each.metric in metrics
+        }
+
+    def _reported(self, trial: Trial) -> dict[int, float]:
+        """Return step -> value of the objective that a trial reported before it was pruned."""
+        name = self.objectives[0].name
+        if not trial.metrics.exists(name):
+            return {}
+        return {each.step: float(each.mean()) for each in trial.metrics.get_history(name)}
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[TrialStudy]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ NAME = "search"
 
 _DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
-_TRIAL_ID, _VALUES = "trial_id", "values"
+_TRIAL_ID, _VALUES, _EARLIER = "trial_id", "values", "earlier"
 
 
 class TrialStudy:
@@ -113,6 +113,38 @@ class TrialStudy:
         _ = trial.relative_params
         self._complete_values(trial_id, values, known)
 
+    def learn(
+        self,
+        key: str,
+        values: dict[str, Any],
+        known: Sequence[Parameter],
+        *,
+        values_of_objectives: Sequence[float],
+        constraints: dict[str, float],
+    ) -> None:
+        """Add a trial that another search ran, once.
+
+        Args:
+            key: which one.
+            values: name of each active hyperparameter -> value.
+            known: the parameters of the space.
+            values_of_objectives, constraints: see `tell`.
+        """
+        if any(trial.user_attrs.get(_EARLIER) == key for trial in self.study.get_trials(deepcopy=False)):
+            return
+        made = {parameter.name: distribution(parameter) for parameter in known}
+        params = self._stored(values, known)
+        with _quiet():
+            self.study.add_trial(
+                optuna.trial.create_trial(
+                    values=list(values_of_objectives),
+                    params=params,
+                    distributions={name: made[name] for name in params},
+                    constraints=constraints or None,
+                    user_attrs={_EARLIER: key, _VALUES: values},
+                )
+            )
+
     def give_up(self, trial_id: int) -> None:
         """End a trial that will not be run."""
         with _quiet():
@@ -131,6 +163,7 @@ class TrialStudy:
         values_of_objectives: Sequence[float] | None = None,
         constraints: dict[str, float],
         pruned: bool,
+        reported: Mapping[int, float] | None = None,
     ) -> None:
         """End a trial.
 
@@ -141,6 +174,7 @@ class TrialStudy:
             values_of_objectives: `None` for a trial that failed.
             constraints: name -> violation, 0 or less where it is kept.
             pruned: whether it was stopped early.
+            reported: step -> value of the one objective meanwhile: what samplers learn of a pruned trial.
         """
         self._complete_values(trial_id, values, known)
         number = self._numbers[trial_id]
@@ -148,6 +182,8 @@ class TrialStudy:
             trial = optuna.trial.Trial(self.study, self._id(trial_id))
             for name, violation in constraints.items():
                 trial.set_constraint(name, violation)
+        for step, value in (reported or {}).items():
+            self._storage.set_trial_intermediate_value(self._id(trial_id), step, value)
         state = TrialState.PRUNED if pruned else TrialState.FAIL
         state = state if values_of_objectives is None else TrialState.COMPLETE
         with _quiet():
@@ -174,17 +210,24 @@ class TrialStudy:
     def _complete_values(self, trial_id: int, values: dict[str, Any], known: Sequence[Parameter]) -> None:
         """Enter the values that the study does not have yet."""
         has = self._frozen(trial_id).params
-        chosen = chosen_values(values, known)
+        stored = self._stored(values, known)
         for parameter in known:
-            active = parameter.name in chosen
-            if parameter.name in has or not (active or samples_inactive(self.study.sampler)):
+            if parameter.name in has or parameter.name not in stored:
                 continue
             made = distribution(parameter)
-            stored = to_optuna(parameter, chosen[parameter.name] if active else parameter.hp.default)
             self._storage.set_trial_param(
-                self._id(trial_id), parameter.name, made.to_internal_repr(stored), made
+                self._id(trial_id), parameter.name, made.to_internal_repr(stored[parameter.name]), made
             )
         self._storage.set_trial_user_attr(self._id(trial_id), _VALUES, values)
+
+    def _stored(self, values: dict[str, Any], known: Sequence[Parameter]) -> dict[str, Any]:
+        """Return name of a parameter -> what Optuna stores of it, of those that the sampler looks at."""
+        chosen = chosen_values(values, known)
+        return {
+            parameter.name: to_optuna(parameter, chosen.get(parameter.name, parameter.hp.default))
+            for parameter in known
+            if parameter.name in chosen or samples_inactive(self.study.sampler)
+        }
 
     def _id(self, trial_id: int) -> int:
         study_id = self._storage.get_study_id_from_name(NAME)

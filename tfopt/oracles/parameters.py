@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,14 @@ class Parameter:
     def is_range(self) -> bool:
         """Whether it takes any number of a range; its coordinate is then in [0, 1]."""
         return self.values is None
+
+    def takes(self, value: Any) -> bool:
+        """Return whether a value is one of the parameter's."""
+        if self.values is not None:
+            close = isinstance(value, float)
+            return any(each == value or (close and math.isclose(each, value)) for each in self.values)
+        kinds = (int,) if isinstance(self.hp, Int) else (int, float)
+        return isinstance(value, kinds) and self.hp.min_value <= value <= self.hp.max_value
 
     def value(self, coordinate: float) -> Any:
         """Return the value at a coordinate: an index into `values`, or a number in [0, 1] of a range."""

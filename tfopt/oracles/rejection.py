@@ -1,4 +1,4 @@
-"""Trials that are known to be infeasible before they run: they end as pruned ones and are not counted."""
+"""Trials that end as pruned ones: stopped early, or rejected before they run, which are not counted."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def was_pruned(trial: Trial) -> bool:
 def was_rejected(trial: Trial) -> bool:
     """Return whether a trial was rejected."""
     return _last_line(trial) == _REJECTED
+
+
+def pruned_message(reason: str) -> str:
+    """Return the message of a trial that is to count as pruned, with the reason."""
+    return f"{_PRUNED}: {reason}"
 
 
 def mark(trial: Trial, violations: Mapping[str, float], reason: str) -> None:

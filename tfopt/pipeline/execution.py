@@ -10,35 +10,35 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tfopt import graph
 from tfopt.data.scale import BY_MODEL
 from tfopt.data.structure import leaves
 from tfopt.errors import RunError, TfoptError
-from tfopt.export import to_tflite
-from tfopt.export.runtime.findings import CUT_OFF_KIND
-from tfopt.files import write_atomically
-from tfopt.pipeline import model_file
 from tfopt.pipeline.fingerprint import fingerprint
-from tfopt.pipeline.judging import chance_warning
 from tfopt.pipeline.preflight import check_stages
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run import Run
-from tfopt.pipeline.run_plan import AsGiven, PlannedStage, RunPlan
-from tfopt.pipeline.stage_run import StageRun
-from tfopt.pipeline.training.learning_rate import StageRate
+from tfopt.pipeline.run_plan import RunPlan
+from tfopt.pipeline.sharing.inputs import stage_inputs
+from tfopt.pipeline.sharing.stages import SharedStages
+from tfopt.pipeline.stage_sequence import StageSequence
+from tfopt.pipeline.training.pause import Gate, TrainingPaused
 from tfopt.run import run_folder, stage_files
-from tfopt.run.environment import now
 from tfopt.run.run_record import RunRecord
-from tfopt.run.stage_files import FILE, LABELS
-from tfopt.run.stage_record import StageRecord
-from tfopt.stages.train import Train
 
 PAGE = "report.html"
 
 logger = logging.getLogger(__name__)
 
 
-def execute(plan: RunPlan, out: Path, *, fresh: bool, console: Console | None) -> Run:
+def execute(
+    plan: RunPlan,
+    out: Path,
+    *,
+    fresh: bool,
+    console: Console | None,
+    source: str | None = None,
+    gate: Gate | None = None,
+) -> Run:
     """Run a plan in a folder below `out`, from where an earlier run of the same plan was cut off.
 
     Args:
@@ -46,9 +46,13 @@ def execute(plan: RunPlan, out: Path, *, fresh: bool, console: Console | None) -
         out: the folder of runs.
         fresh: start anew even where the same plan has a run.
         console: where to show progress; `None` for nowhere.
+        source: the code of the recipe, to take stages from other runs in `out` and let these have the run's;
+            `None` to do all stages.
+        gate: asked whether the run goes on; `None` where it always does. One that does not is stopped.
     """
     parts = plan.parts()
     digest = fingerprint(parts)
+    inputs = {} if source is None else stage_inputs(plan, source)
     given, out = out, Path(os.path.abspath(out))  # a callback may change the current folder
     with Display(len(plan.config.stages), console) as display:
         path = run_folder.choose(out, digest, fresh=fresh, tell=display.say)
@@ -56,7 +60,8 @@ def execute(plan: RunPlan, out: Path, *, fresh: bool, console: Console | None) -
         if record is None:
             if not (path / run_folder.RECORD).exists():
                 check_stages(plan)
-            record = _locked(plan, path, digest, parts, display)
+            execution = StageSequence(plan, path, SharedStages(path, inputs), display, gate)
+            record = _locked(execution, digest, parts)
     return Run(given / path.name if os.path.abspath(given) == str(out) else path, record)
 
 
@@ -81,12 +86,13 @@ def _complete(path: Path, display: Display) -> RunRecord | None:
     return record
 
 
-def _locked(plan: RunPlan, path: Path, digest: str, parts: dict[str, str], display: Display) -> RunRecord:
-    """Run a plan in `path` and return the record, while no other process does."""
+def _locked(execution: StageSequence, digest: str, parts: dict[str, str]) -> RunRecord:
+    """Carry out a run and return its record, while no other process does."""
+    path = execution.path
     with run_folder.locked(path):
         try:
-            record = _begun(plan, path, digest, parts, display)
-            return _carried_out(plan, path, record, display)
+            execution.record = _begun(execution.plan, path, digest, parts, execution.display)
+            return _carried_out(execution)
         except OSError as error:
             raise RunError(
                 f"Cannot read or write {error.filename or path}: {error.strerror or error}. Correct that "
@@ -120,12 +126,16 @@ def _begun(plan: RunPlan, path: Path, digest: str, parts: dict[str, str], displa
     return record
 
 
-def _carried_out(plan: RunPlan, path: Path, record: RunRecord, display: Display) -> RunRecord:
+def _carried_out(execution: StageSequence) -> RunRecord:
     """Do the stages that are left of a run, and return its record."""
-    logger.info("run %s in %s: %d stages", record.name, path, len(record.stages))
-    execution = _Execution(plan, path, record, display)
+    path = execution.path
+    logger.info("run %s in %s: %d stages", execution.record.name, path, len(execution.record.stages))
     try:
         execution.run()
+    except TrainingPaused:
+        execution.record = dataclasses.replace(execution.record, status="stopped")
+        run_folder.write_record(path, execution.record)
+        logger.info("run %s in %s: stopped", execution.record.name, path)
     except Exception as error:
         failed = dataclasses.replace(execution.record, status="failed", error=_one_line(error))
         with contextlib.suppress(RunError):  # a full disk; the error at hand says so already
@@ -133,148 +143,6 @@ def _carried_out(plan: RunPlan, path: Path, record: RunRecord, display: Display)
         raise
     _write_page(path, execution.record)
     return execution.record
-
-
-class _Execution:
-    """A run while its stages are carried out."""
-
-    def __init__(self, plan: RunPlan, path: Path, record: RunRecord, display: Display) -> None:
-        self.plan = plan
-        self.path = path
-        self.record = record
-        self.display = display
-        self.first_file = b""
-        """The float32 file of the first stage: what latencies are compared with."""
-
-    def run(self) -> None:
-        """Do the stages that are not done, then write what belongs to the whole."""
-        start = self.path / "stages" / f".start-{model_file.NAME}"
-        model_file.save(self.plan.model, start)
-        source, earlier, redo = start, list[PlannedStage](), False
-        for index, planned in enumerate(self.plan.stages):
-            if not redo and not self._is_done(self.record.stages[index]):
-                # What comes after a stage that is made again rests on it, and is made again too.
-                self._reset_from(planned)
-                redo = True
-            if redo:
-                self._run_stage(planned, source, earlier)
-            stage = self.record.stages[index]
-            if stage.model:
-                source = self.path / stage.model
-            self.first_file = self.first_file or (self.path / str(stage.file)).read_bytes()
-            earlier.append(planned)
-        self._finish()
-        model_file.delete(start)
-
-    def _is_done(self, stage: StageRecord) -> bool:
-        """Return whether a stage is complete, with a file restored that can be had without training."""
-        if not stage.is_complete:
-            return False
-        names = stage_files.damaged(self.path, stage, thorough=True)
-        if names == [stage.file] and self._restored(stage):
-            self.display.say(f"{stage.file} was missing or changed and is restored.")
-        elif names:
-            self.display.say(
-                f"Missing or changed: {', '.join(names)}. The stage {stage.name} and those after it are "
-                "repeated."
-            )
-            return False
-        logger.info("stage %d %s: reused", stage.number, stage.name)
-        return True
-
-    def _restored(self, stage: StageRecord) -> bool:
-        """Write the TFLite file of a stage again: from its model, or from what the run ships."""
-        file = self.path / str(stage.file)
-        if stage.model:
-            model = model_file.load(self.path / stage.model)
-            shapes = graph.shapes_of(model, self.plan.config.data)
-            write_atomically(file, bytes(to_tflite(model, scheme="float32", input_shapes=shapes)))
-            files = stage_files.described(self.path, [*(stage.files or ()), str(stage.file)])
-            self.record = self.record.with_stage(dataclasses.replace(stage, files=files))
-            return True
-        if stage_files.shipped_is_damaged(self.path, stage, thorough=True):
-            return False
-        write_atomically(file, (self.path / FILE).read_bytes())
-        return True
-
-    def _reset_from(self, first: PlannedStage) -> None:
-        """Forget what is known of a stage and of those after it."""
-        for planned in self.plan.stages:
-            if planned.number >= first.number:
-                self.record = self.record.with_stage(planned.pending())
-
-    def _run_stage(self, planned: PlannedStage, source: Path, earlier: list[PlannedStage]) -> None:
-        """Do a stage and record it."""
-        self.record = self.record.with_stage(dataclasses.replace(planned.pending(), status="running"))
-        run_folder.write_record(self.path, self.record)
-        self.display.begin(planned.number, planned.name)
-        logger.info("stage %d %s: begins", planned.number, planned.name)
-        run = StageRun(
-            plan=self.plan,
-            planned=planned,
-            path=self.path,
-            first_file=self.first_file,
-            rate=self._rate(planned),
-            float_model=self._float_model(planned),
-            display=self.display,
-        )
-        try:
-            stage = run.run(source, earlier)
-        except Exception:
-            self.record = self.record.with_stage(run.failed())
-            raise
-        self.record = self.record.with_stage(stage)
-        self._warn(stage)
-        seconds = sum(each.seconds for each in self.record.stages)
-        self.record = dataclasses.replace(self.record, seconds=seconds)
-        run_folder.write_record(self.path, self.record)
-        run.forget_checkpoints()
-        self.display.end(stage)
-        logger.info("stage %d %s: complete after %.1f s", stage.number, stage.name, stage.seconds)
-
-    def _float_model(self, planned: PlannedStage) -> Path:
-        """Return the file of the model before anything was taken from it, as a stage finds it.
-
-        That is the model of the stages that the run begins with and that only train, or the model as given.
-        """
-        path = self.path / "stages" / f".start-{model_file.NAME}"
-        for each in self.plan.stages:
-            if each.number >= planned.number or not isinstance(each.stage, AsGiven | Train):
-                break
-            path = self.path / str(self.record.stages[self.plan.stages.index(each)].model)
-        return path
-
-    def _rate(self, planned: PlannedStage) -> StageRate:
-        """Return what the stage does to the learning rate: it is lower where the model is trained already."""
-        earlier = (each for each in self.plan.stages if each.number < planned.number)
-        trained = any(isinstance(each.stage, Train) for each in earlier)
-        trained = trained or self.record.stages[0].at_chance is False
-        factor = planned.stage.fine_tuning if trained else 1.0
-        return StageRate(getattr(planned.stage, "learning_rate", None), factor)
-
-    def _warn(self, stage: StageRecord) -> None:
-        """Warn, once, of a model as given that has learned nothing, and of inputs that saturate."""
-        found = [chance_warning(self.plan.config.data)] if stage.number == 0 and stage.at_chance else []
-        inputs = {tensor.name for tensor in stage.contract.inputs} if stage.contract else set()
-        found += [
-            f"The input {each.tensor!r} of the file saturates: {each.reason}; {each.way_out}."
-            for each in (stage.verification.findings if stage.verification else ())
-            if each.tensor in inputs and each.kind == CUT_OFF_KIND
-        ]
-        for warning in found:
-            if warning not in self.record.warnings:
-                self.record = dataclasses.replace(self.record, warnings=(*self.record.warnings, warning))
-                self.display.warn(warning)
-
-    def _finish(self) -> None:
-        last = self.record.stages[-1]
-        if last.exports:
-            write_atomically(self.path / FILE, (self.path / str(last.file)).read_bytes())
-            if self.plan.config.data.class_names is not None:
-                write_atomically(self.path / LABELS, stage_files.labels(self.plan.config.data.class_names))
-        self.record = dataclasses.replace(self.record, status="complete", finished=now())
-        run_folder.write_record(self.path, self.record)
-        logger.info("run %s in %s: complete", self.record.name, self.path)
 
 
 def _write_page(path: Path, record: RunRecord) -> None:

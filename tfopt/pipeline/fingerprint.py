@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfopt.pipeline.training.state import capture
+from tfopt.pipeline.training.state import capture, left_out
 
 
 def fingerprint(parts: dict[str, Any]) -> str:
@@ -31,11 +31,25 @@ def without_made_up_names(config: Any) -> Any:
     return _replace(config, made_up)
 
 
+def without_addresses(config: Any) -> Any:
+    """Return a Keras config as it is, but for the addresses in memory of the objects in it."""
+    return _replace(config, {})
+
+
 def weights_digest(model: keras.Model) -> str:
     """Return the SHA-256 of the model's weights, as 64 hex digits."""
+    return _digest(model.weights)
+
+
+def variables_digest(model: keras.Model) -> str:
+    """Return the SHA-256 of all of the model's variables, the states of its seed generators included."""
+    return _digest(model.variables)
+
+
+def _digest(variables: Iterable[keras.Variable]) -> str:
     digest = hashlib.sha256()
-    for weight in model.weights:
-        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+    for variable in variables:
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
         digest.update(f"{values.dtype} {values.shape}".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()
@@ -54,6 +68,11 @@ def callback_configs(callbacks: Sequence[keras.callbacks.Callback]) -> list[Any]
                 config["arrays"][name] = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
         configs.append({"class": type(callback).__name__, **config})
     return configs
+
+
+def are_described(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+    """Return whether `callback_configs` says all that there is: an attribute may hold what has no digest."""
+    return all(hasattr(callback, "get_config") or not left_out(callback) for callback in callbacks)
 
 
 def _collect(config: Any, made_up: dict[str, str]) -> None:

@@ -72,9 +72,8 @@ class Display:
     def end(self, stage: StageRecord) -> None:
         """Print what a stage has reached."""
         metrics = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in _known(stage.metrics))
-        self.say(
-            f"[green]✓[/] {stage.number}/{self._stages} {stage.title}: {metrics} ({stage.seconds:.0f} s)"
-        )
+        took = f"{stage.seconds:.0f} s" if stage.taken_from is None else f"taken from {stage.taken_from}"
+        self.say(f"[green]✓[/] {stage.number}/{self._stages} {stage.title}: {metrics} ({took})")
 
     def callback(self) -> keras.callbacks.Callback:
         """Return the callback that moves the bar with the batches of one `fit`."""

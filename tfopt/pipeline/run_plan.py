@@ -174,12 +174,13 @@ class RunPlan:
                 outputs=tuple(output_names(self.model)),
             ),
             warnings=self.warnings,
-            environment=environment(_gpus()),
+            environment=environment(gpus()),
             stages=tuple(planned.pending() for planned in self.stages),
         )
 
 
-def _gpus() -> list[str]:
+def gpus() -> list[str]:
+    """Return the names of the GPUs that TensorFlow sees."""
     return [
         tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
         for gpu in tf.config.list_physical_devices("GPU")

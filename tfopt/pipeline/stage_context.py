@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,13 @@ from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.compilation import AS_COMPILED
 from tfopt.pipeline.training.learning_rate import StageRate
+from tfopt.pipeline.training.pause import History, TrainingPaused
 from tfopt.run.stage_files import FILE
 from tfopt.stages.file_scheme import scheme_of_file
 from tfopt.stages.teaching import FLOAT, Teacher
+
+GoesOn = Callable[[int, History], bool]
+"""Takes how many epochs are done and the logs so far; returns whether the training goes on."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class StageContext:
         optimizer: the one that was made for a training of so many; `None` for a new one.
         teacher: whom the stage's trainings learn from; `None` for nobody.
         float_model: the file of the model before anything was taken from it.
+        goes_on: asked after each epoch, and by a training that resumes; `None` where it always does.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class StageContext:
         optimizer: keras.optimizers.Optimizer | None = None,
         teacher: Teacher | None = None,
         float_model: Path | None = None,
+        goes_on: GoesOn | None = None,
     ) -> None:
         self.data = config.data
         self.loss = config.compilation.loss()
@@ -82,6 +88,7 @@ class StageContext:
         self._epochs = epochs
         self._teacher = teacher
         self._float_model = float_model
+        self._goes_on = goes_on
         self._checkpoints: list[Path] = []
 
     def fit(
@@ -99,10 +106,12 @@ class StageContext:
             callbacks: the stage's own; they come after the user's and before the run's.
         """
         config = self._config
-        path = self.directory / f"checkpoint-{len(self._checkpoints) + 1}.npz"
+        path = self.directory / checkpoint.PATTERN.replace("*", str(len(self._checkpoints) + 1))
         self._checkpoints.append(path)
         found = self._checkpoint(path)
         first = 0 if found is None else epochs if found.stopped else found.epoch
+        if found is not None and self._goes_on and not self._goes_on(first, found.history):
+            raise TrainingPaused(found.history, found.seconds)
         if self._fused:
             graph.fuse_in_place(model)
         with config.strategy.scope():
@@ -121,7 +130,7 @@ class StageContext:
         )
 
         own = [*config.new_callbacks(), *callbacks]
-        recorder = _Recorder(path, own, found)
+        recorder = _Recorder(path, own, found, self._goes_on)
         validated = config.compilation.judges(model)
         with self._taught(model):
             model.fit(
@@ -143,6 +152,8 @@ class StageContext:
                 shuffle=False,
                 verbose=0,
             )
+        if recorder.paused is not None:
+            raise recorder.paused
         _constrain(model)
         self.earlier_seconds += 0.0 if found is None else found.seconds
         for name, values in recorder.history.items():
@@ -217,10 +228,16 @@ class _Recorder(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, path: Path, callbacks: Sequence[keras.callbacks.Callback], found: checkpoint.Checkpoint | None
+        self,
+        path: Path,
+        callbacks: Sequence[keras.callbacks.Callback],
+        found: checkpoint.Checkpoint | None,
+        goes_on: GoesOn | None,
     ) -> None:
         super().__init__()
         self.history: dict[str, list[float]] = {}
+        self.paused: TrainingPaused | None = None
+        self._goes_on = goes_on
         self._path = path
         self._callbacks = callbacks
         self._found = found
@@ -236,12 +253,18 @@ class _Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
+        ended, seconds = bool(self.model.stop_training), time.monotonic() - self._began
         checkpoint.write(
             self._path,
             self.model,
             self._callbacks,
             epoch=epoch + 1,
-            stopped=bool(self.model.stop_training),
-            seconds=time.monotonic() - self._began,
+            stopped=ended,
+            seconds=seconds,
             history=self.history,
         )
+        if ended or epoch + 1 == self.params["epochs"] or self._goes_on is None:
+            return
+        if not self._goes_on(epoch + 1, self.history):
+            self.paused = TrainingPaused(self.history, seconds)
+            self.model.stop_training = True

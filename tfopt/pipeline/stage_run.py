@@ -19,8 +19,9 @@ from tfopt.files import replacing, write_atomically
 from tfopt.pipeline import model_file, results
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run_plan import PlannedStage, RunPlan
-from tfopt.pipeline.stage_context import StageContext
+from tfopt.pipeline.stage_context import GoesOn, StageContext
 from tfopt.pipeline.training.learning_rate import StageRate
+from tfopt.pipeline.training.pause import TrainingPaused
 from tfopt.pruning.masks import put_masks, unsaved_masks
 from tfopt.run import stage_files
 from tfopt.run.stage_files import FILE
@@ -41,6 +42,7 @@ class StageRun:
         rate: what the stage does to the compiled learning rate.
         float_model: the file of the model before anything was taken from it.
         display: shows the progress.
+        goes_on: see `StageContext`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class StageRun:
         rate: StageRate,
         float_model: Path,
         display: Display,
+        goes_on: GoesOn | None = None,
     ) -> None:
         self._plan = plan
         self._config = plan.config
@@ -73,6 +76,7 @@ class StageRun:
             optimizer=plan.optimizers.pop(planned.number, None),
             teacher=teacher_of(planned.stage),
             float_model=float_model,
+            goes_on=goes_on,
         )
 
     def run(self, source: Path, earlier: Sequence[PlannedStage]) -> StageRecord:
@@ -115,6 +119,15 @@ class StageRun:
         with contextlib.suppress(InvalidArgumentError):
             stage = self._recorded()
         return dataclasses.replace(stage, status="failed")
+
+    def stopped(self, paused: TrainingPaused) -> StageRecord:
+        """Return the record of the stage after its training was paused."""
+        return dataclasses.replace(
+            self._recorded(),
+            status="stopped",
+            history={name: tuple(values) for name, values in paused.history.items()},
+            seconds=paused.seconds,
+        )
 
     def forget_checkpoints(self) -> None:
         """Delete the checkpoints, when the stage is recorded."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RecipeError
 from tfopt.files import as_seen_from
-from tfopt.recipe.file import calling, load_recipe, with_values
+from tfopt.recipe.file import calling, load_recipe, source_of, with_values
 from tfopt.run.run_record import RecipeRecord
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfopt.pipeline import Run
     from tfopt.pipeline.run_config import RunConfig
     from tfopt.pipeline.training.compilation import Compilation
+    from tfopt.pipeline.training.pause import Gate
     from tfopt.stages import Stage
 
 _STEPS = 1000
@@ -190,6 +191,8 @@ class Recipe:
         fresh: bool = False,
         strategy: str | tf.distribute.Strategy | None = None,
         seed: int | None = None,
+        share: bool = False,
+        gate: Gate | None = None,
         quiet: bool = False,
     ) -> Run:
         """Run the recipe; see `tfopt.Pipeline.run` for what resumes and what is raised.
@@ -198,6 +201,11 @@ class Recipe:
             out: the folder of runs; by default `saved_models/<name>`.
             fresh: start anew although the same run exists.
             strategy, seed: in place of the recipe's.
+            share: take stages that another run of the same recipe file in `out` has done with the same
+                model, data, settings, seed and machine, and let others take this run's. The result is the
+                same. Of no effect with `fresh`, or without a recipe file.
+            gate: asked whether the run goes on, see `tfopt.pipeline.training.pause`. The record of one that
+                does not has the status `"stopped"`.
             quiet: show no progress.
         """
         import keras
@@ -217,7 +225,10 @@ class Recipe:
         out = Path("saved_models", config.name) if out is None else out
         out = as_seen_from(folder, out)
         console = None if quiet else Console(stderr=True)
-        return execute(planned(config, model), out, fresh=fresh, console=console)
+        source = None
+        if share and not fresh and self.file is not None:
+            source = source_of(as_seen_from(folder, Path(self.file)))
+        return execute(planned(config, model), out, fresh=fresh, console=console, source=source, gate=gate)
 
     def new_model(self) -> keras.Model:
         """Return the model that a run starts from."""

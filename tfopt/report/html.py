@@ -21,7 +21,7 @@ from tfopt.report.table import (
     title,
 )
 from tfopt.run.run_record import RunRecord
-from tfopt.run.stage_record import LatencyRecord
+from tfopt.run.stage_record import LatencyRecord, StageRecord
 
 
 def write_html(folder: Path, record: RunRecord | Mapping[str, Any]) -> Path:
@@ -60,7 +60,7 @@ def page(record: RunRecord) -> str:
         outcome=outcome(record),
         columns=[(heading(column, record), column) for column in columns(record)],
         rows=rows(record, columns(record)),
-        durations=[formats.seconds(stage.seconds) for stage in record.stages],
+        durations=[_duration(stage) for stage in record.stages],
         trained=[(stage.number, title(stage)) for stage in record.stages if stage.history],
         charts=charts(record),
         verifications=[(title(stage), stage.verification) for stage in record.stages if stage.verification],
@@ -105,6 +105,12 @@ def _key_metrics(record: RunRecord) -> list[tuple[str, str, str]]:
 
 
 _SIZES = ("smaller", "larger", "the same size")
+
+
+def _duration(stage: StageRecord) -> str:
+    """Return how long a stage took, and in which other run."""
+    took = formats.seconds(stage.seconds)
+    return took if stage.taken_from is None else f"{took} in {stage.taken_from}"
 
 
 def _data(record: RunRecord) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def verdict(record: RunRecord | Mapping[str, Any]) -> str:
         reached = f"{_asked(measured)} of {_asked(record.stages)} stages are complete"
         if record.status == "running":
             return f"Not finished: {reached}."
+        if record.status == "stopped":
+            return f"Stopped by its search after {record.epochs} epochs: {reached}."
         return f"Not finished: {reached}. Run the same command again to resume."
     if not measured:
         return "Complete, but no stage was recorded."

@@ -21,6 +21,7 @@ _STATUS_STYLE = {
     "complete": "green",
     "running": "yellow",
     "interrupted": "yellow",
+    "stopped": "yellow",
     "damaged": "red",
     "failed": "red",
 }
@@ -144,6 +145,10 @@ def _conditions(record: RunRecord) -> str:
     if any(stage.latency for stage in record.measured):
         cpu = (record.environment and record.environment.cpu) or "this machine"
         parts.append(f"latency as a ratio to the first file, one thread, {cpu}")
+    taken = [f"{title(stage)} from {stage.taken_from}" for stage in record.stages if stage.taken_from]
+    if taken:
+        own = formats.seconds(record.own_seconds)
+        parts.append(f"taken from other runs: {', '.join(taken)}, so that this one took {own}")
     rates = [f"{title(stage)} {rate(stage)}" for stage in record.stages if rate(stage)]
     if rates:
         parts.append(f"learning rate: {', '.join(rates)}")

@@ -81,6 +81,8 @@ def outcome(trial: TrialRecord, goal: GoalRecord | None = None) -> str:
     """Return how a trial ended, in one line: the metrics of the goal, or accuracy, size and latency."""
     if trial.status in ("failed", "rejected"):
         return f"{trial.status}: {trial.reason}"
+    if trial.status == "stopped":
+        return f"stopped after {trial.epochs} epochs"
     wanted = [*goal.directions, *goal.keep, *(goal.max or {})] if goal else []
     wanted = [
         name for name in dict.fromkeys([*wanted, "accuracy", "bytes", "latency"]) if name in trial.metrics
@@ -157,6 +159,8 @@ def progress(record: SearchRecord) -> str:
     ]
     if record.requested_epochs is not None:
         parts.append(f"{record.epochs} of {record.requested_epochs} epochs")
+    elif record.early_stopping is not None:
+        parts.append(f"{record.epochs} epochs")
     spent = formats.seconds(record.seconds)
     if record.requested_hours is not None:
         spent = f"{formats.seconds(record.searched)} of {record.requested_hours:g} h"
@@ -177,6 +181,10 @@ def _legend(record: SearchRecord) -> Text:
         floating = formats.percent(accuracy)
         parts.append(f"accuracy on the validation split, float model of the first trial {floating}")
     parts.append("latency as a ratio to the first trial's file")
+    if record.earlier:
+        parts.append(f"the sampler knew {sum(record.earlier.values())} trials of earlier searches")
+    if any(trial.status == "stopped" for trial in record.trials):
+        parts.append("stopped: others were better after as many epochs")
     run = len(record.trials) - record.rejected
     if record.stopped:
         parts.append(f"the search ended because its {record.stopped} were used up")

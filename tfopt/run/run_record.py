@@ -13,7 +13,7 @@ from tfopt.run.stage_record import StageRecord
 SCHEMA = 1
 """The version of `run.json` that is written and read."""
 
-STATUSES = ("running", "complete", "failed")
+STATUSES = ("running", "complete", "failed", "stopped")
 """What a file says of its run. What `Run.load` finds out beyond that: `"interrupted"`, `"damaged"`."""
 
 
@@ -93,6 +93,7 @@ class RunRecord(Record):
         fingerprint: two runs with the same one have the same result.
         parts: part of the fingerprint -> its digest, to say what differs between two runs.
         status: one of `STATUSES`, `"interrupted"` or `"damaged"`.
+            A run is stopped where a search judged it by its first epochs; it goes on like an interrupted one.
         error: why the run failed, or what is damaged.
         created, finished: moments in ISO 8601.
         seconds: all stages together.
@@ -146,6 +147,16 @@ class RunRecord(Record):
     def measured(self) -> list[StageRecord]:
         """The stages that are complete."""
         return [stage for stage in self.stages if stage.is_complete]
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the run trained itself; those of stages taken from other runs do not count."""
+        return sum(stage.epochs for stage in self.stages if stage.taken_from is None)
+
+    @property
+    def own_seconds(self) -> float:
+        """How long the run's own stages took; `seconds` counts those taken from other runs, too."""
+        return sum(stage.seconds for stage in self.stages if stage.taken_from is None)
 
     def with_stage(self, stage: StageRecord) -> RunRecord:
         """Return the record with the stage of that number replaced."""

@@ -86,13 +86,18 @@ class TrialRecord(Record):
 
     Attributes:
         number: counted from 1.
-        status: `"running"`, `"complete"`, `"failed"`, or `"rejected"` before anything was trained.
+        status: `"running"`, `"complete"`, `"failed"`, `"rejected"` before anything was trained, or
+            `"stopped"` early.
         reason: why it failed or was rejected.
         values: hyperparameter -> value.
         metrics: of its file: those of the model on the validation split, and what it costs; of a rejected
             trial what was known of it.
         run: its folder, relative to that of the search.
-        seconds: how long it took; `None` while it runs.
+        seconds: how long it took, before it was stopped and after; `None` while it runs for the first time.
+        epochs: how many epochs its run trained itself, in all stages and perhaps for an earlier search;
+            `None` where nobody knows.
+        stopped_at: what was known where it was stopped early: `epochs` of its first training, metrics of the
+            model, and what it costs; `None` of others.
         feasible: whether it keeps what the goal asks; `None` where it is not complete.
         violations: constraint -> by how much it is missed, as a share of it, of those that are missed.
         hypervolume: of all trials that ended until then, itself included, in [0, 1] where costs are not
@@ -109,6 +114,8 @@ class TrialRecord(Record):
     feasible: bool | None = field(default=None, metadata=OMITTED)
     violations: Mapping[str, float] | None = field(default=None, metadata=OMITTED)
     hypervolume: float | None = field(default=None, metadata=OMITTED)
+    epochs: int | None = field(default=None, metadata=OMITTED)
+    stopped_at: Mapping[str, float | None] | None = field(default=None, metadata=OMITTED)
 
     @property
     def is_complete(self) -> bool:
@@ -144,6 +151,8 @@ class SearchRecord(Record):
         data: what was given in place of the recipe's data; `None` for that.
         seed: of the random values and of every run.
         sampler: what proposes the trials.
+        earlier: folder of an earlier search -> how many of its trials the sampler knew when this one began.
+        early_stopping: how trials are stopped early; `None` where they are not.
         requested_trials: how many there are to be, rejected ones not counted; `None` for any number.
         requested_hours, requested_epochs: how long the search is to go on, and how many epochs to train in
             all; `None` for any.
@@ -172,6 +181,8 @@ class SearchRecord(Record):
     data: str | None = field(default=None, metadata=OMITTED)
     seed: int | None = field(default=None, metadata=OMITTED)
     sampler: str | None = field(default=None, metadata=OMITTED)
+    earlier: Mapping[str, int] | None = field(default=None, metadata=OMITTED)
+    early_stopping: str | None = field(default=None, metadata=OMITTED)
     requested_trials: int | None = field(default=None, metadata=OMITTED)
     requested_hours: float | None = field(default=None, metadata=OMITTED)
     requested_epochs: int | None = field(default=None, metadata=OMITTED)
@@ -192,8 +203,8 @@ class SearchRecord(Record):
 
     @property
     def epochs(self) -> int:
-        """How many epochs the trials that completed trained."""
-        return round(sum(trial.metrics.get("epochs") or 0 for trial in self.trials if trial.is_complete))
+        """How many epochs the runs of the trials trained; a run of several trials counts once."""
+        return sum({trial.run or "": trial.epochs or 0 for trial in self.trials}.values())
 
     @property
     def best_trial(self) -> TrialRecord | None:

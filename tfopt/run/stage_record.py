@@ -170,7 +170,8 @@ class StageRecord(Record):
         name: such as `"prune"`.
         title: what the report calls the model that it made.
         config: what `Stage.get_config` returned.
-        status: `"pending"`, `"running"`, `"complete"`, `"failed"` or `"interrupted"`.
+        status: `"pending"`, `"running"`, `"complete"`, `"failed"`, `"interrupted"` or, of a training that
+            a search has paused, `"stopped"`.
         seconds: how long it took.
         learning_rate: at which it trained; `None` where it did not or nobody can say.
         verification: of the file, of a stage that exports one.
@@ -188,6 +189,9 @@ class StageRecord(Record):
         params: weights of a float model; `None` of a quantization-aware one, which has ranges among them.
         history: key of the logs -> a value for each epoch.
         files: path -> size and digest; `None` of an older tfopt, which did not record them.
+        inputs: the digest of all that the result depends on; `None` in a run that shares no stages.
+        taken_from: the name of the folder of the run that the stage was taken from, in the same folder of
+            runs; `None` of a stage that the run did itself. `seconds` are then those of the other run.
         extra: what else the stage put into `context.record`.
     """
 
@@ -215,6 +219,13 @@ class StageRecord(Record):
     params: int | None = field(default=None, metadata=OMITTED)
     history: Mapping[str, tuple[float | None, ...]] | None = field(default=None, metadata=OMITTED)
     files: Mapping[str, FileRecord] | None = field(default=None, metadata=OMITTED)
+    inputs: str | None = field(default=None, metadata=OMITTED)
+    taken_from: str | None = field(default=None, metadata=OMITTED)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are in the history."""
+        return max((len(values) for values in (self.history or {}).values()), default=0)
 
     @property
     def is_complete(self) -> bool:

@@ -16,6 +16,7 @@ from tfopt.files import write_atomically
 from tfopt.run.file_lock import SUPPORTED
 from tfopt.run.owners import Owner
 from tfopt.run.search_record import BaselineRecord, SearchRecord, TrialRecord
+from tfopt.search.early_stopping.judge import STOPPED, Judge
 from tfopt.search.executors.slot import Slot
 from tfopt.search.failures import MachineError, reason, run_again_where_it_may_help, traceback_of
 from tfopt.search.foresight import RejectedTrialError, Rejection, rejected
@@ -24,6 +25,7 @@ from tfopt.search.journal import Journal
 from tfopt.search.metrics import baseline, exported_file, file_metrics
 from tfopt.search.samplers import DEFAULT, make_oracle
 from tfopt.search.spending import Spending
+from tfopt.search.warm_start import EarlierTrial
 
 if TYPE_CHECKING:
     from tfopt.pipeline import Run
@@ -46,6 +48,9 @@ def conduct(
     slots: Sequence[Slot],
     runs: Path,
     sampler: str = DEFAULT,
+    judge: Judge | None = None,
+    earlier: Sequence[EarlierTrial] = (),
+    space: Sequence[Any] = (),
     retry_failed: bool = False,
     on_trial: OnTrial | None = None,
 ) -> SearchRecord:
@@ -58,6 +63,9 @@ def conduct(
         slots: where trials run, one at a time in each.
         runs: the folder of runs.
         sampler: what proposes the trials.
+        judge: of the trials that the slots stop early; `None` where they stop none.
+        earlier: trials of other searches that the sampler is told of.
+        space: the hyperparameters of those.
         retry_failed: whether trials that failed before are run again first.
         on_trial: called after each trial.
 
@@ -73,8 +81,10 @@ def conduct(
             "This system has no file locks by which several workers could share a search: use workers=1."
         )
     oracle = make_oracle(sampler, journal.goal, trials=spending.trials, seed=seed)
-    shared = SharedSearch(journal, oracle, spending)
+    shared = SharedSearch(journal, oracle, spending, judge)
     with _Crew(shared, slots, runs, on_trial) as crew:
+        if earlier:
+            shared.learn(earlier, space)
         if retry_failed:
             logger.info("failed trials that run again: %s", ", ".join(shared.retry_failed()) or "none")
         try:
@@ -203,6 +213,15 @@ class _Crew:
         hyperparameters, journal = claim.trial.hyperparameters, self._shared.journal
         self._check_feasible(slot, claim)
         run = slot.run_trial(hyperparameters, self._runs)
+        trial = dataclasses.replace(
+            claim.record,
+            run=journal.relative(Path(run.path)),
+            values=dict(hyperparameters.values),
+            epochs=run.typed.epochs,
+        )
+        judge, name = self._shared.judge, Path(run.path).name
+        if judge is not None and run.typed.status == STOPPED:
+            return judge.stopped(trial, name)
         compared = self._baseline(claim, run)
         first = claim.record.number == compared.trial
         file, named = exported_file(run), journal.goal.of_model
@@ -211,13 +230,9 @@ class _Crew:
         journal.goal.check(metrics)
         if first:
             journal.goal.bounds(compared)
-        return dataclasses.replace(
-            claim.record,
-            run=journal.relative(Path(run.path)),
-            values=dict(hyperparameters.values),
-            metrics=metrics,
-            status="complete",
-        )
+        if judge is not None:
+            judge.finished(name, metrics)
+        return dataclasses.replace(trial, metrics=metrics, status="complete")
 
     def _check_feasible(self, slot: Slot, claim: Claim) -> None:
         """Raise where a trial is known to be infeasible before it is run.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ _FORMAT = 2
 """Of what samplers are told. A search of another format is begun anew, with the runs that it made."""
 
 
+_SAME = ("recipe", "sampler", "seed", "early_stopping")
+"""What the record of a search says of how it was begun, beside its goal and the recipe's source."""
+
+
 def digest_of(recipe: Path) -> str:
     """Return a digest of a recipe's source.
 
@@ -30,12 +34,28 @@ def digest_of(recipe: Path) -> str:
     return hashlib.sha256(source_of(recipe).encode()).hexdigest()
 
 
-def identity(digest: str, goal: Goal, seed: int, data: str | Path | None, sampler: str) -> str:
-    """Return what tells a search from others over the same recipe, as 8 hex digits."""
+def identity(
+    digest: str,
+    goal: Goal,
+    seed: int,
+    data: str | Path | None,
+    sampler: str,
+    early_stopping: str | None,
+    earlier: Sequence[str | Path],
+) -> str:
+    """Return what tells a search from others over the same recipe, as 8 hex digits.
+
+    Args:
+        digest: of the recipe.
+        goal, seed, data, sampler, early_stopping: of the search.
+        earlier: the folders of the searches that its sampler knows.
+    """
     where = None if data is None else str(Path(data).resolve())
     wanted = [list(goal.directions.items()), dict(goal.keep), goal.limits.to_dict()]
-    parts = json.dumps([_FORMAT, digest, wanted, seed, where, sampler])
-    return hashlib.sha256(parts.encode()).hexdigest()[:8]
+    parts = [_FORMAT, digest, wanted, seed, where, sampler]
+    parts += [] if early_stopping is None else [early_stopping]
+    parts += [str(Path(folder).resolve()) for folder in earlier]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 
 def check_unchanged(folder: Path, name: str, about: Mapping[str, Any], goal: Goal) -> None:
@@ -57,7 +77,7 @@ def check_unchanged(folder: Path, name: str, about: Mapping[str, Any], goal: Goa
             record = read(other)
         except RunError:  # which is no search of this recipe
             continue
-        same = all(getattr(record, key) == about[key] for key in ("recipe", "sampler", "seed"))
+        same = all(getattr(record, key) == about.get(key) for key in _SAME)
         unfinished = record.status in ("interrupted", "running")
         if not (same and unfinished and record.recipe_digest and goal_of(record) == goal):
             continue
@@ -69,7 +89,13 @@ def check_unchanged(folder: Path, name: str, about: Mapping[str, Any], goal: Goa
             )
 
 
-def command(recipe: Path, goal: Goal, spending: Spending, options: Mapping[str, Any]) -> str:
+def command(
+    recipe: Path,
+    goal: Goal,
+    spending: Spending,
+    options: Mapping[str, Any],
+    earlier: Sequence[str | Path] = (),
+) -> str:
     """Return the command line of a search.
 
     Args:
@@ -77,6 +103,7 @@ def command(recipe: Path, goal: Goal, spending: Spending, options: Mapping[str, 
         goal: of the search.
         spending: its budgets.
         options: name of another option -> its value; `None` leaves it out.
+        earlier: the folders of the searches that its sampler knows.
     """
     words = ["tfopt", "search", str(recipe)]
     budgets = {"trials": spending.trials, "hours": spending.hours, "epochs-total": spending.epochs}
@@ -87,7 +114,10 @@ def command(recipe: Path, goal: Goal, spending: Spending, options: Mapping[str, 
         words += ["--keep", f"{name}={change}"]
     for name, limit in goal.limits.to_dict().items():
         words += ["--max", f"{name}={limit}"]
-    return shlex.join(words + _options(options))
+    words += _options(options)
+    for folder in earlier:
+        words += ["--warm-start", str(folder)]
+    return shlex.join(words)
 
 
 def _options(values: Mapping[str, Any]) -> list[str]:

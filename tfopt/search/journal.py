@@ -59,8 +59,10 @@ class Journal:
         self.write()
 
     def begin(self, number: int) -> TrialRecord:
-        """Add a trial that begins, or begins again, and return its record."""
-        trial = TrialRecord(number=number, status="running")
+        """Add a trial that begins, or begins or goes on again, and return its record."""
+        before = next((each for each in self.record.trials if each.number == number), None)
+        spent = before.seconds if before is not None and before.status == "stopped" else None
+        trial = TrialRecord(number=number, status="running", seconds=spent)
         self.record = dataclasses.replace(self.record.with_trial(trial), status="running")
         self.write()
         return trial
@@ -84,7 +86,8 @@ class Journal:
     def end(self, trial: TrialRecord, seconds: float) -> TrialRecord:
         """Take note that a trial ended, and return its record as it is now."""
         seconds = round(seconds, 3)
-        record = self.record.with_trial(dataclasses.replace(trial, seconds=seconds))
+        all_seconds = round((trial.seconds or 0.0) + seconds, 3)
+        record = self.record.with_trial(dataclasses.replace(trial, seconds=all_seconds))
         record = weighed(
             dataclasses.replace(
                 record, seconds=round(record.seconds + seconds, 3), searched=round(self.searched, 3)

@@ -7,12 +7,13 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfopt.run.file_lock import FileLock
 from tfopt.run.run_folder import BusyRunError
+from tfopt.search.early_stopping.judge import Judge
 from tfopt.search.foresight import Foresight, foreseen
 from tfopt.search.goals.goal import Goal
 from tfopt.search.goals.objectives import UnfitGoalError, measured_as, unknown_metric
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tfopt.pipeline import Run
     from tfopt.recipe.recipe import Recipe
+    from tfopt.stages import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +38,19 @@ class RecipeRunner:
         data: what `tfopt.data.load` takes, in place of the recipe's.
         seed: of every run.
         strategy: see `tfopt.distribute.resolve`; the recipe's by default.
+        judge: of trials that are stopped early, as `Judge.to_json` has it.
     """
 
-    def __init__(self, path: str | Path, data: str | Path | None, seed: int, strategy: str | None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        data: str | Path | None,
+        seed: int,
+        strategy: str | None,
+        judge: Mapping[str, Any] | None = None,
+    ) -> None:
         self._path, self._data, self._seed, self._strategy = Path(path), data, seed, strategy
+        self.judge = None if judge is None else Judge(**judge)
 
     @functools.cached_property
     def _as_it_stands(self) -> Recipe:
@@ -57,7 +68,15 @@ class RecipeRunner:
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make another one in another process, as JSON values."""
         data = self._data if self._data is None else str(self._data)
-        return {"path": str(self._path), "data": data, "seed": self._seed, "strategy": self._strategy}
+        return {
+            **{"path": str(self._path), "data": data, "seed": self._seed, "strategy": self._strategy},
+            "judge": None if self.judge is None else self.judge.to_json(),
+        }
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """The stages of the recipe as it stands."""
+        return self._as_it_stands.stages
 
     def check(self, goal: Goal) -> None:
         """Raise where the recipe as it stands does not measure what a goal needs.
@@ -97,7 +116,14 @@ class RecipeRunner:
             recipe = self._recipe_for(hyperparameters)
             try:
                 # A run shows its metrics on the test split, by which nobody may choose.
-                return recipe.run(runs, seed=self._seed, strategy=self._strategy, quiet=True)
+                return recipe.run(
+                    runs,
+                    seed=self._seed,
+                    strategy=self._strategy,
+                    share=True,
+                    gate=self.judge,
+                    quiet=True,
+                )
             except BusyRunError as error:
                 logger.info("waiting: %s", error)
                 time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -13,6 +13,7 @@ from tfopt.run.run_record import RecipeRecord
 from tfopt.run.search_folder import read
 from tfopt.run.search_record import SearchRecord
 from tfopt.search.conduct import OnTrial, conduct
+from tfopt.search.early_stopping.judge import METHODS, Judge, check_stages
 from tfopt.search.executors.engines import LOCAL, check_engine, slots_of
 from tfopt.search.goals.goal import Goal
 from tfopt.search.identity import check_unchanged, command, digest_of, identity
@@ -20,6 +21,7 @@ from tfopt.search.journal import Journal
 from tfopt.search.recipe_runner import RecipeRunner
 from tfopt.search.samplers import DEFAULT, check_sampler
 from tfopt.search.spending import Spending
+from tfopt.search.warm_start import check_warm_start, earlier_trials
 
 if TYPE_CHECKING:
     from tfopt.pipeline import Run
@@ -83,6 +85,8 @@ def search(
     keep: Mapping[str, float] | None = None,
     max: Mapping[str, Any] | None = None,
     sampler: str = DEFAULT,
+    early_stopping: str | None = None,
+    warm_start: str | Path | Sequence[str | Path] = (),
     retry_failed: bool = False,
     data: str | Path | None = None,
     out: str | Path | None = None,
@@ -121,6 +125,12 @@ def search(
         sampler: what proposes the trials: `"tpe"`, `"nsga2"`, `"nsga3"`, `"gp"` or `"cmaes"` of Optuna,
             `"annealing"`, or `"random"`, `"grid"` or `"bayesian"` of keras-tuner. `"cmaes"`, `"annealing"`
             and `"bayesian"` improve one metric.
+        early_stopping: `"halving"` stops trials whose first epochs are worse than those of others (successive
+            halving), `"hyperband"` also lets some of them train longer before they are compared. A trial
+            that is not stopped has the result that it has without. See `docs/search.md`.
+        warm_start: the folder of an earlier search, or several, over a recipe with some of the same
+            hyperparameters and the same data. The sampler, `"tpe"` or `"gp"`, knows their finished trials
+            from the start; they are not run.
         retry_failed: whether trials that failed before are run again first.
         data: what `tfopt.data.load` takes, in place of the recipe's data.
         out: folder of the searches and their runs; `saved_models/<name of the recipe>` by default.
@@ -155,15 +165,27 @@ def search(
     _validation.flag("search", "retry_failed", retry_failed)
     check_sampler(sampler, goal)
     check_engine(engine, workers=workers, address=address, resources=resources)
+    if early_stopping is not None:
+        _validation.choice("search", "early_stopping", early_stopping, METHODS)
+    folders = [warm_start] if isinstance(warm_start, str | Path) else list(warm_start)
+    if folders:
+        check_warm_start(sampler, goal)
     recipe, start = Path(recipe), Path.cwd()  # a recipe may change the current folder
     digest = digest_of(recipe)
-    known = identity(digest, goal, seed, data, sampler)
+    known = identity(digest, goal, seed, data, sampler, early_stopping, folders)
     given = start / data if data is not None and Path(data).exists() else data
     runner = RecipeRunner(start / recipe, given, seed, strategy)
     runner.check(goal)
     folder = as_seen_from(start, Path(out) if out is not None else Path("saved_models") / runner.name)
+    path = folder / f"search-{known}"
+    if early_stopping is not None:
+        check_stages(runner.stages)
+        runner.judge = Judge.of(path, early_stopping, goal.directions, goal.kept_directions)
+    space = runner.declare().space if folders else []
+    earlier = earlier_trials([start / each for each in folders], goal, space)
     options = {
         "sampler": None if sampler == DEFAULT else sampler,
+        "early-stopping": early_stopping,
         **{"data": data, "out": out, "seed": seed or None, "strategy": strategy},
         **{"workers": workers, "engine": None if engine == LOCAL else engine, "address": address},
     }
@@ -175,11 +197,12 @@ def search(
         "recipe_digest": digest,
         "sampler": sampler,
         "seed": seed,
-        "command": command(recipe, goal, spending, options),
+        "early_stopping": early_stopping,
+        "earlier": {name: len(found) for name, found in earlier.items()} or None,
+        "command": command(recipe, goal, spending, options, folders),
         **spending.described(),
     }
     check_unchanged(folder, f"search-{known}", about, goal)
-    path = folder / f"search-{known}"
     journal = Journal(path, goal, about)
     with slots_of(runner, engine, workers=workers, address=address, resources=resources) as slots:
         record = conduct(
@@ -187,6 +210,9 @@ def search(
             spending=spending,
             seed=seed,
             sampler=sampler,
+            judge=runner.judge,
+            earlier=[trial for found in earlier.values() for trial in found],
+            space=space,
             retry_failed=retry_failed,
             slots=slots,
             runs=folder / "trials",

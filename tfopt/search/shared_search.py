@@ -11,21 +11,25 @@ import contextlib
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from tfopt.files import TEMPORARY_PREFIX
+from tfopt.oracles import OptunaOracle
 from tfopt.oracles.durable import DurableOracle, trial_number
+from tfopt.oracles.rejection import pruned_message
 from tfopt.run import owners
 from tfopt.run.file_lock import FileLock
 from tfopt.run.owners import Owner
 from tfopt.run.search_record import BaselineRecord, TrialRecord
+from tfopt.search.early_stopping.judge import STOPPED, Judge
 from tfopt.search.journal import Journal
 from tfopt.search.spending import Spending
+from tfopt.search.warm_start import EarlierTrial
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -70,10 +74,14 @@ class SharedSearch:
         journal: the record of the search.
         oracle: proposes the trials.
         spending: when no further trial begins.
+        judge: of trials that are stopped early.
     """
 
-    def __init__(self, journal: Journal, oracle: DurableOracle, spending: Spending) -> None:
+    def __init__(
+        self, journal: Journal, oracle: DurableOracle, spending: Spending, judge: Judge | None = None
+    ) -> None:
         self.journal = journal
+        self.judge = judge
         self.oracle = oracle
         self._spending = spending
         oracle.verbose = 0
@@ -139,6 +147,18 @@ class SharedSearch:
             self._changes()
             return self.oracle.retry_failed()
 
+    def learn(self, earlier: Sequence[EarlierTrial], space: Sequence[Any]) -> None:
+        """Tell the sampler of trials of other searches, once.
+
+        Args:
+            earlier: the trials.
+            space: the hyperparameters of this search.
+        """
+        assert isinstance(self.oracle, OptunaOracle), "check_warm_start lets no others through"
+        with self._turn():
+            self._changes()
+            self.oracle.learn({each.key: (each.values, each.metrics) for each in earlier}, space)
+
     def needs_space(self) -> bool:
         """Return whether nothing is known of the hyperparameters, so that a second trial cannot begin yet."""
         with self._turn():
@@ -155,6 +175,7 @@ class SharedSearch:
         """Return the next trial for an owner, if there is one."""
         with self._turn():
             self.oracle.release_dead()
+            self._promote()
             if not self.oracle.has_work() or (not self.oracle.has_unfinished() and self._used_up()):
                 return self._elsewhere()
             self._changes()
@@ -162,6 +183,13 @@ class SharedSearch:
             if trial.status != TrialStatus.RUNNING:
                 return self._elsewhere()
             return Claim(owner, trial, self.journal.begin(trial_number(trial.trial_id) + 1))
+
+    def _promote(self) -> None:
+        """Let stopped trials go on that now belong to the best, before a new one begins."""
+        promoted = self.judge.promoted_trials(self.journal.record) if self.judge else []
+        if promoted:
+            self._changes()
+            self.oracle.resume_pruned([number - 1 for number in promoted])
 
     def _used_up(self) -> str | None:
         return self._spending.used_up(self.journal.record, self.journal.searched)
@@ -217,7 +245,7 @@ class SharedSearch:
 
         Args:
             claim: of the trial.
-            record: with the status `"complete"`, `"failed"` or `"rejected"`.
+            record: with the status `"complete"`, `"failed"`, `"rejected"` or `"stopped"`.
             seconds: how long it took.
 
         Returns:
@@ -245,6 +273,12 @@ class SharedSearch:
                 trial.status = TrialStatus.COMPLETED
             elif record.status == "rejected":
                 self.oracle.reject(trial, record.violations or {}, str(record.reason))
+            elif self.judge is not None and record.status == STOPPED:
+                known = self.judge.objective(record, self.journal.goal.metrics)
+                if known:
+                    self.oracle.update_trial(trial.trial_id, known, step=record.epochs or 0)
+                trial.status = TrialStatus.FAILED
+                trial.message = pruned_message(f"stopped after {record.epochs} epochs")
             else:
                 trial.status, trial.message = TrialStatus.FAILED, record.reason
             self.oracle.end_trial(trial)

@@ -19,6 +19,9 @@ from tfopt.errors import RunError
 from tfopt.files import replacing
 from tfopt.pipeline.training.state import capture, restore
 
+PATTERN = "checkpoint-*.npz"
+"""How the files are named, in the folder of a stage: one for each training of it."""
+
 _STATE = "state"
 
 

@@ -39,6 +39,12 @@ def capture(holder: Any, arrays: dict[str, np.ndarray], prefix: str) -> dict[str
     return state
 
 
+def left_out(holder: Any) -> list[str]:
+    """Return the names of the attributes that `capture` leaves out."""
+    known = {*capture(holder, {}, ""), *_OWN}
+    return [name for name in vars(holder) if name not in known]
+
+
 def restore(holder: Any, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Give `holder` the state that `capture` returned. Variables are assigned to where it has them."""
     for name, value in state.items():

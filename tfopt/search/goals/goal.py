@@ -91,6 +91,11 @@ class Goal:
         return self.directions[self.metric]
 
     @property
+    def kept_directions(self) -> dict[str, str]:
+        """Metric to keep -> `"min"` or `"max"`, which way it is better."""
+        return {name: self._direction(name) for name in self.keep}
+
+    @property
     def of_model(self) -> tuple[str, ...]:
         """The metrics of the model that are improved or kept."""
         return tuple(name for name in dict.fromkeys([*self.metrics, *self.keep]) if name not in COSTS)
