@@ -4,6 +4,8 @@ import dataclasses
 import json
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from tfopt.budgets import METRICS, Budgets, Limit
 from tfopt.errors import InvalidArgumentError
@@ -106,6 +108,24 @@ def test_json_round_trip(budgets):
     again = Budgets.from_mapping(json.loads(json.dumps(budgets.to_dict())))
     assert again == budgets
     assert dataclasses.replace(budgets) == budgets
+
+
+@settings(deadline=None)
+@given(st.sampled_from([*METRICS]), st.floats(1e-9, 1e15), st.booleans())
+@example("latency", 3e-5, False)
+def test_every_limit_is_read_as_it_was_written(name, value, relative):
+    limit = (
+        Limit(min(value, 1.0), True) if relative else Limit(value if name == "latency" else 1 + value, False)
+    )
+    budgets = Budgets(**{name: limit})
+    assert Budgets.from_mapping(json.loads(json.dumps(budgets.to_dict()))) == budgets
+    assert budgets.limits[name] == limit
+
+
+def test_a_time_is_written_in_milliseconds():
+    for text in ("0.03ms", "1.5ms", "800ms"):
+        assert Budgets(latency=text).to_dict() == {"latency": text}
+    assert Budgets(latency="2s").to_dict() == {"latency": "2000ms"}
 
 
 def test_in_words():

@@ -170,7 +170,7 @@ class Budgets:
     def to_dict(self) -> dict[str, float | str]:
         """Return metric -> limit as JSON values, which `from_mapping` takes."""
         return {
-            name: f"{limit.value * 1e3!r}ms" if name == "latency" and not limit.relative else limit.value
+            name: _as_time(limit.value) if name == "latency" and not limit.relative else limit.value
             for name, limit in self.limits.items()
         }
 
@@ -185,6 +185,12 @@ class Budgets:
 def formatted(name: str, value: float) -> str:
     """Return the value of a metric as people read it: `"1.25 ms"`, `"102,400"`."""
     return f"{value * 1e3:.4g} ms" if name == "latency" else f"{value:,.0f}"
+
+
+def _as_time(seconds: float) -> str:
+    """Return a time as text that is read as exactly that number: in milliseconds where one is."""
+    text = f"{seconds * 1e3:.12g}"
+    return f"{text}ms" if float(text) * _SECONDS["ms"] == seconds else f"{seconds!r}s"
 
 
 def _in_words(name: str, limit: Limit) -> str:

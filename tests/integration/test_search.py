@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import tfopt
 from tfopt.pipeline import Run
 from tfopt.search import SearchResult
 
@@ -89,7 +90,7 @@ def test_the_best_is_the_smallest_that_keeps_its_accuracy(result):
     feasible = [
         trial
         for trial in record["trials"]
-        if trial["figures"]["accuracy"] >= record["baseline"]["accuracy"] - 0.05 - 1e-6
+        if trial["figures"]["accuracy"] >= record["baseline"]["metrics"]["accuracy"] - 0.05 - 1e-6
     ]
     smallest = min(feasible, key=lambda trial: trial["figures"]["bytes"], default=None)
     assert record["best"] == (smallest and smallest["number"])
@@ -104,3 +105,57 @@ def test_the_table_shows_every_trial(result):
     rows = [line.split() for line in output.splitlines() if line.split()[:1] in (["1"], ["2"], ["3"])]
     assert [row[-1] for row in rows] == [str(trial["values"]["width"]) for trial in search.record["trials"]]
     assert json.loads((search.path / "search.json").read_text())["status"] == "complete"
+
+
+REGRESSION = textwrap.dedent(
+    """
+    import keras
+    import numpy as np
+    import tfopt
+
+    def build(hp):
+        generator = np.random.default_rng(0)
+        x = generator.normal(size=(400, 8)).astype("float32")
+        y = (x @ generator.normal(size=(8, 1))).astype("float32")
+        units = hp.Int("units", 2, 64, default=16)
+        return tfopt.Recipe(
+            data=tfopt.data.from_arrays(x, y, num_classes=None),
+            model=lambda: keras.Sequential([
+                keras.Input((8,)), keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1)
+            ]),
+            optimizer=lambda steps: keras.optimizers.Adam(1e-2),
+            loss="mse",
+            metrics=["mae"],
+            stages=[tfopt.Train(epochs=2), tfopt.ExportTFLite("float32")],
+        )
+    """
+)
+
+
+def test_a_regression_is_searched_for_its_own_metrics_and_limits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "regress.py").write_text(REGRESSION)
+    result = tfopt.search(
+        "regress.py", trials=4, minimize=["mae", "params"], keep={"mae": 5.0}, max={"macs": 1.0, "bytes": 0.9}
+    )
+    record = result.typed
+    assert record.goal.directions == {"mae": "min", "params": "min"}
+    for trial in record.trials:
+        units = trial.values["units"]
+        macs = 8 * units + units
+        assert trial.is_rejected == (macs > 9 * 16 and trial.number > 1)
+        assert trial.metrics["macs"] == macs
+        if trial.is_complete:
+            run = Run.load(result.path / trial.run)
+            assert trial.metrics["mae"] == run.typed.stages[-1].validation["mae"]
+            assert trial.metrics["params"] == 8 * units + units + units + 1
+            assert (trial.metrics["epochs"], trial.metrics["training_macs"]) == (
+                2,
+                3 * 2 * run.typed.data.train * macs,
+            )
+            assert trial.feasible == (trial.metrics["bytes"] <= 0.9 * record.trial(1).metrics["bytes"])
+    assert record.trial(1).violations.keys() == {"max bytes"}
+    assert record.completed == 4
+    best = record.best
+    again = tfopt.Recipe.from_trial(f"{result.path}/{best}").run(tmp_path / "again", quiet=True)
+    assert bytes(again.tflite) == bytes(result.best.tflite)

@@ -10,7 +10,7 @@ import click
 from tfopt.cli.options import common_options
 from tfopt.cli.show import print_rich, show_files, show_run, show_search, table
 from tfopt.errors import RunError
-from tfopt.search.journal import read
+from tfopt.run.search_folder import read
 
 if TYPE_CHECKING:
     from tfopt.pipeline import Run

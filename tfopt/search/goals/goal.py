@@ -73,7 +73,8 @@ class Goal:
         keep = _validation.mapping("search", "keep", keep, '{"accuracy": -0.01}')
         for name, change in keep.items():
             _check_keep(name, change, directions.get(name))
-        return cls(directions=directions, keep=dict(keep), limits=Budgets.from_mapping(max or {}))
+        limits = Budgets.from_mapping({} if max is None else max)
+        return cls(directions=directions, keep=dict(keep), limits=limits)
 
     @property
     def metrics(self) -> tuple[str, ...]:
