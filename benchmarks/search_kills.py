@@ -2,11 +2,10 @@
 
     python benchmarks/search_kills.py --kills 20 --workers 2
 
-A real search over a small recipe on digits is begun again after each `kill -9` with the same command.
-Prints for each search how it was killed and whether its trials and its front are those of a search that was
-not. Latency is measured anew in each and differs, so the front is that of accuracy and bytes. With two
-workers the sampler is `random`: which trials have ended when another one begins is chance, and the other
-samplers look at them.
+A real search over a small recipe on digits is begun again after each `kill -9` with the same command. Prints
+for each search how it was killed and whether its trials and its front are those of a search that was not.
+Latency is measured anew in each and differs, so the front is that of accuracy and bytes. With two workers the
+sampler is `random`: which trials have ended when another one begins is chance, and others look at them.
 """
 
 import argparse
@@ -39,7 +38,7 @@ def build(hp):
     )
 """
 
-KILLS_PER_SEARCH = 5
+KILLS_PER_SEARCH = 7
 
 
 def begin(folder: Path, options: argparse.Namespace) -> subprocess.Popen:
@@ -122,7 +121,7 @@ def main() -> None:
     """Print how many searches that were killed ended as the one that was not."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

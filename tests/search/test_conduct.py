@@ -202,6 +202,28 @@ def test_what_was_killed_runs_again_and_what_crashes_fails(tmp_path):
         assert "in conv" in (tmp_path / name / "failures" / "2.txt").read_text()
 
 
+@pytest.mark.parametrize("error", [ProcessDiedError(-9, ""), ProcessDiedError(-11, ""), ValueError("no")])
+def test_a_space_that_cannot_be_known_is_that_of_the_first_trial(tmp_path, error):
+    left = [error, error]
+
+    def fails():
+        if left:
+            raise left.pop()
+        return declare()
+
+    recipes = [Slow(), Slow()]
+    record = conduct(
+        Journal(tmp_path, GOAL, {"name": "fake"}),
+        trials=4,
+        seed=0,
+        slots=[InProcess(recipe, latency, fails) for recipe in recipes],
+        runs=tmp_path / "trials",
+        sampler="random",
+    )
+    assert record.completed == 4
+    assert bool(left) == (getattr(error, "signal", "") != "SIGKILL"), "what was killed is tried again"
+
+
 def test_what_ends_one_slot_ends_the_others(tmp_path):
     waiting = threading.Event()
 

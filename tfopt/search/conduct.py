@@ -148,8 +148,7 @@ class _Crew:
         if len(self._slots) == 1:
             self._work(self._slots[0], self._owners[0])
             return
-        if self._shared.needs_space():
-            self._shared.tell_space(self._slots[0].declare())
+        self._find_space()
         with concurrent.futures.ThreadPoolExecutor(len(self._slots)) as pool:
             working = [pool.submit(self._work, *each) for each in zip(self._slots, self._owners, strict=True)]
             try:
@@ -159,6 +158,19 @@ class _Crew:
                     self._stop()
         for each in working:
             each.result()
+
+    def _find_space(self) -> None:
+        """Find out which hyperparameters there are, so that a second trial can begin beside the first one."""
+        if not self._shared.needs_space():
+            return
+        try:
+            space = run_again_where_it_may_help(self._slots[0].declare, 1, lambda: True)
+        except MachineError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the first trial fails by it and says so
+            logger.info("the hyperparameters are not known before the first trial ran: %s", reason(error))
+        else:
+            self._shared.tell_space(space)
 
     def _work(self, slot: Slot, owner: Owner) -> None:
         from tfopt.search.shared_search import Next
