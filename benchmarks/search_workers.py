@@ -112,8 +112,9 @@ def declared():
 
 def conducted(folder: Path, slot, trials: int, sampler: str = "tpe"):
     """Run a search in one slot."""
-    from tfopt.search.conduct import conduct
     from tfopt.search.goal import Goal
+
+    from tfopt.search.conduct import conduct
     from tfopt.search.journal import Journal
 
     goal = Goal.of(minimize="bytes")

@@ -214,7 +214,7 @@ def test_a_space_that_cannot_be_known_is_that_of_the_first_trial(tmp_path, error
     recipes = [Slow(), Slow()]
     record = conduct(
         Journal(tmp_path, GOAL, {"name": "fake"}),
-        trials=4,
+        spending=Spending(trials=4),
         seed=0,
         slots=[InProcess(recipe, latency, fails) for recipe in recipes],
         runs=tmp_path / "trials",

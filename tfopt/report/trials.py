@@ -159,7 +159,7 @@ def progress(record: SearchRecord) -> str:
     ]
     if record.requested_epochs is not None:
         parts.append(f"{record.epochs} of {record.requested_epochs} epochs")
-    elif record.early_stopping is not None:
+    elif record.epochs:
         parts.append(f"{record.epochs} epochs")
     spent = formats.seconds(record.seconds)
     if record.requested_hours is not None:

@@ -204,7 +204,8 @@ class SearchRecord(Record):
     @property
     def epochs(self) -> int:
         """How many epochs the runs of the trials trained; a run of several trials counts once."""
-        return sum({trial.run or "": trial.epochs or 0 for trial in self.trials}.values())
+        known = {trial.run: trial.epochs or trial.metrics.get("epochs") for trial in self.trials if trial.run}
+        return round(sum(epochs or 0 for epochs in known.values()))
 
     @property
     def best_trial(self) -> TrialRecord | None:

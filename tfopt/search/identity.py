@@ -40,8 +40,8 @@ def identity(
     seed: int,
     data: str | Path | None,
     sampler: str,
-    early_stopping: str | None,
-    earlier: Sequence[str | Path],
+    early_stopping: str | None = None,
+    earlier: Sequence[str | Path] = (),
 ) -> str:
     """Return what tells a search from others over the same recipe, as 8 hex digits.
 
