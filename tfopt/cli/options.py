@@ -108,6 +108,45 @@ values_option = click.option(
 
 strategy_option = click.option(
     "--strategy",
-    type=click.Choice(["auto", "one_device", "mirrored"]),
-    help="How training is spread over devices.  [default: the recipe's]",
+    metavar="NAME",
+    help="How training is spread over devices: auto, one_device, mirrored, multi_worker, tpu or tpu=NAME.  "
+    "[default: the recipe's]",
 )
+
+
+def worker_options(command: Command) -> Command:
+    """Give a command the options of a process that trains together with others."""
+    hosts = click.option(
+        "--hosts",
+        metavar="HOST:PORT,...",
+        help="Of all processes of multi_worker, the chief first.  [default: those of TF_CONFIG]",
+    )
+    worker = click.option(
+        "--worker", type=click.IntRange(min=0), help="Which of the hosts this process is, from 0."
+    )
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="How long to wait for the other hosts.  [default: 300]",
+    )
+    return hosts(worker(timeout(command)))
+
+
+def joined(strategy: str | None, hosts: str | None, worker: int | None, timeout: float | None) -> Any:
+    """Return the strategy that `--strategy`, `--hosts` and `--worker` ask for.
+
+    The process joins the others before a recipe can use TensorFlow.
+    """
+    given = [
+        name
+        for name, value in (("--hosts", hosts), ("--worker", worker), ("--timeout", timeout))
+        if value is not None
+    ]
+    if given and strategy != "multi_worker":
+        raise click.UsageError(f"{', '.join(given)} must be used with --strategy multi_worker.")
+    if strategy != "multi_worker":
+        return strategy
+    from tfopt import distribute
+
+    return distribute.multi_worker(hosts, worker, **({} if timeout is None else {"timeout": timeout}))

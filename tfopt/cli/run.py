@@ -6,8 +6,18 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.options import RECIPE, common_options, data_option, resumable, strategy_option, values_option
+from tfopt.cli.options import (
+    RECIPE,
+    common_options,
+    data_option,
+    joined,
+    resumable,
+    strategy_option,
+    values_option,
+    worker_options,
+)
 from tfopt.cli.show import show_run
+from tfopt.run.run_folder import RECORD
 
 LOST_TOO_MUCH = 3
 """The exit code of a run that is complete and whose file is worse than the recipe's `max_drop` allows."""
@@ -25,6 +35,7 @@ LOST_TOO_MUCH = 3
 )
 @click.option("--fresh", is_flag=True, help="Start a new run even if the same run exists.")
 @strategy_option
+@worker_options
 @common_options
 def run(
     recipe: Path,
@@ -34,18 +45,28 @@ def run(
     out: Path | None,
     fresh: bool,
     strategy: str | None,
+    hosts: str | None,
+    worker: int | None,
+    timeout: float | None,
 ) -> None:
     """Run RECIPE: train, optimize and export its model; show what came out.
 
     Run the same command again to resume an interrupted run from its last epoch, or to show a complete one.
     Exits with 3 if the file is worse than its max_drop allows.
+
+    With --strategy multi_worker, run it once on every host, each with its --worker number. Worker 0 writes
+    the run.
     """
     from tfopt.recipe.recipe import Recipe
 
     with resumable():
+        taken = joined(strategy, hosts, worker, timeout)
         done = Recipe.from_file(recipe, values=dict(values), data=data).run(
-            out, seed=seed, fresh=fresh, strategy=strategy
+            out, seed=seed, fresh=fresh, strategy=taken
         )
-    show_run(done)
+    if (done.path / RECORD).exists():
+        show_run(done)
+    else:  # a worker's
+        click.echo(f"The run {done.path} is complete on the chief.")
     if not done.passed:
         click.get_current_context().exit(LOST_TOO_MUCH)

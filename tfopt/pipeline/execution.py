@@ -19,6 +19,7 @@ from tfopt.export.runtime.findings import CUT_OFF_KIND
 from tfopt.files import write_atomically
 from tfopt.pipeline import model_file
 from tfopt.pipeline.fingerprint import fingerprint
+from tfopt.pipeline.following import announce, finish, follow
 from tfopt.pipeline.judging import chance_warning
 from tfopt.pipeline.preflight import check_stages
 from tfopt.pipeline.progress import Display
@@ -26,6 +27,7 @@ from tfopt.pipeline.run import Run
 from tfopt.pipeline.run_plan import AsGiven, PlannedStage, RunPlan
 from tfopt.pipeline.stage_run import StageRun
 from tfopt.pipeline.training.learning_rate import StageRate
+from tfopt.pipeline.training.replicated import agree
 from tfopt.run import run_folder, stage_files
 from tfopt.run.environment import now
 from tfopt.run.run_record import RunRecord
@@ -41,13 +43,32 @@ logger = logging.getLogger(__name__)
 def execute(plan: RunPlan, out: Path, *, fresh: bool, console: Console | None) -> Run:
     """Run a plan in a folder below `out`, from where an earlier run of the same plan was cut off.
 
+    Of several processes, the chief does; the others do their part of the training.
+
     Args:
         plan: what to do; it has passed its preflight.
         out: the folder of runs.
         fresh: start anew even where the same plan has a run.
         console: where to show progress; `None` for nowhere.
+
+    Raises:
+        WorkerError: another process is gone, or is to run something else.
     """
-    parts = plan.parts()
+    parts, group = plan.parts(), plan.config.group
+    if group is None:
+        return _executed(plan, parts, out, fresh=fresh, console=console)
+    agree(group, "run", parts)
+    if not group.is_chief:
+        return follow(plan, group)
+    run = _executed(plan, parts, out, fresh=fresh, console=console)
+    finish(group, run)
+    return run
+
+
+def _executed(
+    plan: RunPlan, parts: dict[str, str], out: Path, *, fresh: bool, console: Console | None
+) -> Run:
+    """Run a plan as `execute` does, in this process."""
     digest = fingerprint(parts)
     given, out = out, Path(os.path.abspath(out))  # a callback may change the current folder
     with Display(len(plan.config.stages), console) as display:
@@ -110,6 +131,8 @@ def _begun(plan: RunPlan, path: Path, digest: str, parts: dict[str, str], displa
         display.say(f"The run {path} begins.{_difference(path.parent, parts)}")
     record = dataclasses.replace(record, status="running", error=None)
     run_folder.write_record(path, record)
+    if plan.config.reason:
+        display.say(f"Strategy: {plan.config.reason}.")
     for warning in record.warnings:
         display.warn(warning)
     if any(scale is BY_MODEL for _, scale in leaves(plan.config.data.scale)):
@@ -209,13 +232,16 @@ class _Execution:
         run_folder.write_record(self.path, self.record)
         self.display.begin(planned.number, planned.name)
         logger.info("stage %d %s: begins", planned.number, planned.name)
+        rate, float_model, group = self._rate(planned), self._float_model(planned), self.plan.config.group
+        if group is not None and planned.epochs:
+            announce(group, planned, self.path, source=source, float_model=float_model, rate=rate)
         run = StageRun(
             plan=self.plan,
             planned=planned,
             path=self.path,
             first_file=self.first_file,
-            rate=self._rate(planned),
-            float_model=self._float_model(planned),
+            rate=rate,
+            float_model=float_model,
             display=self.display,
         )
         try:
@@ -249,8 +275,10 @@ class _Execution:
         earlier = (each for each in self.plan.stages if each.number < planned.number)
         trained = any(isinstance(each.stage, Train) for each in earlier)
         trained = trained or self.record.stages[0].at_chance is False
+        scale = self.plan.config.rate_factor
         factor = planned.stage.fine_tuning if trained else 1.0
-        return StageRate(getattr(planned.stage, "learning_rate", None), factor)
+        highest = getattr(planned.stage, "learning_rate", None)
+        return StageRate(None if highest is None else highest * scale, factor * scale)
 
     def _warn(self, stage: StageRecord) -> None:
         """Warn, once, of a model as given that has learned nothing, and of inputs that saturate."""

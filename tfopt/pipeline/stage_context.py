@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from tfopt import graph
+from tfopt import distribute, graph
 from tfopt.callbacks import GradientMonitor
 from tfopt.distillation import distilling
 from tfopt.errors import RunError
@@ -23,6 +24,7 @@ from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.compilation import AS_COMPILED
 from tfopt.pipeline.training.learning_rate import StageRate
+from tfopt.pipeline.training.replicated import in_strategy
 from tfopt.run.stage_files import FILE
 from tfopt.stages.file_scheme import scheme_of_file
 from tfopt.stages.teaching import FLOAT, Teacher
@@ -105,6 +107,28 @@ class StageContext:
         first = 0 if found is None else epochs if found.stopped else found.epoch
         if self._fused:
             graph.fuse_in_place(model)
+        with in_strategy(model, config.strategy, config.group) as trained:
+            self._fit(trained, path, found, first, epochs, callbacks)
+
+    def _fit(
+        self,
+        model: keras.Model,
+        path: Path,
+        found: checkpoint.Checkpoint | None,
+        first: int,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        """Train a model that is in the strategy of the run, from a checkpoint if there is one.
+
+        Args:
+            model: the model.
+            path: of the checkpoint.
+            found: what is there.
+            first: the epoch to begin with, from 0.
+            epochs, callbacks: as in `fit`.
+        """
+        config = self._config
         with config.strategy.scope():
             rates = config.compilation.compile(
                 model, config.steps(epochs), self._rate, self._optimizer_for(epochs)
@@ -121,13 +145,12 @@ class StageContext:
         )
 
         own = [*config.new_callbacks(), *callbacks]
-        recorder = _Recorder(path, own, found)
+        recorder = _Recorder(path if self._writes else None, own, found)
         validated = config.compilation.judges(model)
-        with self._taught(model):
+        written = [keras.callbacks.TensorBoard(self._logs, write_graph=False)] if self._writes else []
+        with self._taught(model), distribute.training(model, uneven=config.is_uneven()):
             model.fit(
-                self.data.training_batches(
-                    config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs
-                ),
+                self._batches(first, epochs),
                 epochs=epochs,
                 initial_epoch=first,
                 steps_per_epoch=config.steps(1),
@@ -136,7 +159,7 @@ class StageContext:
                 callbacks=[
                     *own,
                     GradientMonitor(),
-                    keras.callbacks.TensorBoard(self._logs, write_graph=False),
+                    *written,
                     recorder,
                     self._display.callback(),
                 ],
@@ -148,12 +171,33 @@ class StageContext:
         for name, values in recorder.history.items():
             self.history.setdefault(name, []).extend(values)
 
+    @property
+    def _writes(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self._config.group is None or self._config.group.is_chief
+
+    def _batches(self, first: int, epochs: int) -> tf.data.Dataset:
+        """Return the training batches, of which each worker takes its part."""
+        batches = self.data.training_batches(
+            self._config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs
+        )
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        return batches.with_options(options)
+
+    def once(self, make: Callable[[], str]) -> str:
+        """Return what `make` returns, made once for all processes; see `tfopt.stages.Context`."""
+        group = self._config.group
+        if group is None:
+            return make()
+        return group.broadcast(make() if group.is_chief else None)[0]
+
     def teacher(self, model: str = FLOAT) -> keras.Model:
         """Return the model before anything was taken from it, or that of a file."""
         path = Path(model) if model != FLOAT else self._float_model
         if path is None:
             raise RunError("This run has no float model to learn from: give the path of a .keras file.")
-        with self._config.strategy.scope():
+        with self._config.scope():
             return model_file.load(path)
 
     def _taught(self, model: keras.Model) -> contextlib.AbstractContextManager[None]:
@@ -161,9 +205,11 @@ class StageContext:
         settings = self._teacher
         if settings is None:
             return contextlib.nullcontext()
+        with self._config.strategy.scope():
+            teacher = self.teacher(settings.model)
         return distilling(
             model,
-            self.teacher(settings.model),
+            teacher,
             temperature=settings.temperature,
             student_weight=settings.student_weight,
             outputs=settings.outputs,
@@ -172,7 +218,11 @@ class StageContext:
     def _optimizer_for(self, epochs: int) -> keras.optimizers.Optimizer | None:
         """Return the optimizer that was made for the stage, once, if it trains as long as it said."""
         optimizer, self._optimizer = self._optimizer, None
-        return optimizer if epochs == self._epochs else None
+        if optimizer is None or epochs != self._epochs:
+            return None
+        if self._config.group is None:
+            return optimizer
+        return type(optimizer).from_config(optimizer.get_config())  # that one was made in one process
 
     def _checkpoint(self, path: Path) -> checkpoint.Checkpoint | None:
         """Return the checkpoint at `path`; `None`, with a warning, where it is damaged."""
@@ -191,7 +241,7 @@ class StageContext:
 
     def compile_for_evaluation(self, model: keras.Model) -> None:
         """Compile `model` with the loss and metrics of the run, and no optimizer."""
-        with self._config.strategy.scope():
+        with self._config.scope():
             self._config.compilation.compile_for_evaluation(model)
 
     def forget_checkpoints(self) -> None:
@@ -217,7 +267,10 @@ class _Recorder(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, path: Path, callbacks: Sequence[keras.callbacks.Callback], found: checkpoint.Checkpoint | None
+        self,
+        path: Path | None,
+        callbacks: Sequence[keras.callbacks.Callback],
+        found: checkpoint.Checkpoint | None,
     ) -> None:
         super().__init__()
         self.history: dict[str, list[float]] = {}

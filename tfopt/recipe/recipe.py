@@ -7,7 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RecipeError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from tfopt.data import Dataset
+    from tfopt.distribute import Choice
     from tfopt.pipeline import Run
     from tfopt.pipeline.run_config import RunConfig
     from tfopt.pipeline.training.compilation import Compilation
@@ -49,6 +50,7 @@ class Recipe:
         batch_size: samples a step, over all replicas.
         seed: random seed, from 0.
         strategy: see `tfopt.distribute.resolve`.
+        scale_learning_rate: see `tfopt.Pipeline.run`.
         name: of the run; by default the recipe file's, else the data's.
         file: where the recipe was read from.
         hyperparameters: what `build` was called with.
@@ -70,6 +72,7 @@ class Recipe:
     batch_size: int = 64
     seed: int = 0
     strategy: str | tf.distribute.Strategy = "auto"
+    scale_learning_rate: Literal["linear", "sqrt"] | None = None
     name: str | None = None
     file: str | None = None
     hyperparameters: keras_tuner.HyperParameters | None = dataclasses.field(default=None, repr=False)
@@ -179,14 +182,15 @@ class Recipe:
         out = None if out is None else _validation.path("Recipe.run", "out", out)
         folder = self.folder or Path.cwd()  # a model's function may change the current one
         seed = _validation.whole("Recipe", "seed", self.seed if seed is None else seed, at_least=0)
-        resolved = distribute.resolve(self.strategy if strategy is None else strategy)
-        keras.utils.set_random_seed(seed)
-        model = self._make_model()
-        config = self._config(model, seed, resolved)
-        out = Path("saved_models", config.name) if out is None else out
-        out = as_seen_from(folder, out)
-        console = None if quiet else Console(stderr=True)
-        return execute(planned(config, model), out, fresh=fresh, console=console)
+        choice = distribute.choose(self.strategy if strategy is None else strategy)
+        with distribute.taking_part(choice.strategy):
+            keras.utils.set_random_seed(seed)
+            model = self._make_model()
+            config = self._config(model, seed, choice)
+            out = Path("saved_models", config.name) if out is None else out
+            out = as_seen_from(folder, out)
+            console = None if quiet else Console(stderr=True)
+            return execute(planned(config, model), out, fresh=fresh, console=console)
 
     def new_model(self) -> keras.Model:
         """Return the model that a run starts from."""
@@ -196,7 +200,7 @@ class Recipe:
         """Return how a run that starts from `model` compiles its models."""
         return self._compilation(model)
 
-    def _config(self, model: keras.Model, seed: int, strategy: tf.distribute.Strategy) -> RunConfig:
+    def _config(self, model: keras.Model, seed: int, choice: Choice) -> RunConfig:
         """Return what a run that starts from `model` is told."""
         from tfopt.pipeline.run_config import RunConfig
 
@@ -209,7 +213,9 @@ class Recipe:
             callbacks=self.callbacks,
             batch_size=self.batch_size,
             seed=seed,
-            strategy=strategy,
+            strategy=choice.strategy,
+            reason=choice.reason,
+            scale_learning_rate=self.scale_learning_rate,
             recipe=None if self.file is None else self._record,
         )
 
