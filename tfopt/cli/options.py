@@ -150,3 +150,13 @@ def joined(strategy: str | None, hosts: str | None, worker: int | None, timeout:
     from tfopt import distribute
 
     return distribute.multi_worker(hosts, worker, **({} if timeout is None else {"timeout": timeout}))
+
+
+def is_worker(strategy: Any) -> bool:
+    """Return whether this process has joined others and is not their chief, who shows the run."""
+    if strategy is None or isinstance(strategy, str):
+        return False
+    from tfopt import distribute
+
+    group = distribute.group_of(strategy)
+    return group is not None and not group.is_chief

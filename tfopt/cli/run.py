@@ -10,6 +10,7 @@ from tfopt.cli.options import (
     RECIPE,
     common_options,
     data_option,
+    is_worker,
     joined,
     resumable,
     strategy_option,
@@ -17,7 +18,6 @@ from tfopt.cli.options import (
     worker_options,
 )
 from tfopt.cli.show import show_run
-from tfopt.run.run_folder import RECORD
 
 LOST_TOO_MUCH = 3
 """The exit code of a run that is complete and whose file is worse than the recipe's `max_drop` allows."""
@@ -64,9 +64,9 @@ def run(
         done = Recipe.from_file(recipe, values=dict(values), data=data).run(
             out, seed=seed, fresh=fresh, strategy=taken
         )
-    if (done.path / RECORD).exists():
-        show_run(done)
-    else:  # a worker's
+    if is_worker(taken):
         click.echo(f"The run {done.path} is complete on the chief.")
+    else:
+        show_run(done)
     if not done.passed:
         click.get_current_context().exit(LOST_TOO_MUCH)

@@ -21,7 +21,7 @@ _SHORT = {
     "_DefaultDistributionStrategy": "one_device",
     "OneDeviceStrategy": "one_device",
     "MirroredStrategy": "mirrored",
-    "MultiWorkerMirroredStrategy": "multi_worker",
+    "CollectiveAllReduceStrategy": "multi_worker",
     "TPUStrategy": "tpu",
     "TPUStrategyV2": "tpu",
 }

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt import _validation, distribute
+from tfopt import _validation, backends, distribute
 from tfopt.callbacks import BatchSizeRamp
 from tfopt.data.dataset import Dataset
 from tfopt.data.structure import count
@@ -78,8 +78,7 @@ class RunConfig:
         if self.batch_size % replicas:
             raise InvalidArgumentError(
                 f"{self.caller}: batch_size={self.batch_size} does not divide by the {replicas} replicas of "
-                "the "
-                f"strategy: take {self.batch_size // replicas * replicas or replicas} or "
+                f"the strategy: take {self.batch_size // replicas * replicas or replicas} or "
                 f"{(self.batch_size // replicas + 1) * replicas}."
             )
         for split in ("train", "validation"):
@@ -91,10 +90,10 @@ class RunConfig:
                 )
         if self.group is not None:
             for stage in self.stages:
-                if getattr(stage, "engine", "keras") != "keras":
+                if getattr(stage, "engine", None) == backends.TFMOT:
                     raise InvalidArgumentError(
-                        f"{self.caller}: {type(stage).__name__} trains in one process with its engine: "
-                        'leave engine at "keras", or take another strategy.'
+                        f"{self.caller}: TFMOT trains in one process, and {type(stage).__name__} has it for "
+                        'its engine: leave engine at "keras", or take another strategy.'
                     )
 
     @property
