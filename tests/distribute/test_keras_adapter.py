@@ -143,8 +143,10 @@ def test_another_keras_is_named(two_devices, monkeypatch, caplog):
     with distribute.training(model):
         assert "tested with Keras 3.15, and this is 3.99.0" in caplog.text
     monkeypatch.setattr(keras_adapter, "_NEEDED", ("_symbolic_build", "_moved_elsewhere"))
-    with pytest.raises(
-        UnsupportedModel, match=r"Keras 3\.99\.0 has no _moved_elsewhere.*Install keras==3\.15"
+    with (
+        pytest.raises(
+            UnsupportedModel, match=r"Keras 3\.99\.0 has no _moved_elsewhere.*Install keras==3\.15"
+        ),
+        distribute.training(model),
     ):
-        with distribute.training(model):
-            pass
+        pass

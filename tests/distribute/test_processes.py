@@ -44,7 +44,7 @@ def build(hp):
 SHORT = "tfopt.Train(epochs=1)"
 LONG = (
     "tfopt.Train(epochs=2), tfopt.PruneChannels(0.3, round_to=1, epochs=1), tfopt.Prune(0.5, epochs=2), "
-    "tfopt.Cluster(8, epochs=1, teacher='float'), tfopt.QuantizeAware('int8', epochs=2, preserve=['sparsity']), "
+    "tfopt.Cluster(8, epochs=1, teacher='float'), tfopt.QuantizeAware('int8', epochs=2), "
     "tfopt.ExportTFLite()"
 )
 

@@ -67,7 +67,7 @@ def training(model: keras.Model, *, uneven: bool = True) -> Iterator[None]:
         ```
     """
     strategy = model.distribute_strategy
-    if strategy.num_replicas_in_sync == 1:
+    if strategy.num_replicas_in_sync == 1 and group_of(strategy) is None:
         yield
         return
     _require_keras(model)

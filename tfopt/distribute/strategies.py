@@ -77,12 +77,7 @@ def _choice(strategy: Any) -> Choice:
             f"keras.distribution.{type(strategy).__name__} has no effect on the TensorFlow backend. Pass "
             'strategy="mirrored" or a tf.distribute.Strategy.'
         )
-    kind, _, name = strategy.partition("=") if isinstance(strategy, str) else (None, "", "")
-    if kind not in NAMES or (kind != "tpu" and strategy != kind):
-        raise InvalidArgumentError(
-            f"Unknown strategy {strategy!r}; choose from {', '.join(NAMES)}[=NAME] or pass a "
-            "tf.distribute.Strategy."
-        )
+    kind, name = _kind(strategy)
     if tf.distribute.has_strategy():
         current = tf.distribute.get_strategy()
         if strategy == "auto":
@@ -98,9 +93,9 @@ def _choice(strategy: Any) -> Choice:
     _require_no_group(str(strategy))
     workers.grow_memory()
     if kind == "tpu" or (kind == "auto" and _has_tpu()):
-        tpu = _tpu(name or None)
+        tpu = _tpu(name)
         return Choice(tpu, f"{_words(tpu)}, {'as asked' if kind == 'tpu' else 'because there is one'}")
-    return _on_this_machine(str(kind))
+    return _on_this_machine(kind)
 
 
 def _on_this_machine(kind: str) -> Choice:
@@ -166,6 +161,40 @@ def describe(strategy: tf.distribute.Strategy) -> dict[str, Any]:
     names = (kind.__name__ for kind in type(strategy).__mro__)
     name = next((_SHORT[name] for name in names if name in _SHORT), type(strategy).__name__)
     return {"name": name, "replicas": strategy.num_replicas_in_sync}
+
+
+def check_single_process(caller: str, strategy: Any) -> None:
+    """Raise where a strategy is one of several processes, or unknown by name.
+
+    Args:
+        caller: what trains in one process, which the error names.
+        strategy: as `resolve` takes it.
+    """
+    if isinstance(strategy, tf.distribute.Strategy):
+        several = workers.group_of(strategy) is not None
+    else:
+        several = _kind(strategy)[0] == "multi_worker"
+    if several:
+        raise InvalidArgumentError(
+            f'{caller}: strategy="multi_worker" is for single runs. Take another strategy, and run the best '
+            "values "
+            "in several processes afterwards: tfopt run RECIPE --strategy multi_worker --set NAME=VALUE."
+        )
+
+
+def _kind(strategy: Any) -> tuple[str, str | None]:
+    """Return which of `NAMES` is asked for, and the name of a TPU, if any.
+
+    Raises:
+        InvalidArgumentError: none of them.
+    """
+    kind, separator, name = strategy.partition("=") if isinstance(strategy, str) else ("", "", "")
+    if kind not in NAMES or (separator and (kind != "tpu" or not name)):
+        raise InvalidArgumentError(
+            f"Unknown strategy {strategy!r}; choose from {', '.join(NAMES)}[=NAME] or pass a "
+            "tf.distribute.Strategy."
+        )
+    return kind, name or None
 
 
 def _supported(strategy: tf.distribute.Strategy) -> None:

@@ -123,7 +123,7 @@ def search(
         data: what `tfopt.data.load` takes, in place of the recipe's data.
         out: folder of the searches and their runs; `saved_models/<name of the recipe>` by default.
         seed: of the random values and of every run, at least 0.
-        strategy: see `tfopt.distribute.resolve`; the recipe's by default.
+        strategy: see `tfopt.distribute.resolve`; the recipe's by default. Not `"multi_worker"`.
         on_trial: called after each trial with its entry and the content of `search.json`.
 
     Raises:
@@ -298,10 +298,13 @@ def _recipe_runner(
     recipe: Path, data: str | Path | None, seed: int, strategy: str | None
 ) -> tuple[RunTrial, str]:
     """Return what runs a trial, and the name of the recipe's runs."""
+    from tfopt.distribute import check_single_process
     from tfopt.recipe.recipe import Recipe
 
     # Whatever is wrong with the file itself is said now, not once for every trial.
-    name = Recipe.from_file(recipe, data=data).name or recipe.stem
+    first = Recipe.from_file(recipe, data=data)
+    name = first.name or recipe.stem
+    check_single_process("search", first.strategy if strategy is None else strategy)
 
     def run_trial(hyperparameters: keras_tuner.HyperParameters, runs: Path) -> Run:
         import keras
