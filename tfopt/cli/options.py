@@ -106,9 +106,23 @@ values_option = click.option(
     help="Set a hyperparameter of the recipe; can be repeated.",
 )
 
+class StrategyName(click.ParamType):
+    """The name of a strategy."""
+
+    name = "name"
+    names = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        kind, _, named = value.partition("=")
+        if value not in self.names and not (kind == "tpu" and named):
+            self.fail(f"{value!r} is not one of {', '.join(self.names)}, tpu=NAME.", param, ctx)
+        return value
+
+
 strategy_option = click.option(
     "--strategy",
-    metavar="NAME",
+    type=StrategyName(),
     help="How training is spread over devices: auto, one_device, mirrored, multi_worker, tpu or tpu=NAME.  "
     "[default: the recipe's]",
 )

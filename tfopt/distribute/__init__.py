@@ -1,7 +1,5 @@
 """Training on several devices and machines: strategies by name, and Keras's `fit` under them."""
 
-"them."
-
 from tfopt.distribute.keras_adapter import training
 from tfopt.distribute.strategies import NAMES, Choice, check_single_process, choose, describe, resolve
 from tfopt.distribute.workers import group_of, multi_worker, started, taking_part
