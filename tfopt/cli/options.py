@@ -106,6 +106,7 @@ values_option = click.option(
     help="Set a hyperparameter of the recipe; can be repeated.",
 )
 
+
 class StrategyName(click.ParamType):
     """The name of a strategy."""
 

@@ -34,6 +34,11 @@ LOST_TOO_MUCH = 3
     help="Folder of runs.  [default: saved_models/RECIPE]",
 )
 @click.option("--fresh", is_flag=True, help="Start a new run even if the same run exists.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
+    help="What layers compute in.  [default: as the recipe's model]",
+)
 @strategy_option
 @worker_options
 @common_options
@@ -44,6 +49,7 @@ def run(
     seed: int | None,
     out: Path | None,
     fresh: bool,
+    precision: str | None,
     strategy: str | None,
     hosts: str | None,
     worker: int | None,
@@ -62,7 +68,11 @@ def run(
     with resumable():
         taken = joined(strategy, hosts, worker, timeout)
         done = Recipe.from_file(recipe, values=dict(values), data=data).run(
-            out, seed=seed, fresh=fresh, strategy=taken
+            out,
+            seed=seed,
+            fresh=fresh,
+            strategy=taken,
+            precision=precision,  # type: ignore[arg-type]
         )
     if is_worker(taken):
         click.echo(f"The run {done.path} is complete on the chief.")

@@ -47,6 +47,7 @@ class Pipeline:
         out: str | os.PathLike[str],
         strategy: str | tf.distribute.Strategy = "auto",
         scale_learning_rate: Literal["linear", "sqrt"] | None = None,
+        precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None,
         seed: int = 0,
         fresh: bool = False,
         name: str | None = None,
@@ -71,6 +72,8 @@ class Pipeline:
                 this with the same arguments; the chief writes, and all return the run.
             scale_learning_rate: multiply learning rates by the number of replicas (`"linear"`) or its root
                 (`"sqrt"`), where `batch_size` was raised with them; `None` leaves them.
+            precision: what the layers compute in, but for those that make the outputs: `"float32"`,
+                `"mixed_bfloat16"` or `"mixed_float16"` (with a loss scale); `None` leaves the model's own.
             seed: random seed of the stages, from 0.
             fresh: start anew although the same run exists.
             name: of the run in reports; by default that of `out`.
@@ -100,6 +103,7 @@ class Pipeline:
                 strategy=choice.strategy,
                 reason=choice.reason,
                 scale_learning_rate=scale_learning_rate,
+                precision=precision,
             )
             console = None if quiet else Console(stderr=True)
             return execute(planned(config, model), out, fresh=fresh, console=console)

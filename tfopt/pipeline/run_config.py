@@ -19,6 +19,7 @@ from tfopt.data.structure import count
 from tfopt.distribute.process_group import ProcessGroup
 from tfopt.errors import InvalidArgumentError
 from tfopt.pipeline.training.compilation import Compilation
+from tfopt.pipeline.training.precision import Precision
 from tfopt.run.run_record import RecipeRecord
 from tfopt.stages.base import Stage
 
@@ -42,6 +43,7 @@ class RunConfig:
         reason: why that one, in words.
         scale_learning_rate: multiplies compiled rates by the number of replicas (`"linear"`) or its root
             (`"sqrt"`), for a `batch_size` that was raised with them.
+        precision: what the model computes in; `None` as it is.
         recipe: returns the recipe's file and values once all of its functions were called; `None` without a
             recipe file.
 
@@ -60,6 +62,7 @@ class RunConfig:
     strategy: tf.distribute.Strategy
     reason: str = ""
     scale_learning_rate: str | None = None
+    precision: Precision | None = None
     recipe: Callable[[], RecipeRecord] | None = None
 
     def __post_init__(self) -> None:

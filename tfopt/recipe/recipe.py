@@ -50,7 +50,7 @@ class Recipe:
         batch_size: samples a step, over all replicas.
         seed: random seed, from 0.
         strategy: see `tfopt.distribute.resolve`.
-        scale_learning_rate: see `tfopt.Pipeline.run`.
+        scale_learning_rate, precision: see `tfopt.Pipeline.run`.
         name: of the run; by default the recipe file's, else the data's.
         file: where the recipe was read from.
         hyperparameters: what `build` was called with.
@@ -73,6 +73,7 @@ class Recipe:
     seed: int = 0
     strategy: str | tf.distribute.Strategy = "auto"
     scale_learning_rate: Literal["linear", "sqrt"] | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
     name: str | None = None
     file: str | None = None
     hyperparameters: keras_tuner.HyperParameters | None = dataclasses.field(default=None, repr=False)
@@ -162,6 +163,7 @@ class Recipe:
         fresh: bool = False,
         strategy: str | tf.distribute.Strategy | None = None,
         seed: int | None = None,
+        precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None,
         quiet: bool = False,
     ) -> Run:
         """Run the recipe; see `tfopt.Pipeline.run` for what resumes and what is raised.
@@ -169,7 +171,7 @@ class Recipe:
         Args:
             out: the folder of runs; by default `saved_models/<name>`.
             fresh: start anew although the same run exists.
-            strategy, seed: in place of the recipe's.
+            strategy, seed, precision: in place of the recipe's.
             quiet: show no progress.
         """
         import keras
@@ -186,7 +188,7 @@ class Recipe:
         with distribute.taking_part(choice.strategy):
             keras.utils.set_random_seed(seed)
             model = self._make_model()
-            config = self._config(model, seed, choice)
+            config = self._config(model, seed, choice, precision)
             out = Path("saved_models", config.name) if out is None else out
             out = as_seen_from(folder, out)
             console = None if quiet else Console(stderr=True)
@@ -200,7 +202,7 @@ class Recipe:
         """Return how a run that starts from `model` compiles its models."""
         return self._compilation(model)
 
-    def _config(self, model: keras.Model, seed: int, choice: Choice) -> RunConfig:
+    def _config(self, model: keras.Model, seed: int, choice: Choice, precision: Any) -> RunConfig:
         """Return what a run that starts from `model` is told."""
         from tfopt.pipeline.run_config import RunConfig
 
@@ -216,6 +218,7 @@ class Recipe:
             strategy=choice.strategy,
             reason=choice.reason,
             scale_learning_rate=self.scale_learning_rate,
+            precision=self.precision if precision is None else precision,
             recipe=None if self.file is None else self._record,
         )
 
