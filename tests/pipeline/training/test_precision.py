@@ -64,6 +64,6 @@ def test_every_stage_trains_in_it_to_the_file(digits, small_cnn, precision, tmp_
     run = tfopt.Pipeline(stages).run(model, digits, out=tmp_path, precision=precision, quiet=True)
     found = {layer.dtype_policy.name for layer in run.model("prune").layers}
     assert precision in found
-    assert run.metrics["accuracy"] > 0.8
+    assert run.metrics["accuracy"] > 0.6
     assert {spec.dtype for spec in run.tflite.inputs} == {"int8"}
     assert run.typed.stages[-1].sparsity >= 0.45
