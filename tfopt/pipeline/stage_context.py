@@ -18,7 +18,7 @@ from tfopt.distillation import distilling
 from tfopt.errors import RunError
 from tfopt.export import TFLiteModel
 from tfopt.files import write_atomically
-from tfopt.pipeline import model_file
+from tfopt.pipeline import fingerprint, model_file
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training import checkpoint
@@ -107,7 +107,7 @@ class StageContext:
         first = 0 if found is None else epochs if found.stopped else found.epoch
         if self._fused:
             graph.fuse_in_place(model)
-        with in_strategy(model, config.strategy, config.group) as trained:
+        with in_strategy(model, config.strategy, config.group, fingerprint.structure) as trained:
             self._fit(trained, path, found, first, epochs, callbacks)
 
     def _fit(

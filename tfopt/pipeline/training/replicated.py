@@ -8,7 +8,7 @@ what `fit` trains lives there.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -17,15 +17,23 @@ import tensorflow as tf
 from tfopt import graph
 from tfopt.distribute.process_group import ProcessGroup
 from tfopt.errors import WorkerError
-from tfopt.pipeline import fingerprint
 from tfopt.pipeline.training import checkpoint
 
 
 @contextlib.contextmanager
 def in_strategy(
-    model: keras.Model, strategy: tf.distribute.Strategy, group: ProcessGroup | None
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    group: ProcessGroup | None,
+    structure: Callable[[keras.Model], str],
 ) -> Iterator[keras.Model]:
     """Yield what to train in place of `model`, which gets what was learned; the model itself in one process.
+
+    Args:
+        model: of this process.
+        strategy: to train under.
+        group: the processes; `None` for this one alone.
+        structure: returns a digest of what must be alike in all processes.
 
     Raises:
         WorkerError: another process is gone, or has another model.
@@ -33,7 +41,7 @@ def in_strategy(
     if group is None:
         yield model
         return
-    agree(group, "model", fingerprint.fingerprint({"model": fingerprint.model_config(model)}))
+    agree(group, "model", structure(model))
     try:
         with strategy.scope():  # where variables begin with the chief's values
             trained = graph.copy(model)
