@@ -74,8 +74,7 @@ def training(model: keras.Model, *, uneven: bool = True) -> Iterator[None]:
     if model.steps_per_execution != 1:
         raise InvalidArgumentError(
             f"The model {model.name!r} is compiled with steps_per_execution={model.steps_per_execution}, "
-            "which Keras "
-            "cannot do on several replicas: leave it at 1."
+            "which Keras cannot do on several replicas: leave it at 1."
         )
     optimizers = [] if model.optimizer is None else [*_nested(model.optimizer)]
     ours: list[tuple[Any, str, Any]] = [
@@ -106,8 +105,8 @@ def _require_keras(model: keras.Model) -> None:
     if missing:
         raise UnsupportedModel(
             f"Keras {keras.__version__} has no {', '.join(missing)}: tfopt trains on several replicas "
-            "through these "
-            f"methods of the models of Keras {KERAS}. Install keras=={KERAS}.*, or train on one device."
+            f"through these methods of the models of Keras {KERAS}. Install keras=={KERAS}.*, or train on "
+            "one device."
         )
     if not keras.__version__.startswith(f"{KERAS}."):
         logger.warning(

@@ -52,8 +52,7 @@ def _accepted(
                 missing = [h for i, h in enumerate(cluster.hosts) if i and i not in found]
                 raise WorkerError(
                     f"No answer from {', '.join(missing)} within {timeout:g} s: start the same command "
-                    "there, "
-                    f"with its own --worker number, and see that it reaches {cluster.hosts[0]}."
+                    f"there, with its own --worker number, and see that it reaches {cluster.hosts[0]}."
                 ) from None
             stack.enter_context(contextlib.closing(connection))
             connection.settimeout(_ANSWER)
@@ -92,8 +91,7 @@ def _listener(host: str) -> socket.socket:
     except OSError as error:
         raise WorkerError(
             f"The chief cannot listen at {host}: {error.strerror or error}. End the process that uses the "
-            "port, or "
-            "give all workers another one."
+            "port, or give all workers another one."
         ) from error
 
 
@@ -129,8 +127,7 @@ def _connected(cluster: Cluster, hello: dict[str, Any], deadline: float, timeout
         if left <= 0:
             raise WorkerError(
                 f"The chief at {cluster.hosts[0]} does not answer within {timeout:g} s ({last}): start the "
-                "same "
-                "command there with --worker 0, and see that its port can be reached."
+                "same command there with --worker 0, and see that its port can be reached."
             )
         try:
             connection = socket.create_connection((name.strip("[]"), int(port)), min(left, _ANSWER))

@@ -151,8 +151,7 @@ def _tpu(name: str | None) -> tf.distribute.TPUStrategy:
         reason = " ".join(str(error).split())[:200]
         raise InvalidArgumentError(
             f"There is no TPU {name or 'on this machine'} that answers ({type(error).__name__}: {reason}). "
-            "Name it "
-            'as strategy="tpu=NAME", or pass strategy="auto".'
+            'Name it as strategy="tpu=NAME", or pass strategy="auto".'
         ) from error
 
 
@@ -177,8 +176,8 @@ def check_single_process(caller: str, strategy: Any) -> None:
     if several:
         raise InvalidArgumentError(
             f'{caller}: strategy="multi_worker" is for single runs. Take another strategy, and run the best '
-            "values "
-            "in several processes afterwards: tfopt run RECIPE --strategy multi_worker --set NAME=VALUE."
+            "values in several processes afterwards: tfopt run RECIPE --strategy multi_worker --set "
+            "NAME=VALUE."
         )
 
 
@@ -218,6 +217,5 @@ def _require_no_group(asked: str) -> None:
     if group is not None:
         raise InvalidArgumentError(
             f"This process is worker {group.cluster.index} of a multi-worker run, and strategy {asked!r} "
-            "would be a "
-            "second one: start another process for that."
+            "would be a second one: start another process for that."
         )

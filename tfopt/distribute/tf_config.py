@@ -50,8 +50,7 @@ class Cluster:
         ):
             raise InvalidArgumentError(
                 f"worker must be a number from 0 to {len(self.hosts) - 1}, one of the {len(self.hosts)} "
-                "hosts, "
-                f"got {self.index!r}."
+                f"hosts, got {self.index!r}."
             )
 
     @classmethod
@@ -97,8 +96,7 @@ class Cluster:
         if others:
             raise InvalidArgumentError(
                 f"The cluster has tasks of the kind {', '.join(others)}: tfopt trains with a chief and "
-                "workers "
-                "alone; leave the others out of it."
+                "workers alone; leave the others out of it."
             )
         chiefs = [*tasks.get("chief", ())]
         if not 0 <= index < len(tasks.get(kind, ())):

@@ -58,16 +58,14 @@ def multi_worker(
         if group.cluster != cluster:
             raise InvalidArgumentError(
                 f"This process is worker {group.cluster.index} of {', '.join(group.cluster.hosts)} already: "
-                "start "
-                "another process for another cluster."
+                "start another process for another cluster."
             )
         return strategy
     if _tensorflow.has_started():
         raise InvalidArgumentError(
             "TensorFlow has run something in this process already, and a worker must join the others before "
-            "that: "
-            "call tfopt.distribute.multi_worker(...) first; with a recipe, run "
-            "`tfopt run RECIPE --strategy multi_worker`."
+            "that: call tfopt.distribute.multi_worker(...) first; with a recipe, run `tfopt run RECIPE "
+            "--strategy multi_worker`."
         )
     grow_memory()
     group = gathered(cluster, versions(), timeout)
@@ -99,9 +97,8 @@ def group_of(strategy: tf.distribute.Strategy) -> ProcessGroup | None:
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and _tensorflow.task_of(strategy):
         raise InvalidArgumentError(
             "tfopt runs in several processes under tfopt.distribute.multi_worker(hosts, worker), which also "
-            "tells "
-            'the others when one dies: pass what it returns, or strategy="multi_worker", in place of a '
-            "MultiWorkerMirroredStrategy of your own (cluster_resolver= takes its resolver)."
+            'tells the others when one dies: pass what it returns, or strategy="multi_worker", in place of '
+            "a MultiWorkerMirroredStrategy of your own (cluster_resolver= takes its resolver)."
         )
     return None
 
@@ -162,6 +159,5 @@ def _strategy(cluster: Cluster) -> tf.distribute.Strategy:
         reason = str(error).splitlines()[0]
         raise WorkerError(
             f"TensorFlow cannot start worker {cluster.index} at {cluster.hosts[cluster.index]}: {reason}. "
-            "See "
-            f"that no other process uses its port (process {os.getpid()})."
+            f"See that no other process uses its port (process {os.getpid()})."
         ) from error

@@ -14,9 +14,8 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 def with_precision(caller: str, model: keras.Model, precision: Precision | None) -> keras.Model:
     """Return a copy of a model that computes in a precision, its weights in float32; the model for `None`.
 
-    The layers that make the outputs compute in float32, as Keras advises: a loss of probabilities or logits
-        in 16
-    bits is none. So do layers that are told to compute in whole or in float64 numbers.
+    The layers that make the outputs compute in float32, as Keras advises: a loss of probabilities in 16 bits
+    is none. Layers with another policy, such as float64, keep it.
 
     Args:
         caller: whom errors name.

@@ -82,7 +82,6 @@ def _difference(what: str, found: list[Any]) -> str | None:
             what = f"{', '.join(names)} of the run"
         return (
             f"Worker {index} has another {what} than the chief: start all workers with the same recipe, "
-            "data, "
-            "values and versions."
+            "data, values and versions."
         )
     return None
