@@ -1,7 +1,8 @@
-"""Full-batch training by second-order methods, for small models and physics-informed networks."""
+"""Full-batch training: second-order methods, and evolution for losses without gradients."""
 
+from tfopt.trainers.evolution import Evolution
 from tfopt.trainers.lbfgs import LBFGS
 from tfopt.trainers.newton_cg import NewtonCG
 from tfopt.trainers.result import MinimizeResult
 
-__all__ = ["LBFGS", "MinimizeResult", "NewtonCG"]
+__all__ = ["LBFGS", "Evolution", "MinimizeResult", "NewtonCG"]

@@ -18,6 +18,18 @@ from tfopt.trainers.result import MinimizeResult
 from tfopt.trainers.weights import WeightVector
 
 
+def loss_on_all_data(
+    model: keras.Model, loss: Any, data: Any, *, batch_size: int | None, training: bool, jit_compile: bool
+) -> tuple[WeightVector, FullBatch]:
+    """Return the weights of a model and the loss as a function of them; see `FullBatchTrainer.minimize`."""
+    weights = WeightVector(model)
+    if loss is not None and not (callable(loss) or isinstance(loss, str | list | tuple | dict)):
+        raise InvalidArgumentError(f"Expected loss to be {KINDS}; got {loss!r}.")
+    all_data = batches(data, batch_size, weights.dtype, aligned=not takes_model(loss))
+    target = objective(model, loss, all_data, weights.dtype, training=training)
+    return weights, FullBatch(target, weights, all_data, jit_compile)
+
+
 class FullBatchTrainer(abc.ABC):
     """Base of the methods that take the loss on all data as one function of all weights.
 
@@ -97,16 +109,13 @@ class FullBatchTrainer(abc.ABC):
         verbose: int,
     ) -> Minimization:
         """Return a run at the weights that the model has, with the arguments of `minimize` checked."""
-        weights = WeightVector(model)
-        if loss is not None and not (callable(loss) or isinstance(loss, str | list | tuple | dict)):
-            raise InvalidArgumentError(f"Expected loss to be {KINDS}; got {loss!r}.")
         if callback is not None and not callable(callback):
             raise InvalidArgumentError(
                 f"Expected callback to be a function (iteration, loss, gradient_norm), got {callback!r}."
             )
-        all_data = batches(data, batch_size, weights.dtype, aligned=not takes_model(loss))
-        target = objective(model, loss, all_data, weights.dtype, training=training)
-        function = FullBatch(target, weights, all_data, self.jit_compile)
+        weights, function = loss_on_all_data(
+            model, loss, data, batch_size=batch_size, training=training, jit_compile=self.jit_compile
+        )
         return Minimization(
             function,
             weights,

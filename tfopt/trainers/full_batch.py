@@ -29,8 +29,13 @@ class FullBatch:
         totals = [] if self._totals is None else [tf.TensorSpec(self._totals.shape, "float64")]
         entries = tf.TensorSpec((sum(int(np.prod(v.shape)) for v in weights.variables),), "float64")
         options = {"autograph": False, "jit_compile": jit_compile or None}
+        self._loss = tf.function(self._batch_loss, input_signature=[batch, *totals], **options)
         self._gradient = tf.function(self._batch_gradient, input_signature=[batch, *totals], **options)
         self._product = tf.function(self._batch_product, input_signature=[entries, batch, *totals], **options)
+
+    def loss(self) -> float:
+        """Return the loss, which need not have a gradient."""
+        return sum(float(self._loss(batch, *self._rest)) for batch in self._data)
 
     def gradient(self) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient."""
@@ -70,6 +75,9 @@ class FullBatch:
                 "with TensorFlow or keras.ops throughout."
             )
         return loss, gradients
+
+    def _batch_loss(self, batch: Any, totals: Any = None) -> Any:
+        return self._objective.value(batch, totals)
 
     def _batch_gradient(self, batch: Any, totals: Any = None) -> tuple[Any, Any]:
         loss, gradients = self._differentiate(batch, totals)
