@@ -23,6 +23,14 @@ ADAPTERS = {
         "python",
         "_initializing",
     ),
+    "distribute/_tensorflow.py": (
+        "tensorflow",
+        "_in_multi_worker_mode _initialized _task_id _task_type tensorflow.python.eager.context",
+    ),
+    "distribute/keras_adapter.py": (
+        "keras",
+        "_make_function _maybe_symbolic_build _symbolic_build",
+    ),
     "export/keras_graph/_tensorflow.py": (
         "tensorflow",
         "tensorflow.python.framework.convert_to_constants.convert_variables_to_constants_v2",

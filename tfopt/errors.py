@@ -67,3 +67,7 @@ class RecipeError(TfoptError, ValueError):
 
 class RunError(TfoptError, RuntimeError):
     """A run folder cannot be written, or does not hold what was asked for."""
+
+
+class WorkerError(TfoptError, RuntimeError):
+    """A process of a multi-worker run did not come, does not fit the others, or is gone."""

@@ -25,6 +25,9 @@ class _Context:
     scheme: str = "float32"
     trained: list = dataclasses.field(default_factory=list)
 
+    def once(self, make):
+        return make()
+
     def fit(self, model, *, epochs, callbacks=()):
         self.trained.append((model, epochs))
 

@@ -106,8 +106,72 @@ values_option = click.option(
     help="Set a hyperparameter of the recipe; can be repeated.",
 )
 
+
+class StrategyName(click.ParamType):
+    """The name of a strategy."""
+
+    name = "name"
+    names = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        kind, _, named = value.partition("=")
+        if value not in self.names and not (kind == "tpu" and named):
+            self.fail(f"{value!r} is not one of {', '.join(self.names)}, tpu=NAME.", param, ctx)
+        return value
+
+
 strategy_option = click.option(
     "--strategy",
-    type=click.Choice(["auto", "one_device", "mirrored"]),
-    help="How training is spread over devices.  [default: the recipe's]",
+    type=StrategyName(),
+    help="How training is spread over devices: auto, one_device, mirrored, multi_worker, tpu or tpu=NAME.  "
+    "[default: the recipe's]",
 )
+
+
+def worker_options(command: Command) -> Command:
+    """Give a command the options of a process that trains together with others."""
+    hosts = click.option(
+        "--hosts",
+        metavar="HOST:PORT,...",
+        help="Of all processes of multi_worker, the chief first.  [default: those of TF_CONFIG]",
+    )
+    worker = click.option(
+        "--worker", type=click.IntRange(min=0), help="Which of the hosts this process is, from 0."
+    )
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="How long to wait for the other hosts.  [default: 300]",
+    )
+    return hosts(worker(timeout(command)))
+
+
+def joined(strategy: str | None, hosts: str | None, worker: int | None, timeout: float | None) -> Any:
+    """Return the strategy that `--strategy`, `--hosts` and `--worker` ask for.
+
+    The process joins the others before a recipe can use TensorFlow.
+    """
+    given = [
+        name
+        for name, value in (("--hosts", hosts), ("--worker", worker), ("--timeout", timeout))
+        if value is not None
+    ]
+    if given and strategy != "multi_worker":
+        raise click.UsageError(f"{', '.join(given)} must be used with --strategy multi_worker.")
+    if strategy != "multi_worker":
+        return strategy
+    from tfopt import distribute
+
+    return distribute.multi_worker(hosts, worker, **({} if timeout is None else {"timeout": timeout}))
+
+
+def is_worker(strategy: Any) -> bool:
+    """Return whether this process has joined others and is not their chief, who shows the run."""
+    if strategy is None or isinstance(strategy, str):
+        return False
+    from tfopt import distribute
+
+    group = distribute.group_of(strategy)
+    return group is not None and not group.is_chief

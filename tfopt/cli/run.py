@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.options import RECIPE, common_options, data_option, resumable, strategy_option, values_option
+from tfopt.cli.options import (
+    RECIPE,
+    common_options,
+    data_option,
+    is_worker,
+    joined,
+    resumable,
+    strategy_option,
+    values_option,
+    worker_options,
+)
 from tfopt.cli.show import show_run
 
 LOST_TOO_MUCH = 3
@@ -30,7 +40,13 @@ LOST_TOO_MUCH = 3
     help="Folder of runs.  [default: saved_models/RECIPE]",
 )
 @click.option("--fresh", is_flag=True, help="Start a new run even if the same run exists.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
+    help="What layers compute in.  [default: as the recipe's model]",
+)
 @strategy_option
+@worker_options
 @common_options
 def run(
     recipe: Path,
@@ -40,24 +56,41 @@ def run(
     seed: int | None,
     out: Path | None,
     fresh: bool,
+    precision: str | None,
     strategy: str | None,
+    hosts: str | None,
+    worker: int | None,
+    timeout: float | None,
 ) -> None:
     """Run RECIPE: train, optimize and export its model; show what came out.
 
     Run the same command again to resume an interrupted run from its last epoch, or to show a complete one.
     With --from-trial, the run is one of the search's: one that is there is shown, --fresh makes it anew.
     Exits with 3 if the file is worse than its max_drop allows.
+
+    With --strategy multi_worker, run it once on every host, each with its --worker number. Worker 0 writes
+    the run.
     """
     from tfopt.recipe.recipe import Recipe
     from tfopt.recipe.trial import located
 
     with resumable():
+        taken = joined(strategy, hosts, worker, timeout)
         if from_trial is None:
             made = Recipe.from_file(recipe, values=dict(values), data=data)
         else:
             trial = located(from_trial, recipe)
             made, out = trial.recipe(dict(values), data), trial.runs if out is None else out
-        done = made.run(out, seed=seed, fresh=fresh, strategy=strategy)
-    show_run(done)
+        done = made.run(
+            out,
+            seed=seed,
+            fresh=fresh,
+            strategy=taken,
+            precision=precision,  # type: ignore[arg-type]
+        )
+    if is_worker(taken):
+        click.echo(f"The run {done.path} is complete on the chief.")
+    else:
+        show_run(done)
     if not done.passed:
         click.get_current_context().exit(LOST_TOO_MUCH)

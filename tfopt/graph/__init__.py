@@ -1,6 +1,6 @@
 """A Keras 3 model as a graph of operations: read it, copy it, rewrite it."""
 
-from tfopt.graph._keras import operation_of
+from tfopt.graph._keras import operation_of, sublayers
 from tfopt.graph._keras_layers import (
     attention_dropout,
     attention_masked,
@@ -140,6 +140,7 @@ __all__ = [
     "shared_config",
     "shared_constraint",
     "signal_functions",
+    "sublayers",
     "take_weights",
     "tensors_in",
     "tie_shared_variables",

@@ -14,6 +14,7 @@ from tfopt.data.scale import BY_MODEL
 from tfopt.data.structure import leaves
 from tfopt.errors import RunError, TfoptError
 from tfopt.pipeline.fingerprint import fingerprint
+from tfopt.pipeline.following import finish, follow
 from tfopt.pipeline.preflight import check_stages
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run import Run
@@ -22,6 +23,7 @@ from tfopt.pipeline.sharing.inputs import stage_inputs
 from tfopt.pipeline.sharing.stages import SharedStages
 from tfopt.pipeline.stage_sequence import StageSequence
 from tfopt.pipeline.training.pause import Gate, TrainingPaused
+from tfopt.pipeline.training.replicated import agree
 from tfopt.run import run_folder, stage_files
 from tfopt.run.run_record import RunRecord
 
@@ -41,6 +43,8 @@ def execute(
 ) -> Run:
     """Run a plan in a folder below `out`, from where an earlier run of the same plan was cut off.
 
+    Of several processes, the chief does; the others do their part of the training.
+
     Args:
         plan: what to do; it has passed its preflight.
         out: the folder of runs.
@@ -49,8 +53,32 @@ def execute(
         source: the code of the recipe, to take stages from other runs in `out` and let these have the run's;
             `None` to do all stages.
         gate: asked whether the run goes on; `None` where it always does. One that does not is stopped.
+
+    Raises:
+        WorkerError: another process is gone, or is to run something else.
     """
-    parts = plan.parts()
+    parts, group = plan.parts(), plan.config.group
+    if group is None:
+        return _executed(plan, parts, out, fresh=fresh, console=console, source=source, gate=gate)
+    agree(group, "run", parts)
+    if not group.is_chief:
+        return follow(plan, group)
+    run = _executed(plan, parts, out, fresh=fresh, console=console, source=source, gate=gate)
+    finish(group, run)
+    return run
+
+
+def _executed(
+    plan: RunPlan,
+    parts: dict[str, str],
+    out: Path,
+    *,
+    fresh: bool,
+    console: Console | None,
+    source: str | None,
+    gate: Gate | None,
+) -> Run:
+    """Run a plan as `execute` does, in this process."""
     digest = fingerprint(parts)
     inputs = {} if source is None else stage_inputs(plan, source)
     given, out = out, Path(os.path.abspath(out))  # a callback may change the current folder
@@ -116,6 +144,8 @@ def _begun(plan: RunPlan, path: Path, digest: str, parts: dict[str, str], displa
         display.say(f"The run {path} begins.{_difference(path.parent, parts)}")
     record = dataclasses.replace(record, status="running", error=None)
     run_folder.write_record(path, record)
+    if plan.config.reason:
+        display.say(f"Strategy: {plan.config.reason}.")
     for warning in record.warnings:
         display.warn(warning)
     if any(scale is BY_MODEL for _, scale in leaves(plan.config.data.scale)):

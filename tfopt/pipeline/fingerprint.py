@@ -24,6 +24,11 @@ def model_config(model: keras.Model) -> Any:
     return without_made_up_names({"class_name": type(model).__name__, "config": model.get_config()})
 
 
+def structure(model: keras.Model) -> str:
+    """Return the SHA-256 of the config of a model, as 64 hex digits; its weights do not count."""
+    return fingerprint({"model": model_config(model)})
+
+
 def without_made_up_names(config: Any) -> Any:
     """Return a Keras config with the names that Keras made up (`"conv2d_3"`) as numbers in order."""
     made_up: dict[str, str] = {}

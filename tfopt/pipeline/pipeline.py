@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -45,6 +46,8 @@ class Pipeline:
         *,
         out: str | os.PathLike[str],
         strategy: str | tf.distribute.Strategy = "auto",
+        scale_learning_rate: Literal["linear", "sqrt"] | None = None,
+        precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None,
         seed: int = 0,
         fresh: bool = False,
         name: str | None = None,
@@ -65,7 +68,12 @@ class Pipeline:
             model: functional or Sequential, compiled with optimizer, loss and metrics.
             data: what to train, validate and test on.
             out: the folder of runs.
-            strategy: see `tfopt.distribute.resolve`.
+            strategy: see `tfopt.distribute.resolve`. Of several processes (`"multi_worker"`), each calls
+                this with the same arguments; the chief writes, and all return the run.
+            scale_learning_rate: multiply learning rates by the number of replicas (`"linear"`) or its root
+                (`"sqrt"`), where `batch_size` was raised with them; `None` leaves them.
+            precision: what the layers compute in, but for those that make the outputs: `"float32"`,
+                `"mixed_bfloat16"` or `"mixed_float16"` (with a loss scale); `None` leaves the model's own.
             seed: random seed of the stages, from 0.
             fresh: start anew although the same run exists.
             name: of the run in reports; by default that of `out`.
@@ -78,21 +86,27 @@ class Pipeline:
             InvariantError: a stage broke what an earlier one had made.
             VerificationError: the exported file does not do what the model does.
             RunError: the folder cannot be written, or another process writes it.
+            WorkerError: another process of the strategy is gone, or is to run something else.
         """
         out = _validation.path("Pipeline.run", "out", out)
-        config = RunConfig(
-            caller="Pipeline",
-            name=name or out.resolve().name,
-            data=data,
-            stages=self.stages,
-            compilation=Compilation.of_model(model),
-            callbacks=callbacks,
-            batch_size=batch_size,
-            seed=seed,
-            strategy=distribute.resolve(strategy),
-        )
-        console = None if quiet else Console(stderr=True)
-        return execute(planned(config, model), out, fresh=fresh, console=console)
+        choice = distribute.choose(strategy)
+        with distribute.taking_part(choice.strategy):
+            config = RunConfig(
+                caller="Pipeline",
+                name=name or out.resolve().name,
+                data=data,
+                stages=self.stages,
+                compilation=Compilation.of_model(model),
+                callbacks=callbacks,
+                batch_size=batch_size,
+                seed=seed,
+                strategy=choice.strategy,
+                reason=choice.reason,
+                scale_learning_rate=scale_learning_rate,
+                precision=precision,
+            )
+            console = None if quiet else Console(stderr=True)
+            return execute(planned(config, model), out, fresh=fresh, console=console)
 
     def __repr__(self) -> str:
         return f"Pipeline([{', '.join(map(repr, self.stages))}])"

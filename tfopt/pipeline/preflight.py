@@ -19,6 +19,7 @@ from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.run_plan import RunPlan
 from tfopt.pipeline.teachers import check_teachers
 from tfopt.pipeline.training.compilation import Compilation, output_names, trains_itself
+from tfopt.pipeline.training.precision import with_precision
 from tfopt.stages.distill import Distill
 from tfopt.stages.file_scheme import scheme_of_file
 from tfopt.stages.train import Train
@@ -38,7 +39,7 @@ def planned(config: RunConfig, model: keras.Model) -> RunPlan:
     """
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(f"{config.caller}: model must be a keras.Model, got {model!r}.")
-    model = _functional(model, config.data)
+    model = with_precision(config.caller, _functional(model, config.data), config.precision)
     data = _arranged_targets(_arranged(config.data, model), model)
     _check_inputs(model, data)
     _check_outputs(model, data, config.compilation)

@@ -98,7 +98,7 @@ class RunPlan:
     def __post_init__(self) -> None:
         compilation, made = self.config.compilation, {}
         if compilation.make_optimizer is not None:
-            with self.config.strategy.scope():
+            with self.config.scope():
                 for planned in self.stages:
                     if planned.epochs:
                         made[planned.number] = compilation.optimizer(self.config.steps(planned.epochs))
@@ -140,6 +140,8 @@ class RunPlan:
             "batch size": config.batch_size,
             "replicas": config.strategy.num_replicas_in_sync,
         }
+        if config.scale_learning_rate is not None:
+            whole["learning rate scaling"] = config.scale_learning_rate
         files = [teacher.file for stage in config.stages if (teacher := teacher_of(stage)) and teacher.file]
         if files:
             whole["teachers"] = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from tfopt import graph
+from tfopt import distribute, graph
 from tfopt.callbacks import GradientMonitor
 from tfopt.distillation import distilling
 from tfopt.errors import RunError
 from tfopt.export import TFLiteModel
 from tfopt.files import write_atomically
-from tfopt.pipeline import model_file
+from tfopt.pipeline import fingerprint, model_file
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.compilation import AS_COMPILED
 from tfopt.pipeline.training.learning_rate import StageRate
 from tfopt.pipeline.training.pause import History, TrainingPaused
+from tfopt.pipeline.training.replicated import in_strategy
 from tfopt.run.stage_files import FILE
 from tfopt.stages.file_scheme import scheme_of_file
 from tfopt.stages.teaching import FLOAT, Teacher
@@ -114,6 +116,28 @@ class StageContext:
             raise TrainingPaused(found.history, found.seconds)
         if self._fused:
             graph.fuse_in_place(model)
+        with in_strategy(model, config.strategy, config.group, fingerprint.structure) as trained:
+            self._fit(trained, path, found, first, epochs, callbacks)
+
+    def _fit(
+        self,
+        model: keras.Model,
+        path: Path,
+        found: checkpoint.Checkpoint | None,
+        first: int,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        """Train a model that is in the strategy of the run, from a checkpoint if there is one.
+
+        Args:
+            model: the model.
+            path: of the checkpoint.
+            found: what is there.
+            first: the epoch to begin with, from 0.
+            epochs, callbacks: as in `fit`.
+        """
+        config = self._config
         with config.strategy.scope():
             rates = config.compilation.compile(
                 model, config.steps(epochs), self._rate, self._optimizer_for(epochs)
@@ -130,13 +154,12 @@ class StageContext:
         )
 
         own = [*config.new_callbacks(), *callbacks]
-        recorder = _Recorder(path, own, found, self._goes_on)
+        recorder = _Recorder(path if self._writes else None, own, found, self._goes_on)
         validated = config.compilation.judges(model)
-        with self._taught(model):
+        written = [keras.callbacks.TensorBoard(self._logs, write_graph=False)] if self._writes else []
+        with self._taught(model), distribute.training(model, uneven=config.is_uneven()):
             model.fit(
-                self.data.training_batches(
-                    config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs
-                ),
+                self._batches(first, epochs),
                 epochs=epochs,
                 initial_epoch=first,
                 steps_per_epoch=config.steps(1),
@@ -145,7 +168,7 @@ class StageContext:
                 callbacks=[
                     *own,
                     GradientMonitor(),
-                    keras.callbacks.TensorBoard(self._logs, write_graph=False),
+                    *written,
                     recorder,
                     self._display.callback(),
                 ],
@@ -159,12 +182,33 @@ class StageContext:
         for name, values in recorder.history.items():
             self.history.setdefault(name, []).extend(values)
 
+    @property
+    def _writes(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self._config.group is None or self._config.group.is_chief
+
+    def _batches(self, first: int, epochs: int) -> tf.data.Dataset:
+        """Return the training batches, of which each worker takes its part."""
+        batches = self.data.training_batches(
+            self._config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs
+        )
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        return batches.with_options(options)
+
+    def once(self, make: Callable[[], str]) -> str:
+        """Return what `make` returns, made once for all processes; see `tfopt.stages.Context`."""
+        group = self._config.group
+        if group is None:
+            return make()
+        return group.broadcast(make() if group.is_chief else None)[0]
+
     def teacher(self, model: str = FLOAT) -> keras.Model:
         """Return the model before anything was taken from it, or that of a file."""
         path = Path(model) if model != FLOAT else self._float_model
         if path is None:
             raise RunError("This run has no float model to learn from: give the path of a .keras file.")
-        with self._config.strategy.scope():
+        with self._config.scope():
             return model_file.load(path)
 
     def _taught(self, model: keras.Model) -> contextlib.AbstractContextManager[None]:
@@ -172,9 +216,11 @@ class StageContext:
         settings = self._teacher
         if settings is None:
             return contextlib.nullcontext()
+        with self._config.strategy.scope():
+            teacher = self.teacher(settings.model)
         return distilling(
             model,
-            self.teacher(settings.model),
+            teacher,
             temperature=settings.temperature,
             student_weight=settings.student_weight,
             outputs=settings.outputs,
@@ -183,7 +229,11 @@ class StageContext:
     def _optimizer_for(self, epochs: int) -> keras.optimizers.Optimizer | None:
         """Return the optimizer that was made for the stage, once, if it trains as long as it said."""
         optimizer, self._optimizer = self._optimizer, None
-        return optimizer if epochs == self._epochs else None
+        if optimizer is None or epochs != self._epochs:
+            return None
+        if self._config.group is None:
+            return optimizer
+        return type(optimizer).from_config(optimizer.get_config())  # that one was made in one process
 
     def _checkpoint(self, path: Path) -> checkpoint.Checkpoint | None:
         """Return the checkpoint at `path`; `None`, with a warning, where it is damaged."""
@@ -202,7 +252,7 @@ class StageContext:
 
     def compile_for_evaluation(self, model: keras.Model) -> None:
         """Compile `model` with the loss and metrics of the run, and no optimizer."""
-        with self._config.strategy.scope():
+        with self._config.scope():
             self._config.compilation.compile_for_evaluation(model)
 
     def forget_checkpoints(self) -> None:
@@ -229,7 +279,7 @@ class _Recorder(keras.callbacks.Callback):
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         callbacks: Sequence[keras.callbacks.Callback],
         found: checkpoint.Checkpoint | None,
         goes_on: GoesOn | None,

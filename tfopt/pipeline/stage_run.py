@@ -58,14 +58,15 @@ class StageRun:
         goes_on: GoesOn | None = None,
     ) -> None:
         self._plan = plan
-        self._config = plan.config
+        # What trains nothing is done by the chief of several processes alone.
+        self._config = plan.config if planned.epochs else plan.config.alone()
         self._planned = planned
         self._path = path
         self._directory = path / planned.folder
         self._first_file = first_file
         self._display = display
         self._context = StageContext(
-            plan.config,
+            self._config,
             seed=plan.stage_seed(planned.number),
             directory=self._directory,
             logs=path / "logs" / self._directory.name,
@@ -113,6 +114,12 @@ class StageRun:
             seconds=time.monotonic() - began + self._context.earlier_seconds,
         )
 
+    def take_part(self, source: Path) -> None:
+        """Do what a worker does of a stage: make its model and train it with the others; the chief keeps "
+        "it."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._applied(source)
+
     def failed(self) -> StageRecord:
         """Return the record of the stage after `run` raised, with what the stage had to say."""
         stage = self._planned.pending()
@@ -138,7 +145,7 @@ class StageRun:
         # From the file and this seed on, a stage depends on nothing that the process did before, so
         # that one which is resumed cannot differ.
         keras.utils.set_random_seed(self._context.seed)
-        with self._config.strategy.scope():
+        with self._config.scope():
             model = model_file.load(source)
         made = self._planned.stage.apply(model, self._context)
         if not isinstance(made, keras.Model):

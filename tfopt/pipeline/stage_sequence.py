@@ -12,6 +12,7 @@ from tfopt.export import to_tflite
 from tfopt.export.runtime.findings import CUT_OFF_KIND
 from tfopt.files import write_atomically
 from tfopt.pipeline import model_file
+from tfopt.pipeline.following import announce
 from tfopt.pipeline.judging import chance_warning
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run_plan import AsGiven, PlannedStage, RunPlan
@@ -168,13 +169,16 @@ class StageSequence:
         run_folder.write_record(self.path, self.record)
         self.display.begin(planned.number, planned.name)
         logger.info("stage %d %s: begins", planned.number, planned.name)
+        rate, float_model, group = self._rate(planned), self._float_model(planned), self.plan.config.group
+        if group is not None and planned.epochs:
+            announce(group, planned, self.path, source=source, float_model=float_model, rate=rate)
         run = StageRun(
             plan=self.plan,
             planned=planned,
             path=self.path,
             first_file=self.first_file,
-            rate=self._rate(planned),
-            float_model=self._float_model(planned),
+            rate=rate,
+            float_model=float_model,
             display=self.display,
             goes_on=None if self.gate is None or earlier else self._goes_on,
         )
@@ -208,8 +212,10 @@ class StageSequence:
         earlier = (each for each in self.plan.stages if each.number < planned.number)
         trained = any(isinstance(each.stage, Train) for each in earlier)
         trained = trained or self.record.stages[0].at_chance is False
+        scale = self.plan.config.rate_factor
         factor = planned.stage.fine_tuning if trained else 1.0
-        return StageRate(getattr(planned.stage, "learning_rate", None), factor)
+        highest = getattr(planned.stage, "learning_rate", None)
+        return StageRate(None if highest is None else highest * scale, factor * scale)
 
     def _warn(self, stage: StageRecord) -> None:
         """Warn, once, of a model as given that has learned nothing, and of inputs that saturate."""

@@ -7,7 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RecipeError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from tfopt.data import Dataset
+    from tfopt.distribute import Choice
     from tfopt.pipeline import Run
     from tfopt.pipeline.run_config import RunConfig
     from tfopt.pipeline.training.compilation import Compilation
@@ -50,6 +51,7 @@ class Recipe:
         batch_size: samples a step, over all replicas.
         seed: random seed, from 0.
         strategy: see `tfopt.distribute.resolve`.
+        scale_learning_rate, precision: see `tfopt.Pipeline.run`.
         name: of the run; by default the recipe file's, else the data's.
         file: where the recipe was read from.
         hyperparameters: what `build` was called with.
@@ -71,6 +73,8 @@ class Recipe:
     batch_size: int = 64
     seed: int = 0
     strategy: str | tf.distribute.Strategy = "auto"
+    scale_learning_rate: Literal["linear", "sqrt"] | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
     name: str | None = None
     file: str | None = None
     hyperparameters: keras_tuner.HyperParameters | None = dataclasses.field(default=None, repr=False)
@@ -193,6 +197,7 @@ class Recipe:
         seed: int | None = None,
         share: bool = False,
         gate: Gate | None = None,
+        precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None,
         quiet: bool = False,
     ) -> Run:
         """Run the recipe; see `tfopt.Pipeline.run` for what resumes and what is raised.
@@ -200,7 +205,7 @@ class Recipe:
         Args:
             out: the folder of runs; by default `saved_models/<name>`.
             fresh: start anew although the same run exists.
-            strategy, seed: in place of the recipe's.
+            strategy, seed, precision: in place of the recipe's.
             share: take stages that another run of the same recipe file in `out` has done with the same
                 model, data, settings, seed and machine, and let others take this run's. The result is the
                 same. Of no effect with `fresh`, or without a recipe file.
@@ -218,17 +223,20 @@ class Recipe:
         out = None if out is None else _validation.path("Recipe.run", "out", out)
         folder = self.folder or Path.cwd()  # a model's function may change the current one
         seed = _validation.whole("Recipe", "seed", self.seed if seed is None else seed, at_least=0)
-        resolved = distribute.resolve(self.strategy if strategy is None else strategy)
-        keras.utils.set_random_seed(seed)
-        model = self._make_model()
-        config = self._config(model, seed, resolved)
-        out = Path("saved_models", config.name) if out is None else out
-        out = as_seen_from(folder, out)
-        console = None if quiet else Console(stderr=True)
-        source = None
-        if share and not fresh and self.file is not None:
-            source = source_of(as_seen_from(folder, Path(self.file)))
-        return execute(planned(config, model), out, fresh=fresh, console=console, source=source, gate=gate)
+        choice = distribute.choose(self.strategy if strategy is None else strategy)
+        with distribute.taking_part(choice.strategy):
+            keras.utils.set_random_seed(seed)
+            model = self._make_model()
+            config = self._config(model, seed, choice, precision)
+            out = Path("saved_models", config.name) if out is None else out
+            out = as_seen_from(folder, out)
+            console = None if quiet else Console(stderr=True)
+            source = None
+            if share and not fresh and self.file is not None:
+                source = source_of(as_seen_from(folder, Path(self.file)))
+            return execute(
+                planned(config, model), out, fresh=fresh, console=console, source=source, gate=gate
+            )
 
     def new_model(self) -> keras.Model:
         """Return the model that a run starts from."""
@@ -251,7 +259,7 @@ class Recipe:
         from tfopt.pipeline.preflight import planned
 
         model = self._make_model()
-        plan = planned(self._config(model, self.seed, distribute.resolve("one_device")), model)
+        plan = planned(self._config(model, self.seed, distribute.choose("one_device"), None), model)
         compilation = plan.config.compilation
         if not compilation.judges(plan.model):
             return []
@@ -260,7 +268,7 @@ class Recipe:
         found = plan.model.evaluate(x, y, batch_size=2, return_dict=True, verbose=0)
         return list(found)
 
-    def _config(self, model: keras.Model, seed: int, strategy: tf.distribute.Strategy) -> RunConfig:
+    def _config(self, model: keras.Model, seed: int, choice: Choice, precision: Any) -> RunConfig:
         """Return what a run that starts from `model` is told."""
         from tfopt.pipeline.run_config import RunConfig
 
@@ -273,7 +281,10 @@ class Recipe:
             callbacks=self.callbacks,
             batch_size=self.batch_size,
             seed=seed,
-            strategy=strategy,
+            strategy=choice.strategy,
+            reason=choice.reason,
+            scale_learning_rate=self.scale_learning_rate,
+            precision=self.precision if precision is None else precision,
             recipe=None if self.file is None else self._record,
         )
 

@@ -74,6 +74,11 @@ class RecipeRunner:
         }
 
     @property
+    def strategy(self) -> Any:
+        """The strategy of the trials."""
+        return self._as_it_stands.strategy if self._strategy is None else self._strategy
+
+    @property
     def stages(self) -> Sequence[Stage]:
         """The stages of the recipe as it stands."""
         return self._as_it_stands.stages

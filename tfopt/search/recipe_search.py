@@ -135,7 +135,7 @@ def search(
         data: what `tfopt.data.load` takes, in place of the recipe's data.
         out: folder of the searches and their runs; `saved_models/<name of the recipe>` by default.
         seed: of the random values and of every run, at least 0.
-        strategy: see `tfopt.distribute.resolve`; the recipe's by default.
+        strategy: see `tfopt.distribute.resolve`; the recipe's by default. Not `"multi_worker"`.
         workers: how many trials run at once, at least 1. With one, trials run in this process; with more,
             each in a process of its own, which gets its share of the CPU's threads and a GPU where there are.
             By default 1, and with Ray as many as the cluster has resources for.
@@ -175,6 +175,9 @@ def search(
     known = identity(digest, goal, seed, data, sampler, early_stopping, folders)
     given = start / data if data is not None and Path(data).exists() else data
     runner = RecipeRunner(start / recipe, given, seed, strategy)
+    from tfopt.distribute import check_single_process
+
+    check_single_process("search", runner.strategy)
     runner.check(goal)
     folder = as_seen_from(start, Path(out) if out is not None else Path("saved_models") / runner.name)
     path = folder / f"search-{known}"

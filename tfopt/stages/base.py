@@ -44,6 +44,12 @@ class Context(Protocol):
         model learns from it too.
         """
 
+    def once(self, make: Callable[[], str]) -> str:
+        """Return the text that `make` returns; where several processes do the stage, the chief's for all.
+
+        For a decision that two processes could make differently, such as one by a measured latency.
+        """
+
     def teacher(self, model: str = "float") -> keras.Model:
         """Return the model of the run before anything was taken from it, or that of a `.keras` file.
 

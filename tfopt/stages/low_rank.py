@@ -90,10 +90,18 @@ class LowRank(Stage):
     def apply(self, model: keras.Model, context: Context) -> keras.Model:
         """Return the factorized and trained model; `record` gets the plan, layer by layer."""
         path = context.directory / RANKS_FILE
-        chosen = json.loads(path.read_text()) if path.exists() else None
-        decision = self._decided(model, context.scheme, context.data if self.sensitivity else None, chosen)
+        data = context.data if self.sensitivity else None
+        made: list[Decision] = []
+
+        def ranks() -> str:
+            chosen = json.loads(path.read_text()) if path.exists() else None
+            made.append(self._decided(model, context.scheme, data, chosen))
+            return json.dumps(made[0].ranks())
+
+        content = context.once(ranks)
+        decision = made[0] if made else self._decided(model, context.scheme, data, json.loads(content))
         plan = decision.plan()
-        write_atomically(path, json.dumps(decision.ranks()).encode())
+        write_atomically(path, content)
         context.record["layers"] = [layer.to_dict() for layer in plan.layers]
         factorized = decision.built()
         context.fit(factorized, epochs=self.epochs)

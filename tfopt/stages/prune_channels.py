@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tfopt import _validation
@@ -151,23 +152,31 @@ class PruneChannels(Stage):
     ) -> ChannelPlan:
         """Return what a step removes: what was decided before the run was cut off, or what is decided now."""
         from tfopt.channels.planning import plan_file
-        from tfopt.channels.planning.decide import decide
 
         path = context.directory / f"channels-{number}.json"
+        made: list[ChannelPlan] = []
+
+        def decided() -> str:
+            made.append(self._decided(model, context, path, self._step(number, earlier)))
+            return plan_file.to_json(made[0])
+
+        content = context.once(decided)
+        plan = made[0] if made else plan_file.from_json(content, model)
+        write_atomically(path, content)
+        return plan
+
+    def _decided(self, model: keras.Model, context: Context, path: Path, step: Step | None) -> ChannelPlan:
+        """Return the plan in the file `path`, or a new one where it is missing or damaged."""
+        from tfopt.channels.planning import plan_file
+        from tfopt.channels.planning.decide import decide
+
         if path.exists():
             try:
                 return plan_file.from_json(path.read_text(), model)
             except RunError as error:
                 logger.warning("%s %s is written anew.", error, path)
-        plan = decide(
-            model,
-            self._settings(context.scheme, context.seed),
-            data=context.data,
-            loss=context.loss,
-            step=self._step(number, earlier),
-        )
-        write_atomically(path, plan_file.to_json(plan))
-        return plan
+        settings = self._settings(context.scheme, context.seed)
+        return decide(model, settings, data=context.data, loss=context.loss, step=step)
 
     def _step(self, number: int, earlier: list[ChannelPlan]) -> Step | None:
         """Return how far a step goes; None for the only one."""

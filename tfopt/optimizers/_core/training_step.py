@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfopt.clipping.gradients import map_values
 from tfopt.errors import UnsupportedModel
-from tfopt.optimizers._core import keras_private
+from tfopt.optimizers._core import keras_private, replica_share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +43,15 @@ class TrainingStep:
                 prediction = model(self.x, **mode)
                 loss = keras_private.loss_of(model, self.x, self.y, prediction, self.sample_weight)
             # float16 gradients need the loss scale here as in the first pass.
-            scaled = model.optimizer.scale_loss(loss)
-        scale = model.optimizer.scale_loss(tf.ones([]))
+            with replica_share.alike():
+                scaled = model.optimizer.scale_loss(loss)
+                scale = model.optimizer.scale_loss(tf.ones([]))
         gradients = tape.gradient(scaled, list(at))
-        return [
-            None if g is None else map_values(lambda v: v / tf.cast(scale, v.dtype), g) for g in gradients
-        ]
+
+        def unscaled(values: tf.Tensor) -> tf.Tensor:
+            return replica_share.weighed(values / tf.cast(scale, values.dtype))
+
+        return [None if g is None else map_values(unscaled, g) for g in gradients]
 
 
 def current(optimizer: str) -> TrainingStep:

@@ -84,7 +84,7 @@ class Checkpoint:
 
 
 def write(
-    path: Path,
+    path: Path | None,
     model: keras.Model,
     callbacks: Sequence[keras.callbacks.Callback],
     *,
@@ -93,13 +93,32 @@ def write(
     seconds: float,
     history: dict[str, list[float]],
 ) -> None:
-    """Write a checkpoint of a model that is training. See `Checkpoint` for the arguments."""
+    """Write a checkpoint of a model that is training.
+
+    Args:
+        path: of the file; `None` reads the state and writes nothing, in a process that is not the chief of
+            several: to read the state of several replicas all of them are needed.
+        model, callbacks, epoch, stopped, seconds, history: see `Checkpoint`.
+    """
     arrays = {name: np.asarray(keras.ops.convert_to_numpy(v)) for name, v in _variables(model).items()}
     state = {name: capture(holder, arrays, f"{name}/") for name, holder in _holders(model, callbacks).items()}
+    if path is None:
+        return
     header = {"epoch": epoch, "stopped": stopped, "seconds": seconds, "history": history, "state": state}
     arrays[_STATE] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def transfer(source: keras.Model, target: keras.Model) -> None:
+    """Give `target`, of which `source` is a copy, the values and the states of constraints of `source`."""
+    values = [keras.ops.convert_to_numpy(variable) for variable in source.variables]
+    for variable, value in zip(target.variables, values, strict=True):
+        variable.assign(value)
+    held = _constraints(target)
+    for name, constraint in _constraints(source).items():
+        arrays: dict[str, np.ndarray] = {}
+        restore(held[name], capture(constraint, arrays, ""), arrays)
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -114,12 +133,17 @@ def _holders(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) 
     """Return the objects whose attributes training may change: callbacks, and constraints such as masks."""
     return {
         **{f"callback/{i}": callback for i, callback in enumerate(callbacks)},
-        **{
-            f"constraint/{i}{'/in' * depth}": constraint
-            for i, variable in enumerate(model.variables)
-            for depth, constraint in enumerate(_nested(variable.constraint))
-            if hasattr(constraint, "__dict__")
-        },
+        **_constraints(model),
+    }
+
+
+def _constraints(model: keras.Model) -> dict[str, Any]:
+    """Return the constraints of a model's variables, such as masks, by name."""
+    return {
+        f"constraint/{i}{'/in' * depth}": constraint
+        for i, variable in enumerate(model.variables)
+        for depth, constraint in enumerate(_nested(variable.constraint))
+        if hasattr(constraint, "__dict__")
     }
 
 

@@ -14,6 +14,7 @@ import keras
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
 from tfopt.pipeline.training.learning_rate import StageRate
+from tfopt.pipeline.training.precision import scaled
 from tfopt.run.stage_record import LearningRateRecord
 
 AS_COMPILED = StageRate()
@@ -111,7 +112,7 @@ class Compilation:
         arguments = self._arguments()
         optimizer = self.optimizer(steps) if optimizer is None else optimizer
         rates = rate.apply(optimizer, steps)
-        arguments["optimizer"] = optimizer
+        arguments["optimizer"] = scaled(model, optimizer)
         model.compile(**arguments)
         model.optimizer.build(model.trainable_variables)
         return rates

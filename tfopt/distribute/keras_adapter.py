@@ -1,0 +1,194 @@
+"""The one place that knows what Keras's `fit` does wrong under several replicas: that of Keras 3.15.
+
+`training` puts functions in place of four methods of one model and its optimizer while it trains, of no
+class:
+
+- `_maybe_symbolic_build` averages the parts of the first batch, which fails for several workers and for
+  parts of different lengths. One part tells shapes and types as well.
+- `reduce_per_replica` averages metrics over axis 0, which scalars do not have, where there are several
+  workers (keras-team/keras#20585). `make_train_function` and `make_test_function` are public, and make
+  functions here that reduce scalars.
+- Each replica has the mean loss of its own samples, and gradients are averaged over replicas. Where the last
+  batch of an epoch does not divide, samples of the smaller parts would count more. `scale_loss` weighs the
+  loss by the share of the samples.
+- `LossScaleOptimizer.check_finite` looks at gradients before they are summed, and the first replica decides
+  for all: an overflow in another one becomes NaN weights. Here all are asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfopt.distribute.workers import group_of
+from tfopt.errors import InvalidArgumentError, UnsupportedModel
+from tfopt.optimizers._core import replica_share
+
+logger = logging.getLogger(__name__)
+
+KERAS = "3.15"
+_NEEDED = (
+    "_maybe_symbolic_build",
+    "_symbolic_build",
+    "_make_function",
+    "make_train_function",
+    "make_test_function",
+)
+
+
+@contextlib.contextmanager
+def training(model: keras.Model, *, uneven: bool = True) -> Iterator[None]:
+    """Let `fit` and `evaluate` of a compiled model train under several replicas as on one device.
+
+    Does nothing to a model of one replica.
+
+    Args:
+        model: compiled, made in the scope of a strategy.
+        uneven: whether a batch may come whose samples do not divide by the replicas, such as the last one of
+            an epoch; each step then counts the samples of all replicas.
+
+    Raises:
+        UnsupportedModel: this Keras has no more what has to be replaced.
+        InvalidArgumentError: the model is compiled with `steps_per_execution` above 1.
+
+    Example:
+        ```python
+        strategy = tfopt.distribute.multi_worker("a:2222,b:2222", worker=0)
+        with strategy.scope():
+            model = build()
+            model.compile("adam", "sparse_categorical_crossentropy")
+        with tfopt.distribute.training(model):
+            model.fit(x, y, batch_size=64, epochs=3)
+        ```
+    """
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1 and group_of(strategy) is None:
+        yield
+        return
+    _require_keras(model)
+    if model.steps_per_execution != 1:
+        raise InvalidArgumentError(
+            f"The model {model.name!r} is compiled with steps_per_execution={model.steps_per_execution}, "
+            "which Keras cannot do on several replicas: leave it at 1."
+        )
+    optimizers = [] if model.optimizer is None else [*_nested(model.optimizer)]
+    ours: list[tuple[Any, str, Any]] = [
+        (model, "_maybe_symbolic_build", _symbolic_build(model)),
+        (model, "make_train_function", _maker(model, "train", uneven=uneven)),
+        (model, "make_test_function", _maker(model, "test", uneven=False)),
+        *(
+            (each, "check_finite", _finite_everywhere(each.check_finite))
+            for each in optimizers
+            if isinstance(each, keras.optimizers.LossScaleOptimizer)
+        ),
+    ]
+    if uneven and optimizers:
+        ours.append((optimizers[0], "scale_loss", _weighed(optimizers[0].scale_loss)))
+    for owner, name, method in ours:
+        vars(owner)[name] = method  # not an attribute that Keras tracks
+    try:
+        _forget(model)
+        yield
+    finally:
+        for owner, name, _ in ours:
+            vars(owner).pop(name, None)
+        _forget(model)
+
+
+def _require_keras(model: keras.Model) -> None:
+    missing = [name for name in _NEEDED if not hasattr(model, name)]
+    if missing:
+        raise UnsupportedModel(
+            f"Keras {keras.__version__} has no {', '.join(missing)}: tfopt trains on several replicas "
+            f"through these methods of the models of Keras {KERAS}. Install keras=={KERAS}.*, or train on "
+            "one device."
+        )
+    if not keras.__version__.startswith(f"{KERAS}."):
+        logger.warning(
+            "training on several replicas is tested with Keras %s, and this is %s", KERAS, keras.__version__
+        )
+
+
+def _forget(model: keras.Model) -> None:
+    """Drop compiled steps, which hold what was replaced."""
+    model.train_function = model.test_function = None
+
+
+def _nested(optimizer: Any) -> Iterator[Any]:
+    """Yield an optimizer and those in it, from the outside."""
+    while optimizer is not None:
+        yield optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", None)
+
+
+def _symbolic_build(model: Any) -> Callable[..., None]:
+    """Return what builds a model and its metrics from the first replica's part of the first batch."""
+    strategy = model.distribute_strategy
+
+    def build(iterator: Any = None, data_batch: Any = None) -> None:
+        for _, _, batches in iterator if iterator is not None else ():
+            parts = next(batches)
+            data_batch = keras.tree.map_structure(lambda v: strategy.experimental_local_results(v)[0], parts)
+            break
+        with strategy.scope():
+            model._symbolic_build(data_batch=data_batch)
+
+    return build
+
+
+def _maker(model: Any, kind: str, *, uneven: bool) -> Callable[..., Any]:
+    """Return `make_train_function` or `make_test_function` of a model."""
+    function = f"{kind}_function"
+
+    def make(force: bool = False) -> Any:
+        if getattr(model, function) is None or force:
+            step = getattr(model, f"{kind}_step")
+            if uneven:
+                step = replica_share.counted(step)
+            several = group_of(model.distribute_strategy) is not None
+            setattr(model, function, _steps(model, step) if several else model._make_function(step))
+        return getattr(model, function)
+
+    return make
+
+
+def _steps(model: Any, step: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return the function of an iterator that does one step on all workers."""
+    strategy = model.distribute_strategy
+
+    def one_step(batch: Any) -> Any:
+        outputs = strategy.run(step, args=(batch,))
+        return keras.tree.map_structure(
+            lambda v: strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None), outputs
+        )
+
+    if not model.run_eagerly:
+        one_step = tf.function(
+            tf.autograph.experimental.do_not_convert(one_step),
+            reduce_retracing=True,
+            jit_compile=model.jit_compile,
+        )
+    return lambda batches: one_step(next(batches))
+
+
+def _weighed(own: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return `scale_loss` that also weighs the loss by the replica's share of the samples."""
+    return lambda loss: replica_share.weighed(own(loss))
+
+
+def _finite_everywhere(own: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return `check_finite` that asks all replicas."""
+
+    def check(gradients: Any) -> Any:
+        finite, context = own(gradients), tf.distribute.get_replica_context()
+        if context is None:
+            return finite
+        others = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(tf.logical_not(finite), tf.float32))
+        return tf.equal(others, 0.0)
+
+    return check
