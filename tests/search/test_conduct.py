@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -224,34 +225,53 @@ def test_a_space_that_cannot_be_known_is_that_of_the_first_trial(tmp_path, error
     assert bool(left) == (getattr(error, "signal", "") != "SIGKILL"), "what was killed is tried again"
 
 
-def test_what_ends_one_slot_ends_the_others(tmp_path):
-    waiting = threading.Event()
+class Stoppable(InProcess):
+    """A slot whose trials run until it is stopped."""
 
-    class Stoppable(InProcess):
-        def stop(self):
-            waiting.set()
+    def __init__(self, begin=lambda: None):
+        super().__init__(self.run, latency, declare)
+        self.begin, self.stopped = begin, threading.Event()
 
-    def runs_until_it_is_stopped(hp, runs):
-        assert waiting.wait(60)
+    def run(self, hp, runs):
+        self.begin()
+        assert self.stopped.wait(60)
         raise ProcessDiedError(-15, "")
 
-    slots = [
-        InProcess(FakeRecipe(fail=range(100)), latency, declare),
-        Stoppable(runs_until_it_is_stopped, latency, declare),
-    ]
+    def stop(self):
+        self.stopped.set()
+
+
+def run_slots(path, *slots, trials):
+    return conduct(
+        Journal(path, GOAL, {"name": "fake"}),
+        spending=Spending(trials=trials),
+        seed=0,
+        slots=slots,
+        runs=path / "trials",
+        sampler="random",
+    )
+
+
+def test_what_ends_one_slot_ends_the_others(tmp_path):
+    failing = InProcess(FakeRecipe(fail=range(100)), latency, declare)
     with pytest.raises(RunError, match=r"10 trials in a row failed.*--retry-failed"):
-        conduct(
-            Journal(tmp_path, GOAL, {"name": "fake"}),
-            spending=Spending(trials=30),
-            seed=0,
-            slots=slots,
-            runs=tmp_path / "trials",
-            sampler="random",
-        )
+        run_slots(tmp_path, failing, Stoppable(), trials=30)
     statuses = [trial.status for trial in read(tmp_path).trials]
     assert sorted(statuses) == [*["failed"] * 10, "running"]
     assert read(tmp_path).status == "interrupted"
     assert run_search(tmp_path, FakeRecipe(), trials=30, retry_failed=True).completed == 30
+
+
+def test_an_interruption_ends_all_slots_and_the_search_goes_on_later(tmp_path):
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_slots(tmp_path, Stoppable(), Stoppable(interrupt), trials=4)
+    assert read(tmp_path).status == "interrupted"
+    assert {trial.status for trial in read(tmp_path).trials} == {"running"}
+    assert not [*(tmp_path / "failures").glob("*")]
+    assert run_search(tmp_path, FakeRecipe(), trials=4).completed == 4
 
 
 def test_processes_that_are_killed_at_random_moments_lose_nothing(tmp_path):
