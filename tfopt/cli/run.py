@@ -49,14 +49,13 @@ def run(
     Exits with 3 if the file is worse than its max_drop allows.
     """
     from tfopt.recipe.recipe import Recipe
-    from tfopt.recipe.trial import located
 
     with resumable():
         if from_trial is None:
             made = Recipe.from_file(recipe, values=dict(values), data=data)
         else:
-            trial = located(from_trial, recipe)
-            made, out = trial.recipe(dict(values), data), trial.runs if out is None else out
+            trial = Recipe.locate(from_trial, recipe)
+            made, out = Recipe.from_located(trial, dict(values), data), trial.runs if out is None else out
         done = made.run(out, seed=seed, fresh=fresh, strategy=strategy)
     show_run(done)
     if not done.passed:
