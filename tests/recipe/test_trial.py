@@ -6,7 +6,6 @@ import pytest
 
 import tfopt
 from tfopt.errors import RecipeError, RunError
-from tfopt.recipe.trial import located
 
 RECIPE = """
 import keras
@@ -51,7 +50,7 @@ def test_values_and_seed_are_those_of_the_trial(folder, trial, recipe, epochs):
     found = tfopt.Recipe.from_trial(trial, recipe)
     assert found.seed == 7
     assert found.stages[0].epochs == found.hyperparameters.get("epochs") == epochs
-    assert located(trial, recipe).runs.resolve() == folder / "saved_models" / "small" / "trials"
+    assert tfopt.Recipe.locate(trial, recipe).runs.resolve() == folder / "saved_models" / "small" / "trials"
 
 
 def test_values_can_be_changed(folder):

@@ -4,6 +4,8 @@ import pytest
 from rich.console import Console
 
 from tfopt.report import trials_table
+from tfopt.report.trials import conclusion, outcome
+from tfopt.run.search_record import SearchRecord, TrialRecord
 
 
 @pytest.fixture
@@ -73,3 +75,74 @@ def test_it_says_when_the_space_was_exhausted(search):
 @pytest.mark.parametrize("width", [30, 60, 80])
 def test_it_fits(search, width):
     assert max(map(len, show(search, width).splitlines())) <= width
+
+
+@pytest.fixture
+def regression():
+    def trial(number, mae, macs, **more):
+        figures = {"mae": mae, "bytes": 1000 * number, "macs": macs, "epochs": 5}
+        return {"number": number, "status": "complete", "figures": figures, "feasible": True} | more
+
+    return {
+        "schema": 2,
+        "status": "complete",
+        "seconds": 60.0,
+        "searched": 3600.0,
+        "requested_hours": 1,
+        "requested_epochs": 40,
+        "stopped": "1 hours",
+        "goal": {
+            "metric": "mae",
+            "direction": "min",
+            "objectives": {"mae": "min", "macs": "min"},
+            "keep": {"mae": 0.5},
+            "max": {"macs": 5e6, "bytes": 0.5},
+        },
+        "baseline": {"trial": 1, "file": "f", "metrics": {"mae": 1.0}, "costs": {}},
+        "best": 2,
+        "front": [1, 2],
+        "knee": 1,
+        "hypervolume": 0.3456,
+        "trials": [
+            trial(1, 1.2, 4_000_000),
+            trial(2, 0.9, 4_900_000),
+            trial(3, 1.9, 4_000_000, feasible=False, violations={"keep mae": 0.4}),
+            trial(4, None, 0, status="rejected", figures={"macs": 7e6}, violations={"max macs": 0.4}),
+            trial(5, None, 0, status="rejected", figures={}, reason="No rule for it."),
+        ],
+    }
+
+
+def test_it_shows_the_metrics_of_the_goal_and_what_was_used(regression):
+    text = show(regression, 200)
+    heading = next(line for line in text.splitlines() if line.startswith("Trial"))
+    assert heading.split() == ["Trial", "mae", "Size", "MACs"]
+    assert "3 trials, 15 of 40 epochs, 1 h 0 min of 1 h, smallest mae, smallest macs" in text
+    assert "mae within +0.5, macs at most 5000000, bytes at most 0.5" in text
+    assert "Best: trial 2, mae 0.9, macs 4.9 M, 2.0 kB" in text
+    assert "in mae and macs together; the front bends most at trial 1; hypervolume 0.346" in text
+    assert "the search ended because its 1 hours were used up" in text
+
+
+def test_rejected_trials_are_counted_below_the_table(regression):
+    text = show(regression, 200)
+    assert not [line for line in text.splitlines() if line.split()[:1] == ["4"]]
+    assert "2 trials were rejected before training: max macs (1), the model (1)." in text
+    rejected = TrialRecord.from_json(regression["trials"][3] | {"reason": "macs 7 is above 5"})
+    assert outcome(rejected) == "rejected: macs 7 is above 5"
+
+
+def test_it_says_how_close_trials_came_to_what_none_met(regression):
+    missed = {"keep mae": 0.4, "max bytes": 0.1}
+    for trial, macs in zip(regression["trials"][:3], (0.3, 0.2, 0.1), strict=True):
+        trial |= {"feasible": False, "violations": missed | {"max macs": macs, "max bytes": macs * 2}}
+    regression["trials"][0]["violations"].pop("max bytes")
+    record = SearchRecord.from_json(regression | {"best": None, "front": []})
+    assert conclusion(record) == (
+        "No trial met --keep mae=0.5 (closest: 1.2, trial 1) and --max macs=5000000 (closest: 4 M, trial 3)."
+    )
+
+
+def test_the_front_of_an_older_search_is_that_of_its_version(search):
+    assert "in accuracy, bytes and latency together" in show(search | {"schema": 1}, 200)
+    assert "* no other trial beats it in bytes" in show(search | {"schema": 2}, 200)

@@ -72,15 +72,15 @@ def run(
     the run.
     """
     from tfopt.recipe.recipe import Recipe
-    from tfopt.recipe.trial import located
 
     with resumable():
         taken = joined(strategy, hosts, worker, timeout)
         if from_trial is None:
             made = Recipe.from_file(recipe, values=dict(values), data=data)
         else:
-            trial = located(from_trial, recipe)
-            made, out = trial.recipe(dict(values), data), trial.runs if out is None else out
+            trial = Recipe.locate(from_trial, recipe)
+            made = Recipe.from_located(trial, dict(values), data)
+            out = trial.runs if out is None else out
         done = made.run(
             out,
             seed=seed,

@@ -13,6 +13,7 @@ from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RecipeError
 from tfopt.files import as_seen_from
 from tfopt.recipe.file import calling, load_recipe, source_of, with_values
+from tfopt.recipe.trial import LocatedTrial, located
 from tfopt.run.run_record import RecipeRecord
 
 if TYPE_CHECKING:
@@ -170,10 +171,25 @@ class Recipe:
             RunError: there is no such search or trial.
             RecipeError: as `from_file`.
         """
-        from tfopt.recipe.trial import located
+        return cls.from_located(cls.locate(trial, recipe), values, data)
 
-        found = located(trial, recipe)
-        return found.recipe(values or {}, data)
+    @classmethod
+    def locate(
+        cls, trial: str | os.PathLike[str] | int, recipe: str | os.PathLike[str] | None = None
+    ) -> LocatedTrial:
+        """Return the trial of a search, as `from_trial` takes it."""
+        return located(trial, recipe, lambda: cls.from_file(str(recipe)).name or Path(str(recipe)).stem)
+
+    @classmethod
+    def from_located(
+        cls,
+        trial: LocatedTrial,
+        values: Mapping[str, Any] | None = None,
+        data: Dataset | str | os.PathLike[str] | None = None,
+    ) -> Recipe:
+        """Return the recipe of a trial that was found; see `from_trial`."""
+        made = cls.from_file(**trial.arguments(values or {}, data))
+        return made if trial.record.seed is None else dataclasses.replace(made, seed=trial.record.seed)
 
     def declare(self) -> keras_tuner.HyperParameters:
         """Return the hyperparameters that the recipe asks for, also those in its functions.

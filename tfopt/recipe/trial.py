@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfopt.errors import RunError
-from tfopt.recipe.recipe import Recipe
 from tfopt.run.search_folder import find_trial
 from tfopt.run.search_record import SearchRecord, TrialRecord
-
-if TYPE_CHECKING:
-    from tfopt.data import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,30 +34,34 @@ class LocatedTrial:
         """The folder of the search's runs."""
         return self.search.parent / "trials"
 
-    def recipe(
-        self, values: Mapping[str, Any], data: Dataset | str | os.PathLike[str] | None = None
-    ) -> Recipe:
-        """Return the recipe with the trial's values.
+    def arguments(self, values: Mapping[str, Any], data: Any = None) -> dict[str, Any]:
+        """Return the arguments of `Recipe.from_file` with the trial's values.
 
         Args:
             values: hyperparameter -> value, in place of the trial's.
             data: in place of the search's.
-
-        Raises:
-            RecipeError: as `Recipe.from_file`.
         """
         theirs = dict(self.trial.values)
-        # Where one value is changed, others may be asked for no more.
-        optional = theirs.keys() - values.keys() if values else ()
-        data = self.record.data if data is None else data
-        made = Recipe.from_file(self.file, values={**theirs, **values}, data=data, optional=optional)
-        return made if self.record.seed is None else dataclasses.replace(made, seed=self.record.seed)
+        return {
+            "path": self.file,
+            "values": {**theirs, **values},
+            "data": self.record.data if data is None else data,
+            # Where one value is changed, others may be asked for no more.
+            "optional": theirs.keys() - values.keys() if values else (),
+        }
 
 
 def located(
-    trial: str | os.PathLike[str] | int, recipe: str | os.PathLike[str] | None = None
+    trial: str | os.PathLike[str] | int,
+    recipe: str | os.PathLike[str] | None,
+    name: Callable[[], str],
 ) -> LocatedTrial:
     """Return the trial that a user names; see `Recipe.from_trial`.
+
+    Args:
+        trial: where it is.
+        recipe: path of the recipe file, if the user gave one.
+        name: returns the name of the runs of that recipe.
 
     Raises:
         RunError: there is no such search or trial, or nobody says whose recipe it is.
@@ -74,10 +73,7 @@ def located(
             f"Trial {where} of which search? Name its folder, such as "
             f"saved_models/digits/search-12ab34cd/{where}, or the recipe."
         )
-    folder = Path("saved_models")
-    if alone and recipe is not None:
-        folder /= Recipe.from_file(recipe).name or Path(recipe).stem
-    search, record, found = find_trial(where, folder)
+    search, record, found = find_trial(where, Path("saved_models", name()) if alone else Path("saved_models"))
     theirs = None if record.recipe is None else record.recipe.file
     file = theirs if recipe is None else recipe
     if file is None:
