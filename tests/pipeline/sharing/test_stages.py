@@ -302,3 +302,18 @@ def test_a_run_that_was_cut_off_takes_what_was_done_meanwhile(file, out, tmp_pat
     run_folder.write_record(shared.path, dataclasses.replace(shared.typed, status="running", stages=stages))
     assert taken(run(file, cut, sparsity=0.8)) == ["train", "noise"]
     assert not (stage / "checkpoint-1.npz").exists()
+
+
+def test_a_stage_that_was_taken_is_judged_by_the_epochs_of_the_other_run(file, out):
+    asked = []
+
+    def gate(progress):
+        asked.append(progress)
+        return False
+
+    shared = Recipe.from_file(file, {"sparsity": 0.8}).run(out, share=True, gate=gate, quiet=True)
+    assert shared.typed.status == "stopped"
+    assert [stage.status for stage in shared.typed.stages] == ["complete", "pending", "pending"]
+    assert shared.typed.epochs == 0
+    (progress,) = asked
+    assert (progress.epochs, len(progress.history["val_accuracy"])) == (2, 2)
