@@ -142,6 +142,7 @@ class PruneChannels(Stage):
         """Return what a step removes: what was decided before the run was cut off, or what is decided now."""
         from tfopt.channels.planning import plan_file
         from tfopt.channels.planning.decide import decide
+        from tfopt.channels.planning.speed import warn_unless_faster
 
         path = context.directory / f"channels-{number}.json"
         if path.exists():
@@ -156,6 +157,8 @@ class PruneChannels(Stage):
             loss=context.loss,
             step=self._step(number, earlier),
         )
+        if self.iterations == 1:  # several steps are for removing much
+            warn_unless_faster(plan, self.scheme or context.scheme)
         write_atomically(path, plan_file.to_json(plan))
         return plan
 
