@@ -8,7 +8,7 @@ from keras import ops
 
 import tfopt
 from tfopt.channels.dependency import dependencies
-from tfopt.errors import UnsupportedModel
+from tfopt.errors import InvalidArgumentError
 
 
 def _found(body, *shapes):
@@ -215,7 +215,7 @@ def test_a_layer_that_two_layers_share_a_variable_with_stays():
 def test_a_quantized_model_is_refused():
     inputs = keras.Input((4,))
     model = tfopt.quantize_aware(keras.Model(inputs, L.Dense(2)(L.Dense(3)(inputs))))
-    with pytest.raises(UnsupportedModel, match="Prune channels before quantization"):
+    with pytest.raises(InvalidArgumentError, match=r"quantization-aware.*Prune the float model"):
         dependencies(model)
 
 

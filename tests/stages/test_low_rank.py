@@ -67,7 +67,7 @@ def test_budgets_are_those_of_the_file_of_the_pipeline(
         schemes.append(scheme)
         return bytes(4 * model.count_params())
 
-    monkeypatch.setattr("tfopt.factorization.budget.exported", exported)
+    monkeypatch.setattr("tfopt.export.untrained.untrained", exported)
     tfopt.LowRank(bytes=0.9, scheme=asked, epochs=1).apply(model, _Context(tmp_path, scheme=pipeline))
     assert set(schemes) == {limited}
 

@@ -34,8 +34,8 @@ def dependencies(model: keras.Model) -> Dependencies:
             user's own and subclassed models are read as `tfopt.quantize_aware` reads them.
 
     Raises:
-        UnsupportedModel: the model is quantization-aware, or subclassed and its code cannot be read.
-        InvalidArgumentError: it is no Keras 3 model, or it has not been built.
+        UnsupportedModel: the model is subclassed and has not been called, or its code cannot be read.
+        InvalidArgumentError: it is no Keras 3 model, or quantization-aware.
     """
     graph = opened(model)
     called = nodes(graph)

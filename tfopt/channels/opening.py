@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt.errors import UnsupportedModel
+from tfopt.errors import InvalidArgumentError
 from tfopt.graph import (
     Copier,
     Decomposer,
@@ -20,6 +20,7 @@ from tfopt.graph import (
     decompose_call,
     is_quantized,
     replay,
+    require_built,
     unread_losses,
     warn_of_unread,
     with_class_of,
@@ -37,14 +38,14 @@ def opened(model: keras.Model) -> keras.Model:
         model: any built model.
 
     Raises:
-        UnsupportedModel: the model is quantization-aware, or subclassed and its code cannot be read.
-        InvalidArgumentError: it is no Keras 3 model, or it has not been built.
+        UnsupportedModel: the model is subclassed and has not been called, or its code cannot be read.
+        InvalidArgumentError: it is no Keras 3 model, or quantization-aware.
     """
+    require_built(model)
     if is_quantized(model):
-        raise UnsupportedModel(
-            f"The model {model.name!r} is quantization-aware: its quantizers have ranges for the channels "
-            "that it has now. Prune channels before quantization: tfopt.prune_channels first, then "
-            "tfopt.quantize_aware."
+        raise InvalidArgumentError(
+            f"prune_channels: the model {model.name!r} is quantization-aware: its ranges are those of the "
+            "channels that it has. Prune the float model that it was made of, then call tfopt.quantize_aware."
         )
     copied = copy(model)
     functional = as_functional(copied)

@@ -14,21 +14,6 @@ from tfopt.channels.penalty import drop_penalty
 from tfopt.errors import InvalidArgumentError
 
 
-def check_float(model: keras.Model) -> None:
-    """Raise unless `model` is a built model that is not quantization-aware.
-
-    Raises:
-        InvalidArgumentError: it is quantization-aware, or no Keras 3 model.
-        UnsupportedModel: it is subclassed and has not been called.
-    """
-    graph.require_built(model)
-    if graph.is_quantized(model):
-        raise InvalidArgumentError(
-            f"prune_channels: the model {model.name!r} is quantization-aware: its ranges are those of the "
-            "channels that it has. Prune the float model that it was made of, then call tfopt.quantize_aware."
-        )
-
-
 def prunable(model: keras.Model) -> Dependencies:
     """Return the dependencies of a model, without a penalty of `group_lasso` that it was trained with.
 
@@ -36,7 +21,6 @@ def prunable(model: keras.Model) -> Dependencies:
         InvalidArgumentError: it is quantization-aware, or there is nothing to prune; the message says why.
         UnsupportedModel: it cannot be read.
     """
-    check_float(model)
     found = dependencies(model)
     drop_penalty(found.model)
     if not found.groups:
@@ -48,8 +32,13 @@ def prunable(model: keras.Model) -> Dependencies:
 
 
 def scope_of(model: keras.Model) -> AbstractContextManager[Any]:
-    """Return the scope in which variables are made as those of `model` were."""
-    check_float(model)
+    """Return the scope in which variables are made as those of `model` were.
+
+    Raises:
+        InvalidArgumentError: it is no Keras 3 model.
+        UnsupportedModel: it is subclassed and has not been called.
+    """
+    graph.require_built(model)
     return model.distribute_strategy.scope()
 
 

@@ -9,6 +9,7 @@ import keras
 
 from tfopt.channels.planning.decide import decide
 from tfopt.channels.planning.settings import ChannelSettings, Limit, Method, Normalization, Scope
+from tfopt.channels.planning.speed import warn_unless_faster
 
 
 def prune_channels(
@@ -40,6 +41,9 @@ def prune_channels(
     of all layers that are added to them. The result is a plain Keras model with the weights that are left; it
     saves and loads without tfopt, is not compiled, and is to be trained on: what is gone is missed at first.
 
+    Where at most a quarter of the multiply-accumulates is removed and no budget limits the latency, the file
+    of what is left is measured beside the original's, and a warning says so if it is not faster.
+
     Args:
         model: any built float model. It is left as it is.
         ratio: the share of the channels to remove, in (0, 1). Of a channel goes what makes it and what reads
@@ -50,7 +54,7 @@ def prune_channels(
         bytes, latency: budgets too: what the file of the smaller model may have and take at most, as shares
             or as `"100k"` and `"1.5ms"` (one thread of this machine). Files are written and run until one
             meets them.
-        scheme: in which the file for these will be written, such as `"int8"`.
+        scheme: in which the file will be written, such as `"int8"`.
         importance: which channels are needed least: those of the smallest weights (`"l2"`, `"l1"`), those
             that batch normalizations scale down (`"batch_norm"`), those without which the loss changes
             least, to first order (`"taylor"`; needs data and a loss), those of small or rare activations
@@ -108,6 +112,7 @@ def prune_channels(
         seed=seed,
     )
     plan = decide(model, settings, data=data, loss=loss, batch_size=batch_size)
+    warn_unless_faster(plan, settings.scheme)
     if dry_run:
         return plan
     with model.distribute_strategy.scope():

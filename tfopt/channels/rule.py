@@ -170,6 +170,7 @@ class Sizes:
         self._dependencies = dependencies
         self._stays = np.append(keep, True)  # FIXED is the last
         self._others = others or {}
+        self._along = {(id(each.variable), each.axis): each.units for each in reversed(dependencies.slices)}
 
     def axes(self, tensor: keras.KerasTensor) -> tuple[np.ndarray | None, ...]:
         """Return the units along the axes of a tensor of the old model."""
@@ -194,10 +195,8 @@ class Sizes:
 
     def of_variable(self, variable: keras.Variable, axis: int) -> int:
         """Return the new length of a variable along an axis."""
-        for each in self._dependencies.slices:
-            if each.variable is variable and each.axis == axis:
-                return self.count(each.units)
-        return variable.shape[axis]
+        units = self._along.get((id(variable), axis))
+        return variable.shape[axis] if units is None else self.count(units)
 
     def changed(self, tensor: keras.KerasTensor) -> bool:
         """Return whether a tensor of the old model has another shape."""

@@ -9,20 +9,16 @@ import keras
 
 from tfopt import measure
 from tfopt.budgets import Budgets, formatted
+from tfopt.budgets.attempts import Attempt, best_attempt
+from tfopt.budgets.correction import Correction
 from tfopt.channels.costs.bytes_of_weights import bytes_of_weights
-from tfopt.channels.costs.files import exported
 from tfopt.data.representative import Representative
 from tfopt.errors import GoalError
+from tfopt.export.untrained import UntrainedFiles
 from tfopt.factorization.allocation import allocated
 from tfopt.factorization.options import EXTRA_LAYER_BYTES, Option, Options
 
 logger = logging.getLogger(__name__)
-
-_AIMS = {"bytes": 0.99, "latency": 0.97}
-"""Metric that is measured -> the share of its limit that is aimed at: clocks vary, and files hold more."""
-_ENOUGH = 0.95
-"""The share of a limit from which on a measured choice is not improved any more."""
-_ROUNDS = 8
 
 Build = Callable[[Sequence[Option]], keras.Model]
 """Returns the model in which each layer has its option."""
@@ -49,20 +45,16 @@ class BudgetedRanks:
         data: Representative | None,
         build: Build,
     ) -> None:
-        self._layers, self._budgets, self._scheme, self._data = layers, budgets, scheme, data
-        self._build = build
-        self._measured = [name for name in budgets.limits if name in _AIMS]
+        self._layers, self._budgets, self._build = layers, budgets, build
+        limits = budgets.limits
         self._original: dict[str, float] = {"params": float(model.count_params())}
-        if {"macs", "latency"} & budgets.limits.keys():
+        if {"macs", "latency"} & limits.keys():
             self._original["macs"] = float(measure.macs(model))
-        self._content = b""
-        if self._measured:
-            self._content = exported(model, scheme, data)
-            self._original["bytes"] = float(len(self._content))
-            self._bytes = bytes_of_weights(model, scheme) if "bytes" in self._measured else {}
-        if "latency" in self._measured:
-            latency = measure.latency({"original": self._content})["original"]
-            self._original["latency"] = latency.median_seconds
+        self._bytes = bytes_of_weights(model, scheme) if "bytes" in limits else {}
+        self._files: UntrainedFiles | None = None
+        if {"bytes", "latency"} & limits.keys():
+            self._files = UntrainedFiles.for_budgets(model, scheme, data, budgets)
+            self._original |= self._files.original
         self._limits = budgets.of(self._original)
 
     def chosen(
@@ -88,40 +80,37 @@ class BudgetedRanks:
         least = {name: sum(min(each) for each in table) for name, table in costs.items()}
         # What is no part of a layer here, such as biases and other layers.
         rest = {name: self._original[name] - whole[name] for name in self._limits}
-        self._require_reachable(options, losses, costs, least, rest)
-        best: tuple[float, Sequence[Option]] | None = None
-        closest: tuple[float, str] = (float("inf"), "")
-        seen = set()
-        for _ in range(_ROUNDS):
-            aims = {name: self._limits[name] * _AIMS.get(name, 1.0) - rest[name] for name in self._limits}
-            choice = allocated(options, losses, costs, aims)
+
+        def choice_within(limits: Mapping[str, float]) -> Sequence[Option] | None:
+            sums = {name: limit - rest[name] for name, limit in limits.items()}
+            return allocated(options, losses, costs, sums)
+
+        first = choice_within(self._limits)
+        reach = {name: (least[name] + rest[name], self._original[name]) for name in self._limits}
+        logger.info("%s", "; ".join(_in_words(reach).values()))
+        if first is None:
+            raise self._refusal(reach)
+        files = self._files
+        if files is None:
+            return first
+
+        def predicted(choice: Sequence[Option]) -> dict[str, float]:
+            pairs = [*zip(self._layers, choice, strict=True)]
+            return {name: rest[name] + sum(self._cost(name, *pair) for pair in pairs) for name in rest}
+
+        def propose(aims: Mapping[str, float]) -> Attempt[Sequence[Option]] | None:
+            choice = choice_within(aims)
             if choice is None:
-                break
-            loss = _sum(options, losses, choice)
-            if not self._measured:
-                return choice
-            if tuple(choice) in seen:
-                break
-            seen.add(tuple(choice))
-            found = self._measure(choice)
-            logger.info("%s: %s", _ranks(choice), _formatted(found))
-            worst = max(found[name] / self._limits[name] for name in self._measured)
-            if worst <= 1 and (best is None or loss < best[0]):
-                best = loss, choice
-            closest = min(closest, (worst, _formatted(found)))
-            if _ENOUGH <= worst <= 1:
-                break
-            for name in self._measured:
-                predicted = sum(
-                    costs[name][number][options[number].index(option)] for number, option in enumerate(choice)
-                )
-                rest[name] = found[name] - predicted
-        if best is None:
-            raise GoalError(
-                f"No ranks were found whose file meets {self._budgets.describe()}: the closest has "
-                f"{closest[1] or 'not been written'}. Allow more, or remove channels first."
-            )
-        return best[1]
+                return None
+            return Attempt(choice=choice, key=tuple(choice), predicted=predicted(choice))
+
+        def measured(choice: Sequence[Option]) -> dict[str, float]:
+            factorized = sum(option.ranks is not None for option in choice)
+            logger.info("%d of %d layers factorized", factorized, len(choice))
+            return predicted(choice) | files.measured(self._build(choice))
+
+        correction = Correction(self._limits, self._original, self._original)
+        return best_attempt(correction, propose, measured, what="ranks")[0]
 
     def _cost(self, name: str, layer: Options, option: Option) -> float:
         if name == "macs":
@@ -133,54 +122,20 @@ class BudgetedRanks:
         each = self._bytes[id(layer.candidate.layer.kernel)]
         return option.weights * each + option.extra_layers * EXTRA_LAYER_BYTES
 
-    def _require_reachable(
-        self,
-        options: Sequence[Sequence[Option]],
-        losses: Sequence[Sequence[float]],
-        costs: Mapping[str, Sequence[Sequence[float]]],
-        least: Mapping[str, float],
-        rest: Mapping[str, float],
-    ) -> None:
-        aims = {name: limit - rest[name] for name, limit in self._limits.items()}
-        reach = {name: least[name] + rest[name] for name in self._limits}
-        logger.info(
-            "reachable: %s",
-            "; ".join(
-                f"{name} from {formatted(name, low)} to {formatted(name, self._original[name])}"
-                for name, low in reach.items()
-            ),
+    def _refusal(self, reach: Mapping[str, tuple[float, float]]) -> GoalError:
+        """Return the error that says what can be reached: metric -> the least and the original cost."""
+        named = "; ".join(
+            f"{text}, and {formatted(name, self._limits[name])} was asked for"
+            for name, text in _in_words(reach).items()
         )
-        if allocated(options, losses, costs, aims) is None:
-            named = "; ".join(
-                f"{name} can be from {formatted(name, low)} to {formatted(name, self._original[name])}, and "
-                f"{formatted(name, self._limits[name])} was asked for"
-                for name, low in reach.items()
-            )
-            raise GoalError(
-                f"Low rank cannot meet the budget {self._budgets.describe()}: {named}. Allow more, or remove "
-                "channels first."
-            )
-
-    def _measure(self, choice: Sequence[Option]) -> dict[str, float]:
-        content = exported(self._build(choice), self._scheme, self._data)
-        found = {"bytes": float(len(content))}
-        if "latency" in self._measured:
-            both = measure.latency({"original": self._content, "low rank": content})["low rank"]
-            relative = self._budgets.limits["latency"].relative
-            seconds = both.ratio * self._original["latency"] if relative else both.median_seconds
-            found["latency"] = seconds
-        return found
+        return GoalError(
+            f"Low rank cannot meet the budget {self._budgets.describe()}: {named}. Allow more, or remove "
+            "channels first."
+        )
 
 
-def _sum(
-    options: Sequence[Sequence[Option]], losses: Sequence[Sequence[float]], choice: Sequence[Option]
-) -> float:
-    return sum(loss[each.index(option)] for each, loss, option in zip(options, losses, choice, strict=True))
-
-
-def _ranks(choice: Sequence[Option]) -> str:
-    return f"{sum(option.ranks is not None for option in choice)} of {len(choice)} layers factorized"
-
-
-def _formatted(found: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {formatted(name, value)}" for name, value in found.items())
+def _in_words(reach: Mapping[str, tuple[float, float]]) -> dict[str, str]:
+    return {
+        name: f"{name} can be from {formatted(name, low)} to {formatted(name, high)}"
+        for name, (low, high) in reach.items()
+    }

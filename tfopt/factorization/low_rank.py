@@ -10,10 +10,10 @@ import keras
 
 from tfopt import _validation, graph
 from tfopt.budgets import Budgets
-from tfopt.channels.costs.files import check_scheme
 from tfopt.data.representative import MAX_SAMPLES, Representative
 from tfopt.data.sample_formats import repeatable
 from tfopt.errors import InvalidArgumentError
+from tfopt.export.untrained import check_scheme
 from tfopt.factorization.candidates import METHODS, Method
 from tfopt.factorization.decision import Decision
 from tfopt.factorization.plan import LowRankPlan

@@ -13,8 +13,8 @@ import keras
 
 from tfopt import _validation
 from tfopt.budgets import Budgets
-from tfopt.channels.costs.files import check_scheme
 from tfopt.errors import InvariantError
+from tfopt.export.untrained import check_scheme
 from tfopt.factorization.build import FACTOR
 from tfopt.factorization.candidates import METHODS, Method
 from tfopt.factorization.low_rank import decided

@@ -169,6 +169,7 @@ class PruneChannels(Stage):
         """Return the plan in the file `path`, or a new one where it is missing or damaged."""
         from tfopt.channels.planning import plan_file
         from tfopt.channels.planning.decide import decide
+        from tfopt.channels.planning.speed import warn_unless_faster
 
         if path.exists():
             try:
@@ -176,7 +177,10 @@ class PruneChannels(Stage):
             except RunError as error:
                 logger.warning("%s %s is written anew.", error, path)
         settings = self._settings(context.scheme, context.seed)
-        return decide(model, settings, data=context.data, loss=context.loss, step=step)
+        plan = decide(model, settings, data=context.data, loss=context.loss, step=step)
+        if self.iterations == 1:  # several steps are for removing much
+            warn_unless_faster(plan, self.scheme or context.scheme)
+        return plan
 
     def _step(self, number: int, earlier: list[ChannelPlan]) -> Step | None:
         """Return how far a step goes; None for the only one."""

@@ -150,19 +150,19 @@ def test_the_table(dependencies):
 def test_an_aim_that_leads_to_the_same_widths_again_is_lowered(monkeypatch):
     """Files are a little larger than predicted, and units few: what fits is found all the same."""
     dependencies = chain((4, 4))
-    costs = ModelCosts(dependencies)
-    whole = costs.evaluate(np.ones(dependencies.count, bool))["bytes"]
+    whole = 4.0 * dependencies.model.count_params()
 
     class Larger:
         original = {"bytes": whole}  # noqa: RUF012
 
-        def __init__(self, *_, **__):
-            pass
+        @classmethod
+        def for_budgets(cls, *_):
+            return cls()
 
-        def measured(self, keep):
-            return {"bytes": costs.evaluate(keep)["bytes"] * (1.0 if keep.all() else 1.02)}
+        def measured(self, model):
+            return {"bytes": 4.0 * model.count_params() * 1.02}
 
-    monkeypatch.setattr(sys.modules[allocation.__module__], "Files", Larger)
+    monkeypatch.setattr(sys.modules[allocation.__module__], "UntrainedFiles", Larger)
     for share in np.linspace(0.4, 0.98, 15):
         found = allocation(dependencies, scores_of(dependencies), {"bytes": float(share)})
         assert found.costs["bytes"] <= share * whole

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -11,28 +10,26 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.budgets import Budgets
+from tfopt.budgets.attempts import Attempt, best_attempt
+from tfopt.budgets.correction import Correction
 from tfopt.channels.allocation.chosen import Allocation, GroupWidth
-from tfopt.channels.allocation.correction import Correction
 from tfopt.channels.allocation.losses import LossesOf, losses_by_scores
-from tfopt.channels.allocation.methods import METHODS, NEAR, Losses, solved
+from tfopt.channels.allocation.methods import METHODS, Losses, solved
 from tfopt.channels.allocation.problem import Problem
 from tfopt.channels.allocation.widths import least_widths, options, step_of
-from tfopt.channels.costs.files import Files, check_scheme
+from tfopt.channels.costs.files import CutFiles
+from tfopt.channels.costs.metric import Corrected, Metric
 from tfopt.channels.costs.model_costs import ModelCosts
 from tfopt.channels.groups import Dependencies
 from tfopt.channels.reach import Reach, require_reachable
 from tfopt.data.representative import Representative
-from tfopt.errors import GoalError, InvalidArgumentError, UnsupportedModel
-
-logger = logging.getLogger(__name__)
+from tfopt.errors import InvalidArgumentError, UnsupportedModel
+from tfopt.export.untrained import UntrainedFiles, check_scheme
 
 Method: TypeAlias = Literal["global", "uniform", "sensitivity"]
 
 IN_FILES = ("bytes", "latency")
 """The metrics that only a file tells."""
-_ATTEMPTS = 8
-_CAUTION, _LEAST_CAUTION = 0.97, 0.3
-"""By how much the aim is lowered each time that it leads to widths which were too much, and how far."""
 
 
 def allocate(
@@ -97,15 +94,23 @@ def allocation(
     measured = _Measured(costs, budgets, scheme, samples)
     original = measured.original
     limits = budgets.of(original)
-    correction = Correction(costs, original, limits)
-    problem = Problem(costs.sizes, correction.corrected, limits, allowed, scores)
+    predicted = {name: costs.metrics[name] for name in limits}
+    whole = costs.sizes.at_widths(np.array([len(group.units) for group in dependencies.groups]))
+    known = {name: float(metric.at(whole)) for name, metric in predicted.items()}
+    metrics = {
+        name: _as_measured(name, metric, known[name], original[name]) for name, metric in predicted.items()
+    }
+    problem = Problem(costs.sizes, metrics, limits, allowed, scores)
     reaches = _reaches(problem, measured, limits)
     require_reachable(reaches, budgets, dependencies.frozen)
     if all(original[name] <= limit for name, limit in limits.items()):
         keep, found = np.ones(dependencies.count, bool), original
     else:
         tables = (losses or losses_by_scores)(problem) if method == "sensitivity" else []
-        keep, found = _met(problem, correction, measured, tables, method)
+        correction = Correction(limits, known, original)
+        keep, found = _met(
+            dataclasses.replace(problem, metrics=predicted), correction, measured, tables, method
+        )
     return Allocation(
         budgets=budgets,
         method=method,
@@ -128,17 +133,10 @@ class _Measured:
     ) -> None:
         self._costs = costs
         limits = budgets.limits
-        self._files = (
-            Files(
-                costs.dependencies,
-                scheme,
-                samples,
-                timed="latency" in limits,
-                absolute="latency" in limits and not limits["latency"].relative,
-            )
-            if any(name in limits for name in IN_FILES)
-            else None
-        )
+        self._files: CutFiles | None = None
+        if any(name in limits for name in IN_FILES):
+            found = costs.dependencies
+            self._files = CutFiles(found, UntrainedFiles.for_budgets(found.model, scheme, samples, budgets))
         if self._files and "latency" in limits:
             costs.metrics["latency"] = self._files.latency(costs)
         everything = self._counted(np.ones(costs.dependencies.count, bool))
@@ -176,6 +174,14 @@ def _reaches(problem: Problem, measured: _Measured, limits: Mapping[str, float])
     }
 
 
+def _as_measured(name: str, metric: Metric, predicted: float, original: float) -> Metric:
+    """Return a metric in the unit of what is measured, by the whole model alone."""
+    # What a file holds besides weights stays as it is; time is taken for proportional.
+    if name == "latency":
+        return Corrected(metric, original / predicted)
+    return Corrected(metric, 1.0, original - predicted)
+
+
 def _met(
     problem: Problem, correction: Correction, measured: _Measured, losses: Losses, method: str
 ) -> tuple[np.ndarray, dict[str, float]]:
@@ -184,38 +190,17 @@ def _met(
     Raises:
         GoalError: no attempt met all budgets.
     """
-    best: tuple[float, np.ndarray, dict[str, float]] | None = None
-    tried: set[bytes] = set()
-    caution = 1.0
-    while len(tried) < _ATTEMPTS and caution > _LEAST_CAUTION:
-        aims = {name: caution * aim for name, aim in correction.aims.items()}
-        aimed = dataclasses.replace(problem, metrics=correction.metrics, limits=aims)
-        if not aimed.fits(aimed.least):
-            widths = aimed.least
-        else:
-            widths = solved(aimed, losses, method)
+
+    def propose(aims: Mapping[str, float]) -> Attempt[np.ndarray]:
+        aimed = dataclasses.replace(problem, limits=aims)
+        widths = solved(aimed, losses, method) if aimed.fits(aimed.least) else aimed.least
         keep = problem.keep(widths)
-        if keep.tobytes() in tried:
-            if best:
-                break  # the units are not fine enough to come nearer
-            caution *= _CAUTION
-            continue
-        tried.add(keep.tobytes())
-        found = measured(keep)
-        usage = max(found[name] / limit for name, limit in problem.limits.items())
-        logger.info("attempt %d uses %.1f %% of the budget: %s", len(tried), 100 * usage, found)
-        if correction.met(found) and (best is None or usage > best[0]):
-            best = (usage, keep, found)
-        if best and (best[0] >= NEAR or keep.all()):
-            break
-        correction.learn(widths, found)
-    if best is None:
-        raise GoalError(
-            f"No widths were found whose file meets the budget; the last tried costs {found}. Allow a little "
-            "more, or, if a latency is limited, repeat it while the machine has less other work.",
-            best=found,
-        )
-    return best[1], best[2]
+        sizes = problem.sizes.at_widths(widths)
+        predicted = {name: float(metric.at(sizes)) for name, metric in problem.metrics.items()}
+        return Attempt(choice=keep, key=keep.tobytes(), predicted=predicted)
+
+    keep, found = best_attempt(correction, propose, measured, what="widths")
+    return keep, dict(found)
 
 
 def _checked(

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from tfopt.budgets.attempts import NEAR
 from tfopt.channels.allocation.fill import filled
 from tfopt.channels.allocation.global_ranking import global_ranking
 from tfopt.channels.allocation.integer_program import IntegerProgram
@@ -21,8 +22,6 @@ Losses: TypeAlias = "Sequence[np.ndarray]"
 """Of each group, the loss at each of its options."""
 
 _ROUNDS = 4
-NEAR = 0.95
-"""The share of a limit that is used at least, where units are fine enough."""
 
 
 def sensitivity(problem: Problem, losses: Losses) -> np.ndarray:

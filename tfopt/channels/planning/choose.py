@@ -9,7 +9,6 @@ import numpy as np
 from tfopt.channels.allocation.allocate import IN_FILES, allocation
 from tfopt.channels.allocation.losses import LossesOf, LossesOnData
 from tfopt.channels.allocation.problem import Problem
-from tfopt.channels.costs.files import Files
 from tfopt.channels.costs.model_costs import ModelCosts
 from tfopt.channels.groups import Dependencies
 from tfopt.channels.importance.samples import Samples
@@ -17,6 +16,7 @@ from tfopt.channels.planning.named_groups import named_groups
 from tfopt.channels.planning.selection import select
 from tfopt.channels.planning.settings import ChannelSettings
 from tfopt.channels.planning.step import Step
+from tfopt.export.untrained import UntrainedFiles
 
 Costs = dict[str, tuple[float, float]]
 """Metric -> before and after. Seconds of latency."""
@@ -115,7 +115,7 @@ def original_costs(
     costs = {name: before for name, (before, _) in counted(found, np.ones(found.count, bool)).items()}
     if any(name in limits for name in IN_FILES):
         inputs = None if samples is None else samples.x
-        files = Files(found, settings.scheme, inputs, timed="latency" in limits)
+        files = UntrainedFiles.for_budgets(found.model, settings.scheme, inputs, settings.budgets)
         costs |= files.original
     return costs
 

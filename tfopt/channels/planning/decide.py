@@ -15,7 +15,7 @@ from tfopt.channels.planning.named_groups import named_groups
 from tfopt.channels.planning.plan import ChannelPlan, planned
 from tfopt.channels.planning.settings import ChannelSettings
 from tfopt.channels.planning.step import Step
-from tfopt.channels.prunable import check_float, prunable
+from tfopt.channels.prunable import prunable
 from tfopt.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
@@ -45,10 +45,9 @@ def decide(
         GoalError: a budget cannot be met.
         UnsupportedModel: the model cannot be read.
     """
-    check_float(model)
+    found = prunable(model)
     loss = getattr(model, "loss", None) if loss is None else loss
     samples = samples_for(settings.importance, data, loss, batch_size)
-    found = prunable(model)
     own = group_settings(found, settings.rules)
     default = settings.ratio if not settings.budgets else 0.5
     if all(own.get(name, default) is None for name in named_groups(found)):

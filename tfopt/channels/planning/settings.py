@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 from tfopt import _validation
 from tfopt.budgets import Budgets
-from tfopt.channels.costs.files import check_scheme
 from tfopt.channels.importance import CRITERIA
 from tfopt.errors import InvalidArgumentError
+from tfopt.export.untrained import check_scheme
 
 Scope: TypeAlias = Literal["global", "local"]
 Method: TypeAlias = Literal["global", "uniform", "sensitivity"]

@@ -9,7 +9,7 @@ from keras import layers as L
 
 from tests.at_length import some
 from tfopt.channels.costs.axis_sizes import AxisSizes
-from tfopt.channels.costs.files import Files, exported
+from tfopt.channels.costs.files import CutFiles
 from tfopt.channels.costs.model_costs import ModelCosts
 from tfopt.channels.costs.operators.matched import matched
 from tfopt.channels.costs.operators.probes import probes
@@ -18,6 +18,7 @@ from tfopt.channels.cut import cut
 from tfopt.channels.dependency import dependencies
 from tfopt.channels.groups import Group
 from tfopt.export.runtime.first_run import failure_of
+from tfopt.export.untrained import UntrainedFiles, untrained
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def found():
 
 def files(found, scheme):
     keeps = [np.ones(found.count, bool), *probes(found.groups)]
-    return [exported(cut(found, keep), scheme, None) for keep in keeps], keeps
+    return [untrained(cut(found, keep), scheme, None) for keep in keeps], keeps
 
 
 @pytest.mark.parametrize("scheme", some(["float32", "int8", "dynamic", "int4"], ["float32", "int8"]))
@@ -57,7 +58,7 @@ def test_operators_run_alone_at_every_size(found, scheme):
 
 def test_the_time_of_a_file_is_that_of_its_operators(found):
     costs = ModelCosts(found)
-    measured = Files(found, "float32", timed=True)
+    measured = CutFiles(found, UntrainedFiles(found.model, "float32", timed=True))
     table = measured.latency(costs)
     whole = table.at(costs.sizes.at(np.ones(found.count, bool)))
     assert whole == pytest.approx(measured.original["latency"], rel=0.9)
@@ -68,7 +69,7 @@ def test_the_time_of_a_file_is_that_of_its_operators(found):
 def test_files_of_other_operators_are_not_matched(found):
     sizes = AxisSizes(found.groups)
     one, other = (
-        exported(keras.Sequential([keras.Input((4,)), *each]), "float32", None)
+        untrained(keras.Sequential([keras.Input((4,)), *each]), "float32")
         for each in ([L.Dense(3)], [L.Dense(3), L.Dense(2)])
     )
     keep = np.ones(found.count, bool)
@@ -77,7 +78,7 @@ def test_files_of_other_operators_are_not_matched(found):
 
 def test_a_size_that_no_channel_has_is_not_matched(found):
     sizes = AxisSizes(found.groups)
-    contents = [exported(keras.Sequential([keras.Input((4,)), L.Dense(n)]), "float32", None) for n in (7, 3)]
+    contents = [untrained(keras.Sequential([keras.Input((4,)), L.Dense(n)]), "float32") for n in (7, 3)]
     keep = np.ones(found.count, bool)
     assert matched(contents, [keep, keep], sizes) is None
     assert matched(contents[:1] * 2, [keep, keep], sizes) is not None

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-
-import numpy as np
-
-from tfopt.channels.costs.metric import Corrected, Metric
-from tfopt.channels.costs.model_costs import ModelCosts
 
 _AIMS = {"bytes": 0.985, "latency": 0.975}
 """Metric -> the share of its limit that is aimed at."""
@@ -23,56 +19,45 @@ class Correction:
     """The predicted and the measured costs of what was tried so far.
 
     Args:
-        costs: the predictions.
-        original: metric -> that of the whole model, measured.
         limits: metric -> limit.
-
-    Attributes:
-        metrics: the predicted metrics with a limit.
+        predicted, measured: metric -> cost of the model as it is.
     """
 
-    def __init__(self, costs: ModelCosts, original: Mapping[str, float], limits: Mapping[str, float]) -> None:
-        self._costs, self._limits = costs, limits
-        self.metrics: dict[str, Metric] = {name: costs.metrics[name] for name in limits}
+    def __init__(
+        self, limits: Mapping[str, float], predicted: Mapping[str, float], measured: Mapping[str, float]
+    ) -> None:
+        self._limits = limits
         self._known: dict[str, list[tuple[float, float]]] = {name: [] for name in limits}
-        self.learn(np.array([len(group.units) for group in costs.dependencies.groups]), original)
+        self.learn(predicted, measured)
 
-    def learn(self, widths: np.ndarray, found: Mapping[str, float]) -> None:
-        """Note what was measured at these widths."""
-        sizes = self._costs.sizes.at_widths(widths)
-        for name, metric in self.metrics.items():
-            self._known[name].append((float(metric.at(sizes)), found[name]))
-
-    @property
-    def corrected(self) -> dict[str, Metric]:
-        """The metrics in the unit of what is measured, by the whole model alone."""
-        found: dict[str, Metric] = {}
-        for name, metric in self.metrics.items():
-            predicted, real = self._known[name][0]
-            # What a file holds besides weights stays as it is; time is taken for proportional.
-            found[name] = (
-                Corrected(metric, real / predicted)
-                if name == "latency"
-                else Corrected(metric, 1.0, real - predicted)
-            )
-        return found
+    def learn(self, predicted: Mapping[str, float], measured: Mapping[str, float]) -> None:
+        """Note what was measured where this was predicted."""
+        for name, known in self._known.items():
+            known.append((predicted[name], measured[name]))
 
     @property
     def aims(self) -> dict[str, float]:
         """Metric -> the prediction under which the measured cost is expected to be just below the limit."""
         return {name: self._aim(name) for name in self._limits}
 
-    def met(self, found: Mapping[str, float]) -> bool:
+    def usage(self, measured: Mapping[str, float]) -> float:
+        """Return the largest share of a limit that is used."""
+        return max(measured[name] / limit for name, limit in self._limits.items())
+
+    def met(self, measured: Mapping[str, float]) -> bool:
         """Return whether measured costs meet all limits for certain."""
-        return all(self._fits(name, found[name]) for name in self._limits)
+        return all(self._fits(name, measured[name]) for name in self._limits)
 
     def _fits(self, name: str, real: float) -> bool:
         return real <= self._limits[name] * _MARGINS.get(name, 1.0)
 
     def _aim(self, name: str) -> float:
         wanted = self._limits[name] * _AIMS.get(name, 1.0)
-        low = max((each for each in self._known[name] if self._fits(name, each[1])), default=None)
-        above = [each for each in self._known[name] if not self._fits(name, each[1])]
+        known = self._known[name]
+        if name not in _AIMS and all(math.isclose(predicted, real) for predicted, real in known):
+            return wanted  # what is counted needs no correction
+        low = max((each for each in known if self._fits(name, each[1])), default=None)
+        above = [each for each in known if not self._fits(name, each[1])]
         high = min((each for each in above if low is None or each[0] > low[0]), default=None)
         if low is None and high is not None:
             predicted, real = high
@@ -81,4 +66,4 @@ class Correction:
         if low is not None and high is not None:
             share = (wanted - low[1]) / (high[1] - low[1])
             return low[0] + (high[0] - low[0]) * min(max(share, _INSIDE), 1 - _INSIDE)
-        return max(predicted for predicted, _ in self._known[name])
+        return max(predicted for predicted, _ in known)
