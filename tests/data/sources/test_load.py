@@ -39,6 +39,21 @@ def test_npz_with_x_and_y_only(tmp_path):
     assert [len(data.split(name)[1]) for name in ("train", "validation", "test")] == [8, 2, 10]
 
 
+def test_npz_with_several_inputs_and_targets(tmp_path):
+    path = tmp_path / "several.npz"
+    left, label = np.zeros((20, 6, 5), np.uint8), np.arange(20)
+    np.savez(
+        path, **{"x/left": left, "x/right": np.zeros((20, 3)), "y/label": label, "y/box": np.zeros((20, 4))}
+    )
+    data = load(path)
+    assert data.input_shape == {"left": (6, 5, 1), "right": (3,)}
+    assert {name: y.shape[1:] for name, y in data.y_test.items()} == {"label": (), "box": (4,)}
+    assert data.num_classes is None
+    np.savez(path, **{"x": left, "x/right": left, "y": label})
+    with pytest.raises(DataError, match="holds x as one array and as x/NAME"):
+        load(path)
+
+
 def test_files_that_cannot_be_used(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, images=np.zeros(3), labels=np.zeros(3))
