@@ -13,6 +13,7 @@ folders. Images are resized. `weights=imagenet` is downloaded by Keras; `none` s
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import keras
@@ -38,7 +39,7 @@ def photos(source, backbone, size):
             "--data photos/."
         )
     scale = BACKBONES[backbone].preprocess_input
-    image_size = {"image_size": size} if not str(source).endswith(".npz") else {}
+    image_size = {"image_size": size} if Path(source).is_dir() else {}
     data = tfopt.data.load(source, scale=scale, **image_size)
     why = "The backbones take RGB images of 32x32 or more."
     return data.require(input_shape=(None, None, 3), classes=True, why=why)

@@ -3,7 +3,8 @@
 Data: scikit-learn's diabetes study (442 patients, 10 columns, disease progression after a year, 25 to 346),
 which it ships. Of your own: `--data table.npz` with x of shape (rows, columns) and y of shape (rows,) or
 (rows, targets).
-Quality target: a mean absolute error no more than 5 % above the float model's.
+Quality target: a mean absolute error no more than 5 % above the float model's. Beside it: a ridge
+regression has 46.6 on the study's test rows, the median alone 68.9.
 
     tfopt run recipes/tabular_mlp.py [--data table.npz]
 

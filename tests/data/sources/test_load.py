@@ -54,6 +54,12 @@ def test_npz_with_several_inputs_and_targets(tmp_path):
         load(path)
 
 
+def test_classes_of_a_file_may_have_weights(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((40, 7)), y=np.repeat([0, 1], [30, 10]))
+    data = load(tmp_path / "a.npz", class_weight="balanced")
+    assert data.class_weight[1] / data.class_weight[0] == pytest.approx(3, rel=0.1)
+
+
 def test_files_that_cannot_be_used(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, images=np.zeros(3), labels=np.zeros(3))

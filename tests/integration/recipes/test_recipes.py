@@ -13,7 +13,7 @@ from tfopt.errors import DataError
 from tfopt.pipeline.preflight import check_stages, planned
 from tfopt.report.table import main_metric
 
-NO_WEIGHTS = {"weights": "none", "size": "32", "macs": "0.8"}
+NO_WEIGHTS = {"backbone": "MobileNet", "weights": "none", "size": "32", "macs": "0.8"}
 
 TABLE = {
     # recipe: (data, values, metric that the report leads with)
