@@ -8,7 +8,7 @@ JOBS   ?= 2
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench zoo docs clean
+.PHONY: help demo test test-all lint format bench bench-recipes zoo docs clean
 
 help:
 	@echo "make demo      train, prune, quantize and export the digits recipe; show its report"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     every figure the README quotes"
 	@echo "make zoo       the models in the style of public examples, one row each (an hour or more)"
+	@echo "make bench-recipes  run every recipe that has data of its own; write the table of recipes/README.md"
 	@echo "make docs      build the guide into site/"
 
 $(VENV)/.base: setup.cfg pyproject.toml
@@ -48,10 +49,13 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev
-	@for script in $(filter-out benchmarks/zoo.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/zoo.py benchmarks/recipes.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 zoo: $(VENV)/.base
 	$(BIN)/python benchmarks/zoo.py --together 12 $(ARGS)
+
+bench-recipes: $(VENV)/.base
+	$(BIN)/python benchmarks/recipes.py $(ARGS)
 
 docs: $(VENV)/.base
 	$(INSTALL) --editable '.[docs]'

@@ -1,8 +1,11 @@
 """What is done to inputs before a model sees them."""
 
+import json
+
 import numpy as np
 import pytest
 
+from tfopt.data import from_arrays
 from tfopt.data.scale import scales_of, text_of
 from tfopt.errors import DataError, InvalidArgumentError
 
@@ -31,6 +34,31 @@ def test_inputs_by_name_have_scales_of_their_own():
     made = scales_of({"right": "none"}, {"right": BYTES, "left": BYTES})
     assert {name: each.name for name, each in made.items()} == {"right": "none", "left": "1/255"}
     assert text_of(made) == "left: x / 255, right: as given"
+
+
+def test_standardized_by_the_training_split_alone():
+    x = np.random.default_rng(0).normal([5, -300, 7], [2, 50, 0], (200, 3))
+    y = np.arange(200) % 2
+    data = from_arrays(x, y, scale="standardize")
+    assert data.x_train.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-5)
+    assert data.x_train[:, :2].std(axis=0) == pytest.approx([1, 1], abs=1e-5)
+    assert np.all(data.x_test[:, 2] == 0)  # a constant feature is not divided by the noise of its rounding
+    assert abs(data.x_test.mean(axis=0)[:2]).min() > 1e-3
+    # The report says what the user of a file must do to inputs.
+    mean, divisor = (
+        np.array(json.loads(part)) for part in data.normalization.removeprefix("(x - ").split(") / ")
+    )
+    rows = np.array([[5.0, -300.0, 7.0], [9.0, -200.0, 7.0]], np.float32)
+    assert data.scale(rows, "x") == pytest.approx((rows - mean) / divisor, rel=1e-4, abs=1e-4)
+
+
+def test_windows_are_standardized_by_feature():
+    x = np.random.default_rng(0).normal([0, 10], [1, 3], (50, 8, 2))
+    data = from_arrays({"left": x, "right": x}, np.arange(50) % 2, scale={"left": "standardize"})
+    assert data.x_train["left"].mean(axis=(0, 1)) == pytest.approx([0, 0], abs=1e-5)
+    assert data.x_train["right"].mean() > 4
+    wide = from_arrays(np.random.default_rng(0).random((30, 40)), np.arange(30) % 2, scale="standardize")
+    assert wide.normalization == "(x - mean) / standard deviation of the training split"
 
 
 def test_an_array_is_not_changed_by_a_function_that_works_in_place():

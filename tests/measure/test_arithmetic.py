@@ -1,6 +1,7 @@
 import keras
 import pytest
 
+import tfopt
 from tfopt import measure
 from tfopt.errors import InvalidArgumentError
 
@@ -76,3 +77,12 @@ def test_an_open_size_is_an_error():
     inputs = keras.Input((None, None, 3))
     with pytest.raises(InvalidArgumentError, match=r"'conv'.*fixed input shape"):
         measure.macs(keras.Model(inputs, LAYERS.Conv2D(4, 3, name="conv")(inputs)))
+
+
+@pytest.mark.parametrize(("layer", "gates"), [(keras.layers.LSTM, 4), (keras.layers.SimpleRNN, 1)])
+def test_the_loop_of_a_quantized_recurrent_layer_counts_at_each_step(layer, gates):
+    model = keras.Sequential([keras.Input((7, 3)), layer(5), keras.layers.Dense(2)])
+    assert measure.macs(model) == gates * 7 * (3 * 5 + 5 * 5) + 5 * 2
+    # Before the first step the state is zero, and nothing is multiplied by it.
+    quantized = tfopt.quantize_aware(model, "int8")
+    assert measure.macs(quantized) == gates * (7 * 3 * 5 + 6 * 5 * 5) + 5 * 2

@@ -8,7 +8,7 @@ import pytest
 
 import tfopt
 from tfopt.data import from_arrays
-from tfopt.errors import InvalidArgumentError, RecipeError, StageOrderError
+from tfopt.errors import DataError, InvalidArgumentError, RecipeError, StageOrderError
 from tfopt.recipe.recipe import Recipe, load_recipe
 
 DATA = from_arrays(np.random.default_rng(0).random((60, 4)), np.arange(60) % 3, name="four")
@@ -77,6 +77,23 @@ def test_values_are_converted_also_those_that_others_bring_forth(recipe):
     made.declare()
     assert made.hyperparameters.values == {"lr": 0.05, "optimizer": "adam", "width": 3, "long": True}
     assert made.stages == [tfopt.Train(epochs=2)]
+
+
+def test_a_recipe_sees_no_other_value_than_the_one_that_is_given(recipe):
+    seen = 'hp.Int("width", 2, 8)'
+    recipe.write_text(RECIPE.replace(seen, f"sys.modules[__name__].seen({seen})") + SEEN)
+    Recipe.from_file(recipe, values={"width": "7"}).declare()
+    assert set(sys.modules["tfopt_recipe_mine"].SEEN) == {7}
+
+
+SEEN = """
+import sys
+SEEN = []
+
+def seen(value):
+    SEEN.append(value)
+    return value
+"""
 
 
 @pytest.mark.parametrize(
@@ -148,6 +165,100 @@ def make(**change):
         "stages": [tfopt.Train(epochs=1)],
     }
     return Recipe(**(arguments | change))
+
+
+FUNCTIONS = """
+import keras
+import numpy as np
+import tfopt
+
+READ = []
+
+def table(source="own"):
+    READ.append(source)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((60, 4)), rng.random((60, 2))
+    return tfopt.data.from_arrays(x, {"a": y[:, :1], "b": y}, name=str(source))
+
+def model(data, hp):
+    inputs = keras.Input(data.input_shape)
+    hidden = keras.layers.Dense(hp.Int("width", 2, 8))(inputs)
+    heads = {name: keras.layers.Dense(y.shape[1], name=name) for name, y in data.y_train.items()}
+    return keras.Model(inputs, {name: head(hidden) for name, head in heads.items()})
+
+def build(hp):
+    return tfopt.Recipe(
+        data=table,
+        model=lambda data: model(data, hp),
+        optimizer="sgd",
+        loss=lambda data: dict.fromkeys(data.y_train, "mean_squared_error"),
+        loss_weights={"a": 1.0, "b": 0.0},
+        metrics=lambda data: {name: ["mean_absolute_error"] for name in data.y_train},
+        stages=[tfopt.Train(epochs=1)],
+    )
+"""
+
+
+@pytest.fixture
+def of_functions(tmp_path):
+    path = tmp_path / "functions.py"
+    path.write_text(FUNCTIONS)
+    return path
+
+
+def test_a_function_reads_the_data_or_what_is_given_in_its_place(of_functions, tmp_path):
+    read = lambda: sys.modules["tfopt_recipe_functions"].READ  # noqa: E731
+    assert Recipe.from_file(of_functions, values={"width": 4}).data.name == "own"
+    assert read() == ["own"]
+    recipe = Recipe.from_file(of_functions, values={"width": 4}, data="mine.csv")
+    assert recipe.data.name == "mine.csv"
+    assert read() == ["mine.csv"]  # not "own" as well: data that is not used is not read
+    assert Recipe.from_file(of_functions, data=DATA).data is DATA
+    assert read() == []
+
+
+def test_a_file_that_is_there_is_found_though_the_recipe_changes_the_folder(
+    of_functions, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").touch()
+    assert Recipe.from_file(of_functions, data="mine.csv").data.name == str(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("how", ["made of another", "made where the file is read"])
+def test_recipes_made_otherwise_have_the_data_that_is_given(of_functions, how):
+    source = of_functions.read_text()
+    if how == "made of another":
+        source = source.replace("def build(", "def first(")
+        source += (
+            "import dataclasses\ndef build(hp):\n    return dataclasses.replace(first(hp), batch_size=3)\n"
+        )
+    else:
+        source = source.replace("def build(hp):", "def first(hp):") + (
+            "import keras_tuner\nMADE = first(keras_tuner.HyperParameters())\n"
+            "def build(hp):\n    return MADE\n"
+        )
+    of_functions.write_text(source)
+    assert Recipe.from_file(of_functions, data=DATA).data is DATA
+    if how == "made of another":
+        assert Recipe.from_file(of_functions, data="mine.csv").data.name == "mine.csv"
+    else:  # its function has been called
+        with pytest.raises(DataError, match=r"Unknown dataset 'mine\.csv'"):
+            Recipe.from_file(of_functions, data="mine.csv")
+
+
+def test_a_recipe_made_without_a_file_reads_its_data_too():
+    assert make(data=lambda source="own": DATA).data is DATA
+    with pytest.raises(InvalidArgumentError, match=r"data must be a tfopt\.data\.Dataset, got int"):
+        make(data=lambda: 1)
+
+
+def test_loss_and_metrics_of_the_data_and_weights_of_losses(of_functions, tmp_path):
+    run = Recipe.from_file(of_functions).run(tmp_path / "out", quiet=True)
+    metrics = run.metrics
+    assert {"a_mean_absolute_error", "b_mean_absolute_error"} <= set(metrics)
+    assert metrics["loss"] == pytest.approx(metrics["a_loss"], rel=1e-4)  # b counts nothing
+    assert metrics["b_loss"] > 0.01
 
 
 def test_arguments_are_checked_at_once():

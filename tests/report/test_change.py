@@ -67,7 +67,10 @@ def test_a_run_that_is_cut_off_is_not_judged(cut_off):
         ("cosine_similarity", False),
         ("f1_score", False),
         ("r2_score", False),
-        ("mean_io_u", None),
+        ("mean_io_u", False),  # as Keras calls MeanIoU
+        ("mean_iou", False),
+        ("box_iou", False),
+        ("auc", False),
         ("loss", True),
         ("b_mae", True),
         ("root_mean_squared_error", True),

@@ -13,7 +13,7 @@ import numpy as np
 import tfopt
 from tfopt import graph
 from tfopt.data import Dataset
-from tfopt.data.folders import has_classes, read_images
+from tfopt.data.sources.images import has_classes, read_images
 from tfopt.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from tfopt import _validation
 from tfopt.data import checks
 from tfopt.data.dataset import SPLITS, Dataset
-from tfopt.data.scale import scales_of
+from tfopt.data.scale import fitted, scales_of
 from tfopt.data.splits import hold_out
 from tfopt.data.structure import Arrays, count, leaves, map_leaves, named_map, unlisted
 from tfopt.data.targets import Targets
@@ -66,7 +66,9 @@ def from_arrays(
             x / 127.5 - 1; a function of a float32 array, samples first, such as
             `keras.applications.resnet.preprocess_input`; or input name -> one of these. `"auto"` divides
             those of dtype `uint8` by 255 and keeps all else; a run gives such images unscaled, 0 to 255, to a
-            model that scales its inputs by itself.
+            model that scales its inputs by itself. `"standardize"` subtracts the mean and divides by the
+            standard deviation of each feature (the last axis) over the training split: columns of a table
+            whose ranges differ would share one scale in an integer file.
         normalization: refused: it was printed and never done.
         validation: the share of the training samples held out when there is no validation split.
         test: the share of all samples held out when there is no test split. Which ones does not
@@ -90,9 +92,12 @@ def from_arrays(
     checks.check_split(*given["train"], "train")
     targets = Targets(given["train"][1], num_classes, class_names)
     scales = scales_of(scale, given["train"][0])
-    splits = _read(given, weights, targets, scales)
+    splits = _read(given, weights, targets)
     targets.require_names_fit()
+    _require_inputs(splits)
     _hold_out(splits, validation, test, seed, stratify=stratify and targets.num_classes is not None)
+    scales = fitted(scales, splits["train"][0])
+    splits = {split: (_scaled(scales, x, split), *rest) for split, (x, *rest) in splits.items()}
     _require_one_shape(splits)
     arrays: dict[str, Any] = {
         f"{part}_{SPLITS[split]}": map_leaves(_read_only, values)
@@ -135,14 +140,12 @@ def _given(splits: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
     return given
 
 
-def _read(
-    given: dict[str, tuple[Any, Any]], weights: dict[str, Any], targets: Targets, scales: Any
-) -> _Splits:
-    """Return the splits that were given: checked, with their weights, the inputs scaled."""
+def _read(given: dict[str, tuple[Any, Any]], weights: dict[str, Any], targets: Targets) -> _Splits:
+    """Return the splits that were given: checked, with their weights."""
     splits: _Splits = {}
     for split, (x, y) in given.items():
         checks.check_split(x, y, split)
-        x = _scaled(scales, named_map(checks.as_float, x, f"x_{SPLITS[split]}"), split)
+        x = named_map(checks.as_float, x, f"x_{SPLITS[split]}")
         y = targets.read(y, f"y_{SPLITS[split]}")
         weight = weights[split]
         splits[split] = (x, y) if weight is None else (x, y, checks.sample_weights(weight, y, split))
@@ -182,13 +185,19 @@ def _check_options(num_classes: Any, class_names: Any, validation: Any, test: An
     _validation.whole("from_arrays", "seed", seed, at_least=0)
 
 
+def _require_inputs(splits: _Splits) -> None:
+    """Raise unless all splits have the same inputs."""
+    names = sorted(name for name, _ in leaves(splits["train"][0]))
+    for split, (x, *_) in splits.items():
+        if sorted(name for name, _ in leaves(x)) != names:
+            raise DataError(
+                f"The inputs of the {split} split are not those of the train split: {', '.join(names)}."
+            )
+
+
 def _scaled(scales: Any, x: Arrays, split: str) -> Arrays:
     """Return the inputs of a split, scaled."""
     each = dict(leaves(scales))
-    if sorted(each) != sorted(name for name, _ in leaves(x)):
-        raise DataError(
-            f"The inputs of the {split} split are not those of the train split: {', '.join(each)}."
-        )
 
     def scaled(array: Any, name: str) -> np.ndarray:
         key = name.partition("/")[2]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfopt.data import fitting
 from tfopt.data.scale import BY_MODEL, BYTES, text_of
 from tfopt.data.structure import Arrays, count, leaves, map_leaves
 from tfopt.errors import InvalidArgumentError
@@ -154,6 +155,40 @@ class Dataset:
                 yield [array[index : index + 1] for array in arrays]
 
         return generate
+
+    def require(
+        self,
+        *,
+        input_shape: Any = None,
+        target_shape: Any = None,
+        classes: bool | int | None = None,
+        labels_below: int | dict[str, int] | None = None,
+        why: str = "",
+    ) -> Dataset:
+        """Return the data if it is what a recipe was written for.
+
+        Args:
+            input_shape: of one sample, with `None` for any size, such as `(None, None, 3)`; of several inputs
+                a dict by name. `None` for any shape.
+            target_shape: the same of the targets.
+            classes: `True` for labels of classes, a number for so many classes, `False` for targets that are
+                numbers; `None` for both.
+            labels_below: targets that are no `classes`, such as the mask of an image, must be whole numbers
+                from 0 to below this; of several targets a dict by name.
+            why: a sentence that is added to the error: what the user can do.
+
+        Raises:
+            DataError: the data is something else. One sentence says what was found and what was expected.
+        """
+        fitting.require(
+            self,
+            input_shape=input_shape,
+            target_shape=target_shape,
+            classes=classes,
+            labels_below=labels_below,
+            why=why,
+        )
+        return self
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over all arrays, as 64 hex digits."""

@@ -21,7 +21,7 @@ class Scale:
     """How an input is scaled.
 
     Attributes:
-        name: `"none"`, `"1/N"` such as `"1/255"`, `"-1..1"`, or the name of a function.
+        name: `"none"`, `"1/N"` such as `"1/255"`, `"-1..1"`, `"standardize"`, or the name of a function.
         text: the same as a formula, for reports.
         function: what is done; `None` for nothing.
         default: whether nobody asked for it: a model that scales its inputs by itself gets them unscaled.
@@ -60,6 +60,7 @@ class Scale:
 
 NONE = Scale("none", "as given")
 OF_BYTES = Scale("1/255", "x / 255", lambda x: x / np.float32(BYTES), default=True)
+STANDARDIZE = Scale("standardize", "(x - mean) / standard deviation of the training split")
 BY_MODEL = Scale("none", "as given, 0 to 255: the model scales its inputs by itself")
 
 
@@ -92,6 +93,43 @@ def scales_of(scale: Any, x: Any) -> Any:
     return map_leaves(lambda _: found[str(next(order))], x)
 
 
+def fitted(scales: Any, x: Any) -> Any:
+    """Return the scales with what `"standardize"` takes from the training inputs.
+
+    Args:
+        scales: of `scales_of`.
+        x: the training inputs as float32, without the samples that are held out.
+    """
+    arrays = dict(leaves(x))
+    found = {
+        name: _standardizing(arrays[name]) if each is STANDARDIZE else each for name, each in leaves(scales)
+    }
+    order = iter(scales) if isinstance(scales, Mapping) else iter(found)
+    return map_leaves(lambda _: found[str(next(order))], scales)
+
+
+_SHOWN = 32
+"""So many numbers of features are written out in a report."""
+
+
+def _standardizing(x: np.ndarray) -> Scale:
+    """Return the scale by the mean and standard deviation of each feature; a constant one becomes zero."""
+    axes = tuple(range(x.ndim - 1)) if x.ndim > 1 else None
+    mean = np.asarray(np.mean(x, axis=axes, dtype=np.float64), np.float32)
+    deviation = np.asarray(np.std(x, axis=axes, dtype=np.float64), np.float32)
+    # Rounding leaves a constant feature a deviation of about its size by the precision of float32.
+    divisor = np.where(deviation > np.abs(mean) * 1e-6, deviation, 1).astype(np.float32)
+    text = STANDARDIZE.text
+    if mean.size <= _SHOWN:
+        text = f"(x - {_numbers(mean)}) / {_numbers(divisor)}"
+    return Scale("standardize", text, lambda array: (array - mean) / divisor)
+
+
+def _numbers(values: np.ndarray) -> str:
+    shown = [f"{value:.6g}" for value in np.ravel(values)]
+    return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
+
+
 def _scale(scale: Any, array: Any, name: str) -> Scale:
     if scale == AUTO:
         return OF_BYTES if np.asarray(array).dtype == np.uint8 else NONE
@@ -101,11 +139,13 @@ def _scale(scale: Any, array: Any, name: str) -> Scale:
         return Scale(called, f"{called}(x)", scale)
     if scale == "none":
         return NONE
+    if scale == "standardize":
+        return STANDARDIZE
     made = _named(scale)
     if made is None:
         raise InvalidArgumentError(
-            f'scale must be "auto", "none", "1/255" (or another divisor), "-1..1" or a function of an array, '
-            f"got {scale!r}."
+            f'scale must be "auto", "none", "1/255" (or another divisor), "-1..1", "standardize" or a '
+            f"function of an array, got {scale!r}."
         )
     values = np.asarray(array)
     if values.dtype != np.uint8 and values.size and values.dtype.kind in "fi":

@@ -1,4 +1,4 @@
-"""Reading a recipe file, and setting the hyperparameters that it asks for."""
+"""Reading a recipe file."""
 
 from __future__ import annotations
 
@@ -7,25 +7,15 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tfopt.errors import RecipeError, TfoptError
 
 if TYPE_CHECKING:
     import keras_tuner
-
-
-class Declares(Protocol):
-    """What can tell which hyperparameters it asks for."""
-
-    def declare(self) -> keras_tuner.HyperParameters:
-        """Return them."""
-
-
-R = TypeVar("R", bound=Declares)
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Callable[[keras_tuner.HyperParameters], Any]:
@@ -159,76 +149,3 @@ def _binds(tree: ast.Module, name: str) -> bool:
                 if (alias or found) in (name, "*"):
                     return True
     return False
-
-
-def with_values(
-    make: Callable[[keras_tuner.HyperParameters], R],
-    values: Mapping[str, Any],
-    file: str,
-    optional: Collection[str] = (),
-) -> R:
-    """Return the recipe with these values for its hyperparameters; those of `optional` may be none of it.
-
-    What a recipe asks for may depend on a value (a hyperparameter of an optimizer that another one
-    chooses), so values are set until no more of them are asked for.
-
-    Raises:
-        RecipeError: a value is for no hyperparameter, or not in its range.
-    """
-    import keras_tuner
-
-    converted: dict[str, Any] = {}
-    while True:
-        hp = keras_tuner.HyperParameters()
-        hp.values.update(converted)
-        recipe = make(hp)
-        asked = {parameter.name: parameter for parameter in recipe.declare().space}
-        new = [name for name in values if name in asked and name not in converted]
-        if not new:
-            break
-        converted |= {name: _convert(values[name], asked[name], file) for name in new}
-    unknown = [name for name in values if name not in converted and name not in optional]
-    if unknown:
-        raise RecipeError(
-            f"{file} has no hyperparameter {', '.join(map(repr, unknown))}; it has "
-            f"{', '.join(asked) or 'none'}."
-        )
-    return recipe
-
-
-def _convert(value: Any, parameter: Any, file: str) -> Any:
-    """Return a value, or the text of one, as a hyperparameter takes it."""
-    parse, allowed = _KINDS[type(parameter).__name__]
-    try:
-        return parse(value, parameter)
-    except (ValueError, KeyError):
-        raise RecipeError(
-            f"{file}: the hyperparameter {parameter.name!r} takes {allowed(parameter)}, got {value!r}."
-        ) from None
-
-
-def _number(kind: type) -> Callable[[Any, Any], Any]:
-    def parse(value: Any, parameter: Any) -> Any:
-        number = kind(str(value))
-        if not parameter.min_value <= number <= parameter.max_value:
-            raise ValueError
-        return number
-
-    return parse
-
-
-def _one_of(value: Any, parameter: Any) -> Any:
-    return {str(choice): choice for choice in parameter.values}[str(value)]
-
-
-_KINDS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], str]]] = {
-    "Int": (_number(int), lambda p: f"an integer from {p.min_value} to {p.max_value}"),
-    "Float": (_number(float), lambda p: f"a number from {p.min_value} to {p.max_value}"),
-    "Boolean": (
-        lambda value, _: {"true": True, "false": False}[str(value).lower()],
-        lambda _: "true or false",
-    ),
-    "Choice": (_one_of, lambda p: f"one of {', '.join(map(str, p.values))}"),
-    "Fixed": (lambda value, p: {str(p.value): p.value}[str(value)], lambda p: f"{p.value!r} only"),
-}
-"""Class of a hyperparameter -> how its values are read, and which they are."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError, RecipeError
 from tfopt.files import as_seen_from
-from tfopt.recipe.file import calling, load_recipe, source_of, with_values
+from tfopt.recipe.data_source import DataSource, Source, reading, resolved
+from tfopt.recipe.file import calling, load_recipe, source_of
 from tfopt.recipe.trial import LocatedTrial, located
 from tfopt.run.run_record import RecipeRecord
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import keras_tuner
     import tensorflow as tf
 
-    from tfopt.data import Dataset
     from tfopt.distribute import Choice
     from tfopt.pipeline import Run
     from tfopt.pipeline.run_config import RunConfig
@@ -38,7 +38,10 @@ class Recipe:
     """Data, model, optimizer and stages: a run that is still to be done.
 
     Args:
-        data: a `tfopt.data.Dataset`.
+        data: a `tfopt.data.Dataset`; or a function that returns one, of a source that has a default:
+            `def images(source="cifar10"): return tfopt.data.load(source, ...)`. It is called when the recipe
+            is made, without arguments, or with what `--data` (`from_file(data=...)`) names. So data that is
+            not used is not read either, and `--data` is read as the recipe needs it.
         model: a function that returns a `keras.Model`, of no arguments or of the data (to take
             `data.input_shape` and `data.num_classes` from it), or a model.
         optimizer: a function from a stage's number of training steps to a new Keras optimizer, called once
@@ -48,7 +51,9 @@ class Recipe:
         callbacks: Keras callbacks for every training, copied for each; or a function that makes them.
         loss: as for `compile`; by default, for classes, sparse categorical cross-entropy of probabilities
             where the model ends in a softmax and of logits where it does not.
-        metrics: as for `compile`; by default `["accuracy"]`, for classes.
+        metrics: as for `compile`; by default `["accuracy"]`, for classes. Loss or metrics may be a function
+            of the data alone, `lambda data: [...]`, where they depend on it.
+        loss_weights: as for `compile`: how much the loss of each output counts.
         batch_size: samples a step, over all replicas.
         seed: random seed, from 0.
         strategy: see `tfopt.distribute.resolve`.
@@ -64,13 +69,14 @@ class Recipe:
         InvalidArgumentError: an argument is of the wrong kind.
     """
 
-    data: Dataset
+    data: Any  # a Dataset, once the recipe is made
     model: keras.Model | Callable[..., keras.Model]
     optimizer: str | keras.optimizers.Optimizer | Callable[[int], keras.optimizers.Optimizer]
     stages: Sequence[Stage]
     callbacks: Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]] = ()
     loss: Any = None
     metrics: Any = None
+    loss_weights: Any = None
     batch_size: int = 64
     seed: int = 0
     strategy: str | tf.distribute.Strategy = "auto"
@@ -86,6 +92,7 @@ class Recipe:
         from tfopt.stages.order import check_order
 
         check_order(self.stages)
+        object.__setattr__(self, "data", resolved(self.data))
         check_data("Recipe", self.data)
         if not callable(self.model):  # as a keras.Model is
             raise InvalidArgumentError(
@@ -104,7 +111,7 @@ class Recipe:
         cls,
         path: str | os.PathLike[str],
         values: Mapping[str, Any] | None = None,
-        data: Dataset | str | os.PathLike[str] | None = None,
+        data: Source = None,
         *,
         hyperparameters: keras_tuner.HyperParameters | None = None,
         optional: Collection[str] = (),
@@ -114,7 +121,8 @@ class Recipe:
         Args:
             path: a Python file with `build(hp) -> tfopt.Recipe`; `hp` is keras-tuner's HyperParameters.
             values: hyperparameter -> value, in place of the defaults; text is converted.
-            data: a dataset, or what `tfopt.data.load` takes, in place of the recipe's.
+            data: in place of the recipe's data: a dataset; or a source, which is read by the recipe's
+                function where its data is one, and by `tfopt.data.load` where not.
             hyperparameters: call `build` with these, which get to know what the recipe asks for.
             optional: names of `values` that need not be hyperparameters of the recipe.
 
@@ -124,26 +132,23 @@ class Recipe:
             TfoptError: whatever the parts of the recipe say about their arguments.
         """
         folder = Path.cwd()
-        if isinstance(data, str | os.PathLike) and Path(data).exists():
-            data = folder / data
+        source = DataSource(data)
         build = load_recipe(path)
-        if isinstance(data, str | os.PathLike):
-            from tfopt.data import load
-
-            data = load(data)
         import keras_tuner
 
         def make(hp: keras_tuner.HyperParameters) -> Recipe:
-            recipe = build(hp)
-            if not isinstance(recipe, Recipe):
-                raise RecipeError(
-                    f"{path}: build(hp) must return a tfopt.Recipe, got {type(recipe).__name__}."
-                )
-            changes: dict[str, Any] = {"file": os.fspath(path), "hyperparameters": hp, "folder": folder}
-            changes |= {} if data is None else {"data": data}
-            return dataclasses.replace(recipe, **changes)
+            with reading(source):
+                recipe = build(hp)
+                if not isinstance(recipe, Recipe):
+                    raise RecipeError(
+                        f"{path}: build(hp) must return a tfopt.Recipe, got {type(recipe).__name__}."
+                    )
+                changes: dict[str, Any] = {"file": os.fspath(path), "hyperparameters": hp, "folder": folder}
+                return dataclasses.replace(recipe, **changes)
 
         if values:
+            from tfopt.recipe.values import with_values
+
             return with_values(make, values, os.fspath(path), optional)
         return make(hyperparameters or keras_tuner.HyperParameters())
 
@@ -153,7 +158,7 @@ class Recipe:
         trial: str | os.PathLike[str] | int,
         recipe: str | os.PathLike[str] | None = None,
         values: Mapping[str, Any] | None = None,
-        data: Dataset | str | os.PathLike[str] | None = None,
+        data: Source = None,
     ) -> Recipe:
         """Return the recipe of a search with the values, the seed and the data of one of its trials.
 
@@ -185,7 +190,7 @@ class Recipe:
         cls,
         trial: LocatedTrial,
         values: Mapping[str, Any] | None = None,
-        data: Dataset | str | os.PathLike[str] | None = None,
+        data: Source = None,
     ) -> Recipe:
         """Return the recipe of a trial that was found; see `from_trial`."""
         made = cls.from_file(**trial.arguments(values or {}, data))
@@ -346,17 +351,24 @@ class Recipe:
         from tfopt.pipeline.training.compilation import Compilation, cross_entropy, trains_itself
 
         own = trains_itself(model)
-        if not own and self.loss is None and self.data.num_classes is None:
+        loss, metrics = (self._of_data(given) for given in (self.loss, self.metrics))
+        if not own and loss is None and self.data.num_classes is None:
             raise InvalidArgumentError(
                 f"{self._where}: the data {self.data.name!r} has no classes, so the recipe needs a loss: "
                 'such as loss="mean_squared_error".'
             )
         classes = self.data.num_classes is not None
-        loss = cross_entropy(model) if self.loss is None and not own else self.loss
-        metrics = (["accuracy"] if classes and not own else []) if self.metrics is None else self.metrics
+        loss = cross_entropy(model) if loss is None and not own else loss
+        metrics = (["accuracy"] if classes and not own else []) if metrics is None else metrics
         if isinstance(self.optimizer, keras.optimizers.Optimizer):
-            return Compilation.of(loss, metrics, optimizer=self.optimizer)
-        return Compilation.of(loss, metrics, make_optimizer=self._make_optimizer)
+            return Compilation.of(loss, metrics, self.loss_weights, optimizer=self.optimizer)
+        return Compilation.of(loss, metrics, self.loss_weights, make_optimizer=self._make_optimizer)
+
+    def _of_data(self, given: Any) -> Any:
+        """Return what a function of the data alone returns; a loss or metric takes two arguments."""
+        if inspect.isfunction(given) and len(inspect.signature(given).parameters) == 1:
+            return calling(self._where, "loss or metrics", lambda: given(self.data))
+        return given
 
     @property
     def _where(self) -> str:

@@ -52,7 +52,7 @@ class Change:
 
 def lower_is_better(name: str) -> bool | None:
     """Return whether a metric is one of which less is better; `None` where its name does not say."""
-    words = name.lower().split("_")
+    words = name.lower().replace("io_u", "iou").split("_")  # Keras calls its MeanIoU mean_io_u
     for word in reversed(words):
         if word in _LOWER:
             return True

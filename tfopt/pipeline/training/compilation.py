@@ -64,6 +64,7 @@ class Compilation:
         cls,
         loss: Any,
         metrics: Any,
+        loss_weights: Any = None,
         *,
         optimizer: keras.optimizers.Optimizer | None = None,
         make_optimizer: Callable[[int], keras.optimizers.Optimizer] | None = None,
@@ -72,6 +73,8 @@ class Compilation:
         _check_names(loss, keras.losses.get, "loss", ())
         _check_names(metrics, keras.metrics.get, "metric", _OWN_METRICS)
         arguments = {"loss": loss, "metrics": metrics}
+        if loss_weights is not None:
+            arguments["loss_weights"] = loss_weights
         if optimizer is not None:
             arguments["optimizer"] = optimizer
         return cls(keras.saving.serialize_keras_object(arguments), make_optimizer)

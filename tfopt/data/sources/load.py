@@ -15,7 +15,7 @@ from tfopt import _validation
 from tfopt._validation import is_whole
 from tfopt.data.arrays import from_arrays
 from tfopt.data.dataset import Dataset
-from tfopt.data.folders import read_folder
+from tfopt.data.sources.images import read_folder
 from tfopt.errors import DataError, InvalidArgumentError
 
 _CACHED = {
@@ -67,18 +67,28 @@ def _npz(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 
-    if {"x", "y"} <= arrays.keys():
-        x, y = arrays["x"], arrays["y"]
-        return {"x_train": _images(x), "y_train": y}
-    if not {"x_train", "y_train"} <= arrays.keys():
+    grouped = _grouped(arrays, path)
+    if {"x", "y"} <= grouped.keys():
+        return {"x_train": grouped["x"], "y_train": grouped["y"]}
+    if not {"x_train", "y_train"} <= grouped.keys():
         raise DataError(
             f"{path} must hold x_train, y_train, x_test, y_test (and may hold x_val, y_val), or x and y; "
             f"found {', '.join(arrays) or 'nothing'}."
         )
     wanted = [f"{part}_{split}" for split in ("train", "val", "test") for part in "xy"]
-    return {
-        key: _images(arrays[key]) if key.startswith("x") else arrays[key] for key in wanted if key in arrays
-    }
+    return {key: grouped[key] for key in wanted if key in grouped}
+
+
+def _grouped(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
+    """Return the arrays of a file, those called `x_train/NAME` as a dict by name; images with channels."""
+    found: dict[str, Any] = {}
+    for key, array in arrays.items():
+        whole, _, name = key.partition("/")
+        parts = found.setdefault(whole, {})
+        parts[name] = _images(array) if whole.startswith("x") else array
+        if "" in parts and len(parts) > 1:
+            raise DataError(f"{path} holds {whole} as one array and as {whole}/NAME: save one of the two.")
+    return {key: parts.get("", parts) for key, parts in found.items()}
 
 
 def _images(x: np.ndarray) -> np.ndarray:
@@ -102,7 +112,16 @@ def _size(image_size: Any) -> tuple[int, int] | None:
     return int(sizes[0]), int(sizes[1])
 
 
-_OPTIONS = ("scale", "validation", "test", "stratify", "num_classes", "class_names", "name")
+_OPTIONS = (
+    "scale",
+    "validation",
+    "test",
+    "stratify",
+    "num_classes",
+    "class_names",
+    "class_weight",
+    "name",
+)
 """What `load` hands on to `from_arrays`."""
 
 _NAMES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -124,15 +143,16 @@ def load(
         source: `"digits"` (8x8 handwritten digits from scikit-learn, no download);
             `"mnist"`, `"fashion_mnist"`, `"cifar10"`, `"cifar100"` (through `keras.datasets`);
             a path to an `.npz` file with x_train, y_train, x_test, y_test, optionally x_val, y_val, or
-            with x, y alone; a path to a folder `<class>/<image>`, or `train/<class>/<image>`
-            next to `test/...` and optionally `validation/...`.
+            with x, y alone (several inputs or targets are arrays called x_train/NAME, y_train/NAME); a path
+            to a folder `<class>/<image>`, or `train/<class>/<image>` next to `test/...` and optionally
+            `validation/...`.
             Bytes (`uint8`) of shape (samples, height, width) become images of one channel.
         seed: decides which training samples are held out for validation.
         image_size: (height, width) to which the images of a folder are resized, or one number for both;
             without it they must all be of one size.
-        **options: `scale`, `validation`, `test`, `stratify`, `num_classes`, `class_names`, `name` of
-            `from_arrays`. Images are divided by 255 unless `scale` says otherwise, or a run finds that the
-            model does so by itself.
+        **options: `scale`, `validation`, `test`, `stratify`, `num_classes`, `class_names`,
+            `class_weight`, `name` of `from_arrays`. Images are divided by 255 unless `scale` says otherwise,
+            or a run finds that the model does so by itself.
 
     Raises:
         DataError: there is no such dataset, it cannot be read or downloaded, or training cannot use it.

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tfopt.data.sources.class_folders import FileKind, class_folders, files_of, folders
 from tfopt.errors import DataError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-_SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
+_IMAGES = FileKind(suffixes=(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"), plural="images")
 
 
 def read_folder(root: Path, image_size: tuple[int, int] | None) -> dict[str, Any]:
@@ -23,25 +23,13 @@ def read_folder(root: Path, image_size: tuple[int, int] | None) -> dict[str, Any
     Raises:
         DataError: there are no images, one cannot be read, or their sizes differ without `image_size`.
     """
-    folders = {_SPLITS[f.name]: f for f in _folders(root) if f.name in _SPLITS}
-    splits = folders if "train" in folders else {"train": root}
-    names = [folder.name for folder in _folders(splits["train"])]
-    if len(names) < 2:
-        raise DataError(
-            f"{root} must hold two or more folders of images, one a class; got {', '.join(names) or 'none'}."
-        )
-    files: dict[str, list[tuple[Path, int]]] = {}
-    for split, folder in splits.items():
-        unknown = sorted({f.name for f in _folders(folder)} - set(names))
-        if unknown:
-            raise DataError(f"{folder} holds classes that {splits['train']} does not: {', '.join(unknown)}.")
-        files[split] = [(file, label) for label, name in enumerate(names) for file in _images(folder / name)]
+    classes = class_folders(root, _IMAGES)
+    files = classes.files
     images = {file: _open(file, image_size) for entries in files.values() for file, _ in entries}
     mode = _require_one_size(images)
-    found: dict[str, Any] = {"class_names": names}
+    found: dict[str, Any] = {"class_names": classes.names, **classes.labels()}
     for split, entries in files.items():
         found[f"x_{split}"] = _stacked([images[file].convert(mode) for file, _ in entries], mode)
-        found[f"y_{split}"] = np.array([label for _, label in entries], np.int32)
     return found
 
 
@@ -65,7 +53,7 @@ def _stacked(images: Sequence[Any], mode: str) -> np.ndarray:
 
 def has_classes(root: Path) -> bool:
     """Return whether a folder holds folders of images, one a class, rather than images without labels."""
-    return bool(_folders(root)) or not _images(root)
+    return bool(folders(root)) or not files_of(root, _IMAGES)
 
 
 def read_images(root: Path, image_size: tuple[int, int] | None) -> np.ndarray:
@@ -74,19 +62,9 @@ def read_images(root: Path, image_size: tuple[int, int] | None) -> np.ndarray:
     Raises:
         DataError: one cannot be read, or their sizes differ without `image_size`.
     """
-    images = {file: _open(file, image_size) for file in _images(root)}
+    images = {file: _open(file, image_size) for file in files_of(root, _IMAGES)}
     mode = _require_one_size(images)
     return _stacked([image.convert(mode) for image in images.values()], mode)
-
-
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
 def _open(file: Path, image_size: tuple[int, int] | None) -> Any:

@@ -39,6 +39,27 @@ def test_npz_with_x_and_y_only(tmp_path):
     assert [len(data.split(name)[1]) for name in ("train", "validation", "test")] == [8, 2, 10]
 
 
+def test_npz_with_several_inputs_and_targets(tmp_path):
+    path = tmp_path / "several.npz"
+    left, label = np.zeros((20, 6, 5), np.uint8), np.arange(20)
+    np.savez(
+        path, **{"x/left": left, "x/right": np.zeros((20, 3)), "y/label": label, "y/box": np.zeros((20, 4))}
+    )
+    data = load(path)
+    assert data.input_shape == {"left": (6, 5, 1), "right": (3,)}
+    assert {name: y.shape[1:] for name, y in data.y_test.items()} == {"label": (), "box": (4,)}
+    assert data.num_classes is None
+    np.savez(path, **{"x": left, "x/right": left, "y": label})
+    with pytest.raises(DataError, match="holds x as one array and as x/NAME"):
+        load(path)
+
+
+def test_classes_of_a_file_may_have_weights(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((40, 7)), y=np.repeat([0, 1], [30, 10]))
+    data = load(tmp_path / "a.npz", class_weight="balanced")
+    assert data.class_weight[1] / data.class_weight[0] == pytest.approx(3, rel=0.1)
+
+
 def test_files_that_cannot_be_used(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, images=np.zeros(3), labels=np.zeros(3))
