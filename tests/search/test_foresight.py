@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tfopt
-from tfopt.channels.costs.files import exported
+from tfopt.export.untrained import untrained
 from tfopt.search.foresight import Foresight, foreseen, rejected
 from tfopt.search.goals.bounds import Bound
 from tfopt.stages import Stage
@@ -41,7 +41,7 @@ def trained(build, scheme):
     made = build()
     generator = np.random.default_rng(1)
     made.set_weights([generator.uniform(0.1, 1.0, each.shape) for each in made.get_weights()])
-    return exported(made, scheme, None)
+    return untrained(made, scheme, None)
 
 
 @pytest.mark.parametrize("scheme", ["int8", "float32"])

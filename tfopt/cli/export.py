@@ -183,7 +183,7 @@ def _lines(
     """Yield the lines that describe a file."""
     from tfopt import graph
     from tfopt.pipeline.preflight import scaled_twice_warning
-    from tfopt.pipeline.results import contract
+    from tfopt.pipeline.results.stage_results import contract
 
     summary = file.summary()
     sizes = f"{formats.size(len(file))}, gzip {formats.size(summary.compressed_bytes)}"
@@ -207,7 +207,7 @@ def _quality(model: keras.Model, file: TFLiteModel, given: Given) -> Iterator[st
     """Yield the accuracy of model and file, or their mean absolute error."""
     import numpy as np
 
-    from tfopt.pipeline.judging import chance_warning
+    from tfopt.pipeline.results.judging import chance_warning
 
     x, y = given.data.split("test")
     if len(model.outputs) != 1 or not isinstance(y, np.ndarray):

@@ -16,8 +16,9 @@ from tfopt import graph, measure
 from tfopt.errors import InvalidArgumentError
 from tfopt.export import TFLiteModel, to_tflite
 from tfopt.files import replacing, write_atomically
-from tfopt.pipeline import model_file, results
+from tfopt.pipeline import model_file
 from tfopt.pipeline.progress import Display
+from tfopt.pipeline.results import stage_results
 from tfopt.pipeline.run_plan import PlannedStage, RunPlan
 from tfopt.pipeline.stage_context import GoesOn, StageContext
 from tfopt.pipeline.training.learning_rate import StageRate
@@ -191,7 +192,7 @@ class StageRun:
                 file=f"{self._planned.folder}/{name}",
                 sparsity=measure.sparsity(model),
             ),
-            results.of_model(model, self._config),
+            stage_results.of_model(model, self._config),
             content,
         )
 
@@ -204,14 +205,14 @@ class StageRun:
                 model=None,
                 file=f"{self._planned.folder}/{path.name}",
                 sparsity=file.summary().sparsity,
-                contract=results.contract(file, self._config.data),
+                contract=stage_results.contract(file, self._config.data),
             ),
-            results.of_file(file, model, self._config),
+            stage_results.of_file(file, model, self._config),
             bytes(file),
         )
 
-    def _measured(self, stage: StageRecord, quality: results.Quality, content: bytes) -> StageRecord:
-        cost = results.of_bytes(content, self._first_file or content)
+    def _measured(self, stage: StageRecord, quality: stage_results.Quality, content: bytes) -> StageRecord:
+        cost = stage_results.of_bytes(content, self._first_file or content)
         return dataclasses.replace(
             stage,
             metrics=quality.metrics,

@@ -13,8 +13,8 @@ from tfopt.export.runtime.findings import CUT_OFF_KIND
 from tfopt.files import write_atomically
 from tfopt.pipeline import model_file
 from tfopt.pipeline.following import announce
-from tfopt.pipeline.judging import chance_warning
 from tfopt.pipeline.progress import Display
+from tfopt.pipeline.results.judging import chance_warning
 from tfopt.pipeline.run_plan import AsGiven, PlannedStage, RunPlan
 from tfopt.pipeline.sharing.stages import SharedStages
 from tfopt.pipeline.stage_run import StageRun

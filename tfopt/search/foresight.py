@@ -146,7 +146,7 @@ def _sizes(stages: Collection[Stage], model: keras.Model, *, with_file: bool) ->
 
 def _file_size(stages: Collection[Stage], model: keras.Model) -> float | None:
     """Return a little less than the bytes of the untrained model's file; `None` where that says nothing."""
-    from tfopt.channels.costs.files import exported
+    from tfopt.export.untrained import untrained
     from tfopt.stages import ExportTFLite, QuantizeAware
     from tfopt.stages.file_scheme import scheme_of_file
 
@@ -159,7 +159,7 @@ def _file_size(stages: Collection[Stage], model: keras.Model) -> float | None:
         if isinstance(stage, QuantizeAware) and not isinstance(stage.scheme, str):
             return None
     try:
-        return _FILE_MARGIN * len(exported(model, scheme_of_file(list(stages)), None))
+        return _FILE_MARGIN * len(untrained(model, scheme_of_file(list(stages)), None))
     except TfoptError as error:
         logger.info("the size of the file is not known before the model trains: %s", error)
         return None

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfopt.data import from_arrays
-from tfopt.pipeline.judging import at_chance, by_class, chance_warning, chosen
+from tfopt.pipeline.results.judging import at_chance, by_class, chance_warning, chosen
 from tfopt.pipeline.training.compilation import Compilation
 from tfopt.run.stage_record import ClassRecord
 

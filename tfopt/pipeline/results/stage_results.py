@@ -12,7 +12,7 @@ import keras
 from tfopt import graph, measure
 from tfopt.data.dataset import Dataset
 from tfopt.export import TFLiteModel, inspect_file
-from tfopt.pipeline import judging
+from tfopt.pipeline.results import judging
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training.compilation import output_of
 from tfopt.run.stage_record import (

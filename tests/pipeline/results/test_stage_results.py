@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tfopt
 from tfopt.data import from_arrays
-from tfopt.pipeline import results
+from tfopt.pipeline.results import stage_results
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training.compilation import Compilation
 from tfopt.run.stage_record import TensorRecord
@@ -48,7 +48,7 @@ def file(model):
 
 
 def test_a_model_and_its_file_are_equally_good(model, file):
-    found, of_file = results.of_model(model, CLASSES), results.of_file(file, model, CLASSES)
+    found, of_file = stage_results.of_model(model, CLASSES), stage_results.of_file(file, model, CLASSES)
     assert found.metrics["accuracy"] == found.validation["accuracy"] == 1.0
     assert [row.name for row in found.classes] == ["low", "high"]
     assert found.at_chance is False
@@ -58,13 +58,13 @@ def test_a_model_and_its_file_are_equally_good(model, file):
 
 
 def test_nothing_is_measured_without_a_loss(model, file):
-    nothing = results.Quality(metrics={}, validation={})
+    nothing = stage_results.Quality(metrics={}, validation={})
     without = config(Compilation({}))
-    assert results.of_model(model, without) == results.of_file(file, model, without) == nothing
+    assert stage_results.of_model(model, without) == stage_results.of_file(file, model, without) == nothing
 
 
 def test_the_cost_of_the_first_file_is_the_baseline(file):
-    cost = results.of_bytes(bytes(file), bytes(file))
+    cost = stage_results.of_bytes(bytes(file), bytes(file))
     assert cost.bytes == len(file)
     assert cost.compressed_bytes < cost.bytes
     summary = file.summary()
@@ -77,7 +77,7 @@ def test_the_cost_of_the_first_file_is_the_baseline(file):
 
 
 def test_the_contract_of_a_file(file):
-    contract = results.contract(file, DATA)
+    contract = stage_results.contract(file, DATA)
     tensor = TensorRecord(name="in", shape=tuple(file.inputs[0].shape), dtype="float32")
     assert contract.inputs == (tensor,)
     assert [each.name for each in contract.outputs] == ["head"]

@@ -1,0 +1,1 @@
+"""How good the model or file of a stage is, and what it costs."""
