@@ -7,8 +7,9 @@ Quality target: an int8 file within one point of the float model.
 
     tfopt run recipes/text_transformer.py [--data reviews/]
 
-`token_ids` is the whole tokenizer: words by their hash, without a vocabulary to ship. What uses the file
-applies it to each text.
+The normalizations compute in float between integer operators, as LiteRT has no int8 kernel for them: the
+file is small, and not fast. `token_ids` is the whole tokenizer: words by their hash, without a vocabulary
+to ship. What uses the file applies it to each text.
 """
 
 import re

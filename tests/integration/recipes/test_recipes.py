@@ -33,6 +33,10 @@ TABLE = {
 }
 
 
+IN_FLOAT = {"text_transformer": ("norm",)}
+"""Recipe -> what may compute in float: LiteRT has no int8 kernel for LayerNormalization."""
+
+
 def test_the_table_has_every_recipe():
     files = {path.stem for path in RECIPES.glob("*.py") if "def build(" in path.read_text()}
     assert set(TABLE) == files
@@ -72,7 +76,8 @@ def test_it_runs_in_short_form(read, name, tmp_path):
     assert main_metric(run.typed) == TABLE[name][2]
     *_, trained, file = run.typed.measured
     assert run.tflite.summary().integer
-    assert not run.tflite.summary().float_operators
+    floats = {each.layer for each in run.tflite.summary().float_operators}
+    assert all(any(part in layer for part in IN_FLOAT.get(name, ())) for layer in floats), floats
     for metric, value in trained.metrics.items():
         assert file.metrics[metric] == pytest.approx(value, rel=0.05, abs=0.05), metric
 
