@@ -16,8 +16,9 @@ ROOT = Path(tfopt.__file__).parent
 ORDER = [
     "_version", "errors", "_validation", "_hyperparameters", "rules", "files", "run", "report", "data",
     "graph", "legacy", "backends", "schedules", "clipping", "measure", "optimizers", "pruning", "clustering",
-    "budgets", "distillation", "trainers", "quantization", "callbacks", "post_training", "export", "tfmot",
-    "channels", "factorization", "distribute", "stages", "pipeline", "recipe", "oracles", "search", "cli",
+    "budgets", "distillation", "ensemble", "trainers", "quantization", "callbacks", "post_training", "export",
+    "tfmot", "channels", "factorization", "distribute", "stages", "pipeline", "recipe", "oracles", "search",
+    "cli",
 ]  # fmt: skip
 """A package may import those that stand before it."""
 
@@ -168,8 +169,10 @@ def test_every_public_name_can_be_had():
         "import tfopt, keras",
         "import keras, tfopt",
         "from tfopt.optimizers import Adan",
+        "from tfopt.export import to_tflite",
         pytest.param("import tfopt; tfopt.graph", marks=pytest.mark.slow),
         pytest.param("import tfopt.recipe.recipe", marks=pytest.mark.slow),
+        pytest.param("from tfopt.pipeline.training import compilation", marks=pytest.mark.slow),
         pytest.param("import tfopt.pruning.masks", marks=pytest.mark.slow),
     ],
 )

@@ -7,8 +7,10 @@ tfopt, as soon as that part is whole.
 """
 
 import importlib
-import pkgutil
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +27,7 @@ _PACKAGES = (
     "data",
     "distillation",
     "distribute",
+    "ensemble",
     "errors",
     "export",
     "factorization",
@@ -80,16 +83,29 @@ __all__ = ["__version__", *_PACKAGES, *_NAMES]
 
 def _register(done: ModuleType) -> None:
     """Imports the registered classes once `done` was the last that they, or Keras, waited for."""
+    if "keras" not in sys.modules or "tfopt._registration" in sys.modules:
+        return
     half_imported = any(
         name.startswith("tfopt.") and module is not done and getattr(module.__spec__, "_initializing", False)
         for name, module in [*sys.modules.items()]
     )
-    if "keras" in sys.modules and not half_imported:
+    if not half_imported:
         importlib.import_module("tfopt._registration")
 
 
-for _name in ("keras", *(f"tfopt.{module.name}" for module in pkgutil.iter_modules(__path__))):
-    wrapt.register_post_import_hook(_register, _name)
+def _modules() -> Iterator[str]:
+    """Yields the names of all modules of tfopt without importing any."""
+    root = Path(__file__).parent
+    for folder, _, files in os.walk(root):
+        package = ".".join(("tfopt", *Path(folder).relative_to(root).parts))
+        yield package
+        yield from (f"{package}.{file[:-3]}" for file in files if file.endswith(".py"))
+
+
+# Any of them may be the first that somebody imports, and brings Keras with it.
+for _name in ("keras", *_modules()):
+    if _name != "tfopt":
+        wrapt.register_post_import_hook(_register, _name)
 
 
 def __getattr__(name: str) -> Any:

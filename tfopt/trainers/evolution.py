@@ -54,10 +54,12 @@ class Evolution:
         InvalidArgumentError: an argument is out of its range.
 
     Example:
-        >>> trainer = Evolution(max_iter=100, seed=1)
-        >>> result = trainer.minimize(model, lambda model: keras.ops.mean(model(x) != y), verbose=0)
+        >>> trainer = Evolution(max_iter=5, seed=1)
+        >>> result = trainer.minimize(
+        ...     model, lambda model: keras.ops.mean(keras.ops.sign(model(x)[:, 0] - 0.5)), verbose=0
+        ... )
         >>> result.loss
-        0.0
+        -1.0
     """
 
     @checked
