@@ -16,7 +16,7 @@ from tfopt import files
 from tfopt.errors import RunError
 from tfopt.pipeline import Run
 from tfopt.pipeline.stage_context import StageContext
-from tfopt.run import run_folder
+from tfopt.run import file_lock, run_folder
 
 TRAINED = "stages/1-train/model.keras"
 MEASURED = "stages/1-train/model.tflite"
@@ -294,7 +294,7 @@ def _refusing(number):
 def test_a_folder_that_can_only_be_read(again, folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "replace", _refusing(errno.EROFS))
-        patch.setattr(run_folder, "open", _refusing(errno.EROFS), raising=False)
+        patch.setattr(file_lock, "open", _refusing(errno.EROFS), raising=False)
         run, told = again(folder.parent)
         assert run.complete
         assert "is complete" in told

@@ -125,7 +125,7 @@ def test_the_file_has_the_keys_of_before(complete):
         assert set(written[part]) == set(EXAMPLE[part]), part
     assert set(EXAMPLE["data"]) - set(written["data"]) == {"class_names"}  # which the data here lacks
     for stage, example in zip(written["stages"][:2], EXAMPLE["stages"], strict=False):
-        assert set(stage) - set(example) <= {"weights"}  # came later
+        assert set(stage) - set(example) <= {"weights", "params"}  # came later
         assert set(example) <= set(stage)
         assert set(stage["latency"]) == set(example["latency"])
 

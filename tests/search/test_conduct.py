@@ -266,8 +266,12 @@ def test_an_interruption_ends_all_slots_and_the_search_goes_on_later(tmp_path):
     def interrupt():
         os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        run_slots(tmp_path, Stoppable(), Stoppable(interrupt), trials=4)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # processes of xdist ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_slots(tmp_path, Stoppable(), Stoppable(interrupt), trials=4)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert read(tmp_path).status == "interrupted"
     assert {trial.status for trial in read(tmp_path).trials} == {"running"}
     assert not [*(tmp_path / "failures").glob("*")]

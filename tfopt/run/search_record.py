@@ -204,7 +204,11 @@ class SearchRecord(Record):
     @property
     def epochs(self) -> int:
         """How many epochs the runs of the trials trained; a run of several trials counts once."""
-        known = {trial.run: trial.epochs or trial.metrics.get("epochs") for trial in self.trials if trial.run}
+        known = {
+            trial.run or trial.number: trial.epochs or trial.metrics.get("epochs")
+            for trial in self.trials
+            if trial.status != "rejected"
+        }
         return round(sum(epochs or 0 for epochs in known.values()))
 
     @property
