@@ -135,7 +135,8 @@ def _rejections(record: SearchRecord) -> str:
     rejected = [trial for trial in record.trials if trial.is_rejected]
     by = Counter(name for trial in rejected for name in (trial.violations or {"the model": 1.0}))
     causes = ", ".join(f"{name} ({count})" for name, count in by.most_common())
-    return f"{len(rejected)} trials were rejected before training: {causes}."
+    count = "1 trial was" if len(rejected) == 1 else f"{len(rejected)} trials were"
+    return f"{count} rejected before training: {causes}."
 
 
 def _head(record: SearchRecord) -> Text:
