@@ -150,6 +150,16 @@ def test_importances_come_from_the_study(tmp_path):
     assert "Importances need 4 completed trials, 3 did." in search_page(tmp_path, SearchRecord.from_json(few))
 
 
+def test_a_study_that_is_none_leaves_importances_out(tmp_path):
+    (tmp_path / "tuner" / "optuna.journal").mkdir(parents=True)
+    assert "has no study" in search_page(tmp_path, SearchRecord.from_json(several(THREE)))
+    (tmp_path / "tuner" / "optuna.journal").rmdir()
+    for content in ("", "no json\n{}\n"):
+        (tmp_path / "tuner" / "optuna.journal").write_text(content)
+        page = search_page(tmp_path, SearchRecord.from_json(several(THREE)))
+        assert "cannot be read" in page, content
+
+
 def test_axes():
     assert Axis.of([1, 2.0, None]) == Axis()
     assert Axis.of([1e-4, 0.1]).logarithmic

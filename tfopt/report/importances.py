@@ -41,7 +41,8 @@ def search_importances(folder: Path, record: SearchRecord) -> Mapping[str, Mappi
     for number, name in enumerate(directions):
         if len({trial.values[number] for trial in study.trials if trial.state.name == "COMPLETE"}) > 1:
             found[name] = explained(study, number)
-    if not any(found.values()):
+    found = {name: shares for name, shares in found.items() if shares}
+    if not found:
         raise NoImportancesError("The trials that completed do not differ.")
     return found
 
@@ -59,7 +60,8 @@ def explained(study: optuna.Study, objective: int) -> dict[str, float]:
 
     sign = 1.0 if study.directions[objective].name == "MINIMIZE" else -1.0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is experimental, and that small targets are the good ones
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", UserWarning)  # that small targets are the good ones
         return optuna.importance.get_param_importances(
             study,
             evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
@@ -73,9 +75,9 @@ def _study(file: Path) -> optuna.Study:
     from optuna.storages.journal import JournalFileBackend
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        storage = JournalStorage(JournalFileBackend(str(file)))
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
+            storage = JournalStorage(JournalFileBackend(str(file)))
             return optuna.load_study(study_name=optuna.get_all_study_names(storage)[0], storage=storage)
-        except (IndexError, KeyError, ValueError) as error:
-            raise NoImportancesError(f"The study of Optuna cannot be read: {error}.") from error
+        except (OSError, IndexError, KeyError, ValueError) as error:
+            raise NoImportancesError(f"The study of Optuna in {file} cannot be read: {error}.") from error
