@@ -118,6 +118,27 @@ def test_a_search_is_shown(tmp_path):
     code, output, _ = report(tmp_path)
     assert code == 0
     assert "No trial completed." in output
+    assert output.splitlines()[-2:] == [str(tmp_path / name) for name in ("search.json", "report.html")]
+    assert "No trial completed." in (tmp_path / "report.html").read_text()
+
+
+def test_the_trials_of_a_search_are_written(tmp_path):
+    trials = [{"number": 1, "status": "complete", "values": {"width": 8}, "figures": {"bytes": 10}}]
+    record = {"schema": 1, "status": "complete", "best": 1, "front": [1], "trials": trials}
+    (tmp_path / "search.json").write_text(json.dumps(record))
+    files = tmp_path / "new" / "trials.csv", tmp_path / "trials.json"
+    code, output, _ = report(tmp_path, "--csv", files[0], "--json", files[1])
+    assert (code, output.splitlines()) == (0, [*map(str, files)])
+    assert files[0].read_text().splitlines()[1].startswith("1,complete,,True,True,")
+    assert json.loads(files[1].read_text())[0]["values"] == {"width": 8}
+
+
+def test_only_searches_have_trials(make_run):
+    folder = make_run("8f3a2c91", "2026-11-22T05:14:03+00:00")
+    code, output, errors = report(folder, "--csv", folder / "trials.csv")
+    assert (code, output) == (1, "")
+    assert f"There is no search in {folder}: --csv and --json write the trials of a search." in errors
+    assert not (folder / "trials.csv").exists()
 
 
 def test_searches_are_listed_beside_runs(make_run):

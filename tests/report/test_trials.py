@@ -81,7 +81,14 @@ def test_it_fits(search, width):
 def regression():
     def trial(number, mae, macs, **more):
         figures = {"mae": mae, "bytes": 1000 * number, "macs": macs, "epochs": 5}
-        return {"number": number, "status": "complete", "figures": figures, "feasible": True} | more
+        run = f"../trials/{number}"
+        return {
+            "number": number,
+            "status": "complete",
+            "run": run,
+            "figures": figures,
+            "feasible": True,
+        } | more
 
     return {
         "schema": 2,
@@ -107,8 +114,10 @@ def regression():
             trial(1, 1.2, 4_000_000),
             trial(2, 0.9, 4_900_000),
             trial(3, 1.9, 4_000_000, feasible=False, violations={"keep mae": 0.4}),
-            trial(4, None, 0, status="rejected", figures={"macs": 7e6}, violations={"max macs": 0.4}),
-            trial(5, None, 0, status="rejected", figures={}, reason="No rule for it."),
+            trial(
+                4, None, 0, run=None, status="rejected", figures={"macs": 7e6}, violations={"max macs": 0.4}
+            ),
+            trial(5, None, 0, run=None, status="rejected", figures={}, reason="No rule for it."),
         ],
     }
 

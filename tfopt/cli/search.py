@@ -183,13 +183,8 @@ def search(
 
 
 def _tell(entry: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Print how a trial ended, in one line."""
-    from tfopt.report.trials import outcome
+    """Print how a trial ended and how far the search is, in one line."""
+    from tfopt.report.progress import trial_line
     from tfopt.run.search_record import SearchRecord, TrialRecord
 
-    trial, search_record = TrialRecord.from_json(entry), SearchRecord.from_json(record)
-    requested = search_record.requested_trials
-    number = f"trial {trial.number}" if requested is None else f"trial {trial.number} of {requested}"
-    if search_record.rejected:  # which are not counted
-        number = f"trial {trial.number}"
-    click.echo(f"{number}: {outcome(trial, search_record.goal)}")
+    click.echo(trial_line(TrialRecord.from_json(entry), SearchRecord.from_json(record)))

@@ -11,7 +11,8 @@ from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from tfopt.report import terminal_table, trials_table
+from tfopt.errors import RunError
+from tfopt.report import terminal_table, trials_table, write_search_html
 
 if TYPE_CHECKING:
     from tfopt.pipeline import Run
@@ -47,13 +48,29 @@ def show_run(run: Run) -> None:
 
 
 def show_search(folder: Path, record: SearchRecord) -> None:
-    """Print the table of a search and where its record and its best trial's files are."""
+    """Print the table of a search and where its record, its page and its best trial's files are."""
+    _write_page(folder, record)
     print_rich(trials_table(record))
     click.echo()
-    show_files(folder, ("search.json",))
+    show_files(folder, ("search.json", "report.html"))
     best = record.best_trial
     if best and best.run:
         show_files(Path(os.path.normpath(folder / best.run)), ("model.tflite", "report.html"))
+
+
+def _write_page(folder: Path, record: SearchRecord) -> None:
+    """Write `report.html` of a search, unless it is there and the search is complete.
+
+    In a folder that cannot be written it stays as it is, which is said.
+    """
+    page, written = folder / "report.html", folder / "search.json"
+    there = page.exists() and page.stat().st_size and page.stat().st_mtime >= written.stat().st_mtime
+    if there and record.status == "complete":
+        return
+    try:
+        write_search_html(folder, record)
+    except RunError as error:
+        click.echo(f"note: {error}", err=True)
 
 
 def show_files(folder: Path, names: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ from tfopt.oracles.optuna_distributions import distribution, from_optuna, to_opt
 from tfopt.oracles.optuna_journal import AtomicJournal
 from tfopt.oracles.optuna_samplers import samples_inactive
 from tfopt.oracles.parameters import Parameter, active_values, chosen_values
+from tfopt.report.importances import explained
 
 FILE = "optuna.journal"
 NAME = "search"
@@ -191,14 +192,8 @@ class TrialStudy:
 
     def importances(self, objective: int) -> dict[str, float]:
         """Return parameter -> fraction of an objective that it explains, the largest first."""
-        sign = 1.0 if self.study.directions[objective].name == "MINIMIZE" else -1.0
-        with _quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that small targets are the good ones
-            return optuna.importance.get_param_importances(
-                self.study,
-                evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
-                target=lambda trial: sign * trial.values[objective],
-            )
+        with _quiet():
+            return explained(self.study, objective)
 
     def _begin(self, trial_id: int) -> optuna.Trial:
         with _quiet():

@@ -1,4 +1,4 @@
-"""The report of a run for people: a table in the terminal and `report.html`.
+"""The report of a run or a search for people: a table in the terminal and `report.html`.
 
 Everything here works on the records of `tfopt.run`, which the public functions make of the content of a
 `run.json`, and needs neither TensorFlow nor Keras. A run that was cut off is shown as far as it went.
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.report.html import write_html
     from tfopt.report.outcome import verdict
+    from tfopt.report.search_html import write_search_html
     from tfopt.report.terminal import terminal_table, text
     from tfopt.report.trials import trials_table
 
-__all__ = ["terminal_table", "text", "trials_table", "verdict", "write_html"]
+__all__ = ["terminal_table", "text", "trials_table", "verdict", "write_html", "write_search_html"]
 
 _MODULES = {
     "terminal_table": "terminal",
@@ -21,6 +22,7 @@ _MODULES = {
     "trials_table": "trials",
     "verdict": "outcome",
     "write_html": "html",
+    "write_search_html": "search_html",
 }
 
 

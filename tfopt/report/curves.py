@@ -1,12 +1,11 @@
 """The history of a run, epoch by epoch across the stages, as SVG that takes its colours from the page."""
 
-import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tfopt.report import formats
+from tfopt.report.svg import COLORS, style, svg
 from tfopt.report.table import main_metric, metric_title
 from tfopt.run.run_record import RunRecord
 
@@ -45,9 +44,6 @@ class _Spec:
     may_be_logarithmic: bool = False
 
 
-# matplotlib writes colours as hexadecimal numbers. These stand for the page's own, which change with the
-# reader's light or dark setting.
-_COLORS = {"ink": "#010203", "muted": "#040506", "line": "#070809", "first": "#0a0b0c", "second": "#0d0e0f"}
 _LOGARITHMIC_FROM = 100
 """How far the largest value lies above the smallest one before a linear axis hides the small ones."""
 
@@ -125,7 +121,7 @@ def _chart(spec: _Spec, series: dict[str, list[list[float]]], epochs: list[int],
         for part, length in zip(parts, epochs, strict=True):
             marker = "o" if len(part) == 1 else None
             x = range(start + 1, start + len(part) + 1)
-            axes.plot(x, part, color=_COLORS[color], linewidth=1.6, marker=marker, markersize=3)
+            axes.plot(x, part, color=COLORS[color], linewidth=1.6, marker=marker, markersize=3)
             last = next(filter(formats.is_number, reversed(part)), last)
             start += length
         lines.append(Line(dict(spec.keys)[key], color, spec.show(last)))
@@ -145,8 +141,8 @@ def _chart(spec: _Spec, series: dict[str, list[list[float]]], epochs: list[int],
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.set_xlim(0.5, max(sum(epochs), 1) + 0.5)
     _mark_stages(axes, epochs, numbers)
-    _style(axes)
-    return Chart(spec.title, tuple(lines), _svg(figure, spec.title))
+    style(axes, x="epoch")
+    return Chart(spec.title, tuple(lines), svg(figure, spec.title))
 
 
 def _mark_stages(axes: Any, epochs: list[int], numbers: list[int]) -> None:
@@ -156,51 +152,14 @@ def _mark_stages(axes: Any, epochs: list[int], numbers: list[int]) -> None:
         if not length:
             continue
         if start:
-            axes.axvline(start + 0.5, color=_COLORS["muted"], linewidth=0.7, dashes=(2, 2))
+            axes.axvline(start + 0.5, color=COLORS["muted"], linewidth=0.7, dashes=(2, 2))
         axes.annotate(
             str(number),
             (start + 0.5, 1),
             xycoords=axes.get_xaxis_transform(),
             xytext=(2, 2),
             textcoords="offset points",
-            color=_COLORS["muted"],
+            color=COLORS["muted"],
             fontsize=8.5,
         )
         start += length
-
-
-def _style(axes: Any) -> None:
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_COLORS["line"])
-    axes.grid(axis="y", color=_COLORS["line"], linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_COLORS["muted"], length=0, labelsize=8.5, which="both")
-    axes.set_xlabel("epoch", color=_COLORS["muted"], fontsize=8.5, loc="right", labelpad=1)
-
-
-def _svg(figure: Any, title: str) -> str:
-    """Return `figure` as an `<svg>` element for a page that holds several."""
-    import matplotlib
-
-    file = io.StringIO()
-    # The salt makes the identifiers the same in every report, and different between its charts.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]
-    # Its style element would hold for the whole page; its fonts and its fixed size are the page's to choose.
-    svg = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r"font(-family)?: [^;\"]*'DejaVu Sans'[^;\"]*", _font_size, svg)
-    svg = re.sub(
-        r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg
-    )
-    for name, code in _COLORS.items():
-        svg = svg.replace(code, f"var(--{name})")
-    return svg
-
-
-def _font_size(font: re.Match[str]) -> str:
-    found = re.search(r"[\d.]+px", font[0])
-    return f"font-size: {found[0]}" if found else ""

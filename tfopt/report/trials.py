@@ -41,28 +41,28 @@ def trials_table(record: SearchRecord | Mapping[str, Any]) -> RenderableType:
     record = SearchRecord.of(record)
     shown = [trial for trial in record.trials if not trial.is_rejected]
     names = list(dict.fromkeys(name for trial in shown for name in trial.values))
-    columns = _columns(record)
+    shown_columns = columns(record)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("Trial", justify="right")
     table.add_column("")
-    for column in columns:
-        table.add_column(_metric(column)[0], justify="right", no_wrap=True)
+    for column in shown_columns:
+        table.add_column(shown_metric(column)[0], justify="right", no_wrap=True)
     for name in names:
         table.add_column(name, justify="right")
     for trial in shown:
         table.add_row(
             str(trial.number),
-            _mark(trial, record),
-            *(_metric(column)[1](trial.metrics.get(column)) for column in columns),
-            *(_value(trial.values.get(name)) for name in names),
+            mark(trial, record),
+            *(shown_metric(column)[1](trial.metrics.get(column)) for column in shown_columns),
+            *(shown_value(trial.values.get(name)) for name in names),
             style=_style(trial, record),
         )
     failed = [trial for trial in record.trials if trial.status == "failed"]
     told = [Text(f"Trial {trial.number} failed: {trial.reason}") for trial in failed]
     if record.rejected:
-        told.append(Text(_rejections(record)))
+        told.append(Text(rejections(record)))
     outcome_line = Text(conclusion(record), style="bold")
-    return Group(_head(record), Text(), table, Text(), *told, outcome_line, _legend(record))
+    return Group(_head(record), Text(), table, Text(), *told, outcome_line, legend(record))
 
 
 def conclusion(record: SearchRecord) -> str:
@@ -89,14 +89,14 @@ def outcome(trial: TrialRecord, goal: GoalRecord | None = None) -> str:
     ]
     parts = []
     for name in wanted:
-        text = _metric(name)[1](trial.metrics.get(name))
+        text = shown_metric(name)[1](trial.metrics.get(name))
         parts.append(text if name in ("bytes", "seconds") else f"{name} {text}")
     missed = ", ".join(trial.violations or {})
     infeasible = f", misses {missed}" if missed else ", infeasible"
     return ", ".join(parts) + (infeasible if trial.feasible is False else "")
 
 
-def _columns(record: SearchRecord) -> list[str]:
+def columns(record: SearchRecord) -> list[str]:
     """Return the metrics that the table shows: those of the goal, and the usual ones."""
     goal = record.goal or GoalRecord()
     asked = [*goal.directions, *goal.keep, *(goal.max or {})]
@@ -107,7 +107,8 @@ def _columns(record: SearchRecord) -> list[str]:
     return sorted(wanted, key=lambda name: (order.index(name) if name in order else -1, name))
 
 
-def _metric(name: str) -> tuple[str, Callable[[float | None], str]]:
+def shown_metric(name: str) -> tuple[str, Callable[[float | None], str]]:
+    """Return the heading of a metric, and what makes text of its values."""
     return _METRICS.get(name) or (name, functools.partial(formats.metric, name=name))
 
 
@@ -115,7 +116,7 @@ def _constraints(record: SearchRecord) -> list[str]:
     goal = record.goal or GoalRecord()
     return [
         *(f"--keep {name}={change:g}" for name, change in goal.keep.items()),
-        *(f"--max {name}={_value(limit)}" for name, limit in (goal.max or {}).items()),
+        *(f"--max {name}={shown_value(limit)}" for name, limit in (goal.max or {}).items()),
     ]
 
 
@@ -127,10 +128,10 @@ def _closest(option: str, trials: Sequence[TrialRecord]) -> str | None:
     if not all(missing):
         return None
     nearest = trials[missing.index(min(missing))]
-    return f"{option} (closest: {_metric(name)[1](nearest.metrics.get(name))}, trial {nearest.number})"
+    return f"{option} (closest: {shown_metric(name)[1](nearest.metrics.get(name))}, trial {nearest.number})"
 
 
-def _rejections(record: SearchRecord) -> str:
+def rejections(record: SearchRecord) -> str:
     """Return how many trials were rejected, and by which constraints."""
     rejected = [trial for trial in record.trials if trial.is_rejected]
     by = Counter(name for trial in rejected for name in (trial.violations or {"the model": 1.0}))
@@ -139,16 +140,21 @@ def _rejections(record: SearchRecord) -> str:
     return f"{count} rejected before training: {causes}."
 
 
-def _head(record: SearchRecord) -> Text:
+def sought(record: SearchRecord) -> str:
+    """Return what a search is after: `"smallest bytes, accuracy within -0.01"`."""
     goal = record.goal or GoalRecord()
     words = {"min": "smallest", "max": "highest"}
     wanted = ", ".join(f"{words.get(way, '')} {name}" for name, way in goal.directions.items())
     kept = "".join(f", {name} within {change:+g}" for name, change in goal.keep.items())
-    kept += "".join(f", {name} at most {_value(limit)}" for name, limit in (goal.max or {}).items())
+    kept += "".join(f", {name} at most {shown_value(limit)}" for name, limit in (goal.max or {}).items())
+    return f"{wanted}{kept}"
+
+
+def _head(record: SearchRecord) -> Text:
     return Text.assemble(
         (record.name or "search", "bold"),
         f"  {record.id or ''}  {record.status or ''}  ",
-        f"{progress(record)}, {wanted}{kept}",
+        f"{progress(record)}, {sought(record)}",
     )
 
 
@@ -168,9 +174,15 @@ def progress(record: SearchRecord) -> str:
     return ", ".join([*parts, spent])
 
 
-def _legend(record: SearchRecord) -> Text:
+def front_metrics(record: SearchRecord) -> list[str]:
+    """Return the metrics of which the front is; with version 1 of `search.json` it was always these three."""
     goal = record.goal or GoalRecord()
-    names = [*goal.directions] if record.schema > 1 else ["accuracy", "bytes", "latency"]
+    return [*goal.directions] if record.schema > 1 else ["accuracy", "bytes", "latency"]
+
+
+def legend(record: SearchRecord) -> Text:
+    """Return what the marks of the table mean, and what else there is to know of the search."""
+    names = front_metrics(record)
     together = f"in {', '.join(names[:-1])} and {names[-1]} together" if len(names) > 1 else f"in {names[0]}"
     parts = [f"* no other trial beats it {together}"]
     if record.knee is not None:
@@ -195,7 +207,8 @@ def _legend(record: SearchRecord) -> Text:
     return Text("; ".join(parts), style="dim")
 
 
-def _mark(trial: TrialRecord, record: SearchRecord) -> str:
+def mark(trial: TrialRecord, record: SearchRecord) -> str:
+    """Return how a trial ended, where not as it should, and what it is: best, knee, `*` on the front."""
     marks = []
     if not trial.is_complete:
         marks.append(trial.status)
@@ -216,7 +229,8 @@ def _style(trial: TrialRecord, record: SearchRecord) -> str:
     return "" if trial.is_complete and trial.feasible is not False else "dim"
 
 
-def _value(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """Return the value of a hyperparameter or a limit as people read it."""
     if value is None:
         return formats.MISSING
     if isinstance(value, float):

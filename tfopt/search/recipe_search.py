@@ -16,6 +16,7 @@ from tfopt.search.conduct import OnTrial, conduct
 from tfopt.search.early_stopping.judge import METHODS, Judge, check_stages
 from tfopt.search.executors.engines import LOCAL, check_engine, slots_of
 from tfopt.search.goals.goal import Goal
+from tfopt.search.hparams import write_hparams
 from tfopt.search.identity import check_unchanged, command, digest_of, identity
 from tfopt.search.journal import Journal
 from tfopt.search.recipe_runner import RecipeRunner
@@ -221,4 +222,5 @@ def search(
             runs=folder / "trials",
             on_trial=on_trial,
         )
+    write_hparams(path, record)
     return SearchResult(path, record)
