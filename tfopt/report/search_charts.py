@@ -140,6 +140,7 @@ def importance_chart(found: Mapping[str, float], objective: str) -> Chart:
     style(axes)
     axes.grid(visible=False)
     axes.set_xticks([])
+    axes.set_ylim(len(shown) - 0.5 - max(len(shown), 6), len(shown) - 0.5)  # room for six, from the top
     axes.set_xlim(0, 1.15 * max([share for _, share in shown], default=1.0) or 1.0)
     axes.set_yticks(range(len(shown)), [_short(name) for name, _ in shown], parse_math=False)
     for place, (_, share) in enumerate(shown):

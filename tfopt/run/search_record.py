@@ -204,11 +204,7 @@ class SearchRecord(Record):
     @property
     def epochs(self) -> int:
         """How many epochs the runs of the trials trained; a run of several trials counts once."""
-        known = {
-            trial.run or trial.number: trial.epochs or trial.metrics.get("epochs")
-            for trial in self.trials
-            if trial.status != "rejected"
-        }
+        known = {trial.run: trial.epochs or trial.metrics.get("epochs") for trial in self.trials if trial.run}
         return round(sum(epochs or 0 for epochs in known.values()))
 
     @property
