@@ -37,7 +37,7 @@ def test_it_has_the_numbers_of_the_record(show):
         "Front 2",
         "Hypervolume 0.432",
         "Trial 9 failed: <script>alert(1)</script>",
-        "1 trials were rejected before training",
+        "1 trial was rejected before training",
         "The sampler random has no study of Optuna.",
         "tfopt search recipes/digits.py",
         "5 infeasible",
