@@ -7,7 +7,6 @@ tfopt, as soon as that part is whole.
 """
 
 import importlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,11 +94,9 @@ def _register(done: ModuleType) -> None:
 
 def _modules() -> Iterator[str]:
     """Yields the names of all modules of tfopt without importing any."""
-    root = Path(__file__).parent
-    for folder, _, files in os.walk(root):
-        package = ".".join(("tfopt", *Path(folder).relative_to(root).parts))
-        yield package
-        yield from (f"{package}.{file[:-3]}" for file in files if file.endswith(".py"))
+    root = Path(__file__).parents[1]
+    for file in Path(__file__).parent.rglob("*.py"):
+        yield ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
 # Any of them may be the first that somebody imports, and brings Keras with it.

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tfopt._hyperparameters import Count, CountFromZero, Flag, Share, checked
+from tfopt.data.samples import finite
 from tfopt.ensemble.score_loss import ScoreLoss
 from tfopt.ensemble.worker import Worker
 from tfopt.errors import DataError, InvalidArgumentError
@@ -61,7 +62,8 @@ class GradientBoosting:
         patience: stop when the validation loss has not fallen for so many rounds, >= 1; the learners up to
             the lowest are kept. None runs all rounds, and keeps all.
         line_search: whether the step is searched; without, it is 1.
-        seed: of the learners' weights, the order of samples and the subsamples, >= 0.
+        seed: of the learners' weights, the order of samples and the subsamples, >= 0. `fit` sets the random
+            state of the process by it, as `keras.utils.set_random_seed` does.
 
     Raises:
         InvalidArgumentError: an argument is out of its range.
@@ -200,7 +202,7 @@ class _Scored:
         if len({len(array) for array in given}) > 1 or not len(given[0]):
             lengths = ", ".join(str(len(array)) for array in given)
             raise DataError(f"Expected {name} to have equally many samples, at least one; got {lengths}.")
-        if not all(np.isfinite(array).all() for array in given):
+        if not finite(*given):
             raise DataError(f"{name} holds NaN or infinity.")
         given = [array.astype("float32") if array.dtype.kind == "f" else array for array in given]
         if weights is not None and (given[2].min() < 0 or not given[2].sum() > 0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfopt.files import write_atomically
 from tfopt.report import details, formats
@@ -22,6 +22,9 @@ from tfopt.report.table import (
 )
 from tfopt.run.run_record import RunRecord
 from tfopt.run.stage_record import LatencyRecord, StageRecord
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def write_html(folder: Path, record: RunRecord | Mapping[str, Any]) -> Path:
@@ -41,19 +44,7 @@ def write_html(folder: Path, record: RunRecord | Mapping[str, Any]) -> Path:
 
 def page(record: RunRecord) -> str:
     """Return the page of a run."""
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "seconds": formats.seconds,
-        "moment": formats.moment,
-        "percent": formats.percent,
-        "value": _value,
-        "number": lambda value: f"{value:.4g}" if formats.is_number(value) else formats.MISSING,
-    }
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         record=record,
         verdict=verdict(record).replace(" %", "\N{NO-BREAK SPACE}%"),
         key_metrics=_key_metrics(record),
@@ -74,6 +65,23 @@ def page(record: RunRecord) -> str:
         contract=details.contract_lines(details.contract_of(record)),
         missing=formats.MISSING,
     )
+
+
+def template(name: str) -> Template:
+    """Return a template of this folder, with the filters of all pages."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "seconds": formats.seconds,
+        "moment": formats.moment,
+        "percent": formats.percent,
+        "value": _value,
+        "number": lambda value: f"{value:.4g}" if formats.is_number(value) else formats.MISSING,
+    }
+    return environment.get_template(name)
 
 
 def _key_metrics(record: RunRecord) -> list[tuple[str, str, str]]:

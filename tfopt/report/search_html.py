@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tfopt.files import write_atomically
-from tfopt.report import formats, search_charts
+from tfopt.report import search_charts
+from tfopt.report.html import template
 from tfopt.report.importances import NoImportancesError, search_importances
 from tfopt.report.trials import (
     columns,
@@ -41,17 +42,11 @@ def write_search_html(folder: Path, record: SearchRecord | Mapping[str, Any]) ->
 
 def search_page(folder: Path, record: SearchRecord) -> str:
     """Return the page of a search."""
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"seconds": formats.seconds, "moment": formats.moment}
     importances, unknown = _importances(folder, record)
     objective = search_charts.first_objective(record)
     names = _most_important(search_charts.parameters(record), importances.get(objective, {}))
     shown = names[: search_charts.MOST_PARAMETERS]
-    return environment.get_template("search.html").render(
+    return template("search.html").render(
         record=record,
         verdict=conclusion(record).replace(" %", "\N{NO-BREAK SPACE}%"),
         spent=progress(record),

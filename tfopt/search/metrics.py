@@ -14,6 +14,9 @@ from tfopt.search.goals.objectives import COSTS, measured_as
 if TYPE_CHECKING:
     from tfopt.pipeline import Run
 
+_PASSES = 3
+"""Of a training step, in forward passes."""
+
 
 def last_stage(run: Run) -> StageRecord:
     """Return the stage whose file the run ships.
@@ -72,7 +75,7 @@ def file_metrics(run: Run, latency: float | None, named: Iterable[str] = ()) -> 
         "macs": stage.macs,
         "params": params(run),
         "latency": latency,
-        "epochs": epochs(run),
+        "epochs": sum(stage.epochs for stage in run.typed.stages),
         "training_macs": training_macs(run),
         "seconds": run.typed.seconds,
     }
@@ -103,11 +106,6 @@ def params(run: Run) -> int | None:
     return counted[-1] if counted else None
 
 
-def epochs(run: Run) -> int:
-    """Return how many epochs the stages of a run trained."""
-    return sum(_epochs(stage) for stage in run.typed.stages)
-
-
 def training_macs(run: Run) -> int | None:
     """Return the multiply-accumulates of a run's training; `None` where they are not known.
 
@@ -120,14 +118,7 @@ def training_macs(run: Run) -> int | None:
         return None
     total = 0
     for stage in run.typed.stages:
-        if _epochs(stage) and stage.macs is None:
+        if stage.epochs and stage.macs is None:
             return None
-        total += _PASSES * _epochs(stage) * samples * (stage.macs or 0)
+        total += _PASSES * stage.epochs * samples * (stage.macs or 0)
     return total
-
-
-_PASSES = 3
-
-
-def _epochs(stage: StageRecord) -> int:
-    return max((len(values) for values in (stage.history or {}).values()), default=0)

@@ -74,21 +74,22 @@ class RecipeRunner:
         }
 
     @property
-    def strategy(self) -> Any:
-        """The strategy of the trials."""
-        return self._as_it_stands.strategy if self._strategy is None else self._strategy
-
-    @property
     def stages(self) -> Sequence[Stage]:
         """The stages of the recipe as it stands."""
         return self._as_it_stands.stages
 
     def check(self, goal: Goal) -> None:
-        """Raise where the recipe as it stands does not measure what a goal needs.
+        """Raise where the recipe as it stands cannot be searched for a goal.
 
         Raises:
-            UnfitGoalError: it does not. What cannot be known before a run is left to the first trial.
+            InvalidArgumentError: its strategy is one of several processes.
+            UnfitGoalError: it does not measure what the goal needs. What cannot be known before a run is left
+                to the first trial.
         """
+        from tfopt.distribute import check_single_process
+
+        strategy = self._as_it_stands.strategy if self._strategy is None else self._strategy
+        check_single_process("search", strategy)
         if not goal.of_model:
             return
         try:

@@ -110,7 +110,8 @@ def search(
         trials: how many in all, at least 1; by default 20, and any number where `hours` or `epochs_total` is
             given. Trials that are rejected before training are not counted, up to ten for each.
         hours: of the clock, over all parts of the search; a trial that began is finished.
-        epochs_total: of training, added over the trials that completed; a trial that began is finished.
+        epochs_total: of training, added over the runs of trials that completed or were stopped early; a stage
+            that several share counts once. A trial that began is finished.
         minimize: the metric to make small, or a list: a cost of a trial, `"bytes"`, `"compressed_bytes"`,
             `"latency"` (as a ratio to the first trial's file, in LiteRT), `"macs"`, `"params"`, `"epochs"`,
             `"training_macs"`, `"seconds"`; or a metric that the recipe compiles, or `"loss"`, of the exported
@@ -176,9 +177,6 @@ def search(
     known = identity(digest, goal, seed, data, sampler, early_stopping, folders)
     given = start / data if data is not None and Path(data).exists() else data
     runner = RecipeRunner(start / recipe, given, seed, strategy)
-    from tfopt.distribute import check_single_process
-
-    check_single_process("search", runner.strategy)
     runner.check(goal)
     folder = as_seen_from(start, Path(out) if out is not None else Path("saved_models") / runner.name)
     path = folder / f"search-{known}"

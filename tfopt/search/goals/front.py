@@ -14,8 +14,9 @@ def non_dominated(trials: Sequence[Costs]) -> list[int]:
 
     One trial dominates another when it is at least as good in each objective and better in one.
     """
-    points = [tuple(each) for each in trials]
-    return [i for i, point in enumerate(points) if not any(_dominates(other, point) for other in points)]
+    from tfopt.oracles.objectives import dominates
+
+    return [i for i, point in enumerate(trials) if not any(dominates(other, point) for other in trials)]
 
 
 def knee(front: Sequence[Costs]) -> int | None:
@@ -41,7 +42,3 @@ def knee(front: Sequence[Costs]) -> int | None:
 
     found = min(known, key=height)
     return found if height(found) < 1 - 1e-9 else None
-
-
-def _dominates(one: Costs, other: Costs) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
