@@ -97,7 +97,7 @@ def regression():
         "searched": 3600.0,
         "requested_hours": 1,
         "requested_epochs": 40,
-        "stopped": "1 hours",
+        "stopped": "1 h",
         "goal": {
             "metric": "mae",
             "direction": "min",
@@ -130,7 +130,7 @@ def test_it_shows_the_metrics_of_the_goal_and_what_was_used(regression):
     assert "mae within +0.5, macs at most 5000000, bytes at most 0.5" in text
     assert "Best: trial 2, mae 0.9, macs 4.9 M, 2.0 kB" in text
     assert "in mae and macs together; the front bends most at trial 1; hypervolume 0.346" in text
-    assert "the search ended because its 1 hours were used up" in text
+    assert "the search ended because it had used up its 1 h" in text
 
 
 def test_rejected_trials_are_counted_below_the_table(regression):

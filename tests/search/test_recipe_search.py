@@ -390,9 +390,9 @@ def test_hours_end_a_search_which_goes_on_with_more(tmp_path, monkeypatch):
             return super().__call__(hp, runs)
 
     record = run_search(tmp_path, Slow(), spending=Spending(hours=1.2)).typed
-    assert (record.completed, record.stopped, record.searched) == (3, "1.2 hours", 5400.0)
+    assert (record.completed, record.stopped, record.searched) == (3, "1.2 h", 5400.0)
     again = run_search(tmp_path, Slow(), spending=Spending(hours=2, trials=30)).typed
-    assert (again.completed, again.stopped) == (4, "2 hours")
+    assert (again.completed, again.stopped) == (4, "2 h")
     assert run_search(tmp_path, Slow(), spending=Spending(trials=5)).typed.stopped is None
 
 
@@ -578,4 +578,4 @@ def test_a_used_up_budget_ends_a_search_whose_unfinished_trial_is_finished(tmp_p
     result = run_search(tmp_path / "one", recipe, spending=hours)
     assert len(recipe.calls) == 1
     assert result.typed.completed == 3
-    assert result.typed.stopped == "1e-09 hours"
+    assert result.typed.stopped == "1e-09 h"

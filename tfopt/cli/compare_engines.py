@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     help="Folder of both runs.  [default: saved_models/RECIPE-engines]",
 )
 @common_options
-def compare_engines(
-    recipe: Path, data: str | None, values: tuple[tuple[str, str], ...], out: Path | None
-) -> None:
+def compare_engines(recipe: Path, data: str | None, values: dict[str, str], out: Path | None) -> None:
     """Run RECIPE once with tfopt's own stages and once with tensorflow-model-optimization's.
 
     Model, data, schedule and seeds are the same. What an engine refuses is shown in its own words.
@@ -42,7 +40,7 @@ def compare_engines(
 
     start = Path.cwd()
     with resumable():
-        read = Recipe.from_file(recipe, values=dict(values), data=data)
+        read = Recipe.from_file(recipe, values=values, data=data)
         folder = as_seen_from(start, out or Path("saved_models", f"{recipe.stem}-engines"))
         found = compare(read, folder)
     print_rich(comparison_table(found))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfopt.cli.keras_files import model_options
-from tfopt.cli.options import NameValue, common_options
+from tfopt.cli.options import NameValue, common_options, named_values
 from tfopt.errors import VerificationError
 from tfopt.report import formats
 from tfopt.report.details import contract_lines
@@ -51,14 +51,15 @@ class _ImageSize(click.ParamType):
 def _scheme_rules(
     context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, str], ...]
 ) -> dict[str, str | None]:
-    for _, value in pairs:
+    rules = named_values(context, option, pairs)
+    for value in rules.values():
         if value not in (*SCHEMES, _FLOAT):
             raise click.BadParameter(
                 f"expected PATTERN=SCHEME with one of {', '.join((*SCHEMES, _FLOAT))}, got {value!r}.",
                 context,
                 option,
             )
-    return {pattern: None if value == _FLOAT else value for pattern, value in pairs}
+    return {pattern: None if value == _FLOAT else value for pattern, value in rules.items()}
 
 
 @click.command(short_help="Quantize a trained Keras model to a verified .tflite file.")

@@ -35,12 +35,24 @@ class NameValue(click.ParamType):
         return name, content
 
 
+def named_values(
+    context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    """Return `NAME=VALUE` options as a dict; a click callback."""
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name in values:
+            raise click.BadParameter(f"{name!r} is given twice: give one value for it.", context, option)
+        values[name] = value
+    return values
+
+
 def named_numbers(
     context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, str], ...]
 ) -> dict[str, float]:
     """Return `NAME=NUMBER` options as a dict; a click callback."""
     numbers = {}
-    for name, value in pairs:
+    for name, value in named_values(context, option, pairs).items():
         try:
             numbers[name] = float(value)
         except ValueError:
@@ -103,6 +115,7 @@ values_option = click.option(
     "values",
     type=NameValue(),
     multiple=True,
+    callback=named_values,
     help="Set a hyperparameter of the recipe; can be repeated.",
 )
 

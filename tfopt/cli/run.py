@@ -51,7 +51,7 @@ LOST_TOO_MUCH = 3
 def run(
     recipe: Path,
     data: str | None,
-    values: tuple[tuple[str, str], ...],
+    values: dict[str, str],
     from_trial: str | None,
     seed: int | None,
     out: Path | None,
@@ -76,10 +76,10 @@ def run(
     with resumable():
         taken = joined(strategy, hosts, worker, timeout)
         if from_trial is None:
-            made = Recipe.from_file(recipe, values=dict(values), data=data)
+            made = Recipe.from_file(recipe, values=values, data=data)
         else:
             trial = Recipe.locate(from_trial, recipe)
-            made = Recipe.from_located(trial, dict(values), data)
+            made = Recipe.from_located(trial, values, data)
             out = trial.runs if out is None else out
         done = made.run(
             out,

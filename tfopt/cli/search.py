@@ -15,6 +15,7 @@ from tfopt.cli.options import (
     common_options,
     data_option,
     named_numbers,
+    named_values,
     resumable,
     strategy_option,
 )
@@ -22,18 +23,6 @@ from tfopt.cli.show import show_search
 from tfopt.search.early_stopping.judge import METHODS
 from tfopt.search.executors.engines import ENGINES, LOCAL
 from tfopt.search.samplers import DEFAULT, SAMPLERS
-
-
-def _limits(
-    context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, str], ...]
-) -> dict[str, str]:
-    """Return the limits of `--max` as a dict; a click callback."""
-    limits: dict[str, str] = {}
-    for name, limit in pairs:
-        if name in limits:
-            raise click.BadParameter(f"{name!r} is given twice: give one limit for it.", context, option)
-        limits[name] = limit
-    return limits
 
 
 @click.command(short_help="Search over a recipe's hyperparameters.")
@@ -74,7 +63,7 @@ def _limits(
     "limits",
     type=NameValue(),
     multiple=True,
-    callback=_limits,
+    callback=named_values,
     metavar="COST=LIMIT",
     help="The most that a trial may cost, such as bytes=100k, macs=0.5 or latency=1.5ms; can be repeated.",
 )

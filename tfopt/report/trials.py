@@ -82,7 +82,7 @@ def outcome(trial: TrialRecord, goal: GoalRecord | None = None) -> str:
     if trial.status in ("failed", "rejected"):
         return f"{trial.status}: {trial.reason}"
     if trial.status == "stopped":
-        return f"stopped after {trial.epochs} epochs"
+        return f"stopped after epoch {trial.epochs}"
     wanted = [*goal.directions, *goal.keep, *(goal.max or {})] if goal else []
     wanted = [
         name for name in dict.fromkeys([*wanted, "accuracy", "bytes", "latency"]) if name in trial.metrics
@@ -200,7 +200,7 @@ def legend(record: SearchRecord) -> Text:
         parts.append("stopped: others were better after as many epochs")
     run = len(record.trials) - record.rejected
     if record.stopped:
-        parts.append(f"the search ended because its {record.stopped} were used up")
+        parts.append(f"the search ended because it had used up its {record.stopped}")
     elif record.status == "complete" and run < (record.requested_trials or 0):
         many = record.rejected >= 10 * (record.requested_trials or 1)
         parts.append("too many trials were rejected" if many else "the space has no other values to try")

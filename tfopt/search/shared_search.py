@@ -278,7 +278,7 @@ class SharedSearch:
                 if known:
                     self.oracle.update_trial(trial.trial_id, known, step=record.epochs or 0)
                 trial.status = TrialStatus.FAILED
-                trial.message = pruned_message(f"stopped after {record.epochs} epochs")
+                trial.message = pruned_message(f"stopped after epoch {record.epochs}")
             else:
                 trial.status, trial.message = TrialStatus.FAILED, record.reason
             self.oracle.end_trial(trial)

@@ -52,7 +52,7 @@ class Spending:
             seconds: of the clock, that it ran.
         """
         if self.hours is not None and seconds >= 3600 * self.hours:
-            return f"{self.hours:g} hours"
+            return f"{self.hours:g} h"
         if self.epochs is not None and record.epochs >= self.epochs:
             return f"{self.epochs} epochs"
         return None
