@@ -152,9 +152,10 @@ def search(make, trials, count, seed):
             if number == 0:  # keras-tuner's own begins at random
                 trial.hyperparameters.values = dict(space().values)
             metrics = trials(trial.hyperparameters.values)
-            told = (1 - metrics["accuracy"]) / (1 - first["accuracy"])
-            told += sum(metrics[name] / first[name] for name in ("bytes", "latency"))
-            oracle.update_trial(trial.trial_id, {**metrics, "scaled_sum": told})
+            sums = {"multi_objective": metrics["bytes"] + metrics["latency"] - metrics["accuracy"]}
+            sums["scaled_sum"] = (1 - metrics["accuracy"]) / (1 - first["accuracy"])
+            sums["scaled_sum"] += sum(metrics[name] / first[name] for name in ("bytes", "latency"))
+            oracle.update_trial(trial.trial_id, {**metrics, **sums})
             trial.status = "COMPLETED"
             oracle.end_trial(trial)
             found += [metrics] if number else []

@@ -66,14 +66,17 @@ def sampler_factory(
             f"OptunaOracle: expected sampler to be one of {', '.join(map(repr, SAMPLERS))}, a sampler of "
             f"Optuna or a function of a seed that returns one, got {sampler!r}."
         )
-    startup = 10 if max_trials is None else min(max(max_trials // 3, 4), 10)
+    startup = 10 if max_trials is None else min(max(max_trials // 5, 4), 10)
     size = population_size or _population(max_trials)
 
     def make(seed: int) -> BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             if sampler == "tpe":
-                return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+                # Hyperparameters that are active together are modelled together (Falkner et al., 2018, BOHB).
+                return optuna.samplers.TPESampler(
+                    seed=seed, n_startup_trials=startup, multivariate=True, group=True
+                )
             if sampler == "gp":
                 return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup)
             if sampler == "cmaes":
@@ -135,8 +138,9 @@ class Samplers:
     def seeded(self, seed: int) -> BaseSampler:
         """Return a sampler with this seed.
 
-        TPE and the genetic algorithms keep but what they found out about the space, which a new one would
-        read from all trials again; others, such as a fitted Gaussian process, depend on what they did before.
+        The genetic algorithms keep but what they found out about the space, which a new one would read from
+        all trials again; others, such as a fitted Gaussian process or the order of TPE's groups, depend on
+        what they did before.
         """
         if self._kept is not None:
             reseed(self._kept, seed)
@@ -152,4 +156,4 @@ class Samplers:
         self._kept = None
 
 
-_KEEP_NOTHING = (optuna.samplers.TPESampler, optuna.samplers.NSGAIISampler, optuna.samplers.NSGAIIISampler)
+_KEEP_NOTHING = (optuna.samplers.NSGAIISampler, optuna.samplers.NSGAIIISampler)
