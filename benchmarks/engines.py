@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 import tfopt
+from tfopt import graph
 from tfopt.cli.compare_engines import comparison_table
 from tfopt.cli.show import print_rich
 from tfopt.recipe.compare_engines import ENGINES, compare_engines
@@ -85,6 +86,7 @@ def step_ratios():
         for engine in ENGINES:
             try:
                 models[f"{method} {engine}"] = wrap(plain, engine)
+                graph.fuse_in_place(models[f"{method} {engine}"])  # as every stage of a pipeline trains
             except tfopt.TfoptError as error:
                 print(f"{method} {engine}: {error}")
     for model in models.values():

@@ -131,10 +131,26 @@ def test_one_device_is_left_alone():
         assert "make_train_function" not in vars(model)
 
 
-def test_several_steps_at_once_are_refused(two_devices):
-    model = compiled(two_devices, keras.optimizers.SGD, steps_per_execution=2)
-    with pytest.raises(InvalidArgumentError, match="steps_per_execution=2"), distribute.training(model):
+def test_several_steps_at_once_need_the_steps_of_an_epoch(two_devices):
+    """Two of three steps, then the third; the same in evaluation."""
+    model, (x, y) = compiled(two_devices, keras.optimizers.SGD, steps_per_execution=2), data(21)
+    message = r"steps_per_execution=2, .* pass tfopt\.distribute\.training\(model, steps_per_epoch=\.\.\.\)"
+    with pytest.raises(InvalidArgumentError, match=message), distribute.training(model):
         pass
+    with distribute.training(model, steps_per_epoch=3):
+        history = model.fit(
+            x, y, batch_size=8, epochs=2, shuffle=False, verbose=0, validation_data=(x[:7], y[:7]),
+            validation_batch_size=2, steps_per_epoch=3,
+        ).history  # fmt: skip
+    single = compiled(two_devices, keras.optimizers.SGD)
+    with distribute.training(single):
+        expected = single.fit(
+            x, y, batch_size=8, epochs=2, shuffle=False, verbose=0, validation_data=(x[:7], y[:7]),
+            validation_batch_size=2,
+        ).history  # fmt: skip
+    assert model.optimizer.iterations.numpy() == 6
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-6, err_msg=name)
 
 
 def test_another_keras_is_named(two_devices, monkeypatch, caplog):

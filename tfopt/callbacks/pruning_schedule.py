@@ -54,6 +54,12 @@ class PruningSchedule(keras.callbacks.Callback):
         self._kernels: list[Kernel] = []
         self._sums: ScoreSums | None = None
 
+    @staticmethod
+    def needs_single_steps(model: keras.Model) -> bool:
+        """Return whether weights of a model grow back, for which `fit` has to stop after single steps."""
+        plans = [entry.mask.plan for entry in masked(model)]
+        return any(plan is not None and plan.schedule is not None and plan.schedule.regrows for plan in plans)
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the model and `fit` have what the schedule needs."""
         entries = masked(self.model)

@@ -11,6 +11,7 @@ class:
 - Each replica has the mean loss of its own samples, and gradients are averaged over replicas. Where the last
   batch of an epoch does not divide, samples of the smaller parts would count more. `scale_loss` weighs the
   loss by the share of the samples.
+- `steps_per_execution` above 1: see `tfopt.distribute.several_steps`, which also serves one replica.
 - `LossScaleOptimizer.check_finite` looks at gradients before they are summed, and the first replica decides
   for all: an overflow in another one becomes NaN weights. Here all are asked.
 """
@@ -25,6 +26,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt.distribute import several_steps
 from tfopt.distribute.workers import group_of
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.optimizers._core import replica_share
@@ -42,19 +44,24 @@ _NEEDED = (
 
 
 @contextlib.contextmanager
-def training(model: keras.Model, *, uneven: bool = True) -> Iterator[None]:
+def training(
+    model: keras.Model, *, uneven: bool = True, steps_per_epoch: int | None = None
+) -> Iterator[None]:
     """Let `fit` and `evaluate` of a compiled model train under several replicas as on one device.
 
-    Does nothing to a model of one replica.
+    Does nothing to a model of one replica, but for one compiled with `steps_per_execution` above 1 where
+    `steps_per_epoch` is known: its epochs have exactly so many steps.
 
     Args:
         model: compiled, made in the scope of a strategy.
         uneven: whether a batch may come whose samples do not divide by the replicas, such as the last one of
             an epoch; each step then counts the samples of all replicas.
+        steps_per_epoch: as `fit` is told; `steps_per_execution` above 1 needs it on several replicas.
 
     Raises:
         UnsupportedModel: this Keras has no more what has to be replaced.
-        InvalidArgumentError: the model is compiled with `steps_per_execution` above 1.
+        InvalidArgumentError: the model is compiled with `steps_per_execution` above 1 for several replicas,
+            and `steps_per_epoch` is not given.
 
     Example:
         ```python
@@ -67,20 +74,26 @@ def training(model: keras.Model, *, uneven: bool = True) -> Iterator[None]:
         ```
     """
     strategy = model.distribute_strategy
+    several = model.steps_per_execution != 1
     if strategy.num_replicas_in_sync == 1 and group_of(strategy) is None:
-        yield
+        if several and steps_per_epoch is not None:
+            with _in_place(model, [(model, "make_train_function", _maker(model, "train", steps_per_epoch))]):
+                yield
+        else:
+            yield
         return
     _require_keras(model)
-    if model.steps_per_execution != 1:
+    if several and steps_per_epoch is None:
         raise InvalidArgumentError(
             f"The model {model.name!r} is compiled with steps_per_execution={model.steps_per_execution}, "
-            "which Keras cannot do on several replicas: leave it at 1."
+            "which on several replicas needs the steps of an epoch: pass "
+            "tfopt.distribute.training(model, steps_per_epoch=...), and fit the same, or leave it at 1."
         )
     optimizers = [] if model.optimizer is None else [*_nested(model.optimizer)]
     ours: list[tuple[Any, str, Any]] = [
         (model, "_maybe_symbolic_build", _symbolic_build(model)),
-        (model, "make_train_function", _maker(model, "train", uneven=uneven)),
-        (model, "make_test_function", _maker(model, "test", uneven=False)),
+        (model, "make_train_function", _maker(model, "train", steps_per_epoch, uneven=uneven)),
+        (model, "make_test_function", _maker(model, "test", None)),
         *(
             (each, "check_finite", _finite_everywhere(each.check_finite))
             for each in optimizers
@@ -89,6 +102,13 @@ def training(model: keras.Model, *, uneven: bool = True) -> Iterator[None]:
     ]
     if uneven and optimizers:
         ours.append((optimizers[0], "scale_loss", _weighed(optimizers[0].scale_loss)))
+    with _in_place(model, ours):
+        yield
+
+
+@contextlib.contextmanager
+def _in_place(model: keras.Model, ours: list[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Put functions in place of methods: (object, name of the method, function)."""
     for owner, name, method in ours:
         vars(owner)[name] = method  # not an attribute that Keras tracks
     try:
@@ -141,7 +161,7 @@ def _symbolic_build(model: Any) -> Callable[..., None]:
     return build
 
 
-def _maker(model: Any, kind: str, *, uneven: bool) -> Callable[..., Any]:
+def _maker(model: Any, kind: str, steps_per_epoch: int | None, *, uneven: bool = False) -> Callable[..., Any]:
     """Return `make_train_function` or `make_test_function` of a model."""
     function = f"{kind}_function"
 
@@ -150,15 +170,26 @@ def _maker(model: Any, kind: str, *, uneven: bool) -> Callable[..., Any]:
             step = getattr(model, f"{kind}_step")
             if uneven:
                 step = replica_share.counted(step)
-            several = group_of(model.distribute_strategy) is not None
-            setattr(model, function, _steps(model, step) if several else model._make_function(step))
+            setattr(model, function, _function(model, step, kind, steps_per_epoch))
         return getattr(model, function)
 
     return make
 
 
-def _steps(model: Any, step: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return the function of an iterator that does one step on all workers."""
+def _function(model: Any, step: Callable[..., Any], kind: str, steps_per_epoch: int | None) -> Any:
+    """Return the function of an iterator that does the steps of one execution."""
+    if model.steps_per_execution == 1:
+        if group_of(model.distribute_strategy) is None:
+            return model._make_function(step)
+        one_step = _one_step(model, step)
+        return lambda batches: one_step(next(batches))
+    if kind == "train" and steps_per_epoch is not None:
+        return several_steps.train_function(model, _one_step(model, step), steps_per_epoch)
+    return several_steps.test_function(model, _one_step(model, step))
+
+
+def _one_step(model: Any, step: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return what does one step with a batch on all replicas."""
     strategy = model.distribute_strategy
 
     def one_step(batch: Any) -> Any:
@@ -173,7 +204,7 @@ def _steps(model: Any, step: Callable[..., Any]) -> Callable[[Any], Any]:
             reduce_retracing=True,
             jit_compile=model.jit_compile,
         )
-    return lambda batches: one_step(next(batches))
+    return one_step
 
 
 def _weighed(own: Callable[[Any], Any]) -> Callable[[Any], Any]:

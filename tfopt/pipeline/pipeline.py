@@ -48,6 +48,7 @@ class Pipeline:
         strategy: str | tf.distribute.Strategy = "auto",
         scale_learning_rate: Literal["linear", "sqrt"] | None = None,
         precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None,
+        drop_remainder: bool = False,
         seed: int = 0,
         fresh: bool = False,
         name: str | None = None,
@@ -74,6 +75,9 @@ class Pipeline:
                 (`"sqrt"`), where `batch_size` was raised with them; `None` leaves them.
             precision: what the layers compute in, but for those that make the outputs: `"float32"`,
                 `"mixed_bfloat16"` or `"mixed_float16"` (with a loss scale); `None` leaves the model's own.
+            drop_remainder: train each epoch without the samples that do not fill a batch, so that all
+                batches have one shape, which a TPU and XLA compile once. With `jit_compile` and
+                `steps_per_execution` the stages train as the model is compiled.
             seed: random seed of the stages, from 0.
             fresh: start anew although the same run exists.
             name: of the run in reports; by default that of `out`.
@@ -104,6 +108,7 @@ class Pipeline:
                 reason=choice.reason,
                 scale_learning_rate=scale_learning_rate,
                 precision=precision,
+                drop_remainder=drop_remainder,
             )
             console = None if quiet else Console(stderr=True)
             return execute(planned(config, model), out, fresh=fresh, console=console)

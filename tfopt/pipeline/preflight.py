@@ -15,6 +15,7 @@ from tfopt.data.dataset import Dataset
 from tfopt.data.structure import fits, leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError, RunError, UnsupportedModel
 from tfopt.pipeline.fingerprint import weights_digest
+from tfopt.pipeline.on_tpu import check_on_tpu
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.run_plan import RunPlan
 from tfopt.pipeline.teachers import check_teachers
@@ -57,9 +58,12 @@ def planned(config: RunConfig, model: keras.Model) -> RunPlan:
 def check_stages(plan: RunPlan) -> None:
     """Raise where a stage cannot do with the model what it is told, up to the first that changes layers.
 
+    Also where the strategy's devices cannot.
+
     For a run that begins: a stage may write and measure files to find out.
     """
     config = plan.config
+    check_on_tpu(config, plan.model)
     for stage in config.stages:
         stage.preflight(plan.model, config.data, config.compilation.loss(), scheme_of_file(config.stages))
         if not isinstance(stage, Train | Distill):

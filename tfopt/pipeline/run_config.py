@@ -44,6 +44,8 @@ class RunConfig:
         scale_learning_rate: multiplies compiled rates by the number of replicas (`"linear"`) or its root
             (`"sqrt"`), for a `batch_size` that was raised with them.
         precision: what the model computes in; `None` as it is.
+        drop_remainder: leave out of each epoch the samples that do not fill a batch, so that all batches
+            have one shape.
         recipe: returns the recipe's file and values once all of its functions were called; `None` without a
             recipe file.
 
@@ -63,6 +65,7 @@ class RunConfig:
     reason: str = ""
     scale_learning_rate: str | None = None
     precision: Precision | None = None
+    drop_remainder: bool = False
     recipe: Callable[[], RecipeRecord] | None = None
 
     def __post_init__(self) -> None:
@@ -72,6 +75,12 @@ class RunConfig:
         if self.scale_learning_rate is not None:
             _validation.choice(
                 self.caller, "scale_learning_rate", self.scale_learning_rate, ("linear", "sqrt")
+            )
+        _validation.flag(self.caller, "drop_remainder", self.drop_remainder)
+        if not self.steps(1):
+            raise InvalidArgumentError(
+                f"{self.caller}: drop_remainder=True leaves none of the {count(self.data.x_train)} training "
+                f"samples, which do not fill one batch of {self.batch_size}: take a smaller batch_size."
             )
         self._check_replicas()
 
@@ -126,12 +135,14 @@ class RunConfig:
 
     def is_uneven(self) -> bool:
         """Return whether some batch of a training has more samples for one replica than for another."""
-        last = count(self.data.x_train) % self.batch_size
+        last = 0 if self.drop_remainder else count(self.data.x_train) % self.batch_size
         ramps = any(isinstance(each, BatchSizeRamp) for each in self.new_callbacks())
         return bool(ramps or last % self.strategy.num_replicas_in_sync)
 
     def steps(self, epochs: int) -> int:
         """Return how many steps a training of so many epochs has."""
+        if self.drop_remainder:
+            return count(self.data.x_train) // self.batch_size * epochs
         return self.data.steps_per_epoch(self.batch_size) * epochs
 
     def new_callbacks(self) -> list[keras.callbacks.Callback]:

@@ -142,6 +142,8 @@ class RunPlan:
         }
         if config.scale_learning_rate is not None:
             whole["learning rate scaling"] = config.scale_learning_rate
+        if config.drop_remainder:
+            whole["drop remainder"] = True
         files = [teacher.file for stage in config.stages if (teacher := teacher_of(stage)) and teacher.file]
         if files:
             whole["teachers"] = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]

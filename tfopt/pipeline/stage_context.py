@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfopt import distribute, graph
-from tfopt.callbacks import GradientMonitor
+from tfopt.callbacks import GradientMonitor, PruningSchedule
 from tfopt.distillation import distilling
 from tfopt.errors import RunError
 from tfopt.export import TFLiteModel
@@ -23,6 +23,7 @@ from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.compilation import AS_COMPILED
+from tfopt.pipeline.training.full_batches import full_batches
 from tfopt.pipeline.training.learning_rate import StageRate
 from tfopt.pipeline.training.pause import History, TrainingPaused
 from tfopt.pipeline.training.replicated import in_strategy
@@ -45,7 +46,6 @@ class StageContext:
         directory: the stage's folder.
         logs: the folder for TensorBoard.
         display: shows the progress.
-        fused: whether to train with fused batch normalization, which a model loses in its file.
         rate: what the stage does to the compiled learning rate.
         epochs: how many the stage says that it trains.
         optimizer: the one that was made for a training of so many; `None` for a new one.
@@ -62,7 +62,6 @@ class StageContext:
         directory: Path,
         logs: Path,
         display: Display,
-        fused: bool = False,
         rate: StageRate = AS_COMPILED,
         epochs: int = 0,
         optimizer: keras.optimizers.Optimizer | None = None,
@@ -84,7 +83,6 @@ class StageContext:
         self._config = config
         self._logs = logs
         self._display = display
-        self._fused = fused
         self._rate = rate
         self._optimizer = optimizer
         self._epochs = epochs
@@ -114,8 +112,7 @@ class StageContext:
         first = 0 if found is None else epochs if found.stopped else found.epoch
         if found is not None and self._goes_on and not self._goes_on(first, found.history):
             raise TrainingPaused(found.history, found.seconds)
-        if self._fused:
-            graph.fuse_in_place(model)
+        graph.fuse_in_place(model)  # which a model loses in its file
         with in_strategy(model, config.strategy, config.group, fingerprint.structure) as trained:
             self._fit(trained, path, found, first, epochs, callbacks)
 
@@ -157,7 +154,10 @@ class StageContext:
         recorder = _Recorder(path if self._writes else None, own, found, self._goes_on)
         validated = config.compilation.judges(model)
         written = [keras.callbacks.TensorBoard(self._logs, write_graph=False)] if self._writes else []
-        with self._taught(model), distribute.training(model, uneven=config.is_uneven()):
+        if any(isinstance(each, PruningSchedule) and each.needs_single_steps(model) for each in own):
+            model.steps_per_execution = 1
+        mended = distribute.training(model, uneven=config.is_uneven(), steps_per_epoch=config.steps(1))
+        with self._taught(model), mended:
             model.fit(
                 self._batches(first, epochs),
                 epochs=epochs,
@@ -192,6 +192,8 @@ class StageContext:
         batches = self.data.training_batches(
             self._config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs
         )
+        if self._config.drop_remainder:
+            batches = full_batches(batches, self._config.batch_size)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
         return batches.with_options(options)

@@ -72,7 +72,6 @@ class StageRun:
             directory=self._directory,
             logs=path / "logs" / self._directory.name,
             display=display,
-            fused=graph.is_fused(plan.model),
             rate=rate,
             epochs=planned.epochs,
             optimizer=plan.optimizers.pop(planned.number, None),

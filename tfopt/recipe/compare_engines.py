@@ -96,6 +96,8 @@ def step_ratios(recipe: Recipe) -> dict[str, dict[str, float]]:
     """
     import keras
 
+    from tfopt import graph
+
     keras.utils.set_random_seed(recipe.seed)
     plain = recipe.new_model()
     models = {("plain", "plain"): plain}
@@ -104,6 +106,7 @@ def step_ratios(recipe: Recipe) -> dict[str, dict[str, float]]:
         for engine in ENGINES if name in _WRAPPED else ():
             with contextlib.suppress(*_REFUSALS):
                 models[engine, name] = _WRAPPED[name](plain, stage, engine)
+                graph.fuse_in_place(models[engine, name])  # as every stage does before it trains
     x, y = recipe.data.split("train")
     batch = keras.tree.map_structure(lambda array: array[: recipe.batch_size], (x, y))
     compilation = recipe.compilation(plain)

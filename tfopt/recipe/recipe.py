@@ -57,7 +57,8 @@ class Recipe:
         batch_size: samples a step, over all replicas.
         seed: random seed, from 0.
         strategy: see `tfopt.distribute.resolve`.
-        scale_learning_rate, precision: see `tfopt.Pipeline.run`.
+        scale_learning_rate, precision, drop_remainder: see `tfopt.Pipeline.run`.
+        jit_compile, steps_per_execution: as for `compile`.
         name: of the run; by default the recipe file's, else the data's.
         file: where the recipe was read from.
         hyperparameters: what `build` was called with.
@@ -82,6 +83,9 @@ class Recipe:
     strategy: str | tf.distribute.Strategy = "auto"
     scale_learning_rate: Literal["linear", "sqrt"] | None = None
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
+    drop_remainder: bool = False
+    jit_compile: bool | Literal["auto"] = "auto"
+    steps_per_execution: int = 1
     name: str | None = None
     file: str | None = None
     hyperparameters: keras_tuner.HyperParameters | None = dataclasses.field(default=None, repr=False)
@@ -92,6 +96,8 @@ class Recipe:
         from tfopt.stages.order import check_order
 
         check_order(self.stages)
+        _validation.whole("Recipe", "steps_per_execution", self.steps_per_execution, at_least=1)
+        _validation.choice("Recipe", "jit_compile", self.jit_compile, (True, False, "auto"))
         object.__setattr__(self, "data", resolved(self.data))
         check_data("Recipe", self.data)
         if not callable(self.model):  # as a keras.Model is
@@ -306,6 +312,7 @@ class Recipe:
             reason=choice.reason,
             scale_learning_rate=self.scale_learning_rate,
             precision=self.precision if precision is None else precision,
+            drop_remainder=self.drop_remainder,
             recipe=None if self.file is None else self._record,
         )
 
@@ -360,9 +367,14 @@ class Recipe:
         classes = self.data.num_classes is not None
         loss = cross_entropy(model) if loss is None and not own else loss
         metrics = (["accuracy"] if classes and not own else []) if metrics is None else metrics
+        how: dict[str, Any] = {
+            "loss_weights": self.loss_weights,
+            "jit_compile": self.jit_compile,
+            "steps_per_execution": self.steps_per_execution,
+        }
         if isinstance(self.optimizer, keras.optimizers.Optimizer):
-            return Compilation.of(loss, metrics, self.loss_weights, optimizer=self.optimizer)
-        return Compilation.of(loss, metrics, self.loss_weights, make_optimizer=self._make_optimizer)
+            return Compilation.of(loss, metrics, **how, optimizer=self.optimizer)
+        return Compilation.of(loss, metrics, **how, make_optimizer=self._make_optimizer)
 
     def _of_data(self, given: Any) -> Any:
         """Return what a function of the data alone returns; a loss or metric takes two arguments."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfopt import graph, measure
 from tfopt.data.dataset import Dataset
+from tfopt.data.structure import count, map_leaves
 from tfopt.export import TFLiteModel, inspect_file
 from tfopt.pipeline.results import judging
 from tfopt.pipeline.run_config import RunConfig
@@ -63,7 +65,7 @@ def of_model(model: keras.Model, config: RunConfig) -> Quality:
     found = {split: _evaluate(model, config.data.evaluated(split), config.batch_size) for split in _SPLITS}
     if graph.own_training(model):
         return Quality(metrics=found["test"], validation=found["validation"])
-    predict = functools.partial(model.predict, batch_size=config.batch_size, verbose=0)
+    predict = functools.partial(_outputs, model, config.batch_size)
     if model.losses:
         found = _of_outputs(predict, model, config)
     return _judged(found, predict(config.data.x_test), config)
@@ -114,6 +116,18 @@ def _of_outputs(
         flat = tuple(keras.tree.flatten(predict(x)))
         results[split] = _evaluate(judge, (flat if len(flat) > 1 else flat[0], *rest), config.batch_size)
     return results
+
+
+def _outputs(model: keras.Model, batch_size: int, x: Any) -> Any:
+    """Return what a model makes of inputs, in batches of one shape: Keras traces another one anew."""
+    samples = count(x)
+    full = samples // batch_size * batch_size
+    predict = functools.partial(model.predict, batch_size=batch_size, verbose=0)
+    if full in (0, samples):
+        return predict(x)
+    rest = np.arange(full, full + batch_size) % samples  # filled up with the first ones
+    parts = predict(map_leaves(lambda array: array[:full], x)), predict(map_leaves(lambda a: a[rest], x))
+    return keras.tree.map_structure(lambda *both: np.concatenate(both)[:samples], *parts)
 
 
 def _predictions(file: TFLiteModel, x: Any) -> Any:

@@ -66,6 +66,8 @@ class Compilation:
         metrics: Any,
         loss_weights: Any = None,
         *,
+        jit_compile: bool | str = "auto",
+        steps_per_execution: int = 1,
         optimizer: keras.optimizers.Optimizer | None = None,
         make_optimizer: Callable[[int], keras.optimizers.Optimizer] | None = None,
     ) -> Compilation:
@@ -75,6 +77,11 @@ class Compilation:
         arguments = {"loss": loss, "metrics": metrics}
         if loss_weights is not None:
             arguments["loss_weights"] = loss_weights
+        # What is left as Keras has it is no part of the fingerprint of a run.
+        if jit_compile != "auto":
+            arguments["jit_compile"] = jit_compile
+        if steps_per_execution != 1:
+            arguments["steps_per_execution"] = steps_per_execution
         if optimizer is not None:
             arguments["optimizer"] = optimizer
         return cls(keras.saving.serialize_keras_object(arguments), make_optimizer)
