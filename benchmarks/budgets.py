@@ -2,9 +2,10 @@
 
 Each run removes other channels (its scores are random), trains what is left quantization-aware for some steps
 and exports it. The limit is a share of the original's int8 file; latency is the ratio of both files, by turns
-in one process on one thread.
+in one process on one thread, in rounds until it is steady, with its standard error. Where a plan says itself
+why it uses less than 95 %, that is printed.
 
-    python benchmarks/budgets.py [--runs 20] [--method global]
+    python benchmarks/budgets.py [--runs 20] [--method global] [--kinds 2 3 7]
 """
 
 import argparse
@@ -15,9 +16,11 @@ import numpy as np
 
 import tfopt
 from tfopt.budgets import Budgets
+from tfopt.budgets.attempts import NEAR
 from tfopt.channels.allocation.allocate import allocation
 from tfopt.channels.cut import cut
 from tfopt.channels.dependency import dependencies
+from tfopt.measure.steady_ratio import steady_ratio
 
 MODELS = {
     "small CNN @32": lambda: models.small_cnn(keras, "softmax"),
@@ -52,10 +55,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--method", default="global")
+    parser.add_argument(
+        "--kinds", type=int, nargs="+", default=range(len(KINDS)), help="which budgets, from 0"
+    )
+    parser.add_argument("--first", type=int, default=0, help="the seed of the first run")
     arguments = parser.parse_args()
-    met = []
-    for run in range(arguments.runs):
-        name, shares = KINDS[run % len(KINDS)]
+    met, near, said = 0, 0, 0
+    for run in range(arguments.first, arguments.first + arguments.runs):
+        name, shares = KINDS[arguments.kinds[run % len(arguments.kinds)]]
         keras.utils.set_random_seed(run)
         model = MODELS[name]()
         random = np.random.default_rng(run)
@@ -68,15 +75,23 @@ def main() -> None:
             found, random.random(found.count), shares, method=arguments.method, scheme="int8", samples=images
         )
         original, final = (trained(each, images, labels) for each in (model, cut(found, chosen.keep)))
-        ratios = {
-            "bytes": len(final) / len(original),
-            "latency": tfopt.measure.latency({"original": original, "final": final})["final"].ratio,
-        }
-        used = max(ratios[metric] / share for metric, share in shares.items())
-        met.append(used <= 1)
-        missed = "" if met[-1] else ", NOT MET"
-        print(f"{name:21} {Budgets(**shares).describe():82} {used:.1%} used{missed}", flush=True)
-    print(f"{sum(met)} of {len(met)} runs met their budget")
+        steady = steady_ratio(original, final)
+        used = {"bytes": len(final) / len(original), "latency": steady.ratio}
+        used = {metric: used[metric] / share for metric, share in shares.items()}
+        most = max(used.values())
+        met += most <= 1
+        near += NEAR <= most <= 1
+        said += bool(chosen.note) and most < NEAR
+        error = f" (+-{steady.error / shares['latency'] * steady.ratio:.1%})" if "latency" in shares else ""
+        figures = ", ".join(f"{metric} {share:.1%}" for metric, share in used.items())
+        missed = "" if most <= 1 else ", NOT MET"
+        print(
+            f"{name:21} {Budgets(**shares).describe():82} {figures}{error}{missed} {chosen.note}", flush=True
+        )
+    print(
+        f"{met} of {arguments.runs} runs met their budget; {near} of these used 95 % of it or more, "
+        f"of {said} others the plan said why"
+    )
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ from typing import Any, cast
 import keras
 import numpy as np
 
-from tfopt import graph, measure
+from tfopt import graph
 from tfopt.budgets import Budgets
 from tfopt.data.representative import Representative
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.convert import to_tflite
 from tfopt.export.schemes import FILE_SCHEMES, SchemeName
+from tfopt.measure.steady_ratio import steady_ratio
 from tfopt.quantization import calibrate, quantize_aware
 from tfopt.quantization.scheme import SCHEMES
 
 _SAMPLES = 10
-_TURNS = 60
 
 
 def check_scheme(scheme: Any) -> str:
@@ -81,7 +81,8 @@ class UntrainedFiles:
         model: in float.
         scheme: of the files, by name.
         samples: for the ranges of activations; None for random ones.
-        timed: whether latency is measured, against the original's file in one process.
+        timed: whether latency is measured, against the original's file in one process. It is the median of
+            several rounds and its standard error, so that chance makes a file slower rather than faster.
         absolute: whether latency is in seconds as they are measured. Otherwise it is the ratio to the
             original's, times what that took at first, so that a slower minute does not count.
 
@@ -103,8 +104,7 @@ class UntrainedFiles:
         self.content = self.written(model)
         self.original: dict[str, float] = {"bytes": float(len(self.content))}
         if timed:
-            found = measure.latency({"original": self.content}, turns=_TURNS)
-            self.original["latency"] = found["original"].median_seconds
+            self.original["latency"] = steady_ratio(self.content, self.content).seconds
 
     @classmethod
     def for_budgets(
@@ -124,7 +124,7 @@ class UntrainedFiles:
         content = self.written(model)
         found = {"bytes": float(len(content))}
         if self._timed:
-            both = measure.latency({"original": self.content, "smaller": content}, turns=_TURNS)["smaller"]
-            seconds = both.median_seconds if self._absolute else both.ratio * self.original["latency"]
-            found["latency"] = seconds
+            steady = steady_ratio(self.content, content)
+            seconds = steady.seconds if self._absolute else steady.ratio * self.original["latency"]
+            found["latency"] = seconds * (1 + steady.error)
         return found

@@ -98,7 +98,7 @@ class BudgetedRanks:
             pairs = [*zip(self._layers, choice, strict=True)]
             return {name: rest[name] + sum(self._cost(name, *pair) for pair in pairs) for name in rest}
 
-        def propose(aims: Mapping[str, float]) -> Attempt[Sequence[Option]] | None:
+        def propose(aims: Mapping[str, float], _: float) -> Attempt[Sequence[Option]] | None:
             choice = choice_within(aims)
             if choice is None:
                 return None
@@ -110,7 +110,7 @@ class BudgetedRanks:
             return predicted(choice) | files.measured(self._build(choice))
 
         correction = Correction(self._limits, self._original, self._original)
-        return best_attempt(correction, propose, measured, what="ranks")[0]
+        return best_attempt(correction, propose, measured, what="ranks").choice
 
     def _cost(self, name: str, layer: Options, option: Option) -> float:
         if name == "macs":

@@ -1,9 +1,11 @@
 import itertools
+import math
 import sys
 
 import numpy as np
 import pytest
 
+import tfopt
 from tests.channels.hand_made import chain
 from tfopt.budgets import Budgets
 from tfopt.channels.allocation.allocate import allocate, allocation
@@ -166,3 +168,30 @@ def test_an_aim_that_leads_to_the_same_widths_again_is_lowered(monkeypatch):
     for share in np.linspace(0.4, 0.98, 15):
         found = allocation(dependencies, scores_of(dependencies), {"bytes": float(share)})
         assert found.costs["bytes"] <= share * whole
+
+
+def test_where_steps_leave_room_the_plan_says_so(monkeypatch):
+    """Files are multiples of 30 % of the original: at most 85 % are 60 %."""
+    dependencies = chain(WIDTHS)
+    whole = 4.0 * dependencies.model.count_params()
+
+    class Stepped:
+        original = {"bytes": whole}  # noqa: RUF012
+
+        @classmethod
+        def for_budgets(cls, *_):
+            return cls()
+
+        def measured(self, model):
+            return {"bytes": math.ceil(4.0 * model.count_params() / (0.3 * whole)) * 0.3 * whole}
+
+    monkeypatch.setattr(sys.modules[allocation.__module__], "UntrainedFiles", Stepped)
+    found = allocation(dependencies, scores_of(dependencies), {"bytes": 0.85})
+    assert found.costs["bytes"] == pytest.approx(0.6 * whole)
+    assert "widths use 70.6% of the budget, and the next larger ones use 105.9%" in found.note
+    assert found.note in str(found)
+    assert found.to_dict()["note"] == found.note
+    plan = tfopt.prune_channels(dependencies.model, bytes=0.85, dry_run=True)
+    assert plan.note in plan.table()
+    assert plan.note
+    assert not tfopt.prune_channels(dependencies.model, macs=0.5, dry_run=True).note

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.budgets import Budgets
-from tfopt.budgets.attempts import Attempt, best_attempt
+from tfopt.budgets.attempts import Attempt, Best, best_attempt
 from tfopt.budgets.correction import Correction
 from tfopt.channels.allocation.chosen import Allocation, GroupWidth
 from tfopt.channels.allocation.losses import LossesOf, losses_by_scores
@@ -104,13 +104,12 @@ def allocation(
     reaches = _reaches(problem, measured, limits)
     require_reachable(reaches, budgets, dependencies.frozen)
     if all(original[name] <= limit for name, limit in limits.items()):
-        keep, found = np.ones(dependencies.count, bool), original
+        best = Best(choice=np.ones(dependencies.count, bool), costs=original)
     else:
         tables = (losses or losses_by_scores)(problem) if method == "sensitivity" else []
         correction = Correction(limits, known, original)
-        keep, found = _met(
-            dataclasses.replace(problem, metrics=predicted), correction, measured, tables, method
-        )
+        best = _met(dataclasses.replace(problem, metrics=predicted), correction, measured, tables, method)
+    keep = best.choice
     return Allocation(
         budgets=budgets,
         method=method,
@@ -121,7 +120,8 @@ def allocation(
             for group in dependencies.groups
         ),
         reaches=reaches,
-        costs=found,
+        costs=dict(best.costs),
+        note=best.note,
     )
 
 
@@ -184,23 +184,22 @@ def _as_measured(name: str, metric: Metric, predicted: float, original: float) -
 
 def _met(
     problem: Problem, correction: Correction, measured: _Measured, losses: Losses, method: str
-) -> tuple[np.ndarray, dict[str, float]]:
+) -> Best[np.ndarray]:
     """Return which units stay, and what is left then costs as it is measured.
 
     Raises:
         GoalError: no attempt met all budgets.
     """
 
-    def propose(aims: Mapping[str, float]) -> Attempt[np.ndarray]:
+    def propose(aims: Mapping[str, float], near: float) -> Attempt[np.ndarray]:
         aimed = dataclasses.replace(problem, limits=aims)
-        widths = solved(aimed, losses, method) if aimed.fits(aimed.least) else aimed.least
+        widths = solved(aimed, losses, method, near) if aimed.fits(aimed.least) else aimed.least
         keep = problem.keep(widths)
         sizes = problem.sizes.at_widths(widths)
         predicted = {name: float(metric.at(sizes)) for name, metric in problem.metrics.items()}
         return Attempt(choice=keep, key=keep.tobytes(), predicted=predicted)
 
-    keep, found = best_attempt(correction, propose, measured, what="widths")
-    return keep, dict(found)
+    return best_attempt(correction, propose, measured, what="widths")
 
 
 def _checked(

@@ -33,6 +33,7 @@ class Allocation:
         reaches: metric with a limit -> what can be reached.
         costs: metric -> what the chosen model costs: macs and params, and bytes and seconds of latency
             of its file where a budget needed that file.
+        note: why no limit is used to 95 %, such as the steps of kernels; empty where one is.
     """
 
     budgets: Budgets
@@ -42,6 +43,7 @@ class Allocation:
     widths: tuple[GroupWidth, ...]
     reaches: Mapping[str, Reach]
     costs: Mapping[str, float]
+    note: str = ""
 
     def __str__(self) -> str:
         """Return the table: what can be reached and what is used, and the width of each group."""
@@ -52,6 +54,7 @@ class Allocation:
             f"{self.costs[name] / (reach.limit or 1):.1%} of the limit"
             for name, reach in self.reaches.items()
         ]
+        lines += [self.note] * bool(self.note)
         lines.append(f"{'group':<{width}}{'units':>8}{'kept':>8}")
         lines += [f"{group.name:<{width}}{group.units:>8}{group.kept:>8}" for group in self.widths]
         return "\n".join(lines)
@@ -65,4 +68,5 @@ class Allocation:
             "widths": [dataclasses.asdict(group) for group in self.widths],
             "reaches": {name: reach.to_dict() for name, reach in self.reaches.items()},
             "costs": dict(self.costs),
+            "note": self.note,
         }

@@ -54,14 +54,14 @@ METHODS: Mapping[str, Callable[[Problem, Losses], np.ndarray]] = {
 """Name -> function from a problem that its least widths meet, and losses, to the width of each group."""
 
 
-def solved(problem: Problem, losses: Losses, method: str) -> np.ndarray:
+def solved(problem: Problem, losses: Losses, method: str, near: float = NEAR) -> np.ndarray:
     """Return the width of each group that a method chooses, with the room that is left filled.
 
-    Where the steps between options are too coarse to come near a limit, the last units are finer.
+    Where the steps between options are too coarse to use a share `near` of a limit, the last units are finer.
     """
     widths = filled(problem, METHODS[method](problem, losses))
     options = problem.options
-    while problem.usage(widths) < NEAR and any((np.diff(allowed) > 1).any() for allowed in options):
+    while problem.usage(widths) < near and any((np.diff(allowed) > 1).any() for allowed in options):
         options = tuple(_halved(allowed) for allowed in options)
         widths = filled(dataclasses.replace(problem, options=options), widths)
     return widths

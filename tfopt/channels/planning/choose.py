@@ -29,8 +29,8 @@ def choose(
     own: Mapping[str, float | None],
     step: Step,
     samples: Samples | None = None,
-) -> tuple[np.ndarray, Costs]:
-    """Return which units stay, and what the model costs before and after.
+) -> tuple[np.ndarray, Costs, str]:
+    """Return which units stay, what the model costs before and after, and why no budget is used to 95 %.
 
     Args:
         found: what can be removed.
@@ -59,7 +59,7 @@ def choose(
         if settings.budgets:  # an earlier step has met them already
             keep[:] = True
         same = {name: (step.now[name],) * 2 for name in settings.budgets.limits if name in step.now}
-        return keep, same | counted(found, keep)
+        return keep, same | counted(found, keep), ""
     chosen = allocation(
         found,
         scores,
@@ -77,7 +77,7 @@ def choose(
         for name in IN_FILES
         if name in chosen.reaches
     }
-    return chosen.keep, counted(found, chosen.keep) | in_files
+    return chosen.keep, counted(found, chosen.keep) | in_files, chosen.note
 
 
 def least_shares(

@@ -66,10 +66,10 @@ def decide(
         normalization=settings.normalization,
         seed=settings.seed,
     )
-    keep, costs = choose(found, values, settings, own, step or Step(), shown)
+    keep, costs, note = choose(found, values, settings, own, step or Step(), shown)
     if keep.all() and step is None:
         _raise_unchanged(model.name, settings)
-    plan = planned(found, keep, values, importance=settings.importance, costs=costs)
+    plan = planned(found, keep, values, importance=settings.importance, costs=costs, note=note)
     _log(model.name, plan)
     return plan
 

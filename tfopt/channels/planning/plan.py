@@ -46,6 +46,7 @@ class ChannelPlan:
         costs: metric -> before and after: `"params"` as `count_params` counts them, `"macs"` unless the model
             leaves sizes open, and `"bytes"` and seconds of `"latency"` of its file where these have a limit.
         importance: the criterion.
+        note: why no budget is used to 95 %, such as the steps of kernels; empty where one is.
         keep: whether each unit stays, shape (dependencies.count,).
         dependencies: what the units are of.
     """
@@ -56,6 +57,7 @@ class ChannelPlan:
     importance: str
     keep: np.ndarray = field(repr=False)
     dependencies: Dependencies = field(repr=False)
+    note: str = ""
 
     @property
     def removed(self) -> int:
@@ -80,6 +82,7 @@ class ChannelPlan:
         for name, (before, after) in self.costs.items():
             values = f"{formatted(name, before):>9} {formatted(name, after):>9}"
             lines.append(f"{name:<{width}}{values}   {after / (before or 1):.1%}")
+        lines += [self.note] * bool(self.note)
         lines += [f"{path} stays: {reason}" for path, reason in self.frozen.items()]
         return "\n".join(lines)
 
@@ -90,6 +93,7 @@ class ChannelPlan:
             "frozen": dict(self.frozen),
             "costs": {name: list(pair) for name, pair in self.costs.items()},
             "importance": self.importance,
+            "note": self.note,
         }
 
 
@@ -100,6 +104,7 @@ def planned(
     *,
     importance: str,
     costs: Mapping[str, tuple[float, float]],
+    note: str = "",
 ) -> ChannelPlan:
     """Return the plan in which the units of `keep` stay."""
     made = makers(dependencies)
@@ -121,6 +126,7 @@ def planned(
         importance=importance,
         keep=keep,
         dependencies=dependencies,
+        note=note,
     )
 
 

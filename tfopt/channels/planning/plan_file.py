@@ -48,4 +48,5 @@ def from_json(text: str, model: keras.Model) -> ChannelPlan:
         importance=importance,
         keep=keep,
         dependencies=found,
+        note=str(content.get("note", "")),
     )
