@@ -23,6 +23,7 @@ import tensorflow as tf
 import tfopt
 
 L = keras.layers
+NO_FILES = "no files"
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -59,6 +60,17 @@ def load(path, images):
     return x[:images], y.ravel().astype("int32")[:images], x_test, y_test.ravel().astype("int32")
 
 
+def kept(folder, name, make):
+    """Return the model of that name in a folder; made, and saved there, where it is not yet."""
+    if folder is None:
+        return make()
+    path = folder / f"{name}.keras"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        make().save(path)
+    return keras.models.load_model(path, compile=False)
+
+
 def batches(x, y, seed, flips):
     data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(64)
     if not flips:
@@ -93,14 +105,8 @@ def distilled(student, teacher, data, epochs, rate):
 
 
 def recalibrated(model, x):
-    """Give batch normalizations the statistics of 1024 images."""
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    model(x[:1024], training=True)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+    """Take the statistics of batch normalizations anew, of 1024 images."""
+    tfopt.channels.reestimate_batch_norm(model, x[:1024])
     return model
 
 
@@ -110,10 +116,14 @@ def accuracy(predict, x, y):
 
 def row(name, model, x, x_test, y_test, first):
     """Print a row and return the int8 file."""
+    floats = f"{accuracy(lambda each: model.predict(each, verbose=0), x_test, y_test):.2f}"
+    if first is NO_FILES:
+        print(name, floats, f"{tfopt.measure.macs(model):,}", sep="\t", flush=True)
+        return NO_FILES
     file = tfopt.to_tflite(model, "int8", x[:500])
     latency = tfopt.measure.latency({"unpruned": first or file, "now": file})["now"].ratio
     figures = (
-        f"{accuracy(lambda each: model.predict(each, verbose=0), x_test, y_test):.2f}",
+        floats,
         f"{accuracy(file.predict, x_test, y_test):.2f}",
         f"{tfopt.measure.macs(model):,}",
         f"{len(bytes(file)):,}",
@@ -143,6 +153,9 @@ def main():
         default=["as cut", "recalibrated", "trained", "with teacher"],
         help="which rows of each criterion",
     )
+    parser.add_argument("--cache", type=Path, help="a folder to keep the unpruned models in, for other runs")
+    parser.add_argument("--no-files", action="store_true", help="the accuracy of the float models alone")
+    parser.add_argument("--round-to", type=int, nargs="+", default=[8], help="1 for any width")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments = parser.parse_args()
     x, y, x_test, y_test = load(arguments.data, arguments.images)
@@ -150,19 +163,36 @@ def main():
     for seed in arguments.seeds:
         keras.utils.set_random_seed(seed)
         data = batches(x, y, seed, flips=arguments.data is not None)
-        model = resnet_20(x.shape[1:], int(y.max()) + 1, arguments.width)
-        fit(model, data, arguments.epochs, arguments.rate)
+        new = resnet_20(x.shape[1:], int(y.max()) + 1, arguments.width)
+        name = (
+            f"seed{seed}-width{arguments.width}-{len(x)}images-{arguments.epochs}epochs-rate{arguments.rate}"
+        )
+        model = kept(
+            arguments.cache,
+            name,
+            lambda new=new, data=data: fit(new, data, arguments.epochs, arguments.rate),
+        )
+        control = kept(
+            arguments.cache,
+            f"{name}-{arguments.tuning}more-rate{tuning[1]}",
+            lambda model=model, data=data: fit(tfopt.graph.copy(model), data, *tuning),
+        )
         print(f"seed {seed}", "accuracy", "int8", "MACs", "bytes", "latency", sep="\t")
-        first = row("unpruned", model, x, x_test, y_test, None)
-        row("unpruned, trained on", fit(tfopt.graph.copy(model), data, *tuning), x, x_test, y_test, first)
-        for importance, allocation in itertools.product(arguments.criteria, arguments.allocations):
+        first = row("unpruned", model, x, x_test, y_test, NO_FILES if arguments.no_files else None)
+        row("unpruned, trained on", control, x, x_test, y_test, first)
+        for importance, allocation, round_to in itertools.product(
+            arguments.criteria, arguments.allocations, arguments.round_to
+        ):
 
-            def pruned(importance=importance, allocation=allocation, model=model, seed=seed):
+            def pruned(
+                importance=importance, allocation=allocation, round_to=round_to, model=model, seed=seed
+            ):
                 return tfopt.prune_channels(
                     model,
                     macs=arguments.macs,
                     importance=importance,
                     allocation=allocation,
+                    round_to=round_to,
                     data=(x, y),
                     loss=LOSS,
                     seed=seed,
@@ -177,7 +207,8 @@ def main():
                 ),
             }
             for name in arguments.rows:
-                row(f"{importance}, {allocation}, {name}", variants[name](), x, x_test, y_test, first)
+                label = f"{importance}, {allocation}, multiples of {round_to}, {name}"
+                row(label, variants[name](), x, x_test, y_test, first)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,8 @@ UNARY = {
     "conv_relu": _image(lambda x: L.Conv2D(6, 1, activation="relu")(x)),
     "conv_groups": _image(_even(lambda x: L.Conv2D(x.shape[-1], 3, padding="same", groups=2)(x))),
     "conv_of_groups": _image(lambda x: L.Conv2D(8, 1, groups=4)(L.Conv2D(8, 1)(x))),
+    "conv_in_wide_groups": _image(lambda x: L.Conv2D(12, 3, groups=2)(L.Conv2D(8, 1)(x))),
+    "conv_in_fixed_groups": _image(lambda x: L.Conv2D(6, 1, groups=2)(ops.sort(L.Conv2D(4, 1)(x), axis=-1))),
     "depthwise": _image(lambda x: L.DepthwiseConv2D(3, padding="same", activation="silu")(x)),
     "separable": _image(lambda x: L.SeparableConv2D(7, 3, padding="same", depth_multiplier=2)(x)),
     "transposed": _image(lambda x: L.Conv2DTranspose(6, 3, padding="same")(x)),

@@ -7,6 +7,7 @@ from keras import layers as L
 from keras import ops
 
 import tfopt
+from tfopt.channels.cut import cut
 from tfopt.channels.dependency import dependencies
 from tfopt.errors import InvalidArgumentError
 
@@ -116,6 +117,29 @@ def test_groups_of_a_convolution_are_units():
     assert grouped.units.tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
+def test_channels_inside_of_a_few_wide_groups_are_units():
+    def body(x):
+        return L.Conv2D(2, 1)(L.Conv2D(12, 1, groups=2, name="grouped")(L.Conv2D(6, 1, name="before")(x)))
+
+    found = _found(body, (4, 4, 3))
+    assert _sizes(found) == {"before": 3, "grouped": 6}
+    made = next(each for each in found.slices if each.layer == "grouped" and each.axis == 3)
+    assert made.units.tolist() == [*range(3, 9)] * 2
+    smaller = cut(found, np.isin(np.arange(9), [0, 2, 3, 5, 6, 8]))
+    grouped = smaller.get_layer("grouped")
+    assert (grouped.groups, grouped.filters, smaller.get_layer("before").filters) == (2, 8, 4)
+
+
+def test_groups_that_read_what_stays_lose_channels_inside():
+    def body(x):
+        return L.Conv2D(2, 1)(L.Conv2D(12, 1, groups=4, name="grouped")(x))
+
+    found = _found(body, (4, 4, 8))
+    assert _sizes(found) == {"grouped": 3}
+    smaller = cut(found, np.array([True, False, True]))
+    assert (smaller.get_layer("grouped").groups, smaller.get_layer("grouped").filters) == (4, 8)
+
+
 @pytest.mark.parametrize(
     ("layer", "units"),
     [
@@ -125,9 +149,24 @@ def test_groups_of_a_convolution_are_units():
 )
 def test_heads_are_units(layer, units):
     found = _found(lambda x: L.Dense(2)(layer()(x, x)), (5, 4))
-    heads = max(found.groups, key=lambda group: sum(each.units.max() >= 0 for each in found.slices))
+    heads = found.groups[0]
     assert len(heads.units) == units
     assert heads.name == "a"
+
+
+def test_places_inside_of_heads_are_units_and_scores_keep_their_scale():
+    found = _found(lambda x: L.Dense(2)(L.MultiHeadAttention(2, 4, 6, name="a")(x, x)), (5, 3))
+    assert [len(group.units) for group in found.groups] == [2, 4, 6, 3]  # heads, keys, values, outputs
+    keep = np.ones(found.count, bool)
+    keep[found.groups[1].units[:2]] = False
+    keep[found.groups[2].units[1:4]] = False
+    smaller = cut(found, keep)
+    old, new = found.model.get_layer("a"), smaller.get_layer("a")
+    assert (new.num_heads, new.key_dim, new.value_dim) == (2, 2, 3)
+    kernels = {weight.path.split("/", 1)[1]: weight for weight in new.weights}
+    query = old.weights[0].numpy()[..., 2:]
+    np.testing.assert_allclose(kernels["query/kernel"], query * np.sqrt(2 / 4), rtol=1e-6)
+    np.testing.assert_array_equal(kernels["key/kernel"], old.weights[2].numpy()[..., 2:])
 
 
 def test_heads_of_reshapes_are_units():

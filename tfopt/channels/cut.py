@@ -104,7 +104,7 @@ class _Cut:
         for each in dependencies.slices:
             self._slices.setdefault(id(each.variable), []).append(each)
         self._made: dict[int, list[tuple[dict[str, Any], Any]]] = {}
-        self._operations: list[tuple[Any, Any]] = []
+        self._operations: list[tuple[Node, Any]] = []
         called = nodes(dependencies.model)
         self._cut = {id(node.operation) for node in called if self._is_cut(node)}
 
@@ -130,7 +130,7 @@ class _Cut:
         config |= {**changes, "name": f"{name}_{len(made)}" if made else name}
         operation = _like(node.operation, config)
         made.append((changes, operation))
-        self._operations.append((node.operation, operation))
+        self._operations.append((node, operation))
         return operation
 
     def _is_cut(self, node: Node) -> bool:
@@ -143,10 +143,14 @@ class _Cut:
 
     def set_weights(self) -> None:
         """Give the new layers what is left of the weights of the old."""
-        for old, new in self._operations:
+        for node, new in self._operations:
+            old, rule = node.operation, rule_of(node.operation)
+            factors = {} if rule.factors is None else rule.factors(self._sizes, node)
             pairs = _pairs(old, new)
             for variable, smaller in pairs:
-                smaller.assign(self._left(variable, as_array(variable)))
+                left = self._left(variable, as_array(variable))
+                factor = factors.get(id(variable), 1.0)
+                smaller.assign(left if factor == 1 else left * np.asarray(factor, left.dtype))
             if pairs:
                 cut_masks(old, new, pairs, self._left)
             for inner, made in zip(_inner_layers(old), _inner_layers(new), strict=True):

@@ -215,6 +215,8 @@ Config = Callable[[Sizes, Node], dict[str, Any]]
 """Returns the entries of the config of the operation that change."""
 Arguments = Callable[[Sizes, Node, tuple, dict[str, Any]], tuple[tuple, dict[str, Any]]]
 """Returns the arguments that a new operation is called with, of those with the new tensors."""
+Factors = Callable[[Sizes, Node], Mapping[int, float]]
+"""Returns `id` of a variable -> a factor that makes up for a size by which the operation divides."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,11 +227,13 @@ class Rule:
         follow: through a call.
         config: what changes in the config of the operation; None where nothing does.
         arguments: what changes in the arguments; None where nothing does.
+        factors: by what weights are multiplied; None where they are taken as they are.
     """
 
     follow: Follow
     config: Config | None = None
     arguments: Arguments | None = None
+    factors: Factors | None = None
 
 
 def fixed(tensor: Any) -> Layout:

@@ -12,7 +12,7 @@ from tfopt.channels.costs.operators.matched import matched
 from tfopt.channels.costs.operators.measured import latency_table
 from tfopt.channels.costs.operators.probes import probes
 from tfopt.channels.cut import cut
-from tfopt.channels.groups import Dependencies
+from tfopt.channels.groups import FIXED, Dependencies, Slice
 from tfopt.export.untrained import UntrainedFiles
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,15 @@ class CutFiles:
     def latency(self, costs: ModelCosts) -> Metric:
         """Return the seconds of a file as a function of sizes: the sum over the operators of this one.
 
+        Heads are flattened along one axis, which holds fewer where heads are fewer or narrower: seconds are a
+        function of how many there are.
+
         Args:
             costs: of the model; its `sizes` get the axes of all tensors.
         """
         costs.add_tensors()
-        keeps = [np.ones(self._dependencies.count, bool), *probes(self._dependencies.groups)]
+        whole = _inside_of_others(self._dependencies)
+        keeps = [np.ones(self._dependencies.count, bool), *probes(self._dependencies.groups, whole)]
         cuts = (cut(self._dependencies, keep) for keep in keeps[1:])
         contents = [self._files.content, *map(self._files.written, cuts)]
         operators = matched(contents, keeps, costs.sizes)
@@ -56,3 +60,14 @@ class CutFiles:
     def measured(self, keep: np.ndarray) -> dict[str, float]:
         """Return metric -> that of the file of what is kept, as `keep`, of shape `(units,)`, tells."""
         return self._files.measured(cut(self._dependencies, keep))
+
+
+def _inside_of_others(dependencies: Dependencies) -> set[int]:
+    """Return the numbers of the groups whose units are inside of others, as places inside of heads are."""
+    made: dict[int, list[Slice]] = {}
+    for part in dependencies.slices:
+        if part.made and (part.units != FIXED).any():
+            made.setdefault(id(part.variable), []).append(part)
+    inside = [max(parts, key=lambda part: part.axis).units for parts in made.values() if len(parts) > 1]
+    units = np.unique(np.concatenate([np.zeros(0, int), *inside]))
+    return {number for number, group in enumerate(dependencies.groups) if np.isin(group.units, units).any()}

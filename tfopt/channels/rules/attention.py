@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import keras
@@ -47,11 +48,13 @@ def _has_own_masks(given: dict[str, Any], heads: int) -> bool:
     return mask is not None and len(mask.shape) > 3 and mask.shape[1] == heads
 
 
-def _project(call: Call, dense: Any, inputs: Any, heads: Any) -> None:
+def _project(call: Call, dense: Any, inputs: Any, heads: Any, inside: Any = None) -> None:
     """Note the slices of a projection to heads: (width, heads, width of a head)."""
     call.add(dense.kernel, 0, inputs)
     call.add(dense.kernel, 1, heads, made=True)
     call.add(dense.bias, 0, heads, made=True)
+    call.add(dense.kernel, 2, inside, made=True)
+    call.add(dense.bias, 1, inside, made=True)
 
 
 def _with_scores(call: Call, output: Layout, heads: Any) -> list[Layout]:
@@ -68,12 +71,15 @@ def _multi_head(call: Call) -> list[Layout]:
     scored = len(call.node.outputs) > 1 and len(call.node.outputs[1].shape) != 4
     own = scored or _has_own_masks(given, layer.num_heads)
     heads = None if own else call.fresh(layer.num_heads)
+    # The places inside of a head that queries and keys are compared at, and those of values; of all heads.
+    compared, valued = call.fresh(layer.key_dim), call.fresh(layer.value_dim)
     for name in ("query", "key", "value"):
-        _project(call, inner[name], layouts[name].axes[-1], heads)
+        _project(call, inner[name], layouts[name].axes[-1], heads, valued if name == "value" else compared)
     if "gate" in inner:
-        _project(call, inner["gate"], layouts["query"].axes[-1], heads)
+        _project(call, inner["gate"], layouts["query"].axes[-1], heads, valued)
     project = inner["attention_output"]
     call.add(project.kernel, 0, heads)
+    call.add(project.kernel, 1, valued)
     rank = len(layouts["query"].axes)
     width = call.fresh(project.kernel.shape[-1]) if len(project.kernel.shape) == 3 else None
     call.add(project.kernel, -1, width, made=True)
@@ -87,11 +93,22 @@ def _multi_head_config(sizes: Sizes, node: Node) -> dict[str, Any]:
     layer: Any = node.operation
     inner = _inner(layer)
     kernel = inner["attention_output"].kernel
-    heads = sizes.of_variable(kernel, 0)
-    config: dict[str, Any] = {"num_heads": heads}
+    config: dict[str, Any] = {
+        "num_heads": sizes.of_variable(kernel, 0),
+        "key_dim": sizes.of_variable(inner["query"].kernel, 2),
+        "value_dim": sizes.of_variable(kernel, 1),
+    }
     if len(kernel.shape) == 3:  # by default it is that of the query, which may be another now
         config["output_shape"] = (sizes.shape(node.outputs[0])[-1],)
     return config
+
+
+def _multi_head_factors(sizes: Sizes, node: Node) -> dict[int, float]:
+    """Return the factors of the query: scores are divided by the root of the width, which is another now."""
+    layer: Any = node.operation
+    query = _inner(layer)["query"]
+    factor = math.sqrt(sizes.of_variable(query.kernel, 2) / layer.key_dim)
+    return {id(variable): factor for variable in (query.kernel, query.bias) if variable is not None}
 
 
 def _grouped_query(call: Call) -> list[Layout]:
@@ -148,7 +165,7 @@ def _single_head(call: Call) -> list[Layout]:
 
 LAYERS = table(
     {
-        "MultiHeadAttention": Rule(_multi_head, _multi_head_config),
+        "MultiHeadAttention": Rule(_multi_head, _multi_head_config, factors=_multi_head_factors),
         "GroupedQueryAttention": Rule(_grouped_query, _grouped_query_config),
         "Attention AdditiveAttention": Rule(_single_head),
     }

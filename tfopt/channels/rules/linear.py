@@ -64,19 +64,48 @@ def _convolution(call: Call) -> list[Layout]:
 
 
 def _grouped(call: Call, layout: Layout, axis: int) -> list[Layout]:
-    """Follow a convolution in groups: one of these with all of its inputs and outputs is a unit."""
-    layer, groups, inputs = call.operation, call.operation.groups, layout.axes[axis]
-    each = layer.filters // groups
-    if inputs is None or (inputs == FIXED).any():
-        call.fix(layout, "convolves them in groups, with channels that stay")
-        return _made(call, layout, axis, None)
-    rows = inputs.reshape(groups, -1)
-    for column in range(1, rows.shape[1]):
-        call.unite(rows[:, 0], rows[:, column], "convolves them in groups")
-    units = np.repeat(rows[:, 0], each)
+    """Follow a convolution in groups: whole groups are units, or channels at one place in all groups.
+
+    The finer of both is chosen, and the other where all of its units stay.
+    """
+    layer, inputs = call.operation, layout.axes[axis]
+    read, made = call.node.inputs[0].shape[axis] // layer.groups, layer.filters // layer.groups
+    ways = [_whole_groups, _inside_groups]
+    if min(read, made) > layer.groups:
+        ways.reverse()
+    units, deciding = ways[call.choice](call, None if inputs is None else inputs.reshape(-1, read))
+    call.walk.choices.append((call.place, deciding, len(ways)))
     call.add(layer.kernel, -1, units, made=True)
     call.add(layer.bias, -1, units, made=True)
     return _made(call, layout, axis, units)
+
+
+Ways = tuple[np.ndarray | None, np.ndarray]
+"""The units of the channels that are made, and those by which a way is given up where all of them stay."""
+
+
+def _whole_groups(call: Call, inputs: np.ndarray | None) -> Ways:
+    """Let a group with all that it reads and makes be a unit; `inputs` of shape `(groups, channels)`."""
+    layer = call.operation
+    if inputs is None or (inputs == FIXED).any():
+        call.fix(call.inputs[0], "convolves them in groups, with channels that stay")
+        return None, np.array([FIXED])
+    for column in range(1, inputs.shape[1]):
+        call.unite(inputs[:, 0], inputs[:, column], "convolves them in groups")
+    return np.repeat(inputs[:, 0], layer.filters // layer.groups), inputs[:, 0]
+
+
+def _inside_groups(call: Call, inputs: np.ndarray | None) -> Ways:
+    """Let the channels at one place in all groups be a unit; `inputs` of shape `(groups, channels)`."""
+    layer = call.operation
+    if inputs is not None:
+        for other in inputs[1:]:
+            call.unite(inputs[0], other, "convolves them in groups, with channels that stay")
+    call.add(layer.kernel, -2, None if inputs is None else inputs[0])
+    made = call.fresh(layer.filters // layer.groups)
+    if made is None:
+        return None, np.array([FIXED]) if inputs is None else inputs[0]
+    return np.tile(made, layer.groups), made
 
 
 def _transposed(call: Call) -> list[Layout]:
@@ -125,7 +154,10 @@ def _filters(sizes: Sizes, node: Node) -> dict[str, Any]:
     filters = sizes.shape(node.outputs[0])[channel_axis(layer, len(node.outputs[0].shape))]
     if getattr(layer, "groups", 1) == 1 or filters is None:
         return {"filters": filters}
-    return {"filters": filters, "groups": filters * layer.groups // layer.filters}
+    tensor, rank = node.inputs[0], len(layer.kernel.shape)
+    read = sizes.shape(tensor)[channel_axis(layer, len(tensor.shape))]
+    assert read is not None  # Keras builds no kernel without
+    return {"filters": filters, "groups": read // sizes.of_variable(layer.kernel, rank - 2)}
 
 
 LAYERS = table(

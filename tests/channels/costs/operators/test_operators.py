@@ -11,6 +11,7 @@ from tests.at_length import some
 from tfopt.channels.costs.axis_sizes import AxisSizes
 from tfopt.channels.costs.files import CutFiles
 from tfopt.channels.costs.model_costs import ModelCosts
+from tfopt.channels.costs.operators.latency_table import LatencyTable
 from tfopt.channels.costs.operators.matched import matched
 from tfopt.channels.costs.operators.probes import probes
 from tfopt.channels.costs.operators.single_operator import single_operator
@@ -91,3 +92,13 @@ def test_probes_tell_groups_of_the_same_width_apart():
     assert len(widths) == 20
     assert all(0 < width < 8 for each in widths for width in each)
     assert len(probes(groups[:1])) == 1
+
+
+def test_the_operators_of_attention_are_a_function_of_its_heads():
+    inputs = keras.Input((6, 8))
+    attention = L.MultiHeadAttention(4, 3)(L.Dense(8)(inputs), inputs)
+    found = dependencies(keras.Model(inputs, L.Dense(2)(attention)))
+    assert [len(group.units) for group in found.groups] == [8, 4, 3, 3, 8]
+    costs = ModelCosts(found)
+    table = CutFiles(found, UntrainedFiles(found.model, "float32", timed=True)).latency(costs)
+    assert isinstance(table, LatencyTable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -14,17 +14,18 @@ _LOW, _HIGH = 0.4, 0.8
 """The range of the widths, as shares of a whole group."""
 
 
-def probes(groups: Sequence[Group]) -> list[np.ndarray]:
+def probes(groups: Sequence[Group], whole: Collection[int] = ()) -> list[np.ndarray]:
     """Return choices of units under which groups of the same width become narrower in different ways.
 
     Args:
         groups: of a model.
+        whole: the numbers of those that stay as they are.
 
     Returns:
         For each choice whether a unit stays, of shape `(units,)`. Nearly always one choice is enough.
     """
     alike: dict[int, list[Group]] = {}
-    for group in groups:
+    for group in (each for number, each in enumerate(groups) if number not in whole):
         alike.setdefault(len(group.units), []).append(group)
     ranges = {width: _range(width) for width in alike}
     needed = [
