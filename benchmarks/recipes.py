@@ -7,6 +7,7 @@ what was measured before. A run that fails its `max_drop` is a row like any othe
     python benchmarks/recipes.py                                     those that have data of their own
     python benchmarks/recipes.py resnet8_cifar10=cifar10.npz mnist=mnist.npz        these, on this data
     python benchmarks/recipes.py digits --seeds 0 1 2
+    python benchmarks/recipes.py resnet8_cifar10=cifar10.npz --set epochs=10        where time is short
     python benchmarks/recipes.py --table                             the table alone, of what was measured
 """
 
@@ -17,7 +18,7 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ RECIPES = ROOT / "recipes"
 RESULTS, PAGE = RECIPES / "results.json", RECIPES / "README.md"
 BEGIN, END = "<!-- made by benchmarks/recipes.py -->\n", "<!-- end -->\n"
 
-OWN_DATA = ("digits", "tabular_mlp", "sensor_lstm", "text_transformer", "segmentation_unet", "detection_head")
+OWN_DATA = (
+    "digits", "structure_digits", "tabular_mlp", "sensor_lstm", "text_transformer", "segmentation_unet",
+    "detection_head",
+)  # fmt: skip
 """Recipes whose data ships or is made: they run without `--data` and without a network."""
 
 LOST_TOO_MUCH = 3
@@ -46,8 +50,8 @@ def names() -> list[str]:
     return sorted(path.stem for path in RECIPES.glob("*.py") if "\ndef build(" in path.read_text())
 
 
-def measured(name: str, data: str | None, seed: int) -> dict[str, Any]:
-    """Run a recipe with one seed and return its row."""
+def measured(name: str, data: str | None, seed: int, values: Sequence[str] = ()) -> dict[str, Any]:
+    """Run a recipe with one seed, and `values` of its hyperparameters, and return its row."""
     out = ROOT / "saved_models" / "bench-recipes" / name / f"seed-{seed}"
     command = [
         sys.executable,
@@ -61,6 +65,8 @@ def measured(name: str, data: str | None, seed: int) -> dict[str, Any]:
         str(out),
     ]
     command += [] if data is None else ["--data", data]
+    settings = [word for value in values for word in ("--set", value)]
+    command += settings
     print(" ".join(command[2:]), flush=True)
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if code not in (0, LOST_TOO_MUCH):
@@ -89,7 +95,13 @@ def measured(name: str, data: str | None, seed: int) -> dict[str, Any]:
         "macs": [first.macs, last.macs],
         "latency": latency_ratio(last),
         "seconds": record.seconds,
-        "command": f"tfopt run recipes/{name}.py" + ("" if data is None else f" --data {Path(data).name}"),
+        "command": " ".join(
+            [
+                f"tfopt run recipes/{name}.py",
+                *([] if data is None else [f"--data {Path(data).name}"]),
+                *settings,
+            ]
+        ),
         "machine": f"{machine.cpu}, {machine.cores} cores; tfopt {machine.tfopt}",
         "date": (record.finished or "")[:10],
     }
@@ -188,6 +200,7 @@ def main() -> None:
     )
     parser.add_argument("recipes", nargs="*", metavar="NAME[=DATA]", help=f"by default {', '.join(OWN_DATA)}")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--set", dest="values", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--table", action="store_true", help="run nothing")
     asked = parser.parse_args()
     rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
@@ -196,7 +209,7 @@ def main() -> None:
         if name not in names():
             parser.error(f"no recipe {name!r}; there are {', '.join(names())}.")
         for seed in asked.seeds:
-            rows = kept(rows, measured(name, data or None, seed))
+            rows = kept(rows, measured(name, data or None, seed, asked.values))
             RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
             write(rows)
     write(rows)

@@ -7,7 +7,7 @@ difference of file and model where its output is of integers, in how many of the
 the same class, and the file's latency by that of the float file, measured by turns in this process. Then the
 latencies of one Dense layer of 1024 inputs and 512 outputs, with activations in float.
 
-    python benchmarks/schemes.py [--seeds 3]
+    python benchmarks/schemes.py [--seeds 3] [--rows int4 "int4, stochastic rounding" binary]
 """
 
 import argparse
@@ -25,6 +25,11 @@ EPOCHS, MORE = 15, 8
 ROWS = {
     **SCHEMES,
     "int4, LSQ": Scheme(weight_bits=4, weight_range="lsq"),
+    "int4, stochastic rounding": Scheme(weight_bits=4, rounding="stochastic"),
+    "int8, percentile": Scheme(observer="percentile"),
+    "int8, mse": Scheme(observer="mse"),
+    "int8, entropy": Scheme(observer="entropy"),
+    "int4, entropy": Scheme(weight_bits=4, observer="entropy"),
     "ternary, weights only": Scheme(weight_bits=2, weight_range="mean", activation_bits=None),
     "int4_weights, no blocks": Scheme(weight_bits=4, activation_bits=None),
     "int4_weights, blocks of 128": Scheme(weight_bits=4, activation_bits=None, block_size=128),
@@ -66,14 +71,14 @@ def accuracy(predict, data):
     return float(np.mean(np.argmax(predict(data.x_test), axis=-1) == data.y_test))
 
 
-def measured(seed, data):
+def measured(seed, data, names):
     """Return name -> (file, accuracy before, after, LSB or None, agreement); float accuracy and file."""
     keras.utils.set_random_seed(seed)
     model = cnn()
     train(model, data, EPOCHS, 3e-3)
     rows = {}
-    for name, scheme in ROWS.items():
-        quantized = tfopt.quantize_aware(model, scheme)
+    for name in names:
+        quantized = tfopt.quantize_aware(model, ROWS[name])
         calibrate(quantized, data.x_train[:512])
         before = accuracy(tfopt.to_tflite(quantized).predict, data)
         freeze_batch_norm(quantized)
@@ -100,8 +105,10 @@ def dense_alone():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", nargs="+", default=[*ROWS], choices=[*ROWS], metavar="NAME")
+    asked = parser.parse_args()
     data = tfopt.data.load("digits")
-    runs = [measured(seed, data) for seed in range(parser.parse_args().seeds)]
+    runs = [measured(seed, data, asked.rows) for seed in range(asked.seeds)]
     rows, _, plain = runs[0]
     times = latency({"float": bytes(plain)} | {name: bytes(row[0]) for name, row in rows.items()}, turns=100)
     weights = cnn().count_params()
@@ -119,7 +126,8 @@ def main():
             f"| {name} | {len(file)} | {len(file) / len(plain):.2f} | {before:.3f} | {after:.3f} "
             f"| {'-' if lsb[0] is None else max(lsb)} | {agreement:.1%} | {times[name].ratio:.2f} |"
         )
-    dense_alone()
+    if asked.rows == [*ROWS]:
+        dense_alone()
 
 
 if __name__ == "__main__":

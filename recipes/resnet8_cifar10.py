@@ -4,7 +4,7 @@ Architecture: mlcommons/tiny, benchmark/training/image_classification (78,666 we
 published `pretrainedResnet`; the script there has 26). Quality target there: 85 % top-1, on the whole of
 CIFAR-10 after 500 epochs. Here: an int8 file within 0.3 points of the float model.
 
-    tfopt run recipes/resnet8_cifar10.py [--data cifar10.npz]
+    tfopt run recipes/resnet8_cifar10.py [--data cifar10.npz] [--set epochs=100]
 
 Without `--data`, Keras downloads CIFAR-10. A file of your own holds x_train, y_train, x_test, y_test: RGB
 images of one size, such as 32x32, and labels. The images are flipped and shifted in training alone; the
@@ -61,6 +61,7 @@ def resnet8(input_shape, num_classes, width):
 
 
 def build(hp):
+    epochs = hp.Int("epochs", 5, 500, default=40)
     return tfopt.Recipe(
         data=images,
         model=lambda data: resnet8(
@@ -74,8 +75,8 @@ def build(hp):
             )
         ),
         stages=[
-            tfopt.Train(epochs=40),
-            tfopt.QuantizeAware("int8", epochs=8),
+            tfopt.Train(epochs=epochs),
+            tfopt.QuantizeAware("int8", epochs=max(1, epochs // 5)),
             tfopt.ExportTFLite(max_drop=0.003),
         ],
         batch_size=64,

@@ -52,7 +52,7 @@ ROWS = {
     "data/test_weights.py": {
         "test_a_stage_trains_validates_and_evaluates_as_keras_does": 1,
     },
-    "export/keras_graph/test_float_barriers.py": {
+    "export/keras_graph/barriers/test_float_barriers.py": {
         "test_a_last_layer_in_float": 6,
         "test_a_layer_in_float_between_or_in_front_of_quantized_ones": 5,
     },

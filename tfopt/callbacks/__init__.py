@@ -1,5 +1,6 @@
 """Callbacks for `model.fit(callbacks=[...])`."""
 
+from tfopt.callbacks.average_weights import AverageWeights
 from tfopt.callbacks.batch_size_ramp import BatchSizeRamp
 from tfopt.callbacks.evaluate_at_average import EvaluateAtAverage
 from tfopt.callbacks.gradient_clipping import GradientClipping
@@ -12,6 +13,7 @@ from tfopt.callbacks.schedule_learning_rate import ScheduleLearningRate
 from tfopt.callbacks.schedule_momentum import ScheduleMomentum
 
 __all__ = [
+    "AverageWeights",
     "BatchSizeRamp",
     "EvaluateAtAverage",
     "GradientClipping",

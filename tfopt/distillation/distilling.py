@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from keras import ops
 from tfopt import _validation, graph
 from tfopt.distillation.outputs import OutputKinds, output_kinds
 from tfopt.distillation.soft_targets import distance
+from tfopt.distillation.training_loss import training_loss
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 
 logger = logging.getLogger(__name__)
@@ -78,16 +78,8 @@ def distilling(
         raise InvalidArgumentError(f"distilling: compile the model {model.name!r} first.")
     check_teacher(model, teacher)
     kinds = output_kinds(model, model.loss, outputs)
-    own = model.compute_loss
-    told = "training" in inspect.signature(own).parameters
 
-    def compute_loss(
-        x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        settings = {"training": training} if told else {}
-        loss = own(x, y, y_pred, sample_weight, **settings)
-        if not training:
-            return loss
+    def combine(x: Any, y_pred: Any, loss: Any) -> Any:
         taught = zip(kinds, _flat(teacher(x, training=False)), _flat(y_pred), strict=True)
         distances = [distance(kind, t, s, temperature) for kind, t, s in taught if kind is not None]
         added = sum(ops.sum(ops.cast(each, loss.dtype)) for each in model.losses)
@@ -95,13 +87,8 @@ def distilling(
         return student_weight * (loss - added) + added + (1 - student_weight) * soft
 
     logger.info("%s learns from %s, at temperature %g", model.name, teacher.name, temperature)
-    model.compute_loss = compute_loss
-    try:
-        _retrace(model)
+    with training_loss(model, combine):
         yield
-    finally:
-        del model.compute_loss
-        _retrace(model)
 
 
 def check_numbers(owner: str, temperature: float, student_weight: float) -> None:
@@ -141,8 +128,3 @@ def _fits(ours: tuple[int | None, ...], theirs: tuple[int | None, ...]) -> bool:
 
 def _flat(outputs: Any) -> list[Any]:
     return keras.tree.flatten(outputs)
-
-
-def _retrace(model: keras.Model) -> None:
-    """Let the next `fit` trace its step anew: it has the loss of the last one in it."""
-    model.train_function = model.test_function = None

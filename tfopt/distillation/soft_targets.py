@@ -37,6 +37,16 @@ def distance(kind: str, teacher: Any, student: Any, temperature: float) -> Any:
     return loss.compute_loss(logits(teacher), logits(student))
 
 
+def as_logits(kind: str, outputs: Any) -> Any:
+    """Return the logits of outputs of classes, those of two classes as two; up to a number for all of them.
+
+    Args:
+        kind: one of `tfopt.distillation.outputs.KINDS`, but `"values"`.
+        outputs: of a model.
+    """
+    return _LOGITS[kind](ops.cast(outputs, "float32"))
+
+
 def _log(probabilities: Any) -> Any:
     # Logits up to a number that softmax takes out again.
     return ops.log(ops.maximum(probabilities, _SMALLEST))

@@ -8,6 +8,7 @@ from tfopt.stages.low_rank import LowRank
 from tfopt.stages.prune import Prune
 from tfopt.stages.prune_channels import PruneChannels
 from tfopt.stages.quantize_aware import QuantizeAware
+from tfopt.stages.tie import Tie
 from tfopt.stages.train import Train
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "PruneChannels",
     "QuantizeAware",
     "Stage",
+    "Tie",
     "Train",
     "from_config",
 ]

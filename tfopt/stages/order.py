@@ -109,6 +109,16 @@ RULES = (
         reason="a goal is a share of the model that the stage takes, so the second would start over; keep "
         "one of the two, with iterations=2 for two steps",
     ),
+    *(
+        OrderRule(first=first, then="Tie", reason=f"{reason}; put Tie before {first}")
+        for first, reason in (
+            ("Prune", "layers that become one have masks of their own"),
+            ("PruneChannels", "layers that become one would have lost other channels"),
+            ("Cluster", "layers that become one have clusters of their own"),
+            ("LowRank", "layers that become one would have factors of other ranks"),
+            ("QuantizeAware", "layers that become one have ranges of their own"),
+        )
+    ),
     OrderRule(
         first="QuantizeAware",
         then="Prune",

@@ -28,6 +28,7 @@ TABLE = {
     "resnet8_cifar10": (small_data.cifar, {"width": "8"}, "accuracy"),
     "segmentation_unet": (small_data.masks, {"width": "4"}, "mean_iou"),
     "sensor_lstm": (small_data.windows, {"units": "8"}, "accuracy"),
+    "structure_digits": (None, {"width": "8", "depth": "1"}, "accuracy"),
     "tabular_mlp": (None, {"width": "8"}, "mean_absolute_error"),
     "text_transformer": (small_data.reviews, {"width": "16", "blocks": "1"}, "accuracy"),
 }

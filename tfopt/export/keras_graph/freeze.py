@@ -17,9 +17,10 @@ from tfopt import graph
 from tfopt.export.flatbuffer.tensor_names import TensorNames, layer_of
 from tfopt.export.keras_graph._tensorflow import with_constants
 from tfopt.export.keras_graph.assignments import require_no_assignments
+from tfopt.export.keras_graph.barriers.float_barriers import insert_barriers
+from tfopt.export.keras_graph.barriers.shared_kernels import separate_shared_kernels
 from tfopt.export.keras_graph.check_finite import require_finite
 from tfopt.export.keras_graph.expected_tensors import FilePlan, file_plan
-from tfopt.export.keras_graph.float_barriers import insert_barriers
 from tfopt.export.keras_graph.fourier_lengths import require_powers_of_two
 from tfopt.export.keras_graph.inputs_outputs import file_shapes, names, packed
 from tfopt.export.keras_graph.int16_as_int8 import Int16Spec, as_int8
@@ -106,6 +107,8 @@ def freeze(
     frozen = _frozen_function(lowered, shapes, named_after)
     graph_def = frozen.graph.as_graph_def()
     _rewrite(graph_def)
+    if not fake_quantization:
+        separate_shared_kernels(graph_def)
     barrier = insert_barriers(graph_def, kept=fake_quantization or graph.is_quantized(model))
     if not fake_quantization:
         _drop_fake_quantization(graph_def)

@@ -1,6 +1,6 @@
 """Taking the operators out of a file that kept its parts in float apart from those in integers.
 
-`tfopt.export.keras_graph.float_barriers` has inserted them before the converter ran.
+`tfopt.export.keras_graph.barriers.float_barriers` has inserted them before the converter ran.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfopt.errors import ConversionError
+from tfopt.export.keras_graph.barriers.shared_kernels import SHARED
 from tfopt.export.keras_graph.nodes import attribute, node_of
 from tfopt.quantization.planning.float_boundary import MARK
 
@@ -30,7 +31,8 @@ def insert_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | No
 
     Args:
         graph_def: to change.
-        kept: whether there is something to keep apart; a model in float has boundaries of no use.
+        kept: whether there are integers to keep apart; a model in float has their boundaries of no use.
+            Those after shared kernels are kept.
 
     Returns:
         The name of the operator in TFLite's schema; None where the graph has no boundaries.
@@ -38,21 +40,27 @@ def insert_barriers(graph_def: tf.compat.v1.GraphDef, *, kept: bool) -> str | No
     Raises:
         ConversionError: the model itself has every operation that could be one.
     """
-    boundaries = [node for node in graph_def.node if node.op == "PreventGradient" and _is_marked(node)]
+    boundaries = _marked(graph_def, MARK)
     if kept and boundaries:
         boundaries += _after_prescribed(graph_def)
+    shared = _marked(graph_def, SHARED)
     computed = _computed(graph_def)
     # What is constant is computed by the converter: a barrier would change its values for good.
-    needed = {node.name for node in boundaries if kept and node.name in computed}
+    needed = {node.name for node in [*(boundaries if kept else ()), *shared] if node.name in computed}
     kind = _unused(graph_def) if needed else ""
-    for node in boundaries:
+    for node in [*boundaries, *shared]:
         node.attr.pop("message", None)
         node.op = kind if node.name in needed else "Identity"
     return _BARRIERS[kind] if needed else None
 
 
-def _is_marked(node: tf.compat.v1.NodeDef) -> bool:
-    return bool(attribute(node, "message").s == MARK)
+def _marked(graph_def: tf.compat.v1.GraphDef, mark: bytes) -> list[tf.compat.v1.NodeDef]:
+    """Return the boundaries that say of themselves what `mark` says."""
+    return [
+        node
+        for node in graph_def.node
+        if node.op == "PreventGradient" and attribute(node, "message").s == mark
+    ]
 
 
 def _after_prescribed(graph_def: tf.compat.v1.GraphDef) -> list[tf.compat.v1.NodeDef]:
