@@ -106,7 +106,7 @@ def distilled(student, teacher, data, epochs, rate):
 
 def recalibrated(model, x):
     """Take the statistics of batch normalizations anew, of 1024 images."""
-    tfopt.channels.reestimate_batch_norm(model, x[:1024])
+    tfopt.regularization.estimate_batch_norm(model, x[:1024])
     return model
 
 

@@ -70,6 +70,10 @@ ADAPTERS = {
         "tf_keras.src.layers.core.tf_op_layer.TFOpLambda "
         "tf_keras.src.saving.serialization_lib.SafeModeScope",
     ),
+    "pipeline/training/epoch_start.py": (
+        "keras",
+        "_enumerate_iterator _maybe_symbolic_build _symbolic_build",
+    ),
     "optimizers/_core/keras_private.py": (
         "keras",
         "__internal__ _accumulated_gradients _all_reduce_sum_gradients _apply_weight_decay "

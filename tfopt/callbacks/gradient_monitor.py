@@ -133,6 +133,11 @@ class GradientMonitor(keras.callbacks.Callback):
         return with_arguments(self, {})
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        """Those that hold what was measured in the epoch so far, while it trains."""
+        return [self._sums, self._threshold, *self._layer_metrics.variables]
+
+    @property
     def _layer_metrics(self) -> LayerMetrics:
         assert self._measured is not None, "set in on_train_begin"
         return self._measured

@@ -1,6 +1,5 @@
 """Channel pruning: channels, heads and units are removed for good, and the model is smaller and faster."""
 
-from tfopt.channels.batch_norm_statistics import reestimate_batch_norm
 from tfopt.channels.cut import cut, masked
 from tfopt.channels.dependency import dependencies
 from tfopt.channels.group_lasso import group_lasso
@@ -19,5 +18,4 @@ __all__ = [
     "group_lasso",
     "masked",
     "prune_channels",
-    "reestimate_batch_norm",
 ]

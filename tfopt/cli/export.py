@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,13 +209,17 @@ def _quality(model: keras.Model, file: TFLiteModel, given: Given) -> Iterator[st
     """Yield the accuracy of model and file, or their mean absolute error."""
     import numpy as np
 
+    from tfopt.data.samples import in_parts
     from tfopt.pipeline.results.judging import chance_warning
 
     x, y = given.data.split("test")
     if len(model.outputs) != 1 or not isinstance(y, np.ndarray):
         yield "accuracy: not measured, for the model has several outputs"
         return
-    results = [np.asarray(model.predict(x, verbose=0)), np.asarray(file.predict(x))]
+    results = [
+        np.asarray(in_parts(functools.partial(model.predict, verbose=0), x)),
+        np.asarray(file.predict(x)),
+    ]
     labels = given.data.labels("test")
     if labels is None:
         errors = [_error(result, y) for result in results]

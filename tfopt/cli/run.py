@@ -45,6 +45,12 @@ LOST_TOO_MUCH = 3
     type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
     help="What layers compute in.  [default: as the recipe's model]",
 )
+@click.option(
+    "--checkpoint-steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Keep the state of a training every N steps too, to resume there.  [default: after each epoch]",
+)
 @strategy_option
 @worker_options
 @common_options
@@ -57,6 +63,7 @@ def run(
     out: Path | None,
     fresh: bool,
     precision: str | None,
+    checkpoint_steps: int | None,
     strategy: str | None,
     hosts: str | None,
     worker: int | None,
@@ -64,8 +71,8 @@ def run(
 ) -> None:
     """Run RECIPE: train, optimize and export its model; show what came out.
 
-    Run the same command again to resume an interrupted run from its last epoch, or to show a complete one.
-    With --from-trial, the run is one of the search's: one that is there is shown, --fresh makes it anew.
+    Run the same command again to resume an interrupted run from its last checkpoint, or to show a complete
+    one. With --from-trial, the run is one of the search's: one that is there is shown, --fresh makes it anew.
     Exits with 3 if the file is worse than its max_drop allows.
 
     With --strategy multi_worker, run it once on every host, each with its --worker number. Worker 0 writes
@@ -87,6 +94,7 @@ def run(
             fresh=fresh,
             strategy=taken,
             precision=precision,  # type: ignore[arg-type]
+            checkpoint_steps=checkpoint_steps,
         )
     if is_worker(taken):
         click.echo(f"The run {done.path} is complete on the chief.")

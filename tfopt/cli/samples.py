@@ -14,6 +14,7 @@ import tfopt
 from tfopt import graph
 from tfopt.data import Dataset
 from tfopt.data.sources.images import has_classes, read_images
+from tfopt.data.streaming.stored import mapped
 from tfopt.errors import DataError
 
 if TYPE_CHECKING:
@@ -104,9 +105,11 @@ def _unlabelled(x: Any, name: str, scale: str) -> Given:
 
 def _with_channels(data: Dataset, channels: int | None) -> Dataset:
     """Return gray images with three equal channels where the model takes three."""
-    if channels != 3 or not isinstance(data.x_train, np.ndarray) or data.x_train.shape[-1] != 1:
+    x = data.x_train
+    if channels != 3 or isinstance(x, tuple | dict) or x.shape[-1] != 1:
         return data
     splits: dict[str, Any] = {
-        name: np.repeat(getattr(data, name), 3, axis=-1) for name in ("x_train", "x_val", "x_test")
+        name: mapped(lambda rows: np.repeat(rows, 3, axis=-1), getattr(data, name))
+        for name in ("x_train", "x_val", "x_test")
     }
     return dataclasses.replace(data, **splits)

@@ -12,6 +12,7 @@ from tfopt.data import checks
 from tfopt.data.dataset import SPLITS, Dataset
 from tfopt.data.scale import fitted, scales_of
 from tfopt.data.splits import hold_out
+from tfopt.data.streaming.stored import Stored, mapped, rows_of
 from tfopt.data.structure import Arrays, count, leaves, map_leaves, named_map, unlisted
 from tfopt.data.targets import Targets
 from tfopt.errors import DataError, InvalidArgumentError
@@ -201,8 +202,14 @@ def _scaled(scales: Any, x: Arrays, split: str) -> Arrays:
 
     def scaled(array: Any, name: str) -> np.ndarray:
         key = name.partition("/")[2]
-        done = each[key](array, name)
-        return array if done is array else checks.as_float(done, f"{name} (scaled)")
+        scale = each[key]
+        if scale.function is None:
+            return array
+
+        def of_rows(rows: np.ndarray) -> np.ndarray:
+            return checks.as_float(scale(rows, name), f"{name} (scaled)")
+
+        return mapped(of_rows, array)
 
     return named_map(scaled, x, f"x_{SPLITS[split]}")
 
@@ -217,10 +224,12 @@ def _part(
 
 
 def _rows(arrays: Arrays, chosen: np.ndarray) -> Arrays:
-    return map_leaves(lambda array: array[chosen], arrays)
+    return map_leaves(lambda array: rows_of(array, chosen), arrays)
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
+def _read_only(array: Any) -> Any:
+    if isinstance(array, Stored):
+        return array
     view = array.view()
     view.flags.writeable = False
     return view

@@ -9,16 +9,19 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.data.labels import is_one_hot, is_text
+from tfopt.data.streaming.stored import Stored
 from tfopt.data.structure import Arrays, count, leaves, map_leaves
 from tfopt.errors import DataError
 
 
 def as_float(array: Any, name: str) -> np.ndarray:
-    """Return the array as float32.
+    """Return the array as float32; rows that are not in memory are checked when they are read.
 
     Raises:
         DataError: it is not numeric, or holds NaN or infinity.
     """
+    if isinstance(array, Stored):
+        return array.map(lambda rows: as_float(rows, name))  # type: ignore[return-value]
     array = np.asarray(array)
     if is_text(array) and name.startswith("y_"):
         raise DataError(

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfopt.data import fitting
 from tfopt.data.scale import BY_MODEL, BYTES, text_of
+from tfopt.data.streaming.stored import Stored, mapped
 from tfopt.data.structure import Arrays, count, leaves, map_leaves
 from tfopt.errors import InvalidArgumentError
 
@@ -25,10 +26,12 @@ SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Train, validation and test arrays with what is known about them. Made by `load` or `from_arrays`.
+    """Train, validation and test arrays with what is known about them, from `load`, `from_arrays` and others.
 
-    The arrays are read-only. With several inputs (outputs), `x` (`y`) is a tuple of arrays in the order
-    of the model's inputs (outputs), or a dict by their names.
+    The arrays are read-only. Where they are large, `x` and targets that are no classes may be arrays whose
+    samples are read when they are indexed (`tfopt.data.streaming.stored.Stored`). With
+    several inputs (outputs), `x` (`y`) is a tuple of arrays in the order of the model's inputs (outputs), or
+    a dict by their names.
 
     Attributes:
         name: such as `"digits"`.
@@ -79,7 +82,7 @@ class Dataset:
         def as_they_came(x: Arrays) -> Arrays:
             names = iter(x) if isinstance(x, dict) else iter(chosen)
             return map_leaves(
-                lambda array: np.round(array * BYTES) if chosen[str(next(names))].default else array, x
+                lambda array: mapped(_bytes, array) if chosen[str(next(names))].default else array, x
             )
 
         arrays: dict[str, Any] = {
@@ -117,14 +120,23 @@ class Dataset:
         weights = getattr(self, f"sample_weight_{SPLITS[name]}") if name in SPLITS else None
         return self.split(name) if weights is None else (*self.split(name), weights)
 
+    def evaluated_batches(self, name: str, batch_size: int) -> tf.data.Dataset | None:
+        """Return `evaluated` in batches where samples are not in memory; `None` where all are."""
+        from tfopt.data.batches import batches_in_order
+
+        parts = self.evaluated(name)
+        streamed = any(isinstance(array, Stored) for part in parts for _, array in leaves(part))
+        return batches_in_order(parts, batch_size) if streamed else None
+
     def training_batches(
-        self, batch_size: int, *, seed: int, first_epoch: int = 0, epochs: int = 1
+        self, batch_size: int, *, seed: int, first_epoch: int = 0, epochs: int = 1, first_step: int = 0
     ) -> tf.data.Dataset:
         """Return the training batches of the epochs `first_epoch` to `epochs - 1`, one after another.
 
-        An epoch's order is derived from (seed, epoch) alone. Use with
-        `fit(..., steps_per_epoch=data.steps_per_epoch(batch_size))`; the last batch of an epoch may be
-        smaller. Where samples or classes have weights, a batch is (x, y, sample_weight).
+        The first `first_step` batches of the first of them are left out. An epoch's order is derived from
+        (seed, epoch) alone. Use with `fit(..., steps_per_epoch=data.steps_per_epoch(batch_size))`; the last
+        batch of an epoch may be smaller. Where samples or classes have weights, a batch is
+        (x, y, sample_weight).
         """
         from tfopt.data.batches import training_batches
 
@@ -134,7 +146,9 @@ class Dataset:
             for label, weight in self.class_weight.items():
                 weights[self.labels("train") == label] = weight
             parts = (*parts, weights)
-        return training_batches(parts, batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs)
+        return training_batches(
+            parts, batch_size, seed=seed, first_epoch=first_epoch, epochs=epochs, first_step=first_step
+        )
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches of one epoch."""
@@ -200,11 +214,26 @@ class Dataset:
         for name in SPLITS:
             for part, arrays in zip("xyw", self.evaluated(name), strict=False):
                 for key, array in leaves(arrays):
+                    if isinstance(array, Stored):
+                        digest.update(f"{name} {part} {key} {array.digest()}".encode())
+                        continue
                     digest.update(f"{name} {part} {key} {array.dtype} {array.shape}".encode())
                     digest.update(np.ascontiguousarray(array).data)
         if self.class_weight is not None:
             digest.update(repr(sorted(self.class_weight.items())).encode())
         return digest.hexdigest()
+
+    @property
+    def place(self) -> str | None:
+        """Where samples are read from while they are needed, in words; `None` where all are in memory."""
+        found = [
+            array.place
+            for name in SPLITS
+            for part in self.split(name)
+            for _, array in leaves(part)
+            if isinstance(array, Stored)
+        ]
+        return ", ".join(dict.fromkeys(found)) or None
 
     def describe(self) -> dict[str, Any]:
         """Return what `run.json` says about the data."""
@@ -217,9 +246,14 @@ class Dataset:
             **({} if self.class_names is None else {"class_names": list(self.class_names)}),
             **({} if self.class_weight is None else {"class_weight": self.class_weight}),
             **({} if self.sample_weight_train is None else {"sample_weight": True}),
+            **({} if self.place is None else {"place": self.place}),
             "fingerprint": self.fingerprint(),
         }
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count(self.split(name)[0])} {name}" for name in SPLITS)
         return f"Dataset({self.name!r}, {self.input_shape}, {counts}, num_classes={self.num_classes})"
+
+
+def _bytes(scaled: np.ndarray) -> np.ndarray:
+    return np.round(scaled * BYTES)

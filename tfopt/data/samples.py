@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
+from tfopt.data.streaming.stored import Stored
 from tfopt.data.structure import count
 
 
@@ -17,8 +18,8 @@ def lengths(*parts: Any) -> set[int]:
 
 
 def finite(*parts: Any) -> bool:
-    """Return whether all floats in `parts` are finite."""
-    arrays = map(np.asarray, _flat(parts))
+    """Return whether all floats in `parts` are finite; samples on disk are checked when read."""
+    arrays = [np.asarray(array) for array in _flat(parts) if not isinstance(array, Stored)]
     return all(np.isfinite(array).all() for array in arrays if np.issubdtype(array.dtype, np.floating))
 
 
@@ -32,9 +33,24 @@ def batches(parts: tuple[Any, ...], size: int) -> Iterator[tuple[Any, ...]]:
     for start in range(0, count(parts[0]), size):
 
         def rows(array: Any, start: int = start) -> Any:
-            return np.asarray(array)[start : start + size]
+            held = array if isinstance(array, Stored) else np.asarray(array)
+            return held[start : start + size]
 
         yield tuple(None if part is None else keras.tree.map_structure(rows, part) for part in parts)
+
+
+def in_parts(function: Callable[[Any], Any], x: Any, size: int = 256) -> Any:
+    """Return `function(x)`, in parts of so many samples where `x` is not in memory.
+
+    Args:
+        function: of inputs, to an array or a dict, list or tuple of arrays, samples first.
+        x: inputs.
+        size: samples a part.
+    """
+    if not any(isinstance(array, Stored) for array in keras.tree.flatten(x)):
+        return function(x)
+    parts = [function(part) for (part,) in batches((x,), size)]
+    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def _flat(parts: tuple[Any, ...]) -> list[Any]:

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from tfopt.data.streaming.stored import Stored, mean_and_deviation
 from tfopt.data.structure import leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError
 
 AUTO = "auto"
 BYTES = 255
+_ROWS = 64
+"""So many rows of samples that are not in memory tell what numbers they hold."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,7 @@ _SHOWN = 32
 
 def _standardizing(x: np.ndarray) -> Scale:
     """Return the scale by the mean and standard deviation of each feature; a constant one becomes zero."""
-    axes = tuple(range(x.ndim - 1)) if x.ndim > 1 else None
-    mean = np.asarray(np.mean(x, axis=axes, dtype=np.float64), np.float32)
-    deviation = np.asarray(np.std(x, axis=axes, dtype=np.float64), np.float32)
+    mean, deviation = (np.asarray(found, np.float32) for found in mean_and_deviation(x))
     # Rounding leaves a constant feature a deviation of about its size by the precision of float32.
     divisor = np.where(deviation > np.abs(mean) * 1e-6, deviation, 1).astype(np.float32)
     text = STANDARDIZE.text
@@ -132,7 +133,7 @@ def _numbers(values: np.ndarray) -> str:
 
 def _scale(scale: Any, array: Any, name: str) -> Scale:
     if scale == AUTO:
-        return OF_BYTES if np.asarray(array).dtype == np.uint8 else NONE
+        return OF_BYTES if _dtype(array) == np.uint8 else NONE
     if callable(scale):
         called = getattr(scale, "__name__", type(scale).__name__)
         called = "a function" if called == "<lambda>" else called
@@ -147,8 +148,7 @@ def _scale(scale: Any, array: Any, name: str) -> Scale:
             f'scale must be "auto", "none", "1/255" (or another divisor), "-1..1", "standardize" or a '
             f"function of an array, got {scale!r}."
         )
-    values = np.asarray(array)
-    if values.dtype != np.uint8 and values.size and values.dtype.kind in "fi":
+    if _dtype(array) != np.uint8 and _dtype(array).kind in "fi" and np.size(values := _some(array)):
         low, high = float(np.min(values)), float(np.max(values))
         if low >= -1 and high <= 1:
             what = f"The input {name!r}" if name else "x_train"
@@ -157,6 +157,15 @@ def _scale(scale: Any, array: Any, name: str) -> Scale:
                 'would do so again. Leave scale out, or pass scale="none".'
             )
     return made
+
+
+def _dtype(array: Any) -> np.dtype:
+    return array.dtype if isinstance(array, Stored) else np.asarray(array).dtype
+
+
+def _some(array: Any) -> np.ndarray:
+    """Return an array, or the first rows of one that is not in memory."""
+    return array[:_ROWS] if isinstance(array, Stored) else np.asarray(array)
 
 
 def _named(scale: Any) -> Scale | None:

@@ -45,7 +45,7 @@ _NEEDED = (
 
 @contextlib.contextmanager
 def training(
-    model: keras.Model, *, uneven: bool = True, steps_per_epoch: int | None = None
+    model: keras.Model, *, uneven: bool = True, steps_per_epoch: int | None = None, first_step: int = 0
 ) -> Iterator[None]:
     """Let `fit` and `evaluate` of a compiled model train under several replicas as on one device.
 
@@ -57,6 +57,7 @@ def training(
         uneven: whether a batch may come whose samples do not divide by the replicas, such as the last one of
             an epoch; each step then counts the samples of all replicas.
         steps_per_epoch: as `fit` is told; `steps_per_execution` above 1 needs it on several replicas.
+        first_step: of the first epoch, where a training goes on in the middle of one.
 
     Raises:
         UnsupportedModel: this Keras has no more what has to be replaced.
@@ -75,9 +76,10 @@ def training(
     """
     strategy = model.distribute_strategy
     several = model.steps_per_execution != 1
+    epoch = None if steps_per_epoch is None else several_steps.Epoch(steps_per_epoch, first_step)
     if strategy.num_replicas_in_sync == 1 and group_of(strategy) is None:
-        if several and steps_per_epoch is not None:
-            with _in_place(model, [(model, "make_train_function", _maker(model, "train", steps_per_epoch))]):
+        if several and epoch is not None:
+            with _in_place(model, [(model, "make_train_function", _maker(model, "train", epoch))]):
                 yield
         else:
             yield
@@ -92,7 +94,7 @@ def training(
     optimizers = [] if model.optimizer is None else [*_nested(model.optimizer)]
     ours: list[tuple[Any, str, Any]] = [
         (model, "_maybe_symbolic_build", _symbolic_build(model)),
-        (model, "make_train_function", _maker(model, "train", steps_per_epoch, uneven=uneven)),
+        (model, "make_train_function", _maker(model, "train", epoch, uneven=uneven)),
         (model, "make_test_function", _maker(model, "test", None)),
         *(
             (each, "check_finite", _finite_everywhere(each.check_finite))
@@ -161,7 +163,9 @@ def _symbolic_build(model: Any) -> Callable[..., None]:
     return build
 
 
-def _maker(model: Any, kind: str, steps_per_epoch: int | None, *, uneven: bool = False) -> Callable[..., Any]:
+def _maker(
+    model: Any, kind: str, epoch: several_steps.Epoch | None, *, uneven: bool = False
+) -> Callable[..., Any]:
     """Return `make_train_function` or `make_test_function` of a model."""
     function = f"{kind}_function"
 
@@ -170,21 +174,21 @@ def _maker(model: Any, kind: str, steps_per_epoch: int | None, *, uneven: bool =
             step = getattr(model, f"{kind}_step")
             if uneven:
                 step = replica_share.counted(step)
-            setattr(model, function, _function(model, step, kind, steps_per_epoch))
+            setattr(model, function, _function(model, step, kind, epoch))
         return getattr(model, function)
 
     return make
 
 
-def _function(model: Any, step: Callable[..., Any], kind: str, steps_per_epoch: int | None) -> Any:
+def _function(model: Any, step: Callable[..., Any], kind: str, epoch: several_steps.Epoch | None) -> Any:
     """Return the function of an iterator that does the steps of one execution."""
     if model.steps_per_execution == 1:
         if group_of(model.distribute_strategy) is None:
             return model._make_function(step)
         one_step = _one_step(model, step)
         return lambda batches: one_step(next(batches))
-    if kind == "train" and steps_per_epoch is not None:
-        return several_steps.train_function(model, _one_step(model, step), steps_per_epoch)
+    if kind == "train" and epoch is not None:
+        return several_steps.train_function(model, _one_step(model, step), epoch)
     return several_steps.test_function(model, _one_step(model, step))
 
 

@@ -9,21 +9,30 @@ it has to be.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 
-def train_function(model: Any, one_step: Callable[[Any], Any], steps_per_epoch: int) -> Callable[[Any], Any]:
+@dataclass(frozen=True)
+class Epoch:
+    """How many steps an epoch has, and at which of them the first one of a training begins."""
+
+    steps: int
+    first_step: int = 0
+
+
+def train_function(model: Any, one_step: Callable[[Any], Any], epoch: Epoch) -> Callable[[Any], Any]:
     """Return a function of an iterator that does the steps of one execution, and returns the last one's logs.
 
     Args:
         model: compiled; `fit` calls the function once an execution.
         one_step: does one step with a batch on all replicas.
-        steps_per_epoch: how many steps an epoch has.
+        epoch: its steps.
     """
     at_once = model.steps_per_execution
-    done = 0
+    done = epoch.first_step
 
     def steps(iterator: Any, count: tf.Tensor) -> Any:
         def another(number: tf.Tensor, _: Any) -> tuple[tf.Tensor, Any]:
@@ -36,8 +45,8 @@ def train_function(model: Any, one_step: Callable[[Any], Any], steps_per_epoch: 
 
     def execution(iterator: Any) -> Any:
         nonlocal done
-        count = min(at_once, steps_per_epoch - done)
-        done = (done + count) % steps_per_epoch
+        count = min(at_once, epoch.steps - done)
+        done = (done + count) % epoch.steps
         return compiled(iterator, tf.constant(count))
 
     return execution

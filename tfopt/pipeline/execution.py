@@ -146,6 +146,10 @@ def _begun(plan: RunPlan, path: Path, digest: str, parts: dict[str, str], displa
     run_folder.write_record(path, record)
     if plan.config.reason:
         display.say(f"Strategy: {plan.config.reason}.")
+    if plan.config.data.place:
+        display.say(
+            f"Data: samples are read from {plan.config.data.place} when they are needed, not held in memory."
+        )
     for warning in record.warnings:
         display.warn(warning)
     if any(scale is BY_MODEL for _, scale in leaves(plan.config.data.scale)):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 from rich.console import Console
 
 from tfopt import _validation, distribute
-from tfopt.data.dataset import Dataset
+from tfopt.data.sources.batches import as_dataset
 from tfopt.pipeline.execution import execute
 from tfopt.pipeline.preflight import planned
 from tfopt.pipeline.run import Run
@@ -42,7 +42,7 @@ class Pipeline:
     def run(
         self,
         model: keras.Model,
-        data: Dataset,
+        data: Any,
         *,
         out: str | os.PathLike[str],
         strategy: str | tf.distribute.Strategy = "auto",
@@ -53,6 +53,7 @@ class Pipeline:
         fresh: bool = False,
         name: str | None = None,
         batch_size: int = 64,
+        checkpoint_steps: int | None = None,
         callbacks: Callbacks = (),
         quiet: bool = False,
     ) -> Run:
@@ -67,7 +68,9 @@ class Pipeline:
 
         Args:
             model: functional or Sequential, compiled with optimizer, loss and metrics.
-            data: what to train, validate and test on.
+            data: what to train, validate and test on: a `tfopt.data.Dataset`, or what
+                `tfopt.data.from_batches` takes, or a dict of such with `train` and optionally `validation`
+                and `test`.
             out: the folder of runs.
             strategy: see `tfopt.distribute.resolve`. Of several processes (`"multi_worker"`), each calls
                 this with the same arguments; the chief writes, and all return the run.
@@ -82,6 +85,8 @@ class Pipeline:
             fresh: start anew although the same run exists.
             name: of the run in reports; by default that of `out`.
             batch_size: samples a step, over all replicas.
+            checkpoint_steps: keep the state of a training each so many steps too, so that a run that is cut
+                off goes on from there, with the same result; `None` after each epoch alone.
             callbacks: Keras callbacks for every training; copied, or made anew where a callable.
             quiet: show no progress.
 
@@ -98,7 +103,7 @@ class Pipeline:
             config = RunConfig(
                 caller="Pipeline",
                 name=name or out.resolve().name,
-                data=data,
+                data=as_dataset(data),
                 stages=self.stages,
                 compilation=Compilation.of_model(model),
                 callbacks=callbacks,
@@ -109,6 +114,7 @@ class Pipeline:
                 scale_learning_rate=scale_learning_rate,
                 precision=precision,
                 drop_remainder=drop_remainder,
+                checkpoint_steps=checkpoint_steps,
             )
             console = None if quiet else Console(stderr=True)
             return execute(planned(config, model), out, fresh=fresh, console=console)

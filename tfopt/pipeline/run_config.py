@@ -46,6 +46,7 @@ class RunConfig:
         precision: what the model computes in; `None` as it is.
         drop_remainder: leave out of each epoch the samples that do not fill a batch, so that all batches
             have one shape.
+        checkpoint_steps: write a checkpoint each so many steps too, and not only after each epoch.
         recipe: returns the recipe's file and values once all of its functions were called; `None` without a
             recipe file.
 
@@ -66,11 +67,14 @@ class RunConfig:
     scale_learning_rate: str | None = None
     precision: Precision | None = None
     drop_remainder: bool = False
+    checkpoint_steps: int | None = None
     recipe: Callable[[], RecipeRecord] | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("seed", 0)):
             _validation.whole(self.caller, name, getattr(self, name), at_least=least)
+        if self.checkpoint_steps is not None:
+            _validation.whole(self.caller, "checkpoint_steps", self.checkpoint_steps, at_least=1)
         check_data(self.caller, self.data)
         if self.scale_learning_rate is not None:
             _validation.choice(
@@ -169,6 +173,7 @@ def check_data(caller: str, data: object) -> None:
     """
     if not isinstance(data, Dataset):
         raise InvalidArgumentError(
-            f"{caller}: data must be a tfopt.data.Dataset, got {type(data).__name__}. Make one with "
-            "tfopt.data.load(...) or tfopt.data.from_arrays(...)."
+            f"{caller}: data must be a tfopt.data.Dataset, a tf.data.Dataset, a keras.utils.PyDataset or a "
+            f"generator function, got {type(data).__name__}. Make one with tfopt.data.load(...) or "
+            "tfopt.data.from_arrays(...)."
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,16 @@ from tfopt.pipeline.progress import Display
 from tfopt.pipeline.run_config import RunConfig
 from tfopt.pipeline.training import checkpoint
 from tfopt.pipeline.training.compilation import AS_COMPILED
+from tfopt.pipeline.training.data_wait import DataWait
+from tfopt.pipeline.training.epoch_start import starting_at
 from tfopt.pipeline.training.full_batches import full_batches
 from tfopt.pipeline.training.learning_rate import StageRate
-from tfopt.pipeline.training.pause import History, TrainingPaused
+from tfopt.pipeline.training.pause import TrainingPaused
+from tfopt.pipeline.training.recorder import GoesOn, Recorder
 from tfopt.pipeline.training.replicated import in_strategy
 from tfopt.run.stage_files import FILE
 from tfopt.stages.file_scheme import scheme_of_file
 from tfopt.stages.teaching import FLOAT, Teacher
-
-GoesOn = Callable[[int, History], bool]
-"""Takes how many epochs are done and the logs so far; returns whether the training goes on."""
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ class StageContext:
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        """Compile `model` as the run asks and train it, resuming at the epoch where it was cut off.
+        """Compile `model` as the run asks and train it, resuming where it was cut off.
 
         Args:
             model: the model to train, made in the scope of the run's strategy.
@@ -110,7 +109,7 @@ class StageContext:
         self._checkpoints.append(path)
         found = self._checkpoint(path)
         first = 0 if found is None else epochs if found.stopped else found.epoch
-        if found is not None and self._goes_on and not self._goes_on(first, found.history):
+        if found is not None and first and self._goes_on and not self._goes_on(first, found.history):
             raise TrainingPaused(found.history, found.seconds)
         graph.fuse_in_place(model)  # which a model loses in its file
         with in_strategy(model, config.strategy, config.group, fingerprint.structure) as trained:
@@ -143,38 +142,49 @@ class StageContext:
             self.record["learning_rate"] = rates.to_json()
 
         logger.debug(
-            "training %r for %d epochs of %d steps, from epoch %d",
+            "training %r for %d epochs of %d steps, from epoch %d, step %d",
             model.name,
             epochs,
             config.steps(1),
             first + 1,
+            0 if found is None else found.step,
         )
 
         own = [*config.new_callbacks(), *callbacks]
-        recorder = _Recorder(path if self._writes else None, own, found, self._goes_on)
+        monitor, wait = GradientMonitor(), DataWait()
+        recorder = Recorder(
+            path if self._writes else None, own, monitor, found, self._goes_on, self._checkpoint_steps()
+        )
+        step = 0 if found is None or found.stopped else found.step
         validated = config.compilation.judges(model)
         written = [keras.callbacks.TensorBoard(self._logs, write_graph=False)] if self._writes else []
         if any(isinstance(each, PruningSchedule) and each.needs_single_steps(model) for each in own):
             model.steps_per_execution = 1
-        mended = distribute.training(model, uneven=config.is_uneven(), steps_per_epoch=config.steps(1))
-        with self._taught(model), mended:
+        mended = distribute.training(
+            model, uneven=config.is_uneven(), steps_per_epoch=config.steps(1), first_step=step
+        )
+        with self._taught(model), mended, starting_at(model, step):
+            batches = self._batches(first, epochs, step)
             model.fit(
-                self._batches(first, epochs),
+                wait.timed(batches) if config.strategy.num_replicas_in_sync == 1 else batches,
                 epochs=epochs,
                 initial_epoch=first,
                 steps_per_epoch=config.steps(1),
-                validation_data=self.data.evaluated("validation") if validated else None,
+                validation_data=self._validation() if validated else None,
                 validation_batch_size=config.batch_size,
                 callbacks=[
                     *own,
-                    GradientMonitor(),
+                    monitor,
                     *written,
                     recorder,
                     self._display.callback(),
+                    wait,
                 ],
                 shuffle=False,
                 verbose=0,
             )
+        if wait.share is not None:
+            self.record["data_wait"] = wait.share
         if recorder.paused is not None:
             raise recorder.paused
         _constrain(model)
@@ -182,21 +192,28 @@ class StageContext:
         for name, values in recorder.history.items():
             self.history.setdefault(name, []).extend(values)
 
+    def _checkpoint_steps(self) -> int | None:
+        """Return after how many steps a checkpoint is written: as the chief says, all processes take part."""
+        return int(self.once(lambda: str(self._config.checkpoint_steps or 0))) or None
+
     @property
     def _writes(self) -> bool:
         """Whether this process is the one that writes."""
         return self._config.group is None or self._config.group.is_chief
 
-    def _batches(self, first: int, epochs: int) -> tf.data.Dataset:
+    def _validation(self) -> Any:
+        """Return what to validate on: arrays, or batches of samples that are read as they are needed."""
+        batches = self.data.evaluated_batches("validation", self._config.batch_size)
+        return self.data.evaluated("validation") if batches is None else _sharded(batches)
+
+    def _batches(self, first: int, epochs: int, step: int) -> tf.data.Dataset:
         """Return the training batches, of which each worker takes its part."""
         batches = self.data.training_batches(
-            self._config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs
+            self._config.batch_size, seed=self.seed, first_epoch=first, epochs=epochs, first_step=step
         )
         if self._config.drop_remainder:
             batches = full_batches(batches, self._config.batch_size)
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-        return batches.with_options(options)
+        return _sharded(batches)
 
     def once(self, make: Callable[[], str]) -> str:
         """Return what `make` returns, made once for all processes; see `tfopt.stages.Context`."""
@@ -263,6 +280,13 @@ class StageContext:
             path.unlink(missing_ok=True)
 
 
+def _sharded(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Return batches of which each worker takes its part."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options)
+
+
 def _constrain(model: keras.Model) -> None:
     """Apply the constraints, where averaged weights that no constraint has seen replaced the trained ones."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
@@ -270,53 +294,3 @@ def _constrain(model: keras.Model) -> None:
         for variable in model.trainable_variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable))
-
-
-class _Recorder(keras.callbacks.Callback):
-    """Restores the checkpoint when training begins, then keeps the history and writes a checkpoint an epoch.
-
-    It comes after the callbacks whose state it keeps: they prepare themselves in `on_train_begin`, and
-    only then can they be given the state that they had.
-    """
-
-    def __init__(
-        self,
-        path: Path | None,
-        callbacks: Sequence[keras.callbacks.Callback],
-        found: checkpoint.Checkpoint | None,
-        goes_on: GoesOn | None,
-    ) -> None:
-        super().__init__()
-        self.history: dict[str, list[float]] = {}
-        self.paused: TrainingPaused | None = None
-        self._goes_on = goes_on
-        self._path = path
-        self._callbacks = callbacks
-        self._found = found
-        self._began = 0.0
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        self._began = time.monotonic()
-        if self._found is not None:
-            self._found.restore(self.model, self._callbacks)
-            self.history = {name: list(values) for name, values in self._found.history.items()}
-            self._began -= self._found.seconds
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(float(value))
-        ended, seconds = bool(self.model.stop_training), time.monotonic() - self._began
-        checkpoint.write(
-            self._path,
-            self.model,
-            self._callbacks,
-            epoch=epoch + 1,
-            stopped=ended,
-            seconds=seconds,
-            history=self.history,
-        )
-        if ended or epoch + 1 == self.params["epochs"] or self._goes_on is None:
-            return
-        if not self._goes_on(epoch + 1, self.history):
-            self.paused = TrainingPaused(self.history, seconds)
-            self.model.stop_training = True

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from tfopt import graph, measure
+from tfopt.data.streaming.read_errors import unwrapped
 from tfopt.errors import InvalidArgumentError
 from tfopt.export import TFLiteModel, to_tflite
 from tfopt.files import replacing, write_atomically
@@ -80,6 +81,7 @@ class StageRun:
             goes_on=goes_on,
         )
 
+    @unwrapped()
     def run(self, source: Path, earlier: Sequence[PlannedStage]) -> StageRecord:
         """Do the stage and return its record.
 
@@ -114,6 +116,7 @@ class StageRun:
             seconds=time.monotonic() - began + self._context.earlier_seconds,
         )
 
+    @unwrapped()
     def take_part(self, source: Path) -> None:
         """Do what a worker does of a stage: make its model and train it with the others; the chief keeps "
         "it."""

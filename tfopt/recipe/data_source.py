@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ class DataSource:
             return self._given
         if any(data is each for each in self._read):  # of a recipe that is made of another, with its data
             return data
-        if not callable(data):
+        if not is_read(data):
             if not self._arguments:
                 return data
             data = load
@@ -66,4 +67,9 @@ def resolved(data: Any) -> Any:
     source = _SOURCE.get()
     if source is not None:
         return source.of(data)
-    return data() if callable(data) else data
+    return data() if is_read(data) else data
+
+
+def is_read(data: Any) -> bool:
+    """Return whether data of a recipe is a function that reads it, not one that generates batches."""
+    return callable(data) and not inspect.isgeneratorfunction(data)

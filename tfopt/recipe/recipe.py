@@ -38,10 +38,11 @@ class Recipe:
     """Data, model, optimizer and stages: a run that is still to be done.
 
     Args:
-        data: a `tfopt.data.Dataset`; or a function that returns one, of a source that has a default:
-            `def images(source="cifar10"): return tfopt.data.load(source, ...)`. It is called when the recipe
-            is made, without arguments, or with what `--data` (`from_file(data=...)`) names. So data that is
-            not used is not read either, and `--data` is read as the recipe needs it.
+        data: a `tfopt.data.Dataset`, or what `tfopt.data.from_batches` takes; or a function that returns one,
+            of a source that has a default: `def images(source="cifar10"): return
+            tfopt.data.load(source, ...)`. It is called when the recipe is made, without arguments, or with
+            what `--data` (`from_file(data=...)`) names. So data that is not used is not read either, and
+            `--data` is read as the recipe needs it.
         model: a function that returns a `keras.Model`, of no arguments or of the data (to take
             `data.input_shape` and `data.num_classes` from it), or a model.
         optimizer: a function from a stage's number of training steps to a new Keras optimizer, called once
@@ -92,13 +93,14 @@ class Recipe:
     folder: Path | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        from tfopt.data.sources.batches import as_dataset
         from tfopt.pipeline.run_config import check_data
         from tfopt.stages.order import check_order
 
         check_order(self.stages)
         _validation.whole("Recipe", "steps_per_execution", self.steps_per_execution, at_least=1)
         _validation.choice("Recipe", "jit_compile", self.jit_compile, (True, False, "auto"))
-        object.__setattr__(self, "data", resolved(self.data))
+        object.__setattr__(self, "data", as_dataset(resolved(self.data)))
         check_data("Recipe", self.data)
         if not callable(self.model):  # as a keras.Model is
             raise InvalidArgumentError(
@@ -225,6 +227,7 @@ class Recipe:
         share: bool = False,
         gate: Gate | None = None,
         precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None,
+        checkpoint_steps: int | None = None,
         quiet: bool = False,
     ) -> Run:
         """Run the recipe; see `tfopt.Pipeline.run` for what resumes and what is raised.
@@ -238,6 +241,7 @@ class Recipe:
                 same. Of no effect with `fresh`, or without a recipe file.
             gate: asked whether the run goes on, see `tfopt.pipeline.training.pause`. The record of one that
                 does not has the status `"stopped"`.
+            checkpoint_steps: see `tfopt.Pipeline.run`.
             quiet: show no progress.
         """
         import keras
@@ -255,6 +259,7 @@ class Recipe:
             keras.utils.set_random_seed(seed)
             model = self._make_model()
             config = self._config(model, seed, choice, precision)
+            config = dataclasses.replace(config, checkpoint_steps=checkpoint_steps)
             out = Path("saved_models", config.name) if out is None else out
             out = as_seen_from(folder, out)
             console = None if quiet else Console(stderr=True)

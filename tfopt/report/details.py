@@ -122,7 +122,15 @@ def settings(stage: StageRecord) -> dict[str, Any]:
     told = {key: value for key, value in stage.config.items() if key != "class" and not _is_empty(value)}
     told.pop("learning_rate", None)
     used = rate(stage) or stage.config.get("learning_rate")
-    return told | ({"learning rate": used} if used else {})
+    told |= {"learning rate": used} if used else {}
+    return told | ({"waited for data": f"{waited} of the training"} if (waited := data_wait(stage)) else {})
+
+
+def data_wait(stage: StageRecord) -> str:
+    """Return the share of the training in which a stage waited for data; `""` where it is not known."""
+    if not formats.is_number(stage.data_wait):
+        return ""
+    return formats.percent(stage.data_wait, 1)
 
 
 def _by_class(record: RunRecord) -> list[tuple[StageRecord, tuple[ClassRecord, ...]]]:

@@ -11,7 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tfopt.report import formats
-from tfopt.report.details import class_rows, class_titles, contract_lines, contract_of, output_rows, rate
+from tfopt.report.details import (
+    class_rows,
+    class_titles,
+    contract_lines,
+    contract_of,
+    data_wait,
+    output_rows,
+    rate,
+)
 from tfopt.report.outcome import outcome, verdict
 from tfopt.report.table import Column, heading, main_metric, rows, title
 from tfopt.report.table import columns as columns_of
@@ -152,5 +160,8 @@ def _conditions(record: RunRecord) -> str:
     rates = [f"{title(stage)} {rate(stage)}" for stage in record.stages if rate(stage)]
     if rates:
         parts.append(f"learning rate: {', '.join(rates)}")
+    waits = [f"{title(stage)} {data_wait(stage)}" for stage in record.stages if data_wait(stage)]
+    if waits:
+        parts.append(f"share of the training that waited for data: {', '.join(waits)}")
     said = "; ".join(parts)
     return said[:1].upper() + said[1:]

@@ -44,6 +44,7 @@ class DataRecord(Record):
         train, validation, test: the number of samples in each split.
         normalization: what was done to the inputs.
         class_names: in order, if the data has any.
+        place: where samples are read from while they are needed; `None` where all are in memory.
         fingerprint: a digest of all arrays.
     """
 
@@ -55,6 +56,7 @@ class DataRecord(Record):
     test: int | None = None
     normalization: str | None = None
     class_names: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
+    place: str | None = field(default=None, metadata=OMITTED)
     fingerprint: str | None = None
 
 

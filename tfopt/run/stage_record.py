@@ -174,6 +174,8 @@ class StageRecord(Record):
             a search has paused, `"stopped"`.
         seconds: how long it took.
         learning_rate: at which it trained; `None` where it did not or nobody can say.
+        data_wait: the share of its last training's time in which the steps waited for data, in [0, 1]; `None`
+            where it did not train or that is not measured.
         verification: of the file, of a stage that exports one.
         model, file: paths relative to the run's folder of the Keras model and of the TFLite file; a stage
             that exports has no model.
@@ -202,6 +204,7 @@ class StageRecord(Record):
     status: str = "complete"
     seconds: float = 0.0
     learning_rate: LearningRateRecord | None = field(default=None, metadata=OMITTED)
+    data_wait: float | None = field(default=None, metadata=OMITTED)
     verification: VerificationRecord | None = field(default=None, metadata=OMITTED)
     model: str | None = field(default=None, metadata=OMITTED)
     file: str | None = field(default=None, metadata=OMITTED)

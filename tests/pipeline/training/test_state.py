@@ -52,3 +52,15 @@ def test_a_variable_that_is_not_there_yet_is_left_out():
     holder.variable = None
     restore(holder, state, arrays)
     assert holder.variable is None
+
+
+def test_lists_of_variables_are_assigned_to_where_they_are():
+    class Several:
+        def __init__(self, values):
+            self.several = [keras.Variable([value, 0.0]) for value in values]
+
+    before, after, arrays = Several([1.0, 2.0]), Several([0.0, 0.0]), {}
+    kept = list(after.several)
+    restore(after, capture(before, arrays, "x/"), arrays)
+    assert all(a is b for a, b in zip(after.several, kept, strict=True))
+    assert [float(variable.numpy()[0]) for variable in kept] == [1.0, 2.0]

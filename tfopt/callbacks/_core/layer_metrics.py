@@ -49,6 +49,11 @@ class LayerMetrics:
         self._sums.assign([0.0] * 3)
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        """Those that hold what was measured in the epoch so far."""
+        return [self._squares, *self._waits, self._sums]
+
+    @property
     def measured(self) -> int:
         """How many updates were measured in this epoch."""
         return int(self._sums.numpy()[0])

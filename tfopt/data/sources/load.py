@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -135,6 +135,8 @@ def load(
     *,
     seed: int = 0,
     image_size: int | tuple[int, int] | None = None,
+    stream: bool | Literal["auto"] = "auto",
+    cache: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Dataset:
     """Load a dataset by name, from an .npz file, or from a folder with one folder of images a class.
@@ -150,6 +152,11 @@ def load(
         seed: decides which training samples are held out for validation.
         image_size: (height, width) to which the images of a folder are resized, or one number for both;
             without it they must all be of one size.
+        stream: whether the images of a folder are decoded each time that they are needed, in several
+            threads, instead of once; `"auto"`: where they would take more than 512 MiB as float32. Splits,
+            values and results are the same. `data.place` tells.
+        cache: where decoded images are kept, as bytes, when they are streamed: `"memory"`, `"disk"` (a
+            temporary file) or the folder for that file; `None` for nowhere.
         **options: `scale`, `validation`, `test`, `stratify`, `num_classes`, `class_names`,
             `class_weight`, `name` of `from_arrays`. Images are divided by 255 unless `scale` says otherwise,
             or a run finds that the model does so by itself.
@@ -165,15 +172,22 @@ def load(
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
         raise InvalidArgumentError(
-            f"load has no option {', '.join(unknown)}; expected seed, image_size, {', '.join(_OPTIONS)}."
+            f"load has no option {', '.join(unknown)}; expected seed, image_size, stream, cache, "
+            f"{', '.join(_OPTIONS)}."
         )
     path = _validation.path("load", "source", source).expanduser()
     if image_size is not None and not path.is_dir():
         raise InvalidArgumentError(f"image_size is for folders of images; {str(source)!r} is none.")
+    _validation.choice("load", "stream", stream, (True, False, "auto"))
+    if (stream is True or cache is not None) and not path.is_dir():
+        raise InvalidArgumentError(f"stream and cache are for folders of images; {str(source)!r} is none.")
     if str(source) in _NAMES:
         found = {"name": str(source), **_NAMES[str(source)]()}
     elif path.is_dir():
-        found = {"name": path.resolve().name, **read_folder(path, _size(image_size))}
+        found = {
+            "name": path.resolve().name,
+            **read_folder(path, _size(image_size), stream=stream, cache=cache),
+        }
     elif path.suffix == ".npz":
         if not path.exists():
             raise DataError(f"No such file: {path}.")

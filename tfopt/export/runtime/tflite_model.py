@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from tfopt.data.samples import in_parts
 from tfopt.data.sets import as_samples
 from tfopt.data.structure import fits, in_order
 from tfopt.errors import DataError, InvalidArgumentError
@@ -118,6 +119,10 @@ class TFLiteModel:
                 such as a token beyond an embedding.
             DataError: a value that must be quantized is NaN or infinite.
         """
+        outputs: Outputs = in_parts(self._predict, x)
+        return outputs
+
+    def _predict(self, x: Inputs) -> Outputs:
         outputs = {
             spec.name: dequantize(array, spec) for spec, array in zip(self.outputs, self._run(x), strict=True)
         }

@@ -1,4 +1,4 @@
-"""A checkpoint at the end of every epoch, from which training resumes exactly.
+"""A checkpoint at the end of an epoch or in the middle of one, from which training resumes exactly.
 
 `keras.callbacks.BackupAndRestore` leaves out the states of seed generators, so that dropout draws other
 masks after a restart, and the states of callbacks (keras-team/keras#19796).
@@ -31,6 +31,7 @@ class Checkpoint:
 
     Attributes:
         epoch: how many epochs are done.
+        step: how many steps of the next one are done.
         stopped: whether a callback has ended the training.
         seconds: how long they took.
         history: what the logs held, a list a key.
@@ -44,6 +45,7 @@ class Checkpoint:
     history: dict[str, list[float]]
     state: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    step: int = 0
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint | None:
@@ -61,13 +63,21 @@ class Checkpoint:
         except Exception as error:
             raise RunError(f"The checkpoint {path} is damaged ({error}).") from error
 
-    def restore(self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    def restore(
+        self,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback],
+        measured: Sequence[keras.Variable] = (),
+    ) -> None:
         """Give a compiled model and its callbacks the state of the checkpoint.
+
+        Args:
+            model, callbacks, measured: see `write`; without `measured` an epoch begins.
 
         Raises:
             RunError: the model is another one.
         """
-        variables = _variables(model)
+        variables = _variables(model, measured)
         held = {name: array for name, array in self.arrays.items() if name in variables}
         expected = {name: tuple(variable.shape) for name, variable in variables.items()}
         if expected != {name: array.shape for name, array in held.items()}:
@@ -87,8 +97,10 @@ def write(
     path: Path | None,
     model: keras.Model,
     callbacks: Sequence[keras.callbacks.Callback],
+    measured: Sequence[keras.Variable] = (),
     *,
     epoch: int,
+    step: int = 0,
     stopped: bool,
     seconds: float,
     history: dict[str, list[float]],
@@ -98,13 +110,22 @@ def write(
     Args:
         path: of the file; `None` reads the state and writes nothing, in a process that is not the chief of
             several: to read the state of several replicas all of them are needed.
-        model, callbacks, epoch, stopped, seconds, history: see `Checkpoint`.
+        measured: the variables that hold the logs of an epoch, in the middle of it.
+        model, callbacks, epoch, step, stopped, seconds, history: see `Checkpoint`.
     """
-    arrays = {name: np.asarray(keras.ops.convert_to_numpy(v)) for name, v in _variables(model).items()}
+    variables = _variables(model, measured)
+    arrays = {name: np.asarray(keras.ops.convert_to_numpy(v)) for name, v in variables.items()}
     state = {name: capture(holder, arrays, f"{name}/") for name, holder in _holders(model, callbacks).items()}
     if path is None:
         return
-    header = {"epoch": epoch, "stopped": stopped, "seconds": seconds, "history": history, "state": state}
+    header = {
+        "epoch": epoch,
+        "step": step,
+        "stopped": stopped,
+        "seconds": seconds,
+        "history": history,
+        "state": state,
+    }
     arrays[_STATE] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -121,9 +142,10 @@ def transfer(source: keras.Model, target: keras.Model) -> None:
         restore(held[name], capture(constraint, arrays, ""), arrays)
 
 
-def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+def _variables(model: keras.Model, measured: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
     """Return everything that a training step changes, by name; a model's seed generators are among it."""
     return {
+        **{f"measured/{i}": variable for i, variable in enumerate(measured)},
         **{f"model/{i}": variable for i, variable in enumerate(model.variables)},
         **{f"optimizer/{i}": variable for i, variable in enumerate(model.optimizer.variables)},
     }

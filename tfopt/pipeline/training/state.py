@@ -50,11 +50,19 @@ def restore(holder: Any, state: dict[str, Any], arrays: dict[str, np.ndarray]) -
     for name, value in state.items():
         present = getattr(holder, name, None)
         if isinstance(value, dict) and _VARIABLE in value:
-            if isinstance(present, keras.Variable | tf.Variable):
-                present.assign(arrays[value[_VARIABLE]])
-            continue
-        decoded = _decode(value, arrays)
-        setattr(holder, name, tuple(decoded) if isinstance(present, tuple) else decoded)
+            _assign(present, arrays[value[_VARIABLE]])
+        elif isinstance(value, list) and value and all(isinstance(v, dict) and _VARIABLE in v for v in value):
+            for variable, each in zip(present or (), value, strict=False):
+                _assign(variable, arrays[each[_VARIABLE]])
+        else:
+            decoded = _decode(value, arrays)
+            setattr(holder, name, tuple(decoded) if isinstance(present, tuple) else decoded)
+
+
+def _assign(variable: Any, values: np.ndarray) -> None:
+    """Assign to a variable, where there is one."""
+    if isinstance(variable, keras.Variable | tf.Variable):
+        variable.assign(values)
 
 
 def _encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
