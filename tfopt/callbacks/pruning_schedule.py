@@ -10,6 +10,7 @@ import numpy as np
 
 from tfopt.callbacks._core.score_sums import ScoreSums
 from tfopt.errors import InvalidArgumentError
+from tfopt.graph import require_tensorflow
 from tfopt.measure.kernels import Kernel, kernels
 from tfopt.measure.zeros import share_of_zeros, table_of
 from tfopt.pruning.criteria import FromGradients, criterion_of
@@ -62,6 +63,7 @@ class PruningSchedule(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the model and `fit` have what the schedule needs."""
+        require_tensorflow("PruningSchedule")  # a step of JAX keeps the masks it was traced with
         entries = masked(self.model)
         self._kernels = [kernel for kernel in kernels(self.model) if kernel.multiplied]
         self._driven = [each for layer in bridges(self.model) if (each := layer.pruning_callback())]

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tfopt import graph
 from tfopt.channels.planning.decide import decide
 from tfopt.channels.planning.settings import ChannelSettings, Limit, Method, Normalization, Scope
 from tfopt.channels.planning.speed import warn_unless_faster
@@ -111,6 +112,7 @@ def prune_channels(
         min_share=min_share,
         seed=seed,
     )
+    graph.require_tensorflow("prune_channels")
     plan = decide(model, settings, data=data, loss=loss, batch_size=batch_size)
     warn_unless_faster(plan, settings.scheme)
     if dry_run:

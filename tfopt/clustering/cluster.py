@@ -151,6 +151,7 @@ def clustered_copy(
     if other is not None:
         return other.cluster(model, clusters or CLUSTERS, rules=rules, options=engine_options)
     check_arguments("cluster", clusters, init, granularity, assignments, trainable, bytes, scheme)
+    graph.require_tensorflow("cluster")
     graph.require_built(model)
     if graph.is_quantized(model):
         raise InvalidArgumentError(

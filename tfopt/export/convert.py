@@ -114,6 +114,7 @@ def to_tflite(
         2206.06501.
     """
     data = repeatable(representative_dataset, MAX_SAMPLES)
+    graph.require_tensorflow("to_tflite")
     graph.require_built(model)
     model, data, left_open = with_sizes(model, data, input_shapes)
     require_float(

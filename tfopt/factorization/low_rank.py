@@ -129,6 +129,7 @@ def decided(
         rules, method, scheme, data: as `low_rank` takes them.
         chosen: what `Decision.ranks` returned for the same model and arguments; nothing is searched then.
     """
+    graph.require_tensorflow("low_rank")
     graph.require_functional(model)
     if graph.is_quantized(model):
         raise InvalidArgumentError(

@@ -52,6 +52,24 @@ def require_built(model: keras.Model) -> None:
         )
 
 
+def require_tensorflow(caller: str) -> None:
+    """Raise unless Keras runs on TensorFlow.
+
+    Args:
+        caller: what needs it, which the error names.
+
+    Raises:
+        UnsupportedModel: Keras runs on another backend.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise UnsupportedModel(
+            f"{caller} works on TensorFlow, and Keras runs on {backend} here: save the model with "
+            'model.save("model.keras"), and load it in a process that was started with '
+            "KERAS_BACKEND=tensorflow."
+        )
+
+
 def require_functional(model: keras.Model) -> None:
     """Raise unless `model` is a built Sequential or functional model.
 

@@ -63,7 +63,8 @@ class SparsityMask(keras.constraints.Constraint):
         if self.constraint is not None:
             w = self.constraint(w)
         # Not w * mask: that makes negative zeros, which compress worse, and keeps NaN.
-        return keras.ops.where(self._mask, w, keras.ops.zeros_like(w))
+        mask, w = map(keras.ops.convert_to_tensor, (self._mask, w))  # JAX's operations take no variables
+        return keras.ops.where(mask, w, keras.ops.zeros_like(w))
 
     @property
     def value(self) -> np.ndarray:

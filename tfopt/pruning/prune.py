@@ -136,6 +136,7 @@ def pruned_copy(
         progress: how much of the way is gone, in [0, 1]: at a half, the share of weights that is left is the
             square root of that in the end; at 0 the masks are there and hold no zero.
     """
+    graph.require_tensorflow("prune")
     graph.require_built(model)
     if graph.is_quantized(model):
         raise InvalidArgumentError(

@@ -113,12 +113,15 @@ def step_ratios(recipe: Recipe) -> dict[str, dict[str, float]]:
     for model in models.values():
         compilation.compile(model, _STEPS)
     times: dict[tuple[str, str], list[float]] = {key: [] for key in models}
-    for step in range(_WARM_UP + _STEPS):
+    # One after another: TensorFlow warns of retracing where so many first calls follow each other.
+    for model in models.values():
+        for _ in range(_WARM_UP):
+            model.train_on_batch(*batch)
+    for _ in range(_STEPS):
         for key, model in models.items():
             start = time.perf_counter()
             model.train_on_batch(*batch)
-            if step >= _WARM_UP:
-                times[key].append(time.perf_counter() - start)
+            times[key].append(time.perf_counter() - start)
     medians = {key: statistics.median(seconds) for key, seconds in times.items()}
     baseline = medians.pop(("plain", "plain"))
     found: dict[str, dict[str, float]] = {}

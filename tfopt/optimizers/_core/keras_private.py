@@ -17,6 +17,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt.errors import UnsupportedModel
+
 APPLY = "_backend_apply_gradients"
 """(gradients, variables): what one replica does with the gradients of a batch, accumulation included."""
 INCREMENT = "_backend_increment_gradient_accumulators"
@@ -45,12 +47,30 @@ FOR_UPDATES = (UPDATE_STEP, ALL_REDUCE, UPDATE)
 """What an optimizer must have so that its updates can be seen and changed."""
 
 
+def require_tensorflow(optimizer: str) -> None:
+    """Raise unless Keras runs on TensorFlow: on another backend, none of the methods here is ever called.
+
+    Raises:
+        UnsupportedModel: it does not.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise UnsupportedModel(
+            f"{optimizer} updates by TensorFlow, and Keras runs on {backend} here: take one of "
+            "keras.optimizers, which tfopt.schedules go with, or start Python with KERAS_BACKEND=tensorflow."
+        )
+
+
 class KerasOptimizer(keras.optimizers.Optimizer):
     """Keras's optimizer, whose private steps call methods that a subclass writes.
 
     Two of them do nothing here: Keras clips before the sum over replicas, and decays all variables before the
     update, also in a step that is skipped.
     """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        require_tensorflow(type(self).__name__)
+        super().__init__(*arguments, **named)
 
     def _apply_in_replica(self, own: Callable[..., None], gradients: Sequence, variables: Sequence) -> None:
         """Do what one replica does with the gradients of a batch; `own` is Keras's way."""

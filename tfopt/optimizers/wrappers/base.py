@@ -47,6 +47,7 @@ class Wrapper(keras.optimizers.Optimizer):
 
     @checked
     def __init__(self, inner_optimizer: keras.optimizers.Optimizer, name: str | None = None) -> None:
+        keras_private.require_tensorflow(type(self).__name__)
         inner = _checked(type(self), inner_optimizer)
         super().__init__(learning_rate=0.0, name=name)
         self.inner_optimizer = inner

@@ -17,6 +17,7 @@ from tfopt.graph import (
     copy,
     is_quantized,
     require_built,
+    require_tensorflow,
     warn_of_unread,
     with_input_shapes,
 )
@@ -101,6 +102,7 @@ def prepare(
         pattern: None if value is None else scheme_of(value) for pattern, value in (rules or {}).items()
     }
     names = checked(caller, preserve)
+    require_tensorflow(caller)
     require_built(model)
     held, clustered = masked(model), clustered_kernels(model)
     if is_quantized(model):
