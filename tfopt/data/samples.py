@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfopt.data.streaming.stored import Stored
-from tfopt.data.structure import count
+from tfopt.data.structure import count, nested_leaves, nested_map
 
 
 def lengths(*parts: Any) -> set[int]:
@@ -36,7 +35,7 @@ def batches(parts: tuple[Any, ...], size: int) -> Iterator[tuple[Any, ...]]:
             held = array if isinstance(array, Stored) else np.asarray(array)
             return held[start : start + size]
 
-        yield tuple(None if part is None else keras.tree.map_structure(rows, part) for part in parts)
+        yield tuple(None if part is None else nested_map(rows, part) for part in parts)
 
 
 def in_parts(function: Callable[[Any], Any], x: Any, size: int = 256) -> Any:
@@ -47,11 +46,11 @@ def in_parts(function: Callable[[Any], Any], x: Any, size: int = 256) -> Any:
         x: inputs.
         size: samples a part.
     """
-    if not any(isinstance(array, Stored) for array in keras.tree.flatten(x)):
+    if not any(isinstance(array, Stored) for array in nested_leaves(x)):
         return function(x)
     parts = [function(part) for (part,) in batches((x,), size)]
-    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+    return nested_map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def _flat(parts: tuple[Any, ...]) -> list[Any]:
-    return [array for part in parts if part is not None for array in keras.tree.flatten(part)]
+    return [array for part in parts if part is not None for array in nested_leaves(part)]

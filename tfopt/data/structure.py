@@ -84,6 +84,30 @@ def map_leaves(function: Callable[[Any], Any], arrays: Any) -> Any:
     return function(arrays)
 
 
+def nested_leaves(arrays: Any) -> list[Any]:
+    """Return the arrays of a structure that may be nested; a None is one of them."""
+    if isinstance(arrays, Mapping):
+        return [array for key in sorted(arrays) for array in nested_leaves(arrays[key])]
+    if isinstance(arrays, tuple | list):
+        return [array for each in arrays for array in nested_leaves(each)]
+    return [arrays]
+
+
+def nested_map(function: Callable[..., Any], arrays: Any, *others: Any) -> Any:
+    """Return the structure of `arrays`, which may be nested, with `function` applied to each array.
+
+    Args:
+        function: of an array of each structure.
+        arrays, others: arrays in the same structure.
+    """
+    if isinstance(arrays, Mapping):
+        return {key: nested_map(function, *(each[key] for each in (arrays, *others))) for key in arrays}
+    if isinstance(arrays, tuple | list):
+        made = [nested_map(function, *each) for each in zip(arrays, *others, strict=True)]
+        return type(arrays)(*made) if hasattr(arrays, "_fields") else type(arrays)(made)
+    return function(arrays, *others)
+
+
 def named_map(function: Callable[[Any, str], np.ndarray], arrays: Any, name: str) -> Arrays:
     """Return the same structure with `function` applied to each array and its name: `x_train/left`."""
     made = {key: function(array, f"{name}{key and '/' + key}") for key, array in leaves(arrays)}

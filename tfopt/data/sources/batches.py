@@ -1,25 +1,24 @@
-"""Data that comes batch by batch: a `tf.data.Dataset`, `keras.utils.PyDataset` or generator function."""
+"""Data that comes batch by batch: a `tf.data.Dataset`, `keras.utils.PyDataset` or generator function.
+
+What needs TensorFlow is imported when there is such data, so that files are read without it.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfopt import _validation
 from tfopt.data.arrays import from_arrays
 from tfopt.data.dataset import SPLITS, Dataset
 from tfopt.data.labels import is_one_hot
-from tfopt.data.streaming.elements import batches_of_source, is_source
 from tfopt.data.streaming.gathering import gathered
-from tfopt.data.structure import leaves
 from tfopt.errors import InvalidArgumentError
 
 
@@ -65,6 +64,8 @@ def from_batches(
         DataError: it is empty, its elements are of another structure or differ in it, hold NaN or infinity,
             or do not fit on the disk.
     """
+    from tfopt.data.streaming.elements import batches_of_source, warn_of_random
+
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
         raise InvalidArgumentError(
@@ -83,7 +84,7 @@ def from_batches(
         what = f"The {split} data" if split != "train" else "The training data"
         batches = batches_of_source(given, what, steps=limits.get(split), batched=batched)
         parts = gathered(batches, what, folder)
-        _warn_of_random(given, what)
+        warn_of_random(given, what)
         arguments[f"x_{SPLITS[split]}"], arguments[f"y_{SPLITS[split]}"] = parts[:2]
         if len(parts) > len("xy"):
             arguments["sample_weight" if split == "train" else f"sample_weight_{SPLITS[split]}"] = parts[2]
@@ -102,6 +103,8 @@ def as_dataset(data: Any) -> Any:
     """
     if isinstance(data, Dataset):
         return data
+    from tfopt.data.streaming.elements import is_source
+
     if is_source(data):
         return from_batches(data)
     if (
@@ -133,16 +136,3 @@ def _are_classes(y: Any) -> bool:
     if y.ndim != 1 and y.shape[1:] != (1,):
         return False
     return y.dtype.kind in "iub" or bool(np.all((y == 0) | (y == 1)))
-
-
-def _warn_of_random(data: Any, what: str) -> None:
-    """Warn of a `PyDataset` that gives other samples each time it is asked."""
-    if not isinstance(data, keras.utils.PyDataset):
-        return
-    first, again = ([array for part in data[0] for _, array in leaves(part)] for _ in range(2))
-    if any(not np.array_equal(a, b) for a, b in zip(first, again, strict=True)):
-        warnings.warn(
-            f"{what} gives other samples each time it is asked for its first batch, and is read once: let "
-            "the augmentation be layers of the model, such as RandomFlip.",
-            stacklevel=3,
-        )

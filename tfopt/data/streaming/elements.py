@@ -7,6 +7,7 @@ or tuples or dicts of them.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -170,3 +171,16 @@ def _array(value: Any, what: str, number: int) -> np.ndarray:
     if array.dtype.kind not in "fiubUS":
         array = np.asarray(array, np.float32) if array.dtype.kind == "V" else array  # bfloat16
     return array
+
+
+def warn_of_random(data: Any, what: str) -> None:
+    """Warn of a `PyDataset` that gives other samples each time it is asked."""
+    if not isinstance(data, keras.utils.PyDataset):
+        return
+    first, again = ([array for part in data[0] for _, array in leaves(part)] for _ in range(2))
+    if any(not np.array_equal(a, b) for a, b in zip(first, again, strict=True)):
+        warnings.warn(
+            f"{what} gives other samples each time it is asked for its first batch, and is read once: let "
+            "the augmentation be layers of the model, such as RandomFlip.",
+            stacklevel=3,
+        )
