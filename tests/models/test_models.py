@@ -24,8 +24,9 @@ SMALL = {"mobile_net": {"width": 0.1, "depth": 0.3, "head": 0}, "res_net": {"wid
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [0.35, 1.0, 1.4])
 def test_mobile_net_has_the_weights_of_mobilenetv2(width):
-    theirs = keras.applications.MobileNetV2((96, 96, 3), alpha=width, weights=None)
-    ours = mobile_net((96, 96, 3), 1000, width=width)
+    shape = (128, 128, 3)  # whose last map is 4x4
+    theirs = keras.applications.MobileNetV2(shape, alpha=width, weights=None)
+    ours = mobile_net(shape, 1000, width=width)
     assert ours.count_params() == theirs.count_params()
     assert tfopt.measure.macs(ours) == pytest.approx(tfopt.measure.macs(theirs), rel=1e-3)
 
@@ -77,8 +78,10 @@ def test_every_block_becomes_an_integer_file(family, block, resolution):
     tfopt.quantization.calibrate(quantized, x)
     file = tfopt.to_tflite(quantized)
     assert not file.summary().float_operators
-    step = file.outputs[0].step
-    assert np.abs(file.predict(x) - quantized.predict(x, verbose=0)).max() < 4 * step
+    # Both round in each of up to twenty layers, and may do so apart where a value lies halfway.
+    difference = np.abs(file.predict(x) - quantized.predict(x, verbose=0))
+    assert difference.max() < 8 * file.outputs[0].step
+    assert difference.mean() < 2 * file.outputs[0].step
 
 
 def test_choices_are_hyperparameters_with_the_first_value_as_the_default():
