@@ -249,7 +249,7 @@ def test_recipes_made_otherwise_have_the_data_that_is_given(of_functions, how):
 
 def test_a_recipe_made_without_a_file_reads_its_data_too():
     assert make(data=lambda source="own": DATA).data is DATA
-    with pytest.raises(InvalidArgumentError, match=r"data must be a tfopt\.data\.Dataset, got int"):
+    with pytest.raises(InvalidArgumentError, match=r"data must be a tfopt\.data\.Dataset, .*got int"):
         make(data=lambda: 1)
 
 
@@ -264,7 +264,7 @@ def test_loss_and_metrics_of_the_data_and_weights_of_losses(of_functions, tmp_pa
 def test_arguments_are_checked_at_once():
     with pytest.raises(StageOrderError):
         make(stages=[tfopt.ExportTFLite(), tfopt.Train()])
-    with pytest.raises(InvalidArgumentError, match=r"data must be a tfopt\.data\.Dataset, got str"):
+    with pytest.raises(InvalidArgumentError, match=r"data must be a tfopt\.data\.Dataset, .*got str"):
         make(data="digits")
 
 
