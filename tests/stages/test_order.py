@@ -11,6 +11,7 @@ from tfopt.stages import (
     Prune,
     PruneChannels,
     QuantizeAware,
+    Tie,
     Train,
 )
 from tfopt.stages.order import RULES, check_order
@@ -21,10 +22,11 @@ class MyExport(ExportTFLite):
     pass
 
 
-CHANNELS, RANKS = PruneChannels(0.5), LowRank(0.5)
+CHANNELS, RANKS, TIED = PruneChannels(0.5), LowRank(0.5), Tie({"block*": "block"})
 
 ALLOWED = [
     [Train()],
+    [TIED, Train(), Prune(), QuantizeAware()],
     [ExportTFLite()],
     [Train(), Prune(), QuantizeAware(), ExportTFLite()],
     [Prune(), Train(), Prune(), QuantizeAware()],
@@ -47,6 +49,11 @@ FORBIDDEN = [
     ([Prune(), CHANNELS], "zeros were chosen.*put PruneChannels before Prune"),
     ([Cluster(), CHANNELS], "put PruneChannels before Cluster"),
     ([RANKS, CHANNELS], "put PruneChannels before LowRank"),
+    ([Prune(), TIED], "put Tie before Prune"),
+    ([CHANNELS, TIED], "put Tie before PruneChannels"),
+    ([Cluster(), TIED], "put Tie before Cluster"),
+    ([RANKS, TIED], "put Tie before LowRank"),
+    ([QuantizeAware(), TIED], "put Tie before QuantizeAware"),
     ([CHANNELS, Train(), CHANNELS], "keep one of the two, with iterations=2"),
     (
         [Cluster(engine="tfmot"), Train()],
