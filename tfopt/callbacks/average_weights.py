@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfopt import _validation, graph
+from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.regularization.batch_norm import estimate_batch_norm
+from tfopt.regularization.batch_norm import estimate_batch_norm, normalizations
 
 logger = logging.getLogger(__name__)
 
@@ -90,5 +90,4 @@ class AverageWeights(keras.callbacks.Callback):
 
     def _normalized(self) -> bool:
         """Return whether the model has statistics to measure."""
-        layers = graph.inner_layers(self.model)
-        return any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in layers)
+        return any(layer.trainable for layer in normalizations(self.model))

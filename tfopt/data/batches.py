@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfopt.data.samples import is_streamed
 from tfopt.data.streaming.stored import Stored
 from tfopt.data.structure import Arrays, count, map_leaves
 
@@ -65,8 +66,7 @@ def _gathered(indices: tf.data.Dataset, parts: tuple[Arrays, ...]) -> tf.data.Da
     def batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(map_leaves(lambda array: rows(array, chosen), part) for part in held)
 
-    streamed = any(isinstance(array, Stored) for array in tf.nest.flatten(held))
-    return indices.map(batch, num_parallel_calls=_readers() if streamed else 1).prefetch(_AHEAD)
+    return indices.map(batch, num_parallel_calls=_readers() if is_streamed(*parts) else 1).prefetch(_AHEAD)
 
 
 def _read(array: Stored, chosen: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfopt.data import fitting
+from tfopt.data.samples import is_streamed
 from tfopt.data.scale import BY_MODEL, BYTES, text_of
 from tfopt.data.streaming.stored import Stored, mapped
 from tfopt.data.structure import Arrays, count, leaves, map_leaves
@@ -125,8 +126,7 @@ class Dataset:
         from tfopt.data.batches import batches_in_order
 
         parts = self.evaluated(name)
-        streamed = any(isinstance(array, Stored) for part in parts for _, array in leaves(part))
-        return batches_in_order(parts, batch_size) if streamed else None
+        return batches_in_order(parts, batch_size) if is_streamed(*parts) else None
 
     def training_batches(
         self, batch_size: int, *, seed: int, first_epoch: int = 0, epochs: int = 1, first_step: int = 0

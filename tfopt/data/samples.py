@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfopt.data.streaming.stored import Stored
+from tfopt.data.streaming.stored import Stored, indexable
 from tfopt.data.structure import count, nested_leaves, nested_map
 
 
@@ -22,6 +22,11 @@ def finite(*parts: Any) -> bool:
     return all(np.isfinite(array).all() for array in arrays if np.issubdtype(array.dtype, np.floating))
 
 
+def is_streamed(*parts: Any) -> bool:
+    """Return whether some of the arrays of `parts` are not in memory."""
+    return any(isinstance(array, Stored) for array in _flat(parts))
+
+
 def batches(parts: tuple[Any, ...], size: int) -> Iterator[tuple[Any, ...]]:
     """Yield so many samples of each part at a time, in its structure; the last batch may be smaller.
 
@@ -32,8 +37,7 @@ def batches(parts: tuple[Any, ...], size: int) -> Iterator[tuple[Any, ...]]:
     for start in range(0, count(parts[0]), size):
 
         def rows(array: Any, start: int = start) -> Any:
-            held = array if isinstance(array, Stored) else np.asarray(array)
-            return held[start : start + size]
+            return indexable(array)[start : start + size]
 
         yield tuple(None if part is None else nested_map(rows, part) for part in parts)
 
@@ -46,7 +50,7 @@ def in_parts(function: Callable[[Any], Any], x: Any, size: int = 256) -> Any:
         x: inputs.
         size: samples a part.
     """
-    if not any(isinstance(array, Stored) for array in nested_leaves(x)):
+    if not is_streamed(x):
         return function(x)
     parts = [function(part) for (part,) in batches((x,), size)]
     return nested_map(lambda *arrays: np.concatenate(arrays), *parts)

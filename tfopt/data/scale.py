@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfopt.data.streaming.stored import Stored, mean_and_deviation
+from tfopt.data.streaming.stored import Stored, indexable, mean_and_deviation
 from tfopt.data.structure import leaves, map_leaves
 from tfopt.errors import DataError, InvalidArgumentError
 
@@ -160,7 +160,7 @@ def _scale(scale: Any, array: Any, name: str) -> Scale:
 
 
 def _dtype(array: Any) -> np.dtype:
-    return array.dtype if isinstance(array, Stored) else np.asarray(array).dtype
+    return indexable(array).dtype
 
 
 def _some(array: Any) -> np.ndarray:

@@ -10,11 +10,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt import _validation, graph
+from tfopt import _validation
 from tfopt.distillation.outputs import OutputKinds, output_kinds
 from tfopt.distillation.soft_targets import distance
-from tfopt.distillation.training_loss import training_loss
-from tfopt.errors import InvalidArgumentError, UnsupportedModel
+from tfopt.distillation.training_loss import require_keras_step, training_loss
+from tfopt.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
 
@@ -104,13 +104,7 @@ def check_teacher(model: keras.Model, teacher: keras.Model) -> None:
         InvalidArgumentError: inputs or outputs are of other shapes.
         UnsupportedModel: the model has a training step of its own.
     """
-    own = graph.own_training(model)
-    if "train_step" in own or "fit" in own:
-        raise UnsupportedModel(
-            f"The model {model.name!r} trains by its own {own[0]}() ({type(model).__name__}), which a "
-            "teacher would have no part in: let the class compute its loss in compute_loss(), or train "
-            "without a teacher."
-        )
+    require_keras_step(model, "which a teacher would have no part in", ", or train without a teacher")
     for what in ("inputs", "outputs"):
         ours, theirs = ([tuple(t.shape[1:]) for t in getattr(each, what)] for each in (model, teacher))
         if len(ours) != len(theirs) or not all(map(_fits, ours, theirs)):

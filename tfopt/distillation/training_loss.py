@@ -9,6 +9,9 @@ from typing import Any
 
 import keras
 
+from tfopt import graph
+from tfopt.errors import UnsupportedModel
+
 
 @contextlib.contextmanager
 def training_loss(model: keras.Model, combine: Callable[[Any, Any, Any], Any]) -> Iterator[None]:
@@ -35,6 +38,25 @@ def training_loss(model: keras.Model, combine: Callable[[Any, Any, Any], Any]) -
     finally:
         del model.compute_loss
         _retrace(model)
+
+
+def require_keras_step(model: keras.Model, why: str, instead: str = "") -> None:
+    """Raise where a model has a training step in which another loss would have no part.
+
+    Args:
+        model: that is to train.
+        why: the clause that says what would have none.
+        instead: what else its user may do; the end of the sentence.
+
+    Raises:
+        UnsupportedModel: its class defines `train_step` or `fit`.
+    """
+    own = graph.own_training(model)
+    if "train_step" in own or "fit" in own:
+        raise UnsupportedModel(
+            f"The model {model.name!r} trains by its own {own[0]}() ({type(model).__name__}), {why}: let the "
+            f"class compute its loss in compute_loss(){instead}."
+        )
 
 
 def _retrace(model: keras.Model) -> None:

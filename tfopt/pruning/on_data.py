@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfopt import _validation
 from tfopt.data import Dataset
 from tfopt.data.samples import batches, finite, lengths
-from tfopt.data.streaming.stored import Stored
+from tfopt.data.streaming.stored import indexable
 from tfopt.data.structure import count
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.pruning.criteria import FromGradients
@@ -97,7 +97,7 @@ def _checked(data: Any, batch_size: int, why: str) -> tuple[Any, Any]:
         raise InvalidArgumentError(
             f"{why} is measured on data: give data=(x, y) or a tfopt.data.Dataset; got {came}."
         )
-    x, y = (keras.tree.map_structure(_array, part) for part in data)
+    x, y = (keras.tree.map_structure(indexable, part) for part in data)
     found = lengths(x, y)
     if len(found) != 1:
         raise DataError(f"{why} needs as many labels as inputs, got {sorted(found)}.")
@@ -109,10 +109,6 @@ def _checked(data: Any, batch_size: int, why: str) -> tuple[Any, Any]:
     if not finite(x, y):
         raise DataError(f"{why} is measured on data, and this holds NaN or infinite values: clean it.")
     return x, y
-
-
-def _array(values: Any) -> Any:
-    return values if isinstance(values, Stored) else np.asarray(values)
 
 
 def _loss(compiled: keras.Model, loss: Loss | None, why: str) -> Callable[[Any, Any, Any], Any]:

@@ -258,8 +258,7 @@ class Recipe:
         with distribute.taking_part(choice.strategy):
             keras.utils.set_random_seed(seed)
             model = self._make_model()
-            config = self._config(model, seed, choice, precision)
-            config = dataclasses.replace(config, checkpoint_steps=checkpoint_steps)
+            config = self._config(model, seed, choice, precision, checkpoint_steps)
             out = Path("saved_models", config.name) if out is None else out
             out = as_seen_from(folder, out)
             console = None if quiet else Console(stderr=True)
@@ -291,7 +290,7 @@ class Recipe:
         from tfopt.pipeline.preflight import planned
 
         model = self._make_model()
-        plan = planned(self._config(model, self.seed, distribute.choose("one_device"), None), model)
+        plan = planned(self._config(model, self.seed, distribute.choose("one_device")), model)
         compilation = plan.config.compilation
         if not compilation.judges(plan.model):
             return []
@@ -300,7 +299,14 @@ class Recipe:
         found = plan.model.evaluate(x, y, batch_size=2, return_dict=True, verbose=0)
         return list(found)
 
-    def _config(self, model: keras.Model, seed: int, choice: Choice, precision: Any) -> RunConfig:
+    def _config(
+        self,
+        model: keras.Model,
+        seed: int,
+        choice: Choice,
+        precision: Any = None,
+        checkpoint_steps: int | None = None,
+    ) -> RunConfig:
         """Return what a run that starts from `model` is told."""
         from tfopt.pipeline.run_config import RunConfig
 
@@ -318,6 +324,7 @@ class Recipe:
             scale_learning_rate=self.scale_learning_rate,
             precision=self.precision if precision is None else precision,
             drop_remainder=self.drop_remainder,
+            checkpoint_steps=checkpoint_steps,
             recipe=None if self.file is None else self._record,
         )
 

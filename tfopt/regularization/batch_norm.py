@@ -50,7 +50,7 @@ def estimate_batch_norm(model: keras.Model, data: Any, *, batch_size: int = 64) 
             f"The model {model.name!r} is quantization-aware: its ranges belong to the statistics that it "
             "has. Estimate those of the float model, then call quantize_aware."
         )
-    found = [each for each in graph.inner_layers(model) if isinstance(each, keras.layers.BatchNormalization)]
+    found = normalizations(model)
     layers = [each for each in found if each.trainable]
     if not layers:
         what = "no BatchNormalization" if not found else "no BatchNormalization that is trainable"
@@ -80,6 +80,11 @@ def estimate_batch_norm(model: keras.Model, data: Any, *, batch_size: int = 64) 
     _set(layers, after)
     logger.info("%s: the statistics of %d BatchNormalization layers are new", model.name, len(layers))
     return len(layers)
+
+
+def normalizations(model: keras.Model) -> list[Any]:
+    """Return the BatchNormalization layers of a model, those of nested models too."""
+    return [each for each in graph.inner_layers(model) if isinstance(each, keras.layers.BatchNormalization)]
 
 
 Pair = tuple[np.ndarray, np.ndarray]

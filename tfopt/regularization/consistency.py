@@ -14,7 +14,7 @@ from keras import ops
 from tfopt import _validation, graph
 from tfopt.distillation.outputs import OutputKinds, output_kinds
 from tfopt.distillation.soft_targets import as_logits
-from tfopt.distillation.training_loss import training_loss
+from tfopt.distillation.training_loss import require_keras_step, training_loss
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 
 logger = logging.getLogger(__name__)
@@ -123,12 +123,7 @@ class ConsistencyRegularization:
 def _check_model(owner: str, model: Any) -> None:
     if not isinstance(model, keras.Model) or not getattr(model, "compiled", False):
         raise InvalidArgumentError(f"{owner}: compile the model first, with a loss, got {model!r}.")
-    own = graph.own_training(model)
-    if "train_step" in own or "fit" in own:
-        raise UnsupportedModel(
-            f"The model {model.name!r} trains by its own {own[0]}() ({type(model).__name__}), in which a "
-            "second look would have no part: let the class compute its loss in compute_loss()."
-        )
+    require_keras_step(model, "in which a second look would have no part")
 
 
 def _probabilities(kind: str, outputs: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from tfopt import _validation
 from tfopt.data import Dataset
 from tfopt.data.samples import batches, finite, lengths
-from tfopt.data.streaming.stored import Stored
+from tfopt.data.streaming.stored import indexable
 from tfopt.data.structure import count
 from tfopt.errors import DataError, InvalidArgumentError
 
@@ -94,11 +94,7 @@ def _some(x: Any, y: Any, loss: Any, batch_size: int, limit: int) -> Samples:
     """Return at most `limit` samples, spread evenly."""
     chosen = np.linspace(0, count(x) - 1, min(max(limit, batch_size), count(x))).astype(int)
     x, y = (
-        None
-        if part is None
-        else keras.tree.map_structure(
-            lambda array: (array if isinstance(array, Stored) else np.asarray(array))[chosen], part
-        )
+        None if part is None else keras.tree.map_structure(lambda array: indexable(array)[chosen], part)
         for part in (x, y)
     )
     return Samples(x, y, loss, batch_size)

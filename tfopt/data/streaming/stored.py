@@ -121,6 +121,11 @@ class Stored:
         return self if self.dtype == dtype else self.map(lambda rows: rows.astype(dtype))
 
 
+def indexable(values: Any) -> Any:
+    """Return values as an array; a `Stored` as it is, of which no row is read yet."""
+    return values if isinstance(values, Stored) else np.asarray(values)
+
+
 def rows_of(array: Any, chosen: np.ndarray) -> Any:
     """Return some rows of an array; of a `Stored` they are not read yet."""
     return array.rows(chosen) if isinstance(array, Stored) else array[chosen]

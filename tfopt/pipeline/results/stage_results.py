@@ -76,7 +76,7 @@ def of_model(model: keras.Model, config: RunConfig) -> Quality:
     if _is_streamed(config):
         if model.losses:
             return _of_streamed_outputs(predict, model, config)
-        return _judged(found, _chosen_by(model, config), config)
+        return _judged(found, _chosen_by(predict, model, config), config)
     if model.losses:
         found = _of_outputs(predict, model, config)
     return _judged(found, predict(config.data.x_test), config)
@@ -176,11 +176,10 @@ def _is_streamed(config: RunConfig) -> bool:
     return config.data.place is not None
 
 
-def _chosen_by(model: keras.Model, config: RunConfig) -> Any:
-    """Return the predictions for the test split, where they may choose classes; else `None`."""
+def _chosen_by(predict: Callable[[Any], Any], model: keras.Model, config: RunConfig) -> Any:
+    """Return what `predict` returns for the test split, where it may choose classes; else `None`."""
     if len(model.outputs) != 1 or len(model.outputs[0].shape) != _OF_CLASSES:
         return None
-    predict = functools.partial(model.predict, batch_size=config.batch_size, verbose=0)
     return samples.in_parts(predict, config.data.x_test, _AT_ONCE * config.batch_size)
 
 
