@@ -111,7 +111,6 @@ ROWS = {
         "test_a_run_that_was_cut_off_has_the_same_result": 1,
         "test_two_devices_train_as_one": 0,
         "test_a_stage_may_write_files_of_any_name": 1,
-        "test_every_stage_of_a_run_trains_as_its_first_model_does": 1,
     },
     "pipeline/test_pruning_resumed.py": {
         "test_it_ends_as_if_it_had_not_been_killed": 0,

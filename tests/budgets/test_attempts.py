@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tfopt.budgets.attempts import NEAR, Attempt, best_attempt
@@ -126,6 +126,7 @@ class Files:
 
 
 @settings(deadline=None, max_examples=300)
+@example(100_000, 0.0, ("bytes", "latency"), 0.5, 0.3359375)  # eight attempts stayed on one step of the time
 @given(
     st.integers(0, 100_000),
     st.sampled_from([0.0, 0.002, 0.005]),

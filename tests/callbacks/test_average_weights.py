@@ -60,6 +60,28 @@ def test_zeros_of_a_pruned_model_stay():
     assert (model.layers[0].kernel.numpy() == 0).mean() == pytest.approx(0.5, abs=0.05)
 
 
+class Counts(keras.callbacks.Callback):
+    batches = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+
+
+@pytest.mark.parametrize(
+    ("prepared", "data", "message"),
+    [
+        (tfopt.quantize_aware, X, "quantization-aware.*Estimate those of the float model"),
+        (lambda model: model, X[:, :5], "has the shape"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_training(prepared, data, message):
+    model, counts = prepared(made(norm=True)), Counts()
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    with pytest.raises(InvalidArgumentError, match=message):
+        model.fit(X, Y, epochs=2, verbose=0, callbacks=[counts, AverageWeights(1, data)])
+    assert counts.batches == 0
+
+
 def test_a_training_that_ends_before_is_left_as_it_is():
     model, weights, average = made(), Weights(), AverageWeights(9)
     model.fit(X, Y, epochs=2, verbose=0, callbacks=[weights, average])

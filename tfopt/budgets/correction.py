@@ -13,6 +13,10 @@ _INSIDE = 0.15
 """How far from both ends of the interval between what was too much and what was not the next attempt is."""
 _LEAST_CHANGE = 0.5
 """By how much a prediction may become smaller from one attempt to the next, while all were too much."""
+_STEP_DOWN = 0.01
+"""By how much it does at least after the first of them, twice that after each further one.
+
+Times rise in steps, and a change in proportion to what is too much may stay on one of them."""
 
 
 class Correction:
@@ -62,7 +66,10 @@ class Correction:
         if low is None and high is not None:
             predicted, real = high
             aim = predicted * wanted / real if name == "latency" else predicted - (real - wanted)
-            return max(aim, _LEAST_CHANGE * predicted) if len(above) > 1 else max(aim, 1e-3 * predicted)
+            if len(above) == 1:  # the model as it is
+                return max(aim, 1e-3 * predicted)
+            lower = 1 - _STEP_DOWN * 2 ** (len(above) - 1)
+            return predicted * max(min(aim / predicted, lower), _LEAST_CHANGE)
         if low is not None and high is not None:
             share = (wanted - low[1]) / (high[1] - low[1])
             return low[0] + (high[0] - low[0]) * min(max(share, _INSIDE), 1 - _INSIDE)

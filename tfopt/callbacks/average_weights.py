@@ -12,7 +12,7 @@ import numpy as np
 
 from tfopt import _validation
 from tfopt.errors import InvalidArgumentError
-from tfopt.regularization.batch_norm import estimate_batch_norm, normalizations
+from tfopt.regularization.batch_norm import estimate_batch_norm, normalizations, require_estimable
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ class AverageWeights(keras.callbacks.Callback):
 
     Raises:
         InvalidArgumentError: an argument is out of range, or training begins on a model with
-            BatchNormalization and there is no data.
+            BatchNormalization and there is no data, or data that does not fit, or the model is
+            quantization-aware.
 
     Example:
         >>> callback = AverageWeights(start_epoch=2)
@@ -60,7 +61,9 @@ class AverageWeights(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Begin a new mean."""
-        if self.data is None and self._normalized():
+        if self._normalized() and self.data is not None:
+            require_estimable(self.model, self.data)
+        elif self._normalized():
             raise InvalidArgumentError(
                 f"AverageWeights: {self.model.name!r} has BatchNormalization, whose statistics "
                 "belong to no mean of weights. Give data, as AverageWeights(start_epoch, x_train[:2048])."

@@ -43,24 +43,11 @@ def estimate_batch_norm(model: keras.Model, data: Any, *, batch_size: int = 64) 
         1803.05407), section 3.2. Wu and Johnson, 2021, Rethinking "Batch" in BatchNorm (arXiv 2105.07576),
         section 3: PreciseBN.
     """
-    graph.require_functional(model)
     _validation.whole("estimate_batch_norm", "batch_size", batch_size, at_least=2)
-    if graph.is_quantized(model):
-        raise InvalidArgumentError(
-            f"The model {model.name!r} is quantization-aware: its ranges belong to the statistics that it "
-            "has. Estimate those of the float model, then call quantize_aware."
-        )
-    found = normalizations(model)
-    layers = [each for each in found if each.trainable]
-    if not layers:
-        what = "no BatchNormalization" if not found else "no BatchNormalization that is trainable"
-        raise InvalidArgumentError(
-            f"estimate_batch_norm: the model {model.name!r} has {what}, so that there is nothing to "
-            "estimate. Leave the call out" + (", or set their trainable = True." if found else ".")
-        )
-    whole = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
+    layers = _estimable(model)
     before = [(each.moving_mean.numpy(), each.moving_variance.numpy()) for each in layers]
     sums = {id(each): _Sums() for each in layers}
+    whole = _whole(model)
     try:
         with contextlib.ExitStack() as stack:
             for layer in layers:
@@ -80,6 +67,41 @@ def estimate_batch_norm(model: keras.Model, data: Any, *, batch_size: int = 64) 
     _set(layers, after)
     logger.info("%s: the statistics of %d BatchNormalization layers are new", model.name, len(layers))
     return len(layers)
+
+
+def require_estimable(model: keras.Model, data: Any) -> None:
+    """Raise what `estimate_batch_norm` would of this model and the first batch of data, before other work.
+
+    Raises:
+        InvalidArgumentError, UnsupportedModel, DataError: as `estimate_batch_norm`.
+    """
+    _estimable(model)
+    if not isinstance(data, Iterator):  # of which a batch would be lost
+        next(calibration_batches(_whole(model), data, 1), None)
+
+
+def _estimable(model: keras.Model) -> list[Any]:
+    """Return the layers whose statistics can be measured anew."""
+    graph.require_functional(model)
+    if graph.is_quantized(model):
+        raise InvalidArgumentError(
+            f"The model {model.name!r} is quantization-aware: its ranges belong to the statistics that it "
+            "has. Estimate those of the float model, then call quantize_aware."
+        )
+    found = normalizations(model)
+    layers = [each for each in found if each.trainable]
+    if not layers:
+        what = "no BatchNormalization" if not found else "no BatchNormalization that is trainable"
+        raise InvalidArgumentError(
+            f"estimate_batch_norm: the model {model.name!r} has {what}, so that there is nothing to "
+            "estimate. Leave the call out" + (", or set their trainable = True." if found else ".")
+        )
+    return layers
+
+
+def _whole(model: keras.Model) -> keras.Model:
+    """Return a model whose input has the structure that `calibration_batches` reads."""
+    return keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
 
 
 def normalizations(model: keras.Model) -> list[Any]:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfopt.data import from_batches
+from tfopt.data.sources.batches import as_dataset
 from tfopt.data.streaming import disk, stored
 from tfopt.data.streaming.stored import Stored
 from tfopt.errors import DataError, InvalidArgumentError
@@ -213,6 +214,13 @@ def test_data_that_never_ends(monkeypatch, tmp_path):
         from_batches(generator, validation=slices(X, Y).repeat())
     data = from_batches(generator, validation=slices(X, Y).repeat(), steps={"validation": 10})
     assert len(data.x_val) == 10
+
+
+def test_a_split_of_another_name():
+    with pytest.raises(InvalidArgumentError, match="dict of train, validation, test, got 'val': name each"):
+        as_dataset({"train": generator, "val": generator})
+    data = as_dataset({"train": generator, "validation": generator})  # as it says
+    assert len(data.x_val) == len(X)
 
 
 def test_what_can_be_read_only_once_and_what_is_empty():

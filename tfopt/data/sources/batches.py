@@ -100,6 +100,9 @@ def as_dataset(data: Any) -> Any:
 
     Args:
         data: see `from_batches`; or a dict of `train` and optionally `validation` and `test`.
+
+    Raises:
+        InvalidArgumentError: as `from_batches`, or a dict has other splits.
     """
     if isinstance(data, Dataset):
         return data
@@ -107,12 +110,13 @@ def as_dataset(data: Any) -> Any:
 
     if is_source(data):
         return from_batches(data)
-    if (
-        isinstance(data, Mapping)
-        and "train" in data
-        and set(data) <= set(SPLITS)
-        and is_source(data["train"])
-    ):
+    if isinstance(data, Mapping) and is_source(data.get("train")):
+        unknown = [repr(key) for key in data if key not in SPLITS]
+        if unknown:
+            raise InvalidArgumentError(
+                f"Data batch by batch is a dict of {', '.join(SPLITS)}, got {', '.join(unknown)}: name each "
+                "split so, or make a dataset with tfopt.data.from_batches(...)."
+            )
         return from_batches(**data)
     return data
 

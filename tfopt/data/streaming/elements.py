@@ -121,8 +121,8 @@ def _has_batches(specs: list[tf.TensorSpec]) -> bool:
 
 def _endless(what: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        f"{what} never ends, and an epoch is one pass over it: remove repeat(), or say with steps= how many "
-        "batches are taken."
+        f"{what} never ends, and an epoch is one pass over it: remove repeat(), or say with steps= of "
+        "tfopt.data.from_batches how many batches are taken."
     )
 
 
