@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfopt._hyperparameters import Fraction, NonNegative, checked
 from tfopt.optimizers._core import keras_private
 from tfopt.optimizers._core.arguments import LearningRate, Patterns
-from tfopt.optimizers._core.base import Optimizer, Update, has_path
+from tfopt.optimizers._core.base import Optimizer, Update, Values, has_path
 from tfopt.optimizers._core.group import Group
 
 
@@ -81,8 +81,8 @@ class LARS(Optimizer):
         self.separate_norms = separate_norms
         self.exclude_from_layer_adaptation = exclude_from_layer_adaptation
 
-    def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
-        """Yield the update of each group."""
+    def updates(self, groups: Sequence[Group]) -> Iterator[Values]:
+        """Yield the values of each group after its update."""
         yield from super().updates([self._adapted(group) for group in groups])
 
     def update(self, group: Group) -> Update:

@@ -117,7 +117,7 @@ class MARS(Optimizer):
             new["last_gradient"] = gradient
             factor = self.gamma * self.beta_1 / (1 - self.beta_1)
             corrected = gradient + (gradient - state["last_gradient"]) * factor
-            corrected /= tf.maximum(group.norm(corrected), 1.0)
+            corrected *= 1 / tf.maximum(group.norm(corrected), 1.0)
             gradient = self._choose(group, corrected, gradient)
         kept, taken = self._shares(group, self.beta_1, self.beta_1_1d)
         m = new["gradient_average"] = state["gradient_average"] * kept + gradient * taken
@@ -130,7 +130,8 @@ class MARS(Optimizer):
             self._choose(group, step.bias_correction(one), step.bias_correction(other))
             for one, other in ((self.beta_1, self.beta_1_1d), (self.beta_2, self.beta_2_1d))
         )
-        change = m * (rate / gathered_1) / (tf.sqrt(v / gathered_2) + self.epsilon)
+        root = tf.sqrt(gathered_2)  # a division a weight less
+        change = m * (rate * root / gathered_1) / (tf.sqrt(v) + self.epsilon * root)
         if self.mode == "lion":
             change = self._choose(group, tf.sign(m) * rate, change)
         return change, new

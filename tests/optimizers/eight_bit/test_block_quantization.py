@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tfopt.optimizers.eight_bit.block_quantization import SIGNED, UNSIGNED, dequantize, quantize
+from tfopt.optimizers.eight_bit.block_quantization import SIGNED, UNSIGNED, Blocks, dequantize, quantize
 
 MAPS = {"signed": SIGNED, "unsigned": UNSIGNED}
 
@@ -59,24 +61,63 @@ def test_codes_are_nearest(dynamic_map, compiled):
     assert (chosen <= nearest + 1e-6 * np.abs(x)).all()
 
 
-@pytest.mark.parametrize("shape", [(1,), (255,), (256,), (3, 100), (2, 3, 128), ()])
-def test_blocks_have_their_own_scale(shape):
-    """Each of 256 entries in a row, whatever the shape, is right to half a step of its block's map."""
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((1,), 256),
+        ((255,), 255),
+        ((256,), 256),
+        ((3, 100), 256),
+        ((6, 128), 256),
+        ((), 256),
+        ((500, 3), 250),
+    ],
+)
+def test_blocks_have_their_own_scale(shape, size):
+    """Each of 256 entries in a row, or of a few less that divide all, is right to half a step of its map."""
     random = np.random.default_rng(1)
-    flat = random.normal(size=int(np.prod(shape))) * 10.0 ** -(np.arange(int(np.prod(shape))) // 256 * 3)
-    x = tf.constant(flat.reshape(shape), tf.float32)
-    codes, scales = quantize(x, SIGNED)
+    flat = random.normal(size=int(np.prod(shape))) * 10.0 ** -(np.arange(int(np.prod(shape))) // size * 3)
+    blocks = Blocks(shape)
+    assert blocks.size == size
+    codes, scales = quantize(blocks.cut(tf.constant(flat.reshape(shape), tf.float32)), SIGNED)
     assert codes.dtype == tf.uint8
-    assert codes.shape == x.shape
-    assert len(scales) == -(-max(flat.size, 1) // 256)
-    error = np.abs(dequantize(codes, scales, SIGNED).numpy().reshape(-1) - flat)
-    scale_of_each = np.repeat(scales.numpy(), 256)[: flat.size]
+    assert codes.shape == (blocks.count, size)
+    assert len(scales) == -(-flat.size // size)
+    decoded = blocks.join(dequantize(codes, scales, SIGNED))
+    assert decoded.shape == shape
+    error = np.abs(decoded.numpy().reshape(-1) - flat)
+    scale_of_each = np.repeat(scales.numpy(), size)[: flat.size]
     assert (error <= 0.0071 * scale_of_each + 1e-12).all()
     assert (error <= 0.5 * np.abs(flat) + 3e-7 * scale_of_each).all()
 
 
+@given(st.lists(st.integers(1, 40), max_size=3))
+def test_what_is_cut_is_joined_again(shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    blocks = Blocks(shape)
+    cut = blocks.cut(tf.constant(x))
+    assert 200 <= blocks.size <= 256
+    assert np.count_nonzero(cut) == x.size
+    np.testing.assert_array_equal(blocks.join(cut), x)
+
+
+def test_roots_are_those_of_the_numbers():
+    """Of squares near both ends of float32 too."""
+    random = np.random.default_rng(0)
+    roots = (random.uniform(0.1, 1, (4, 256)) * np.array([[1e18], [1.0], [1e-6], [1e-17]])).astype("float32")
+    codes, scales = quantize(tf.constant(roots**2), UNSIGNED, roots=True)
+    np.testing.assert_allclose(dequantize(codes, scales, UNSIGNED), roots, rtol=0.05)
+
+
 def test_zeros_stay_zeros(dynamic_map):
-    codes, scales = quantize(tf.zeros(300), dynamic_map)
-    np.testing.assert_array_equal(dequantize(codes, scales, dynamic_map), 0.0)
+    for roots in (False, not dynamic_map.signed):
+        codes, scales = quantize(tf.zeros((2, 256)), dynamic_map, roots=roots)
+        np.testing.assert_array_equal(dequantize(codes, scales, dynamic_map), 0.0)
     # What a variable holds before the first update.
-    np.testing.assert_array_equal(dequantize(tf.zeros(300, tf.uint8), tf.zeros(2), dynamic_map), 0.0)
+    first = dequantize(tf.zeros((2, 256), tf.uint8), tf.zeros(2), dynamic_map)
+    np.testing.assert_array_equal(first, 0.0)
+
+
+def test_what_is_too_small_for_a_reciprocal_is_zero(dynamic_map):
+    codes, scales = quantize(tf.fill((1, 256), np.float32(1e-39)), dynamic_map)
+    assert np.abs(dequantize(codes, scales, dynamic_map)).max() <= 1e-39

@@ -18,6 +18,7 @@ from tfopt.export.flatbuffer.tensor_names import TensorNames, layer_of
 from tfopt.export.keras_graph._tensorflow import with_constants
 from tfopt.export.keras_graph.assignments import require_no_assignments
 from tfopt.export.keras_graph.barriers.float_barriers import insert_barriers
+from tfopt.export.keras_graph.barriers.gelu_factors import keep_apart_from_gelus
 from tfopt.export.keras_graph.barriers.shared_kernels import separate_shared_kernels
 from tfopt.export.keras_graph.check_finite import require_finite
 from tfopt.export.keras_graph.expected_tensors import FilePlan, file_plan
@@ -161,6 +162,7 @@ def _rewrite(graph_def: tf.compat.v1.GraphDef) -> None:
     """Rewrite what TensorFlow's converter would get wrong or refuse; see the module of each rewrite."""
     keep_means_in_float(graph_def, FAKE_QUANTIZATION)
     undo_bias_add(graph_def)
+    keep_apart_from_gelus(graph_def)
     add_before_reshaping(graph_def)
     add_before_batch_to_space(graph_def)
     combine_before_reshaping(graph_def, FAKE_QUANTIZATION)

@@ -23,7 +23,7 @@ class AdamW8bit(EightBitOptimizer):
         m^ = m / (1 - beta_1^t),  v^ = v / (1 - beta_2^t)
         p <- p - learning_rate (m^ / (sqrt(v^) + epsilon) + weight_decay p)
 
-    `m` and `sqrt(v)` are kept in blocks of 256 8-bit codes on a dynamic map, scaled by the largest of a
+    `m` and `sqrt(v)` are kept in blocks of up to 256 8-bit codes on a dynamic map, scaled by the largest of a
     block: 2.03 bytes a weight (Keras's Adam: 8). The root keeps small `v` apart from 0 that `v` itself would
     not, and follows the float32 weights more closely.
 

@@ -1,4 +1,4 @@
-"""Tensors in 8 bits: blocks of 256 entries, each scaled by its largest magnitude, on a dynamic map.
+"""Tensors in 8 bits: blocks of up to 256 entries, each scaled by its largest magnitude, on a dynamic map.
 
 Reference: Dettmers et al., 8-bit Optimizers via Block-wise Quantization (2021, arXiv 2110.02861), sections
 1.3 (dynamic tree quantization), 2.1 and 2.2.
@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-BLOCK = 256
-"""Entries that share a scale."""
+_LEAST, _MOST = 200, 256
+"""Entries that share a scale: the most that divide a tensor, or `_MOST` where no number between does."""
+_SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,42 +84,67 @@ class DynamicMap:
 SIGNED, UNSIGNED = DynamicMap(signed=True), DynamicMap(signed=False)
 
 
-def blocks(entries: int) -> int:
-    """Return the number of blocks of a tensor with `entries` entries; the last may not be full."""
-    return -(-entries // BLOCK)
-
-
-def quantize(x: tf.Tensor, dynamic_map: DynamicMap) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return `x` in 8 bits.
+class Blocks:
+    """How a tensor is cut into blocks of entries that follow one another.
 
     Args:
-        x: float tensor of known shape; not negative for an unsigned map.
+        shape: of the tensor.
+
+    Attributes:
+        size: entries of each: the largest number from 200 to 256 that leaves no remainder, or 256; filling up
+            and cutting off cost as much as an update.
+        count: of the blocks; the last may end with zeros.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self._shape, self._entries = tuple(shape), math.prod(shape)
+        whole = (size for size in range(_MOST, _LEAST - 1, -1) if self._entries % size == 0)
+        self.size = next(whole, _MOST)
+        self.count = -(-self._entries // self.size)
+
+    def cut(self, x: tf.Tensor) -> tf.Tensor:
+        """Return `x` in the shape `(count, size)`."""
+        missing = self.count * self.size - self._entries
+        if missing:
+            x = tf.pad(tf.reshape(x, [-1]), [[0, missing]])
+        return tf.reshape(x, (self.count, self.size))
+
+    def join(self, in_blocks: tf.Tensor) -> tf.Tensor:
+        """Undo `cut`."""
+        if self.count * self.size > self._entries:
+            in_blocks = tf.reshape(in_blocks, [-1])[: self._entries]
+        return tf.reshape(in_blocks, self._shape)
+
+
+def quantize(x: tf.Tensor, dynamic_map: DynamicMap, *, roots: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return `x`, or its roots, in 8 bits.
+
+    Args:
+        x: float tensor of shape `(blocks, entries)`; not negative for an unsigned map.
         dynamic_map: `SIGNED` or `UNSIGNED`.
+        roots: take the roots.
 
     Returns:
         codes: uint8, of the shape of `x`.
         scales: largest magnitude of each block, of the dtype of `x`, of shape `(blocks,)`.
     """
-    in_blocks = _in_blocks(x)
-    scales = tf.reduce_max(tf.abs(in_blocks), axis=1)
-    shares = tf.math.divide_no_nan(in_blocks, scales[:, tf.newaxis])
-    return _as_shape(dynamic_map.nearest(tf.cast(shares, tf.float32)), x.shape), scales
+    largest = _largest(x)
+    scales = tf.sqrt(largest) if roots else largest
+    # One division and one root a block. A scale that has no reciprocal is as good as 0.
+    inverse = tf.where(scales < _SMALLEST, tf.zeros_like(scales), 1 / scales)
+    shares = (tf.sqrt(x) if roots else x) * inverse[:, tf.newaxis]
+    return dynamic_map.nearest(tf.cast(shares, tf.float32)), scales
+
+
+def _largest(x: tf.Tensor) -> tf.Tensor:
+    """Return the largest magnitude of each block: first of its parts, by vector instructions."""
+    count, size = x.shape
+    parts = next(number for number in range(16, 0, -1) if size % number == 0)
+    in_parts = tf.unstack(tf.reshape(tf.abs(x), (count, parts, size // parts)), axis=1)
+    return tf.reduce_max(functools.reduce(tf.maximum, in_parts), axis=1)
 
 
 def dequantize(codes: tf.Tensor, scales: tf.Tensor, dynamic_map: DynamicMap) -> tf.Tensor:
     """Return the tensor that `quantize` was given, rounded, in the dtype of `scales`."""
-    values = tf.gather(dynamic_map.values, tf.cast(_in_blocks(codes), tf.int32))
-    return _as_shape(tf.cast(values, scales.dtype) * scales[:, tf.newaxis], codes.shape)
-
-
-def _in_blocks(x: tf.Tensor) -> tf.Tensor:
-    """Return `x` in the shape `(blocks, BLOCK)`, the last block padded with zeros."""
-    entries = math.prod(x.shape)
-    flat = tf.reshape(x, [-1])
-    missing = blocks(entries) * BLOCK - entries
-    return tf.reshape(tf.pad(flat, [[0, missing]]) if missing else flat, [-1, BLOCK])
-
-
-def _as_shape(in_blocks: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Undo `_in_blocks`."""
-    return tf.reshape(tf.reshape(in_blocks, [-1])[: math.prod(shape)], shape)
+    values = tf.gather(dynamic_map.values, tf.cast(codes, tf.int32))
+    return tf.cast(values, scales.dtype) * scales[:, tf.newaxis]

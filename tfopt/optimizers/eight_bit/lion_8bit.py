@@ -23,8 +23,8 @@ class Lion8bit(EightBitOptimizer):
         p <- p - learning_rate (sign(beta_1 m + (1 - beta_1) g) + weight_decay p)
         m <- beta_2 m + (1 - beta_2) g
 
-    `m` is kept in blocks of 256 8-bit codes, scaled by the largest of a block: 1.02 bytes a weight (Keras's
-    Lion: 4). Rates of a third to a tenth of Adam's are usual.
+    `m` is kept in blocks of up to 256 8-bit codes, scaled by the largest of a block: 1.02 bytes a weight
+    (Keras's Lion: 4). Rates of a third to a tenth of Adam's are usual.
 
     Reference: Chen et al., Symbolic Discovery of Optimization Algorithms (2023, arXiv 2302.06675), algorithm
     2; Dettmers et al., 8-bit Optimizers via Block-wise Quantization (2021, arXiv 2110.02861).

@@ -23,8 +23,8 @@ class SGDM8bit(EightBitOptimizer):
         p <- p - learning_rate (m + weight_decay p)                  or, with `nesterov`,
         p <- p - learning_rate (g + momentum m + weight_decay p)
 
-    `m` is kept in blocks of 256 8-bit codes, scaled by the largest of a block: 1.02 bytes a weight (Keras's
-    SGD with momentum: 4). Unlike in Keras's SGD the rate is no part of `m`: a new rate acts at once.
+    `m` is kept in blocks of up to 256 8-bit codes, scaled by the largest of a block: 1.02 bytes a weight
+    (Keras's SGD with momentum: 4). Unlike in Keras's SGD the rate is no part of `m`: a new rate acts at once.
 
     Reference: Dettmers et al., 8-bit Optimizers via Block-wise Quantization (2021, arXiv 2110.02861),
     equation 1.

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
 from tfopt.optimizers._core.arguments import LearningRate
-from tfopt.optimizers._core.base import Update
+from tfopt.optimizers._core.base import Values
 from tfopt.optimizers._core.group import Group
 from tfopt.optimizers.learning_rate_free.base import GrowthRate, LearningRateFree, total
 
@@ -87,8 +87,8 @@ class DAdaptAdam(LearningRateFree):
         self.initial_distance = initial_distance
         self.growth_rate = growth_rate
 
-    def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
-        """Yield the update of each group, and then set the distance for the next one."""
+    def updates(self, groups: Sequence[Group]) -> Iterator[Values]:
+        """Yield the values of each group after its update, and then set the distance for the next one."""
         step = self.own_step(groups[0].step)
         distance = tf.convert_to_tensor(self._distance)
         rate = self.rate(step, distance)
@@ -96,14 +96,14 @@ class DAdaptAdam(LearningRateFree):
         evaluate = self.evaluator()
         sums = []
         for group in groups:
-            update, parts = evaluate(self._update, group, moves, tf.cast(rate, group.layout.dtype))
+            values, parts = evaluate(self._update, group, moves, tf.cast(rate, group.layout.dtype))
             sums.append(parts)
-            yield update
+            yield values
         product, norm = (tf.add_n(parts) for parts in zip(*sums, strict=True))
         self._estimate(tf.logical_and(moves, norm > 0), distance, rate * product, norm)
 
-    def _update(self, group: Group, moves: tf.Tensor, rate: tf.Tensor) -> tuple[Update, tuple]:
-        """Return the update, and what it adds to `<g, s / (sqrt(v) + epsilon)>` and to `|s|_1`."""
+    def _update(self, group: Group, moves: tf.Tensor, rate: tf.Tensor) -> tuple[Values, tuple]:
+        """Return the new values, and what a group adds to `<g, s / (sqrt(v) + epsilon)>` and to `|s|_1`."""
         state, gradient, root_beta = group.state, self.gradient(group), self.beta_2**0.5
         scaled = gradient * rate
         m = state["average"] * self.beta_1 + scaled * (1 - self.beta_1)
@@ -116,7 +116,7 @@ class DAdaptAdam(LearningRateFree):
             change += group.weights * (rate * self.weight_decay)
         new = {"average": m, "square_average": v, "estimate_average": s}
         kept = {slot: tf.where(moves, value, state[slot]) for slot, value in new.items()}
-        return (tf.where(moves, change, 0.0), kept), sums
+        return (tf.where(moves, group.weights - change, group.weights), kept), sums
 
     def _estimate(self, counts: tf.Tensor, distance: tf.Tensor, gain: tf.Tensor, norm: tf.Tensor) -> None:
         """Set the distance for the next update."""

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfopt._hyperparameters import Fraction, NonNegative, Positive, checked
 from tfopt.optimizers._core.arguments import LearningRate
-from tfopt.optimizers._core.base import Update
+from tfopt.optimizers._core.base import Values
 from tfopt.optimizers._core.group import Group
 from tfopt.optimizers.learning_rate_free.base import GrowthRate, LearningRateFree, total
 
@@ -105,8 +105,8 @@ class Prodigy(LearningRateFree):
         super().build(variables)
         self._largest_distance = self.add_scalar("largest_distance", self.initial_distance)
 
-    def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
-        """Yield the update of each group, by the distance that all of them together say."""
+    def updates(self, groups: Sequence[Group]) -> Iterator[Values]:
+        """Yield the values of each group after its update, by the distance that all of them together say."""
         step = self.own_step(groups[0].step)
         distance = tf.convert_to_tensor(self._distance)
         rate = self.rate(step, distance)
@@ -165,8 +165,8 @@ class Prodigy(LearningRateFree):
         weight: tf.Tensor,
         distance: tf.Tensor,
         new_distance: tf.Tensor,
-    ) -> Update:
-        """Return the change of the weights and the new state."""
+    ) -> Values:
+        """Return the weights after an update and the new state."""
         state, gradient = group.state, self.gradient(group)
         scaled = gradient * distance
         m = state["average"] * self.beta_1 + scaled * (1 - self.beta_1)
@@ -183,4 +183,6 @@ class Prodigy(LearningRateFree):
             "estimate_average": self._estimate_average(group, gradient, weight),
             "displacement": state["displacement"] + change,
         }
-        return change, {slot: tf.where(counts, value, state[slot]) for slot, value in new.items()}
+        return group.weights - change, {
+            slot: tf.where(counts, value, state[slot]) for slot, value in new.items()
+        }

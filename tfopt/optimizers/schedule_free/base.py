@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfopt._hyperparameters import CountFromZero, checked
 from tfopt.optimizers._core import keras_private
 from tfopt.optimizers._core.arguments import LearningRate
-from tfopt.optimizers._core.base import Optimizer, Update
+from tfopt.optimizers._core.base import Optimizer, Values
 from tfopt.optimizers._core.group import Group, UpdateStep
 
 
@@ -135,8 +135,8 @@ class ScheduleFree(Optimizer):
             self._move(to_average=False)
         super().update_variables(gradients, variables, learning_rate)
 
-    def updates(self, groups: Sequence[Group]) -> Iterator[Update]:
-        """Yield the update of each group."""
+    def updates(self, groups: Sequence[Group]) -> Iterator[Values]:
+        """Yield the values of each group after its update."""
         # Scalars cost nothing in double precision.
         step = UpdateStep(groups[0].step.number, groups[0].step.learning_rate, "float64")
         rate = self.rate(step)
@@ -158,8 +158,8 @@ class ScheduleFree(Optimizer):
         self.assign(self._weight_sum, total)
         return tf.math.divide_no_nan(tf.ones_like(total), total)
 
-    def _update(self, group: Group, rate: tf.Tensor, share: tf.Tensor, at_average: tf.Tensor) -> Update:
-        """Return the change of the weights, whether they hold `y` or `x`, and the new state."""
+    def _update(self, group: Group, rate: tf.Tensor, share: tf.Tensor, at_average: tf.Tensor) -> Values:
+        """Return the weights after an update, whether they held `y` or `x`, and the new state."""
         offset = group.state["offset"]
         to_training = at_average * (1 - self._beta)
         direction, state = self.direction(group)
@@ -167,4 +167,4 @@ class ScheduleFree(Optimizer):
             direction += (group.weights + to_training * offset) * self.weight_decay
         step = rate * direction
         change = step * (1 - self._beta * (1 - share)) - offset * (self._beta * share + to_training)
-        return change, {**state, "offset": (offset - step) * (1 - share)}
+        return group.weights - change, {**state, "offset": (offset - step) * (1 - share)}
