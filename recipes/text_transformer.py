@@ -10,6 +10,9 @@ Quality target: an int8 file within one point of the float model.
 The normalizations compute in float between integer operators, as LiteRT has no int8 kernel for them: the
 file is small, and not fast. `token_ids` is the whole tokenizer: words by their hash, without a vocabulary
 to ship. What uses the file applies it to each text.
+
+`--set shared_blocks=true` makes all blocks one that is called several times, as ALBERT does (arXiv 1909.11942):
+a file holds its weights once.
 """
 
 import re
@@ -23,6 +26,13 @@ import tfopt
 
 LENGTH, VOCABULARY = 32, 2048
 """Of a text, in tokens, and of the tokens: 0 is padding, which fills short texts; long ones are cut."""
+
+
+SHARED = {
+    "attention*": "attention",
+    **{f"{layer}*_{half}": f"{layer}_{half}" for layer in ("norm", "dense") for half in "ab"},
+}
+"""The layers of all blocks that are one where blocks are shared."""
 
 
 def token_ids(text):
@@ -66,7 +76,7 @@ def texts(source=None):
     )
 
 
-def encoder(num_classes, width, heads, blocks):
+def encoder(num_classes, width, heads, blocks, shared=False):
     """Token and position embeddings, blocks of attention and two dense layers, the mean over the tokens."""
     layers, ops = keras.layers, keras.ops
     ids = keras.Input((LENGTH,), dtype="int32", name="tokens")
@@ -84,7 +94,8 @@ def encoder(num_classes, width, heads, blocks):
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
     x = layers.GlobalAveragePooling1D(name="mean")(x)
     outputs = layers.Dense(num_classes, name="head")(x)
-    return keras.Model(ids, outputs, name="encoder")
+    model = keras.Model(ids, outputs, name="encoder")
+    return tfopt.tie(model, SHARED) if shared and blocks > 1 else model
 
 
 def build(hp):
@@ -95,6 +106,7 @@ def build(hp):
             width=hp.Int("width", 16, 128, step=16, default=32),
             heads=2,
             blocks=hp.Int("blocks", 1, 4, default=2),
+            shared=hp.Boolean("shared_blocks", default=False),
         ),
         optimizer=lambda steps: keras.optimizers.AdamW(
             tfopt.schedules.WarmupCosine(

@@ -179,6 +179,17 @@ def test_scaling_twice_is_said_once_and_stands_in_the_record(trained, tmp_path):
     assert better.record["warnings"] == []
 
 
+def test_a_model_that_a_later_stage_trains_is_not_warned_of(tmp_path):
+    raw = model(L.Conv2D(3, 1, name="one"), L.Conv2D(3, 1, name="other"))
+    raw.layers[-1].kernel.assign(np.zeros(raw.layers[-1].kernel.shape))
+    raw.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    stages = [tfopt.Tie({"one": "tied", "other": "tied"}), tfopt.Train(epochs=1)]
+    data = from_arrays(BYTES, LABELS, scale="none")
+    done = run(raw, data, tmp_path, stages)
+    assert done.record["stages"][0]["at_chance"]
+    assert done.record["warnings"] == []
+
+
 def test_inputs_that_saturate_are_said(trained, tmp_path):
     dark, light = BYTES[:75] // 4, BYTES[75:]
     data = from_arrays(dark, LABELS[:75], x_test=light, y_test=LABELS[75:], scale="none")

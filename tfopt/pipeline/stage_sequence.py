@@ -219,7 +219,9 @@ class StageSequence:
 
     def _warn(self, stage: StageRecord) -> None:
         """Warn, once, of a model as given that has learned nothing, and of inputs that saturate."""
-        found = [chance_warning(self.plan.config.data)] if stage.number == 0 and stage.at_chance else []
+        guesses = stage.number == 0 and stage.at_chance
+        trained_later = any(isinstance(each.stage, Train) for each in self.plan.stages)
+        found = [chance_warning(self.plan.config.data)] if guesses and not trained_later else []
         inputs = {tensor.name for tensor in stage.contract.inputs} if stage.contract else set()
         found += [
             f"The input {each.tensor!r} of the file saturates: {each.reason}; {each.way_out}."

@@ -30,7 +30,11 @@ TABLE = {
     "sensor_lstm": (small_data.windows, {"units": "8"}, "accuracy"),
     "structure_digits": (None, {"width": "8", "depth": "1"}, "accuracy"),
     "tabular_mlp": (None, {"width": "8"}, "mean_absolute_error"),
-    "text_transformer": (small_data.reviews, {"width": "16", "blocks": "1"}, "accuracy"),
+    "text_transformer": (
+        small_data.reviews,
+        {"width": "16", "blocks": "2", "shared_blocks": "true"},
+        "accuracy",
+    ),
 }
 
 
