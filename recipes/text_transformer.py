@@ -11,7 +11,7 @@ The normalizations compute in float between integer operators, as LiteRT has no 
 file is small, and not fast. `token_ids` is the whole tokenizer: words by their hash, without a vocabulary
 to ship. What uses the file applies it to each text.
 
-`--set shared_blocks=true` makes all blocks one that is called several times, as ALBERT does (arXiv 1909.11942):
+`--set shared_blocks=true` makes all blocks one that is called several times, as in ALBERT (arXiv 1909.11942):
 a file holds its weights once.
 """
 
