@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfopt.optimizers import AdamW8bit, Lion8bit, SGDM8bit
+from tfopt.optimizers import AdamW8bit, Cautious, Lion8bit, SGDM8bit
 
 KINDS = {"adamw": AdamW8bit, "lion": Lion8bit, "sgdm": SGDM8bit}
 
@@ -127,3 +127,14 @@ def test_new_rate_acts_at_once(replay):
     optimizer = SGDM8bit(keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.1]), momentum=0.5)
     path = replay(optimizer, {"p": np.zeros(1)}, {"p": np.ones((2, 1))})["p"][:, 0]
     np.testing.assert_allclose(path, [0.0, -1.0, -1.15], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [600, 601], ids=["blocks of one size", "the last one filled up"])
+def test_a_mean_over_the_weights_leaves_out_what_fills_the_last_block(size, replay):
+    random = np.random.default_rng(0)
+    start, gradients = random.normal(size=size), random.normal(size=(1, size))
+    paths = [
+        replay(Cautious(AdamW8bit(0.1, min_8bit_size=least)), {"p": start}, {"p": gradients})["p"]
+        for least in (1, 10_000)
+    ]
+    np.testing.assert_allclose(*paths, rtol=1e-5, atol=1e-6)

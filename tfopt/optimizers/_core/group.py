@@ -109,6 +109,8 @@ class Group:
 
     def mean(self, x: tf.Tensor) -> tf.Tensor:
         """Return the mean of `x` over each variable by itself, broadcastable to `x`."""
+        if not self.layout.joined:
+            return self.sum(x) / self.layout.sizes[0]  # `x` may end with zeros that are none of the variable
         return self.sum(x) / self.sum(tf.ones_like(x))
 
     def norm(self, x: tf.Tensor) -> tf.Tensor:
