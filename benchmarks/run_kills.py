@@ -38,9 +38,9 @@ def build(hp):
         ]),
         optimizer=lambda steps: keras.optimizers.Adam(3e-3),
         stages=[
-            tfopt.Train(epochs=12),
-            tfopt.Prune(0.5, epochs=8),
-            tfopt.QuantizeAware("int8", epochs=6),
+            tfopt.Train(epochs=2 * EPOCHS),
+            tfopt.Prune(0.5, epochs=EPOCHS),
+            tfopt.QuantizeAware("int8", epochs=EPOCHS),
             tfopt.ExportTFLite(),
         ],
         batch_size=32,
@@ -115,12 +115,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument(
+        "--epochs", type=int, default=2, help="of pruning and quantization; twice as many before"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        (root / "small.py").write_text(RECIPE)
+        (root / "small.py").write_text(RECIPE.replace("EPOCHS", str(options.epochs)))
         started = time.monotonic()
         assert not any(process.wait() for process in begin(root / "alone", options.workers))
         seconds = time.monotonic() - started
