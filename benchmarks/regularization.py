@@ -13,7 +13,7 @@ import contextlib
 import statistics
 
 import keras
-from distillation import BATCH, accuracy, compiled, digits, network
+from distillation import BATCH, accuracy, compiled, images, network
 
 from tfopt import regularization
 from tfopt.callbacks import AverageWeights
@@ -70,7 +70,7 @@ def main():
     asked = parser.parse_args()
     found = {name: [] for name in METHODS}
     for seed in asked.seeds:
-        x, y, x_test, y_test = digits(asked.samples, asked.noise, seed)
+        x, y, x_test, y_test = images(asked.samples, asked.noise, seed)
         for name, each in found.items():
             model = trained(name, x, y, seed, asked.epochs)
             each.append(accuracy(model.predict(x_test, verbose=0), y_test))
