@@ -72,7 +72,7 @@ def measured(name: str, data: str | None, seed: int, values: Sequence[str] = ())
     if code not in (0, LOST_TOO_MUCH):
         raise SystemExit(f"{name} failed with exit code {code}.")
     record = read_record(max(out.glob("*/run.json"), key=lambda path: path.stat().st_mtime).parent)
-    first, last = record.measured[0], record.measured[-1]
+    first, last = record.compared[0], record.compared[-1]
     metric = main_metric(record)
     others = {
         key: [stage.metrics[key] for stage in (first, last)]

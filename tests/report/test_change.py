@@ -52,6 +52,17 @@ def test_the_limit_is_what_the_stage_was_given(record):
     assert outcome(RunRecord.from_json(record)) == "good"
 
 
+def test_what_is_lost_is_counted_from_the_first_model_that_had_learned(record):
+    with_metric(record, "accuracy", 0.9, 0.8)
+    record["stages"][0] |= {"metrics": {"accuracy": 0.1}, "at_chance": True}
+    second = record["stages"][1]["title"]
+    assert verdict(record).startswith(f"int8 TFLite loses 10.0 points: 80.00 % ({second} 90.00 %)")
+    assert outcome(RunRecord.from_json(record)) == "bad"
+    for stage in record["stages"]:
+        stage["at_chance"] = True  # nothing was learned at all
+    assert verdict(record).startswith("int8 TFLite keeps 80.00 % (as given 10.00 %)")
+
+
 def test_a_run_that_is_cut_off_is_not_judged(cut_off):
     assert outcome(RunRecord.from_json(cut_off)) == "bad"  # it failed
     cut_off["status"] = "running"

@@ -63,12 +63,12 @@ def lower_is_better(name: str) -> bool | None:
 
 def change(record: RunRecord) -> Change | None:
     """Return what became of the main metric of a run; `None` where that cannot be told."""
-    measured = record.measured
+    compared = record.compared
     name = main_metric(record)
     lower = lower_is_better(name)
-    if len(measured) < 2 or lower is None:
+    if len(compared) < 2 or lower is None:
         return None
-    before, after = metric_of(measured[0], name), metric_of(measured[-1], name)
+    before, after = metric_of(compared[0], name), metric_of(compared[-1], name)
     if not (is_number(before) and is_number(after)):
         return None
     return Change(name, before, after, lower)

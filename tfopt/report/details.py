@@ -39,10 +39,10 @@ def class_titles(record: RunRecord) -> tuple[str, str]:
 def output_rows(record: RunRecord) -> list[tuple[str, str, str, str]]:
     """Return (output, metric, first stage, last stage) for each metric of each of several outputs."""
     names = (record.model and record.model.outputs) or ()
-    measured = [stage.metrics for stage in record.measured if stage.metrics]
-    if len(names) < 2 or not measured:
+    compared = [stage.metrics for stage in record.compared if stage.metrics]
+    if len(names) < 2 or not compared:
         return []
-    first, last = measured[0], measured[-1]
+    first, last = compared[0], compared[-1]
     rows = []
     for name in names:
         for key in last:
@@ -135,7 +135,7 @@ def data_wait(stage: StageRecord) -> str:
 
 def _by_class(record: RunRecord) -> list[tuple[StageRecord, tuple[ClassRecord, ...]]]:
     """Return the complete stages whose accuracy of each class is known, with these."""
-    return [(stage, stage.classes) for stage in record.measured if stage.classes]
+    return [(stage, stage.classes) for stage in record.compared if stage.classes]
 
 
 def _tensor(tensor: TensorRecord) -> str:

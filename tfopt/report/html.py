@@ -86,10 +86,10 @@ def template(name: str) -> Template:
 
 def _key_metrics(record: RunRecord) -> list[tuple[str, str, str]]:
     """Return (name, value, remark) of the metrics at the top: the last file against the first."""
-    measured = record.measured
-    if not measured:
+    compared = record.compared
+    if not compared:
         return []
-    first, last = measured[0], measured[-1]
+    first, last = compared[0], compared[-1]
     name = main_metric(record)
     metrics = [
         (

@@ -11,7 +11,7 @@ from tfopt.run.stage_record import StageRecord
 
 
 def verdict(record: RunRecord | Mapping[str, Any]) -> str:
-    """Return the outcome of a run in one sentence, the last stage against the first.
+    """Return the outcome of a run in one sentence, the last stage against the first that had learned.
 
     A loss is said like a gain: "1.40x slower", "1.10x larger".
 
@@ -33,7 +33,7 @@ def verdict(record: RunRecord | Mapping[str, Any]) -> str:
         return f"Not finished: {reached}. Run the same command again to resume."
     if not measured:
         return "Complete, but no stage was recorded."
-    first, last = measured[0], measured[-1]
+    first, last = record.compared[0], measured[-1]
     name = main_metric(record)
     value = metric(metric_of(last, name), name)
     if first is last:
@@ -79,7 +79,7 @@ def outcome(record: RunRecord) -> str:
 
 def _kept(record: RunRecord, name: str, value: str) -> str:
     """Return what became of the main metric: `"keeps 97.50 % (trained 97.78 %)"`."""
-    first = record.measured[0]
+    first = record.compared[0]
     named = "" if name == "accuracy" else f"{name} "
     since = f"({title(first)} {metric(metric_of(first, name), name)})"
     found = change(record)

@@ -151,6 +151,16 @@ class RunRecord(Record):
         return [stage for stage in self.stages if stage.is_complete]
 
     @property
+    def compared(self) -> list[StageRecord]:
+        """The stages that are complete, from the first whose model is better than a guess, if there is one.
+
+        What the file lost is counted from there: a model that is yet to be trained has nothing to lose.
+        """
+        measured = self.measured
+        learned = (place for place, stage in enumerate(measured) if not stage.at_chance)
+        return measured[next(learned, 0) :]
+
+    @property
     def epochs(self) -> int:
         """How many epochs the run trained itself; those of stages taken from other runs do not count."""
         return sum(stage.epochs for stage in self.stages if stage.taken_from is None)

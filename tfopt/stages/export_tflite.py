@@ -41,11 +41,11 @@ class ExportTFLite(Stage):
             `None` is that of `tfopt.export.TOLERANCES`.
         max_lsb: the largest difference of an integer output in units of its scale, 0 or more; `None` sets no
             limit.
-        max_drop: how much worse than the run's first model the file may be, by the run's main metric on the
-            test split, 0 or more; `None` sets no limit. Of a metric where lower is better (a loss, an error)
-            it is relative: 0.05 is 5 % more error. Of others it is in their own unit: 0.05 is five points of
-            accuracy. A file that loses more is kept; the verdict of the run is red, `Run.passed` is false,
-            and `tfopt run` exits with code 3.
+        max_drop: how much worse than the run's first model, of those that are better than a guess, the file
+            may be, by the run's main metric on the test split, 0 or more; `None` sets no limit. Of a metric
+            where lower is better (a loss, an error) it is relative: 0.05 is 5 % more error. Of others it is
+            in their own unit: 0.05 is five points of accuracy. A file that loses more is kept; the verdict
+            of the run is red, `Run.passed` is false, and `tfopt run` exits with code 3.
         samples: how many test samples to verify on, at most, spread evenly; 1 or more.
 
     Raises:
