@@ -79,8 +79,10 @@ def begin(folder: Path, workers: int) -> list[subprocess.Popen]:
 
 
 def result(folder: Path) -> list:
-    """Return the metrics of all stages, and the digest of the file."""
+    """Return the metrics of all stages, and the digest of the file; nothing where the run did not end."""
     (path,) = (each.parent for each in folder.glob("*/run.json"))
+    if not (path / "model.tflite").exists():
+        return []
     stages = json.loads((path / "run.json").read_text())["stages"]
     file = hashlib.sha256((path / "model.tflite").read_bytes()).hexdigest()
     return [*((stage["name"], stage["metrics"]) for stage in stages), file]
@@ -144,6 +146,8 @@ def main() -> None:
             )
             if not equal:
                 print(f"  got {found}", flush=True)
+                for log in sorted(root.glob(f"{folder.name}-*.log")):
+                    print(f"  {log.name}: {log.read_text()[-2000:]}", flush=True)
         print(f"{same} of {kills} kills: the same metrics of all stages and the same file")
 
 

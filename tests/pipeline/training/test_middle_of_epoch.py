@@ -142,13 +142,17 @@ def test_pruning_and_ranges_go_on(tmp_path):
             np.testing.assert_array_equal(ours.history[name], values, err_msg=f"{ours.name} {name}")
 
 
-@pytest.mark.slow
-def test_on_two_devices(tmp_path, two_devices):
+@pytest.mark.parametrize(
+    ("at", "steps"),
+    [pytest.param((1, 6), 2, marks=pytest.mark.slow), ((1, 9), 9)],
+    ids=["in the middle", "before the last batch of all"],
+)
+def test_on_two_devices(tmp_path, two_devices, at, steps):
     stages = [tfopt.Train(epochs=2)]
     whole = run(tmp_path / "whole", stages, [Cuts()], strategy=two_devices)
     with pytest.raises(CutOff):
-        run(tmp_path / "cut", stages, [Cuts((1, 6))], strategy=two_devices, checkpoint_steps=2)
-    done = run(tmp_path / "cut", stages, [Cuts()], strategy=two_devices, checkpoint_steps=2)
+        run(tmp_path / "cut", stages, [Cuts(at)], strategy=two_devices, checkpoint_steps=steps)
+    done = run(tmp_path / "cut", stages, [Cuts()], strategy=two_devices, checkpoint_steps=steps)
     for ours, theirs in zip(weights(done), weights(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
