@@ -164,7 +164,8 @@ class StageContext:
             model, uneven=config.is_uneven(), steps_per_epoch=config.steps(1), first_step=step
         )
         with self._taught(model), mended, starting_at(model, step):
-            batches = self._batches(first, epochs, step)
+            # Under a strategy `fit` looks at a batch first, also where all epochs are done.
+            batches = self._batches(min(first, epochs - 1), epochs, step)
             model.fit(
                 wait.timed(batches) if config.strategy.num_replicas_in_sync == 1 else batches,
                 epochs=epochs,

@@ -20,6 +20,9 @@ X = rng.normal(size=(110, 6)).astype(np.float32)
 Y = (X.sum(axis=1) > 0).astype(int)
 
 
+AT_THE_END = -1, -1
+
+
 class CutOff(Exception):
     pass
 
@@ -42,6 +45,10 @@ class Cuts(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
         self.epochs_begun += 1
+
+    def on_train_end(self, logs=None):
+        if self.at == AT_THE_END:
+            raise CutOff
 
     def on_train_batch_end(self, batch, logs=None):
         Cuts.batches += 1
@@ -144,8 +151,8 @@ def test_pruning_and_ranges_go_on(tmp_path):
 
 @pytest.mark.parametrize(
     ("at", "steps"),
-    [pytest.param((1, 6), 2, marks=pytest.mark.slow), ((1, 9), 9)],
-    ids=["in the middle", "before the last batch of all"],
+    [pytest.param((1, 6), 2, marks=pytest.mark.slow), ((1, 9), 9), (AT_THE_END, 9)],
+    ids=["in the middle", "before the last batch of all", "after it"],
 )
 def test_on_two_devices(tmp_path, two_devices, at, steps):
     stages = [tfopt.Train(epochs=2)]
