@@ -44,7 +44,7 @@ def starting_at(model: Any, step: int) -> Iterator[None]:
             build(data_batch=data_batch)
             return
         build(iterator=iterator)
-        iterator.reset()  # as `fit` does: under a strategy, `build` took a batch, and this may be the only one
+        iterator.reset()  # as `fit` does: `build` may have taken a batch, and this may be the only one
         _build_metrics(model, iterator)
         _begin_at(iterator, step)
         _put(model, held)  # evaluations are not concerned
