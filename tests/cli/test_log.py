@@ -38,11 +38,11 @@ def test_a_run_says_which_stage_it_does(tmp_path):
 
     # Before the command and after it, once and twice.
     begun = run("-v", "run", "tiny.py")
-    assert begun.count("tfopt.pipeline.execution: stage 1 train: begins") == 1
-    assert begun.count("tfopt.pipeline.execution: stage 1 train: complete after ") == 1
+    assert begun.count("tfopt.pipeline.stage_sequence: stage 1 train: begins") == 1
+    assert begun.count("tfopt.pipeline.stage_sequence: stage 1 train: complete after ") == 1
     assert "tfopt.pipeline.stage_context" not in begun
     assert "tfopt.pipeline.stage_context: training" in run("run", "tiny.py", "--fresh", "-vv")
-    assert "tfopt.pipeline.execution" not in run("run", "tiny.py")
+    assert "tfopt.pipeline.stage_sequence" not in run("run", "tiny.py")
 
 
 @pytest.mark.parametrize(

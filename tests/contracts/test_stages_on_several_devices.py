@@ -21,7 +21,7 @@ ROWS = {
     "PruneChannels sparse": [tfopt.PruneChannels(0.3, round_to=1, epochs=1, sparse_epochs=1)],
     "Cluster": [tfopt.Cluster(8, epochs=2)],
     "LowRank": [tfopt.LowRank(0.5, epochs=2)],
-    "Distill": [tfopt.Train(epochs=1), tfopt.Distill(epochs=1)],
+    "Distill": [tfopt.Train(epochs=1), tfopt.Prune(0.5, epochs=1), tfopt.Distill(epochs=1)],
     "Prune taught": [tfopt.Train(epochs=1), tfopt.Prune(0.5, epochs=1, teacher="float")],
     "QuantizeAware": [tfopt.QuantizeAware("int8", epochs=2)],
     "QuantizeAware with moments": [tfopt.QuantizeAware("int8", epochs=2, start_at=2, freeze_ranges_at=0.5)],

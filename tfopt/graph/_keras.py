@@ -144,7 +144,11 @@ def with_mask_of(old: Any, new: Any) -> Any:
 def masks_on(call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments for masks that Keras fills from the tensors that `call` is called with."""
     signature = inspect.signature(call)
-    given = signature.bind(*args, **kwargs).arguments
+    # Keras drops `training` where a layer does not take it.
+    taken = {
+        name: value for name, value in kwargs.items() if name != "training" or name in signature.parameters
+    }
+    given = signature.bind(*args, **taken).arguments
     tensors = [name for name, value in given.items() if _has_tensors(value)]
     found = {}
     for name in tensors:

@@ -40,6 +40,24 @@ def test_a_subclassed_model_becomes_functional_with_its_own_layers():
     assert as_functional(functional) is functional
 
 
+class Tells(keras.Model):
+    """Tells all its layers whether it trains, also those that do not ask, as TensorFlow's tutorials do."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.gru, self.head = L.Embedding(9, 4), L.GRU(3), L.Dense(2)
+
+    def call(self, tokens, training=False):
+        x = self.embedding(tokens, training=training)
+        return self.head(self.gru(x, training=training), training=training)
+
+
+def test_training_may_be_told_to_layers_that_do_not_ask():
+    model, tokens = Tells(), np.arange(8).reshape(2, 4)
+    expected = model(tokens)
+    np.testing.assert_allclose(as_functional(model)(tokens), expected, atol=1e-6)
+
+
 def test_inputs_and_outputs_keep_their_structure():
     model = Joined()
     data = {"a": np.ones((2, 4), "float32"), "b": np.zeros((2, 4), "float32")}
