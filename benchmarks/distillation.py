@@ -89,14 +89,20 @@ def step_ratio(make, teacher, x, y):
     return statistics.median(b / a for a, b in zip(times["alone"], times["taught"], strict=True))
 
 
-def main():
+def options(description, epochs):
+    """Return the parser of what says on what is trained, and for how many epochs by default."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--noise", type=float, default=0.35)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=epochs)
+    return parser
+
+
+def main():
+    parser = options(__doc__, epochs=30)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--width", type=int, default=32)
     asked = parser.parse_args()

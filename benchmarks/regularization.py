@@ -1,23 +1,27 @@
 """What each kind of regularization is worth on few samples: accuracy with it and without.
 
 Trains one CNN on some of scikit-learn's digits, noisy and few, as `distillation.py` does, for the same epochs
-from the same weights: as it is, with each penalty, with each layer inserted, with each kind of consistency
-and with averaged weights. Prints the accuracy on the test split, each seed and the mean, and the gain over
+from the same weights: as it is, with each penalty, with dropout, with each kind of consistency and with
+averaged weights. Prints the accuracy on the test split, each seed and the mean, and the gain over
 the model as it is in points.
 
     python benchmarks/regularization.py [--seeds 0 1 2] [--samples 300] [--noise 0.35] [--epochs 40]
 """
 
-import argparse
 import contextlib
 import statistics
 
 import keras
-from distillation import BATCH, accuracy, compiled, images, network
+from distillation import BATCH, accuracy, compiled, images, network, options
 
-from tfopt import regularization
 from tfopt.callbacks import AverageWeights
-from tfopt.regularization import ConsistencyRegularization, GroupLasso, insert_after, regularize
+from tfopt.regularization import (
+    ConsistencyRegularization,
+    GroupLasso,
+    estimate_batch_norm,
+    insert_after,
+    regularize,
+)
 
 L = keras.layers
 
@@ -55,19 +59,12 @@ def trained(method, x, y, seed, epochs):
     callbacks = [AverageWeights(start_epoch=3 * epochs // 4, data=x)] if averages else []
     with ConsistencyRegularization(model, consistency) if consistency else contextlib.nullcontext():
         model.fit(x, y, batch_size=BATCH, epochs=epochs, callbacks=callbacks, verbose=0)
-    regularization.estimate_batch_norm(model, x)
+    estimate_batch_norm(model, x)  # of all alike: averaged weights need it
     return model
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--samples", type=int, default=300)
-    parser.add_argument("--noise", type=float, default=0.35)
-    parser.add_argument("--epochs", type=int, default=40)
-    asked = parser.parse_args()
+    asked = options(__doc__, epochs=40).parse_args()
     found = {name: [] for name in METHODS}
     for seed in asked.seeds:
         x, y, x_test, y_test = images(asked.samples, asked.noise, seed)

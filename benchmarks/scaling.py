@@ -29,12 +29,13 @@ import itertools
 import json
 import math
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+
+from run_kills import free_ports
 
 BATCH = 64
 SIZE = 16
@@ -199,12 +200,7 @@ def worker(index, ports, steps):
 
 def processes(count, steps):
     """Return the seconds of a step that the slower one of `count` processes takes, a batch each."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [str(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
+    ports = [str(port) for port in free_ports(count)]
     started = [
         subprocess.Popen(
             [sys.executable, __file__, "--worker", str(index), *ports, "--steps", str(steps)],

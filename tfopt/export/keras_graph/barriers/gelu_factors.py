@@ -34,34 +34,29 @@ def keep_apart_from_gelus(graph_def: tf.compat.v1.GraphDef) -> None:
             if erfc is not None:
                 own |= {node_of(name) for name in (*node.input, *erfc.input)}
                 sources |= {_source(nodes, name) for name in erfc.input}
+        if not sources:
+            continue
         for node in [node for node in added_to if node.op in _MULTIPLES and node.name not in own]:
             for position, name in enumerate(node.input):
                 factor = nodes.get(node_of(name))
-                if factor is None or not _is_scalar(factor):
-                    continue
-                if _source(nodes, node.input[1 - position]) in sources:
+                if _is_scalar(factor) and _source(nodes, node.input[1 - position]) in sources:
                     copy = added_to.add()
                     copy.CopyFrom(factor)
                     copy.name = f"{node.name}/factor"
                     copy.attr["value"].tensor.tensor_shape.dim.add(size=1)
-                    node.input[position] = name.replace(factor.name, copy.name, 1)
+                    node.input[position] = name.replace(node_of(name), copy.name, 1)
 
 
 def _source(nodes: Mapping[str, Any], name: str) -> str:
     """Return the name of the tensor of which another is a multiple by constants, or itself."""
-    node = nodes.get(node_of(name))
-    if node is None:
-        return name
-    if node.op in _PASSES_ON:
-        return _source(nodes, node.input[0])
-    if node.op in _MULTIPLES:
+    while (node := nodes.get(node_of(name))) is not None and node.op in (*_PASSES_ON, *_MULTIPLES):
         others = [each for each in node.input if not _is_scalar(nodes.get(node_of(each)))]
-        if len(others) == 1:
-            return _source(nodes, others[0])
+        if len(others) != 1:
+            break
+        name = others[0]
     return name
 
 
 def _is_scalar(node: Any) -> bool:
-    if node is None or node.op != "Const":
-        return False
-    return not attribute(node, "value").tensor.tensor_shape.dim
+    """Return whether a node is a constant without axes; an input of a function is no node of it."""
+    return node is not None and node.op == "Const" and not attribute(node, "value").tensor.tensor_shape.dim
