@@ -61,25 +61,6 @@ def test_batches_that_do_not_divide_train_as_on_one_device(two_devices, optimize
         np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.xfail(
-    reason="TensorFlow 2.21 on CPUs with oneDNN: a convolution of no samples has the wrong shape",
-    raises=tf.errors.InvalidArgumentError,
-    strict=False,  # it works where TensorFlow does without oneDNN
-)
-def test_a_replica_without_samples_of_a_model_with_convolutions(two_devices):
-    losses = []
-    for strategy in (tf.distribute.get_strategy(), two_devices):
-        keras.utils.set_random_seed(0)
-        with strategy.scope():
-            convolutions = [keras.layers.Conv2D(8, 3, activation="relu") for _ in range(2)]
-            model = keras.Sequential([keras.Input((8, 8, 3)), *convolutions, keras.layers.Flatten()])
-            model.compile(keras.optimizers.SGD(0.01), "mse")
-        x, y = np.ones((17, 8, 8, 3), "float32"), np.ones((17, 128), "float32")
-        with distribute.training(model):
-            losses += model.fit(x, y, batch_size=8, shuffle=False, verbose=0).history["loss"]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-
-
 def test_keras_alone_lets_samples_of_smaller_parts_count_more(two_devices):
     """The canary of `uneven`: where this fails, Keras weighs replicas by their samples, and ours can go."""
     weights = []
@@ -170,6 +151,18 @@ def test_several_steps_at_once_need_the_steps_of_an_epoch(two_devices):
     assert model.optimizer.iterations.numpy() == 6
     for name, values in expected.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-6, err_msg=name)
+
+
+def test_xla_compiles_the_step_of_one_device(two_devices):
+    model = compiled(two_devices, keras.optimizers.SGD, jit_compile=True)
+    with (
+        pytest.raises(InvalidArgumentError, match=r'for 2 devices of one process.*leave it at "auto"'),
+        distribute.training(model),
+    ):
+        pass
+    model, (x, y) = compiled(two_devices, keras.optimizers.SGD), data(8)
+    with distribute.training(model):
+        model.fit(x, y, batch_size=8, verbose=0)
 
 
 def test_another_keras_is_named(two_devices, monkeypatch, caplog):

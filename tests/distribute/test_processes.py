@@ -14,13 +14,14 @@ import pytest
 import tfopt
 from tests.distribute.test_process_group import free_hosts
 
-HEAD = """
+HEAD = '''
 import time
 import keras, numpy as np, tfopt
 
 def data():
+    """Of 157 samples 113 are for training: the last batch of 16 has one, and other processes none."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(150, 6)).astype("float32")
+    x = rng.normal(size=(157, 6)).astype("float32")
     return tfopt.data.from_arrays(x, (x.sum(axis=1) > 0).astype("int32"), name="blobs", scale="none")
 
 def net():
@@ -40,7 +41,7 @@ def build(hp):
         callbacks=lambda: [tfopt.callbacks.GradientClipping("norm", 1.0), Pause()],
         stages=[STAGES],
     )
-"""
+'''
 SHORT = "tfopt.Train(epochs=1)"
 LONG = (
     "tfopt.Train(epochs=2), tfopt.PruneChannels(0.3, round_to=1, epochs=1), tfopt.Prune(0.5, epochs=2), "

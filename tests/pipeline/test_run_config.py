@@ -46,6 +46,15 @@ def test_an_error_names_the_class_that_was_called(caller, change, message):
         config(caller=caller, **change)
 
 
+def test_what_several_devices_cannot_do_is_refused(two_devices):
+    with pytest.raises(InvalidArgumentError, match=r"^Recipe: batch_size=15 does not .* take 14 or 16\.$"):
+        config(strategy=two_devices, batch_size=15)
+    xla = Compilation.of("mse", [], jit_compile=True, optimizer=keras.optimizers.SGD())
+    with pytest.raises(InvalidArgumentError, match=r"^Recipe: the model is .* for 2 devices of one process"):
+        config(strategy=two_devices, compilation=xla)
+    assert config(strategy=two_devices).steps(1) == STEPS
+
+
 @pytest.mark.parametrize("callbacks", [keras.callbacks.TerminateOnNaN(), lambda: 3, ["early"]])
 def test_callbacks_that_are_none(callbacks):
     with pytest.raises(InvalidArgumentError, match=r"^Recipe: callbacks must be a list of Keras callbacks"):

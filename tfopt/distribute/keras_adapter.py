@@ -11,6 +11,7 @@ class:
 - Each replica has the mean loss of its own samples, and gradients are averaged over replicas. Where the last
   batch of an epoch does not divide, samples of the smaller parts would count more. `scale_loss` weighs the
   loss by the share of the samples.
+- A replica that gets no sample of the last batch: see `tfopt.distribute.spare_part`.
 - `steps_per_execution` above 1: see `tfopt.distribute.several_steps`, which also serves one replica.
 - `LossScaleOptimizer.check_finite` looks at gradients before they are summed, and the first replica decides
   for all: an overflow in another one becomes NaN weights. Here all are asked.
@@ -27,6 +28,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.distribute import several_steps
+from tfopt.distribute.spare_part import SparePart
 from tfopt.distribute.workers import group_of
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.optimizers._core import replica_share
@@ -62,7 +64,8 @@ def training(
     Raises:
         UnsupportedModel: this Keras has no more what has to be replaced.
         InvalidArgumentError: the model is compiled with `steps_per_execution` above 1 for several replicas,
-            and `steps_per_epoch` is not given.
+            and `steps_per_epoch` is not given; or with `jit_compile=True` for several devices of one process
+            that are no TPU; or the first batch has no sample for this process.
 
     Example:
         ```python
@@ -79,12 +82,13 @@ def training(
     epoch = None if steps_per_epoch is None else several_steps.Epoch(steps_per_epoch, first_step)
     if strategy.num_replicas_in_sync == 1 and group_of(strategy) is None:
         if several and epoch is not None:
-            with _in_place(model, [(model, "make_train_function", _maker(model, "train", epoch))]):
+            with _in_place(model, [(model, "make_train_function", _maker(model, "train", epoch, None))]):
                 yield
         else:
             yield
         return
     _require_keras(model)
+    check_jit_compile(f"The model {model.name!r}", strategy, model.jit_compile)
     if several and steps_per_epoch is None:
         raise InvalidArgumentError(
             f"The model {model.name!r} is compiled with steps_per_execution={model.steps_per_execution}, "
@@ -92,10 +96,11 @@ def training(
             "tfopt.distribute.training(model, steps_per_epoch=...), and fit the same, or leave it at 1."
         )
     optimizers = [] if model.optimizer is None else [*_nested(model.optimizer)]
+    spare = SparePart()
     ours: list[tuple[Any, str, Any]] = [
-        (model, "_maybe_symbolic_build", _symbolic_build(model)),
-        (model, "make_train_function", _maker(model, "train", epoch, uneven=uneven)),
-        (model, "make_test_function", _maker(model, "test", None)),
+        (model, "_maybe_symbolic_build", _symbolic_build(model, spare)),
+        (model, "make_train_function", _maker(model, "train", epoch, spare if uneven else None)),
+        (model, "make_test_function", _maker(model, "test", None, spare)),
         *(
             (each, "check_finite", _finite_everywhere(each.check_finite))
             for each in optimizers
@@ -136,6 +141,25 @@ def _require_keras(model: keras.Model) -> None:
         )
 
 
+def check_jit_compile(name: str, strategy: tf.distribute.Strategy, jit_compile: Any) -> None:
+    """Raise where XLA would have to compile the step of several devices, which it does for TPUs alone.
+
+    Args:
+        name: what is compiled, which the error begins with.
+        strategy: of the training.
+        jit_compile: as for `compile`.
+    """
+    if jit_compile is not True or strategy.num_replicas_in_sync == 1:
+        return
+    devices = len(strategy.extended.worker_devices)
+    if devices > 1 and not isinstance(strategy, tf.distribute.TPUStrategy):
+        raise InvalidArgumentError(
+            f"{name} is compiled with jit_compile=True for {devices} devices of one process, and XLA "
+            'compiles a step of one: leave it at "auto", or take one device, a TPU or one process a device '
+            '(strategy="multi_worker").'
+        )
+
+
 def _forget(model: keras.Model) -> None:
     """Drop compiled steps, which hold what was replaced."""
     model.train_function = model.test_function = None
@@ -148,14 +172,18 @@ def _nested(optimizer: Any) -> Iterator[Any]:
         optimizer = getattr(optimizer, "inner_optimizer", None)
 
 
-def _symbolic_build(model: Any) -> Callable[..., None]:
-    """Return what builds a model and its metrics from the first replica's part of the first batch."""
+def _symbolic_build(model: Any, spare: SparePart) -> Callable[..., None]:
+    """Return what builds a model and its metrics from the first replica's part of the first batch.
+
+    `fit` and `evaluate` call it before they make their functions: the part is the spare one of those.
+    """
     strategy = model.distribute_strategy
 
     def build(iterator: Any = None, data_batch: Any = None) -> None:
         for _, _, batches in iterator if iterator is not None else ():
             parts = next(batches)
             data_batch = keras.tree.map_structure(lambda v: strategy.experimental_local_results(v)[0], parts)
+            spare.remember(data_batch)
             break
         with strategy.scope():
             model._symbolic_build(data_batch=data_batch)
@@ -164,16 +192,25 @@ def _symbolic_build(model: Any) -> Callable[..., None]:
 
 
 def _maker(
-    model: Any, kind: str, epoch: several_steps.Epoch | None, *, uneven: bool = False
+    model: Any, kind: str, epoch: several_steps.Epoch | None, spare: SparePart | None
 ) -> Callable[..., Any]:
-    """Return `make_train_function` or `make_test_function` of a model."""
+    """Return `make_train_function` or `make_test_function` of a model.
+
+    Args:
+        model: compiled.
+        kind: train or test.
+        epoch: of a training with several steps at once.
+        spare: what a replica without samples works on; `None` where all have the same number.
+    """
     function = f"{kind}_function"
 
     def make(force: bool = False) -> Any:
         if getattr(model, function) is None or force:
             step = getattr(model, f"{kind}_step")
-            if uneven:
-                step = replica_share.counted(step)
+            if spare is not None and kind == "train":
+                step = replica_share.counted(spare.for_training(step, model))
+            elif spare is not None:
+                step = spare.for_evaluation(step, model)
             setattr(model, function, _function(model, step, kind, epoch))
         return getattr(model, function)
 

@@ -97,6 +97,9 @@ class RunConfig:
                 f"the strategy: take {self.batch_size // replicas * replicas or replicas} or "
                 f"{(self.batch_size // replicas + 1) * replicas}."
             )
+        distribute.check_jit_compile(
+            f"{self.caller}: the model", self.strategy, self.compilation.config.get("jit_compile")
+        )
         for split in ("train", "validation"):
             samples = count(self.data.split(split)[0])
             if samples < replicas:

@@ -29,8 +29,7 @@ def counted(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @functools.wraps(step)
     def counting(batch: Any) -> Any:
         context = tf.distribute.get_replica_context()
-        inputs = keras.utils.unpack_x_y_sample_weight(batch)[0]
-        own = tf.cast(tf.shape(keras.tree.flatten(inputs)[0])[0], tf.float32)
+        own = tf.cast(samples_in(batch), tf.float32)
         everywhere = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
         _HERE.share = own * context.num_replicas_in_sync / everywhere
         try:
@@ -39,6 +38,12 @@ def counted(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
             _HERE.share = None
 
     return counting
+
+
+def samples_in(batch: Any) -> tf.Tensor:
+    """Return how many samples a batch has, as `fit` takes it: inputs, or a tuple of them and targets."""
+    inputs = keras.utils.unpack_x_y_sample_weight(batch)[0]
+    return tf.shape(keras.tree.flatten(inputs)[0])[0]
 
 
 @contextlib.contextmanager
