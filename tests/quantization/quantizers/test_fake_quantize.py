@@ -1,5 +1,7 @@
 """Fake quantization against the formulas, in NumPy."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -23,7 +25,14 @@ def reference_activations(x, low, high):
 
 @pytest.mark.parametrize(
     ("shape", "axes", "columns"),
-    [((30, 7), (-1,), 7), ((3, 3, 5, 8), (-1,), 8), ((3, 3, 6, 2), (-2, -1), 12)],
+    [
+        ((30, 7), (-1,), 7),
+        ((3, 5, 8), (-1,), 8),
+        ((3, 3, 5, 8), (-1,), 8),
+        ((2, 3, 3, 5, 8), (-1,), 8),
+        ((9,), (-1,), 9),
+        ((3, 3, 6, 2), (-2, -1), 12),
+    ],
 )
 def test_weights_lie_on_the_grid_of_their_channel(shape, axes, columns):
     kernel = np.random.default_rng(0).normal(size=shape).astype("float32")
@@ -86,8 +95,8 @@ def test_means_by_a_convolution_are_rounded_to_even_steps():
 
 
 def test_the_largest_weight_of_a_channel_has_a_gradient():
-    kernel = tf.constant(np.random.default_rng(0).normal(size=(20, 50)).astype("float32"))
-    for jit_compile in (False, True):
+    for jit_compile, shape in itertools.product((False, True), ((20, 50), (3, 7, 50), (3, 3, 7, 50))):
+        kernel = tf.constant(np.random.default_rng(0).normal(size=shape).astype("float32"))
 
         @tf.function(jit_compile=jit_compile)
         def gradient(kernel):
@@ -96,4 +105,4 @@ def test_the_largest_weight_of_a_channel_has_a_gradient():
                 y = tf.reduce_sum(fake_quantize.weights(kernel, (-1,)))
             return tape.gradient(y, kernel)
 
-        np.testing.assert_array_equal(gradient(kernel), np.ones((20, 50)))
+        np.testing.assert_array_equal(gradient(kernel), np.ones(shape))

@@ -136,7 +136,7 @@ class ActivationQuantizer(keras.layers.Layer):
             quantized = self._call_in_loop(loop, x, bool(training), tensor, averaged, factors)
         elif training:
             if tensor is not None:
-                self._move(tensor, lambda: self._extremes(x)[None])
+                self._move(tensor, lambda: self._extremes(x))
             quantized = delayed(self.delay, x, lambda: self._quantize(x, self._grid(), averaged, factors))
         else:
             quantized = tf.cond(
@@ -176,7 +176,7 @@ class ActivationQuantizer(keras.layers.Layer):
         if self.kept is None:
             grid = tuple(tf.bitcast(limit, tf.float32) for limit in grid)
         if training and tensor is not None:
-            loop.notes.append(self._extremes(tf.stop_gradient(x)))
+            loop.notes.append(tf.stack(self._extremes(tf.stop_gradient(x))))
         quantized = tf.where(known[tensor], self._quantize(x, grid, averaged, factors), x)
         return delayed(self.delay if training else None, x, lambda: quantized)
 
@@ -186,7 +186,7 @@ class ActivationQuantizer(keras.layers.Layer):
 
     def after_loop(self, noted: tf.Tensor, tensor: int = 0, **_: Any) -> None:
         """Move the range to what a call noted in each step of a loop."""
-        self._move(tensor, lambda: noted)
+        self._move(tensor, lambda: tf.unstack(noted, axis=1))
 
     @property
     def moving_variables(self) -> list[keras.Variable]:
@@ -200,42 +200,34 @@ class ActivationQuantizer(keras.layers.Layer):
             return [self.maximum]
         return [self.maximum, self.minimum]
 
-    def _extremes(self, x: tf.Tensor) -> tf.Tensor:
-        """Return the largest value, and where it counts the negative of the smallest: a vector."""
-        smallest = [-tf.reduce_min(x)] if len(self._observed) == 2 else []
-        return tf.stack([tf.reduce_max(x), *smallest])
+    def _extremes(self, x: tf.Tensor) -> list[tf.Tensor]:
+        """Return the largest value, and where it counts the negative of the smallest."""
+        return [tf.reduce_max(x), *([-tf.reduce_min(x)] if len(self._observed) == 2 else [])]
 
-    def _move(self, tensor: int, extremes: Callable[[], tf.Tensor]) -> None:
+    def _move(self, tensor: int, extremes: Callable[[], list[tf.Tensor]]) -> None:
         """Move the range to what a tensor holds.
 
         Args:
             tensor: its number; in a loop, that of its first step.
-            extremes: returns those of each step, `(steps, limits)`.
+            extremes: returns `_extremes` of the tensor; in a loop a vector each, of the steps.
         """
         # The first tensor counts the batch; Keras may call it after others.
         seen = self.batches.value + 1.0 if tensor == 0 else tf.maximum(self.batches.value, 1.0)
         rate = (1.0 - self.frozen.value) * tf.maximum(1.0 - self.momentum, 1.0 / seen)
         if self.kept is not None:  # the first batch alone; gradients move it from there
             rate = tf.cast(seen == 1.0, tf.float32)
-        variables = self._observed
-        signs = (1.0, -1.0)[: len(variables)]
-        whole = tf.stack([x.value * sign for x, sign in zip(variables, signs, strict=True)], axis=-1)
+        largest, *smallest = self._observed
+        before = [largest.value, *(-each.value for each in smallest)]
         if self.kept is None:
             now = extremes()
         else:
-            now = tf.cond(rate > 0, lambda: tf.reduce_max(extremes(), axis=0), lambda: whole)
-            now = (tf.maximum(now, whole) if tensor else now)[None]
-        rows = whole if whole.shape.rank == 2 else whole[None]
-        several = slice(tensor, tensor + now.shape[0]) if whole.shape.rank == 2 else slice(0, 1)
-        before = rows[several]
-        step = _over_replicas(now) - before
-        # A batch that overflowed is skipped by loss scaling; it must not ruin the range.
-        after = before + rate * tf.where(tf.math.is_finite(step), step, 0.0)
-        if after.shape[0] != rows.shape[0]:
-            after = tf.concat([rows[: several.start], after, rows[several.stop :]], 0)
-        limits = tf.unstack(tf.reshape(after, whole.shape), axis=-1)
-        for variable, limit, sign in zip(variables, limits, signs, strict=True):
-            variable.assign(limit * sign)
+            now = tf.cond(rate > 0, lambda: [tf.reduce_max(each) for each in extremes()], lambda: before)
+            now = [tf.maximum(*both) for both in zip(now, before, strict=True)] if tensor else now
+        now = _over_replicas(now)
+        after = [_averaged(*both, rate, tensor) for both in zip(before, now, strict=True)]
+        largest.assign(after[0])
+        for variable, limit in zip(smallest, after[1:], strict=True):
+            variable.assign(-limit)
         if tensor == 0:
             self.batches.assign(seen)
 
@@ -334,9 +326,32 @@ _ARGUMENTS = (
 _LEARNED = {"lsq": learned_ranges.lsq, "pact": learned_ranges.pact}
 
 
-def _over_replicas(value: tf.Tensor) -> tf.Tensor:
+def _over_replicas(values: list[tf.Tensor]) -> list[tf.Tensor]:
     """Return the largest over all replicas: they see different parts of a batch and must have one range."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return tf.reduce_max(context.all_gather(value[None], axis=0), axis=0)
+        return values
+    gathered = context.all_gather(tf.stack(values)[None], axis=0)
+    return tf.unstack(tf.reduce_max(gathered, axis=0), len(values))
+
+
+def _averaged(before: tf.Tensor, now: tf.Tensor, rate: tf.Tensor, tensor: int) -> tf.Tensor:
+    """Return a limit, a number or one of each tensor, moved at `rate` to those of some tensors.
+
+    Args:
+        before: the limit.
+        now: what a tensor holds, or several do from number `tensor` on.
+        rate: from 0, which leaves the limit, to 1.
+        tensor: the number of the first tensor.
+    """
+    if not before.shape.rank:
+        return before + rate * _finite(tf.reshape(now, ()) - before if now.shape.rank else now - before)
+    now = now if now.shape.rank else now[None]
+    end = tensor + now.shape[0]
+    moved = before[tensor:end] + rate * _finite(now - before[tensor:end])
+    return tf.concat([before[:tensor], moved, before[end:]], 0)
+
+
+def _finite(step: tf.Tensor) -> tf.Tensor:
+    """Return a step of a range, 0 where it overflowed: loss scaling skips such a batch."""
+    return tf.where(tf.math.is_finite(step), step, 0.0)

@@ -28,17 +28,20 @@ def weights(kernel: tf.Tensor, channel_axes: Sequence[int], num_bits: int = NUM_
             Conv2DTranspose; none for one grid of the whole kernel.
         num_bits: 2 to 8.
     """
-    rows, back = columns(kernel, channel_axes)
 
     @tf.custom_gradient
-    def quantized(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        largest = tf.reduce_max(tf.abs(rows), axis=0)
+    def quantized(kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        by_last = [axis % kernel.shape.rank for axis in channel_axes] == [kernel.shape.rank - 1]
+        rows, back = (kernel, tf.identity) if by_last else columns(kernel, channel_axes)
+        largest = tf.reduce_max(tf.abs(rows), axis=list(range(len(rows.shape) - 1)))
         # Nothing lies outside, but TensorFlow's gradient finds the largest there as float32 rounds.
-        return tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            rows, -largest, largest, num_bits=num_bits, narrow_range=True
+        return back(
+            tf.quantization.fake_quant_with_min_max_vars_per_channel(
+                rows, -largest, largest, num_bits=num_bits, narrow_range=True
+            )
         ), lambda dy: dy
 
-    return back(quantized(rows))
+    return quantized(kernel)
 
 
 def activations(x: tf.Tensor, minimum: tf.Tensor, maximum: tf.Tensor, num_bits: int = NUM_BITS) -> tf.Tensor:
