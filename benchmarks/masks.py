@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 import tfopt
+from tfopt import graph
 from tfopt.callbacks import PruningSchedule
 from tfopt.pruning import ConstantSparsity, Cubic, RigL
 from tfopt.tfmot.library import tfmot
@@ -92,6 +93,8 @@ def load(path, samples):
 
 
 def trained(model, x, y, epochs, rate, callbacks=()):
+    """Train with fused batch normalization, as each stage of a pipeline and TFMOT do."""
+    graph.fuse_in_place(model)
     steps = epochs * -(-len(x) // 64)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)), LOSS)
     model.fit(x, y, epochs=epochs, batch_size=64, verbose=0, callbacks=list(callbacks))

@@ -14,8 +14,9 @@ import tfopt
 ROOT = Path(tfopt.__file__).parent
 
 ORDER = [
-    "_version", "errors", "_validation", "_hyperparameters", "rules", "files", "run", "report", "data",
-    "graph", "legacy", "backends", "schedules", "clipping", "measure", "models", "optimizers", "sharing",
+    "_version", "errors", "_validation", "_hyperparameters", "_replica_share", "rules", "files", "run",
+    "report", "data", "graph", "legacy", "backends", "schedules", "clipping", "measure", "models",
+    "optimizers", "sharing",
     "pruning", "clustering", "budgets", "distillation", "ensemble", "trainers", "quantization",
     "regularization", "callbacks", "post_training", "export", "tfmot", "channels", "factorization",
     "distribute", "stages", "pipeline", "recipe", "oracles", "search", "cli",

@@ -27,11 +27,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt import _replica_share
 from tfopt.distribute import several_steps
 from tfopt.distribute.spare_part import SparePart
 from tfopt.distribute.workers import group_of
 from tfopt.errors import InvalidArgumentError, UnsupportedModel
-from tfopt.optimizers._core import replica_share
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def _maker(
         if getattr(model, function) is None or force:
             step = getattr(model, f"{kind}_step")
             if spare is not None and kind == "train":
-                step = replica_share.counted(spare.for_training(step, model))
+                step = _replica_share.counted(spare.for_training(step, model))
             elif spare is not None:
                 step = spare.for_evaluation(step, model)
             setattr(model, function, _function(model, step, kind, epoch))
@@ -250,7 +250,7 @@ def _one_step(model: Any, step: Callable[..., Any]) -> Callable[[Any], Any]:
 
 def _weighed(own: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return `scale_loss` that also weighs the loss by the replica's share of the samples."""
-    return lambda loss: replica_share.weighed(own(loss))
+    return lambda loss: _replica_share.weighed(own(loss))
 
 
 def _finite_everywhere(own: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -3,7 +3,7 @@
 The last batch of an epoch may leave replicas without a sample (9 samples on 8 replicas are parts of 2, 2, 2,
 2, 1, 0, 0 and 0). Statistics of no samples are NaN, which batch normalization would carry into the weights of
 all replicas; and on CPUs with oneDNN, TensorFlow 2.21 cannot compute a convolution of no samples. So such a
-replica takes the first part of the first batch instead. Its loss has the weight 0 (`replica_share`), and its
+replica takes the first part of the first batch instead. Its loss has the weight 0 (`_replica_share`), and its
 metrics are put back; moving statistics of layers are those of real samples.
 """
 
@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.optimizers._core.replica_share import samples_in
+from tfopt._replica_share import samples_in
 
 
 class SparePart:

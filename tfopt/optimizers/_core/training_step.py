@@ -15,9 +15,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt import _replica_share
 from tfopt.clipping.gradients import map_values
 from tfopt.errors import UnsupportedModel
-from tfopt.optimizers._core import keras_private, replica_share
+from tfopt.optimizers._core import keras_private
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +44,13 @@ class TrainingStep:
                 prediction = model(self.x, **mode)
                 loss = keras_private.loss_of(model, self.x, self.y, prediction, self.sample_weight)
             # float16 gradients need the loss scale here as in the first pass.
-            with replica_share.alike():
+            with _replica_share.alike():
                 scaled = model.optimizer.scale_loss(loss)
                 scale = model.optimizer.scale_loss(tf.ones([]))
         gradients = tape.gradient(scaled, list(at))
 
         def unscaled(values: tf.Tensor) -> tf.Tensor:
-            return replica_share.weighed(values / tf.cast(scale, values.dtype))
+            return _replica_share.weighed(values / tf.cast(scale, values.dtype))
 
         return [None if g is None else map_values(unscaled, g) for g in gradients]
 

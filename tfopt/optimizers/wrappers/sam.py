@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import keras
 import tensorflow as tf
 
+from tfopt import _replica_share
 from tfopt._hyperparameters import NonNegative, Positive, checked, one_of
 from tfopt.clipping.gradients import map_values
 from tfopt.errors import UnsupportedModel
-from tfopt.optimizers._core import keras_private, replica_share, training_step
+from tfopt.optimizers._core import keras_private, training_step
 from tfopt.optimizers.wrappers.base import Wrapper
 
 _TINY = 1e-12
@@ -123,7 +124,7 @@ class SAM(Wrapper):
                 f"variables in a scope of its own; train this model without SAM."
             )
         # The inner optimizer takes its loss scale out, as it does of the gradients that came.
-        with replica_share.alike():
+        with _replica_share.alike():
             second = [map_values(self.scale_loss, gradient) for gradient in second]
         if self.mode == "gsam":
             # Already summed, and the same on each replica, whose gradients will be summed once more.

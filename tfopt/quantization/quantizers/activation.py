@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt import _validation
+from tfopt import _replica_share, _validation
 from tfopt.errors import InvalidArgumentError
 from tfopt.graph import Loop, current_loop
 from tfopt.quantization.observers import OBSERVERS, Observer
@@ -331,7 +331,11 @@ def _over_replicas(values: list[tf.Tensor]) -> list[tf.Tensor]:
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return values
-    gathered = context.all_gather(tf.stack(values)[None], axis=0)
+    own = tf.stack(values)
+    counts = _replica_share.has_samples()
+    if counts is not None:
+        own = tf.where(counts, own, own.dtype.min)
+    gathered = context.all_gather(own[None], axis=0)
     return tf.unstack(tf.reduce_max(gathered, axis=0), len(values))
 
 

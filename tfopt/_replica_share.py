@@ -30,12 +30,13 @@ def counted(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def counting(batch: Any) -> Any:
         context = tf.distribute.get_replica_context()
         own = tf.cast(samples_in(batch), tf.float32)
+        _HERE.has_samples = own > 0
         everywhere = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
         _HERE.share = own * context.num_replicas_in_sync / everywhere
         try:
             return step(batch)
         finally:
-            _HERE.share = None
+            _HERE.share = _HERE.has_samples = None
 
     return counting
 
@@ -44,6 +45,11 @@ def samples_in(batch: Any) -> tf.Tensor:
     """Return how many samples a batch has, as `fit` takes it: inputs, or a tuple of them and targets."""
     inputs = keras.utils.unpack_x_y_sample_weight(batch)[0]
     return tf.shape(keras.tree.flatten(inputs)[0])[0]
+
+
+def has_samples() -> tf.Tensor | None:
+    """Return whether this replica has samples of the batch of the step that is traced; `None`: all have."""
+    return getattr(_HERE, "has_samples", None)
 
 
 @contextlib.contextmanager
