@@ -16,8 +16,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.errors import InvalidArgumentError
 from tfopt._replica_share import samples_in
+from tfopt.errors import InvalidArgumentError
 
 
 class SparePart:
