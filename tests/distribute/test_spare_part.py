@@ -50,7 +50,11 @@ def dense():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"steps_per_execution": 2}, {"run_eagerly": True}],
+    [
+        {},
+        pytest.param({"steps_per_execution": 2}, marks=pytest.mark.slow),
+        pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),
+    ],
     ids=["graph", "several steps", "eager"],
 )
 def test_two_devices_train_and_evaluate_as_one(two_devices, arguments):
@@ -64,7 +68,7 @@ def test_two_devices_train_and_evaluate_as_one(two_devices, arguments):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("image", [True, False])
+@pytest.mark.parametrize("image", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_batch_normalization_stays_finite(two_devices, image):
     """Its statistics of no samples are NaN, which an average over replicas gives to all of them."""
     kind = keras.layers.BatchNormalization
