@@ -42,13 +42,10 @@ class SparePart:
                 f"{model.distribute_strategy.num_replicas_in_sync} devices share its samples. Give at least "
                 "as many samples as there are devices, a larger batch_size, or take fewer devices."
             )
-        return self._in_place_of_none(step, model)
+        return self.for_evaluation(step, model)
 
     def for_evaluation(self, step: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
         """Return `test_step` that works on the spare part where a replica has no samples."""
-        return self._in_place_of_none(step, model)
-
-    def _in_place_of_none(self, step: Callable[[Any], Any], model: keras.Model) -> Callable[[Any], Any]:
         if self._part is None:
             return step
         spare = _not_empty(self._part)
@@ -58,9 +55,10 @@ class SparePart:
             if tf.get_static_value(samples_in(batch)):
                 return step(batch)
             empty = tf.equal(samples_in(batch), 0)
-            before = [tf.identity(variable.value) for variable in model.metrics_variables]
+            metrics = model.metrics_variables
+            before = [tf.identity(variable.value) for variable in metrics]
             outputs = step(tf.cond(empty, lambda: spare, lambda: batch))
-            for variable, value in zip(model.metrics_variables, before, strict=True):
+            for variable, value in zip(metrics, before, strict=True):
                 variable.assign(tf.where(empty, value, variable.value))
             return outputs
 
