@@ -50,8 +50,10 @@ def images(samples, noise, seed, source="digits"):
     return x, data.y_train[some], x_test, data.y_test
 
 
-def compiled(model, rate):
-    model.compile(keras.optimizers.Adam(rate), LOSS, metrics=["accuracy"])
+def compiled(model, rate, steps):
+    """Return the model compiled for so many steps, at whose end the rate is 0."""
+    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
+    model.compile(keras.optimizers.Adam(schedule), LOSS, metrics=["accuracy"])
     return model
 
 
@@ -76,7 +78,7 @@ def step_ratio(make, teacher, x, y):
     with contextlib.ExitStack() as stack:
         models = {}
         for name, who in (("alone", None), ("taught", teacher)):
-            models[name] = compiled(make(), 1e-3)
+            models[name] = compiled(make(), 1e-3, ROUNDS * STEPS)
             stack.enter_context(taught(models[name], who))
             models[name].train_on_batch(x[:BATCH], y[:BATCH])
             times[name] = []
@@ -111,14 +113,15 @@ def main():
     for seed in asked.seeds:
         keras.utils.set_random_seed(seed)
         x, y, x_test, y_test = images(asked.samples, asked.noise, seed, asked.data)
-        teacher = compiled(network(asked.width, x.shape[1:]), 3e-3)
+        steps = asked.epochs * -(-len(x) // BATCH)
+        teacher = compiled(network(asked.width, x.shape[1:]), 3e-3, 2 * steps)
         teacher.fit(x, y, batch_size=BATCH, epochs=2 * asked.epochs, verbose=0)
         floats.append(accuracy(teacher.predict(x_test, verbose=0), y_test))
         for name, student in STUDENTS.items():
             pair = []
             for who in (None, teacher):
                 keras.utils.set_random_seed(100 + seed)
-                model = compiled(student(teacher), 1e-3)
+                model = compiled(student(teacher), 1e-3, steps)
                 with taught(model, who):
                     model.fit(x, y, batch_size=BATCH, epochs=asked.epochs, verbose=0)
                 runs = (
