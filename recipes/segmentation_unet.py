@@ -63,7 +63,7 @@ def unet(input_shape, num_classes, width):
     def block(x, filters, name):
         for part in "ab":
             x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_{part}")(x)
-            x = layers.BatchNormalization(name=f"{name}_{part}_bn")(x)
+            x = layers.BatchNormalization(momentum=0.9, name=f"{name}_{part}_bn")(x)
             x = layers.ReLU(name=f"{name}_{part}_relu")(x)
         return x
 

@@ -15,6 +15,12 @@ layers = keras.layers
 SMALLEST = 4
 """Feature maps are halved down to this size and no further, so that small images have the same stages."""
 
+MOMENTUM = 0.9
+"""Of the moving statistics of batch normalization. Keras's own, 0.99, follows the weights too slowly in
+short trainings: a ResNet of the digits, right on all of its training images, had 26 % of the test images after
+252 steps, and 99 % with 0.9.
+"""
+
 
 def image_input(owner: str, input_shape: Sequence[int], resolution: int | None) -> tuple[Any, Any]:
     """Return the input of a model, and that in the resolution at which it is looked at.
@@ -70,7 +76,7 @@ def depthwise(x: Any, size: int, name: str, *, stride: int = 1, activation: str 
 
 
 def _normalized(x: Any, name: str, activation: str | None) -> Any:
-    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    x = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
     return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 

@@ -44,6 +44,8 @@ def mobile_net(
     With the defaults and `width=1.0` it has the layers of MobileNetV2. Small images have the same stages: no
     feature map becomes smaller than 4x4. All weights are drawn anew: set the seed before.
 
+    Batch normalization keeps its moving statistics with a momentum of 0.9, so that few hundred steps suffice.
+
     Args:
         input_shape: height, width and channels of the images.
         num_classes: how many logits there are, 1 or more.

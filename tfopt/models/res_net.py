@@ -35,6 +35,8 @@ def res_net(
     and `width=64, depth=2, stages=4` ResNet-18. No feature map becomes smaller than 4x4. All weights are
     drawn anew: set the seed before.
 
+    Batch normalization keeps its moving statistics with a momentum of 0.9, so that few hundred steps suffice.
+
     Args:
         input_shape: height, width and channels of the images.
         num_classes: how many logits there are, 1 or more.
