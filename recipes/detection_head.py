@@ -77,7 +77,7 @@ def detector(input_shape, num_classes, width):
     x = inputs
     for number, filters in enumerate((width, 2 * width, 4 * width, 4 * width), start=1):
         x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv{number}")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"bn{number}")(x)
+        x = layers.BatchNormalization(name=f"bn{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(8 * width, activation="relu", name="hidden")(x)
