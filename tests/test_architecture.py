@@ -16,10 +16,9 @@ ROOT = Path(tfopt.__file__).parent
 ORDER = [
     "_version", "errors", "_validation", "_hyperparameters", "_replica_share", "rules", "files", "run",
     "report", "data", "graph", "legacy", "backends", "schedules", "clipping", "measure", "models",
-    "optimizers", "sharing",
-    "pruning", "clustering", "budgets", "distillation", "ensemble", "trainers", "quantization",
-    "regularization", "callbacks", "post_training", "export", "tfmot", "channels", "factorization",
-    "distribute", "stages", "pipeline", "recipe", "oracles", "search", "cli",
+    "optimizers", "sharing", "pruning", "clustering", "budgets", "distillation", "ensemble", "trainers",
+    "quantization", "regularization", "callbacks", "post_training", "export", "tfmot", "channels",
+    "factorization", "distribute", "stages", "pipeline", "recipe", "oracles", "search", "cli",
 ]  # fmt: skip
 """A package may import those that stand before it."""
 

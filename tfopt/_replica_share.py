@@ -30,13 +30,12 @@ def counted(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def counting(batch: Any) -> Any:
         context = tf.distribute.get_replica_context()
         own = tf.cast(samples_in(batch), tf.float32)
-        _HERE.has_samples = own > 0
         everywhere = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
         _HERE.share = own * context.num_replicas_in_sync / everywhere
         try:
             return step(batch)
         finally:
-            _HERE.share = _HERE.has_samples = None
+            _HERE.share = None
 
     return counting
 
@@ -49,7 +48,8 @@ def samples_in(batch: Any) -> tf.Tensor:
 
 def has_samples() -> tf.Tensor | None:
     """Return whether this replica has samples of the batch of the step that is traced; `None`: all have."""
-    return getattr(_HERE, "has_samples", None)
+    share = getattr(_HERE, "share", None)
+    return None if share is None else share > 0
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ class SparePart:
         """
         if self._part is not None and int(samples_in(self._part)) == 0:
             raise InvalidArgumentError(
-                f"The first batch has no sample for the devices of this process: "
+                "The first batch has no sample for the devices of this process: "
                 f"{model.distribute_strategy.num_replicas_in_sync} devices share its samples. Give at least "
                 "as many samples as there are devices, a larger batch_size, or take fewer devices."
             )

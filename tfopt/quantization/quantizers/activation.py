@@ -349,8 +349,8 @@ def _averaged(before: tf.Tensor, now: tf.Tensor, rate: tf.Tensor, tensor: int) -
         tensor: the number of the first tensor.
     """
     if not before.shape.rank:
-        return before + rate * _finite(tf.reshape(now, ()) - before if now.shape.rank else now - before)
-    now = now if now.shape.rank else now[None]
+        return before + rate * _finite(tf.reshape(now, ()) - before)
+    now = tf.reshape(now, [-1])
     end = tensor + now.shape[0]
     moved = before[tensor:end] + rate * _finite(now - before[tensor:end])
     return tf.concat([before[:tensor], moved, before[end:]], 0)
