@@ -3,7 +3,7 @@
 import pytest
 
 from tfopt.errors import InvalidArgumentError
-from tfopt.rules import resolve
+from tfopt.rules import matched_part, resolve
 
 PATHS = ["conv1", "conv10", "block/conv1", "block/dense", "head"]
 
@@ -41,3 +41,30 @@ def test_a_rule_with_a_misprint_names_the_closest_layer():
         resolve({"haed": 1}, PATHS, 0)
     with pytest.raises(InvalidArgumentError, match=r"The rules 'x1', 'x2' match no layer"):
         resolve({"x1": 1, "x2": 1}, PATHS, 0)
+
+
+@pytest.mark.parametrize(
+    ("rules", "chosen"),
+    [
+        ({"block": 1}, ["block.conv", "block.inner.conv"]),
+        ({"block/conv": 1}, ["block.conv"]),
+        ({"block.conv": 1}, ["block.conv"]),
+        ({"*/conv": 1}, ["block.conv", "block.inner.conv"]),
+        ({"block/inner": 1}, ["block.inner.conv"]),
+        ({"conv": 1}, ["conv"]),
+    ],
+)
+def test_flattened_paths_are_matched_as_what_they_were(rules, chosen):
+    paths = ["conv", "block.conv", "block.inner.conv", "blockade"]
+    assert [path for path, setting in resolve(rules, paths, 0).items() if setting] == chosen
+    nested = [path.replace(".", "/") for path in paths]
+    assert [each for each, setting in resolve(rules, nested, 0).items() if setting] == [
+        path.replace(".", "/") for path in chosen
+    ]
+
+
+def test_the_part_that_a_pattern_matches():
+    assert matched_part("block/conv", "block") == "block"
+    assert matched_part("block.inner.conv", "block/i*r") == "block.inner"
+    assert matched_part("block/conv", "*") == "block"
+    assert matched_part("conv", "conv") == "conv"

@@ -3,8 +3,13 @@
 A pattern is a shell-style glob (`fnmatch`) on the whole path of a layer, or of something that it stands
 in: `"block"` matches the layers of the nested model `block` too, and `"*"` crosses the `/` between them.
 `"conv1"` matches that layer alone, `"conv*"` all whose path starts so, `"*/conv1"` it in any nested model.
+
+`.` is the same as `/`: where a nested model or a layer of the user's own was flattened, as `prune_channels`
+does, the layer `block/conv` is called `block.conv` (Keras allows no `/` in names), and a rule for one matches
+the other.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -63,9 +68,20 @@ def wholes(path: str) -> list[str]:
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
+def matched_part(path: str, pattern: str) -> str:
+    """Return the largest part of a path that a pattern matches: of `block/conv` and `"block"`, `block`."""
+    ends = [found.start() for found in re.finditer(r"[/.]", path)]
+    return next(path[:end] for end in [*ends, len(path)] if _matches_whole(path[:end], pattern))
+
+
 def _first(rules: Iterable[str], path: str) -> str | None:
     return next((pattern for pattern in rules if _matches(path, pattern)), None)
 
 
 def _matches(path: str, pattern: str) -> bool:
-    return fnmatchcase(path, pattern) or ("/" in path and _matches(path.rpartition("/")[0], pattern))
+    path = path.replace(".", "/")
+    return _matches_whole(path, pattern) or ("/" in path and _matches(path.rpartition("/")[0], pattern))
+
+
+def _matches_whole(path: str, pattern: str) -> bool:
+    return fnmatchcase(path.replace(".", "/"), pattern.replace(".", "/"))

@@ -226,3 +226,38 @@ def test_a_model_that_was_not_called_is_refused():
         tfopt.prune_channels(Own(), 0.5)
     with pytest.raises(InvalidArgumentError, match="Expected a Keras 3 model"):
         tfopt.prune_channels("model.keras", 0.5)
+
+
+class Decoder(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = keras.layers.MultiHeadAttention(2, 4, name="first")
+        self.second = keras.layers.MultiHeadAttention(2, 4, name="second")
+        self.wide = keras.layers.Dense(24, name="wide")
+
+    def call(self, x):
+        return self.wide(self.second(self.first(x, x), x))
+
+
+def _with_a_decoder():
+    inputs = keras.Input((5, 12))
+    x = Decoder(name="decoder")(keras.layers.Dense(16, name="stem")(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3, name="head")(x))
+
+
+@pytest.mark.parametrize("pattern", ["decoder", "decoder/*", "decoder/wide", "decoder.wide", "*/wide"])
+def test_rules_reach_layers_in_layers_of_ones_own_as_those_of_other_functions_do(pattern):
+    plan = tfopt.prune_channels(_with_a_decoder(), 0.5, rules={pattern: None}, dry_run=True)
+    widths = {group.name: (group.before, group.after) for group in plan.groups}
+    assert widths["decoder.wide"] == (24, 24)
+    assert widths["stem"] == (16, 8)
+
+
+def test_layers_in_layers_keep_their_names_and_rules_of_later_stages_match():
+    smaller = tfopt.prune_channels(_with_a_decoder(), 0.5)
+    for name in ("decoder.first", "decoder.second"):
+        inner = {each.name for each in smaller.get_layer(name)._flatten_layers(include_self=False)}
+        assert {"query", "key", "value", "attention_output"} <= inner
+    pruned = tfopt.prune(smaller, 0.5, rules={"decoder/*/query": None})
+    full = {each.layer for each in tfopt.measure.layer_table(pruned) if each.sparsity < 0.1}
+    assert full == {"decoder.first/query", "decoder.second/query"}

@@ -304,7 +304,7 @@ def test_a_model_in_which_nothing_gains_is_copied_with_a_warning():
     assert [layer.name for layer in copied.layers][-1] == "dense"
 
 
-def test_quantization_aware_and_subclassed_models_are_refused(model):
+def test_quantization_aware_models_and_those_never_called_are_refused():
     with pytest.raises(InvalidArgumentError, match=r"is quantization-aware.*then quantize_aware"):
         tfopt.low_rank(tfopt.quantize_aware(keras.Sequential([keras.Input((8,)), layers.Dense(4)])))
 
@@ -312,8 +312,74 @@ def test_quantization_aware_and_subclassed_models_are_refused(model):
         def call(self, inputs):
             return inputs
 
-    with pytest.raises(UnsupportedModel, match="subclassed"):
+    with pytest.raises(UnsupportedModel, match=r"subclassed.*has no weights yet: call it once"):
         tfopt.low_rank(Own())
+
+
+class Block(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.wide, self.narrow = (
+            layers.Dense(64, activation="relu", name="wide"),
+            layers.Dense(48, name="narrow"),
+        )
+
+    def call(self, x):
+        return x + self.narrow(self.wide(x))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.block, self.head = Block(name="block"), layers.Dense(3, name="head")
+
+    def call(self, x):
+        return self.head(self.block(x))
+
+
+def _with_a_block():
+    inputs = keras.Input((48,))
+    return keras.Model(inputs, layers.Dense(3, name="head")(Block(name="block")(inputs)))
+
+
+def _subclassed():
+    made = Subclassed()
+    made(np.zeros((1, 48), "float32"))
+    return made
+
+
+@pytest.mark.parametrize("make", [_with_a_block, _subclassed])
+def test_layers_in_layers_of_ones_own_are_factorized(make, tmp_path):
+    keras.utils.set_random_seed(0)
+    made = make()
+    x = np.random.default_rng(0).standard_normal((5, 48)).astype("float32")
+    for layer in (made.get_layer("block").wide, made.get_layer("block").narrow):
+        left = np.random.default_rng(1).standard_normal((layer.kernel.shape[0], 8))
+        right = np.random.default_rng(2).standard_normal((8, layer.kernel.shape[1]))
+        layer.kernel.assign(left @ right / 20)
+    before = made.get_weights()
+    smaller = tfopt.low_rank(made, rank=8)
+    np.testing.assert_allclose(smaller(x), made(x), atol=1e-4)
+    for weight, value in zip(made.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    factors = [each.name for each in smaller.layers if each.name.startswith("block.") and each.weights]
+    assert factors == ["block.wide_factor1", "block.wide", "block.narrow_factor1", "block.narrow"]
+    plan = tfopt.low_rank(made, rank=8, dry_run=True)
+    assert plan.macs == (tfopt.measure.macs(made), tfopt.measure.macs(smaller))
+    smaller.save(tmp_path / "smaller.keras")
+    loaded = keras.models.load_model(tmp_path / "smaller.keras")  # of layers of Keras alone
+    np.testing.assert_array_equal(loaded(x), smaller(x))
+
+
+@pytest.mark.parametrize("pattern", ["block", "block/*", "block.wide", "*/narrow"])
+def test_rules_reach_layers_in_layers_of_ones_own(pattern):
+    left = {
+        each.path
+        for each in tfopt.low_rank(_with_a_block(), rank=8, rules={pattern: None}, dry_run=True).layers
+        if each.ranks is None
+    }
+    inside = {"block.wide", "block.narrow"}
+    assert left & inside == (inside if pattern in ("block", "block/*") else {pattern.replace("*/", "block.")})
 
 
 def test_a_kernel_with_nan_is_refused():

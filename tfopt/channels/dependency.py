@@ -15,11 +15,19 @@ import keras
 import numpy as np
 
 from tfopt.channels.groups import FIXED, Dependencies, Group, Slice
-from tfopt.channels.opening import opened
 from tfopt.channels.rule import Call, Layout, Walk, fixed, positions
 from tfopt.channels.rules.registry import rule_of
 from tfopt.channels.units import Resolved
-from tfopt.graph import Node, nodes, output_producers, producer
+from tfopt.errors import InvalidArgumentError
+from tfopt.graph import (
+    Node,
+    is_quantized,
+    nodes,
+    output_producers,
+    producer,
+    require_built,
+    with_own_layers_decomposed,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +45,13 @@ def dependencies(model: keras.Model) -> Dependencies:
         UnsupportedModel: the model is subclassed and has not been called, or its code cannot be read.
         InvalidArgumentError: it is no Keras 3 model, or quantization-aware.
     """
-    graph = opened(model)
+    require_built(model)
+    if is_quantized(model):
+        raise InvalidArgumentError(
+            f"prune_channels: the model {model.name!r} is quantization-aware: its ranges are those of the "
+            "channels that it has. Prune the float model that it was made of, then call tfopt.quantize_aware."
+        )
+    graph = with_own_layers_decomposed(model)
     called = nodes(graph)
     readers: dict[int, list[Node]] = {}
     for node in called:

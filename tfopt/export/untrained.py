@@ -18,6 +18,8 @@ from tfopt.quantization import calibrate, quantize_aware
 from tfopt.quantization.scheme import SCHEMES
 
 _SAMPLES = 10
+_ERRORS = 2
+"""How many standard errors are added to a measured time, so that chance makes a file slower, not faster."""
 
 
 def check_scheme(scheme: Any) -> str:
@@ -82,7 +84,7 @@ class UntrainedFiles:
         scheme: of the files, by name.
         samples: for the ranges of activations; None for random ones.
         timed: whether latency is measured, against the original's file in one process. It is the median of
-            several rounds and its standard error, so that chance makes a file slower rather than faster.
+            several rounds and two standard errors.
         absolute: whether latency is in seconds as they are measured. Otherwise it is the ratio to the
             original's, times what that took at first, so that a slower minute does not count.
 
@@ -126,5 +128,5 @@ class UntrainedFiles:
         if self._timed:
             steady = steady_ratio(self.content, content)
             seconds = steady.seconds if self._absolute else steady.ratio * self.original["latency"]
-            found["latency"] = seconds * (1 + steady.error)
+            found["latency"] = seconds * (1 + _ERRORS * steady.error)
         return found

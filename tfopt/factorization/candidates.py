@@ -27,7 +27,8 @@ METHODS: dict[str, type[Any]] = {
 }
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-_KINDS = (keras.layers.Dense, keras.layers.EinsumDense, *_CONVOLUTIONS)
+KINDS = (keras.layers.Dense, keras.layers.EinsumDense, *_CONVOLUTIONS)
+"""The layers that can be factorized; not subclasses of them."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ def candidates(model: keras.Model, method: str) -> tuple[list[Candidate], dict[s
     others: dict[str, str] = {}
     for first, *rest in calls.values():
         layer: Any = first.operation
-        if not isinstance(layer, _KINDS):
+        if not isinstance(layer, KINDS):
             continue
         reason = _reason(layer, method, owners)
         if reason:
@@ -114,7 +115,7 @@ def _factorization(layer: Any, method: str) -> Factorization:
 def _reason(layer: Any, method: str, owners: dict[int, int]) -> str:
     """Return why a layer of a known kind is left alone, `""` where it can be factorized."""
     constraint, kind = layer.kernel_constraint, type(layer).__name__
-    if type(layer) not in _KINDS:
+    if type(layer) not in KINDS:
         return f"{kind} is a subclass, whose code may do more with its kernel"
     if getattr(layer, "groups", 1) > 1:
         return f"it has {layer.groups} groups, which are matrices of few weights already"
@@ -140,7 +141,7 @@ def _reason(layer: Any, method: str, owners: dict[int, int]) -> str:
 
 def _reason_of_other(layer: keras.Layer, called: set[int]) -> str:
     kind = type(layer).__name__
-    if isinstance(layer, _KINDS) or id(layer) not in called:
+    if isinstance(layer, KINDS) or id(layer) not in called:
         return "it is a part of another layer"
     if "Depthwise" in kind or "Separable" in kind:
         return "depthwise: a matrix of few weights for each channel"

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfopt import graph, measure
+from tfopt import graph
 from tfopt.data.representative import Representative
 from tfopt.errors import InvalidArgumentError
 from tfopt.factorization.budget import BudgetedRanks
@@ -17,6 +17,7 @@ from tfopt.factorization.options import Option, Options
 from tfopt.factorization.plan import LayerRanks, LowRankPlan
 from tfopt.factorization.sensitivity import measured_losses
 from tfopt.factorization.targets import Setting, Target, by_rule
+from tfopt.measure.arithmetic import known_macs
 from tfopt.rules import resolve, wholes
 
 _DEFAULT: Any = object()
@@ -109,8 +110,8 @@ class Decision:
         ]
         params = self._model.count_params()
         macs = None
-        if all(options.candidate.sized for options in self._options.values()):
-            before = measure.macs(self._model)
+        sized = all(options.candidate.sized for options in self._options.values())
+        if sized and (before := known_macs(self._model)) is not None:
             macs = (before, before + sum(after.macs - whole.macs for whole, after in pairs))
         together = layers | others
         places = {node.path: number for number, node in reversed([*enumerate(graph.nodes(self._model))])}

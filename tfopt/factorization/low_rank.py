@@ -14,7 +14,7 @@ from tfopt.data.representative import MAX_SAMPLES, Representative
 from tfopt.data.sample_formats import repeatable
 from tfopt.errors import InvalidArgumentError
 from tfopt.export.untrained import check_scheme
-from tfopt.factorization.candidates import METHODS, Method
+from tfopt.factorization.candidates import KINDS, METHODS, Method
 from tfopt.factorization.decision import Decision
 from tfopt.factorization.plan import LowRankPlan
 from tfopt.factorization.targets import OWNER, Setting, Target, check_rules
@@ -51,8 +51,9 @@ def low_rank(
     the factors have as many weights or multiply-accumulates as the kernel. Wide ranks are multiples of 8.
 
     Args:
-        model: functional or Sequential, in float. It is left as it is; nested models are flattened, their
-            layers called `block.conv`.
+        model: any built model, in float. It is left as it is; nested models are flattened, their layers
+            called `block.conv`. So are layers of your own that hold layers to factorize, and subclassed
+            models: their code is read as `tfopt.quantize_aware` reads it.
         ratio: the share of the full rank that each layer keeps, in (0, 1].
         energy: the share of the squared norm of each kernel that is kept, in (0, 1]. The default is 0.95:
             a squared error of 5 %. Of the ranks that keep it, those with the least to compute are taken.
@@ -78,7 +79,7 @@ def low_rank(
     Raises:
         InvalidArgumentError: an argument is out of its range, a rule matches nothing, the model is
             quantization-aware, has no layer to factorize, or a kernel with NaN.
-        UnsupportedModel: the model is subclassed.
+        UnsupportedModel: the model is subclassed and has not been called, or its code cannot be read.
         GoalError: the budgets cannot be met.
 
     Example:
@@ -124,18 +125,21 @@ def decided(
     """Return what is decided about a model.
 
     Args:
-        model: functional, in float.
+        model: built, in float.
         target: of the layers without a rule.
         rules, method, scheme, data: as `low_rank` takes them.
         chosen: what `Decision.ranks` returned for the same model and arguments; nothing is searched then.
     """
     graph.require_tensorflow("low_rank")
-    graph.require_functional(model)
+    graph.require_built(model)
     if graph.is_quantized(model):
         raise InvalidArgumentError(
             f"The model {model.name!r} is quantization-aware: factors are made of float kernels. Call "
             "low_rank on the float model, then quantize_aware on what it returns."
         )
+    if not graph.is_functional(model) or any(map(_is_decomposed, graph.inner_layers(model))):
+        with model.distribute_strategy.scope():
+            model = graph.with_own_layers_decomposed(model, _is_decomposed)
     decision = Decision(model, method, rules)
     if chosen is None:
         decision.choose(target, scheme, repeatable(data, MAX_SAMPLES))
@@ -145,3 +149,8 @@ def decided(
         told = f"ranks {layer.ranks} of {layer.full}" if layer.ranks else f"left alone: {layer.reason}"
         logger.info("%s: %s", layer.path, told)
     return decision
+
+
+def _is_decomposed(layer: keras.Layer) -> bool:
+    """Return whether a layer of the user's own is made of others of which one can be factorized."""
+    return graph.has_code(layer) and any(type(each) in KINDS for each in graph.inner_layers(layer))

@@ -4,6 +4,7 @@ from tfopt.graph._keras import operation_of, sublayers
 from tfopt.graph._keras_layers import (
     attention_dropout,
     attention_masked,
+    attention_projections,
     own_trainable,
     replace_variable,
     shared_constraint,
@@ -44,6 +45,7 @@ from tfopt.graph.rewriting.input_shapes import (
 )
 from tfopt.graph.rewriting.lower import is_quantized, lower
 from tfopt.graph.rewriting.model_class import own_training, with_class_of
+from tfopt.graph.rewriting.own_layers import decomposed, has_code, is_own, with_own_layers_decomposed
 from tfopt.graph.rewriting.rebuild import Copier, copy, replay, unrolled
 from tfopt.graph.rewriting.shared_variables import take_weights, tie_shared_variables, warn_of_split
 from tfopt.graph.structural_copy import StructuralCopy
@@ -103,19 +105,23 @@ __all__ = [
     "as_taken",
     "attention_dropout",
     "attention_masked",
+    "attention_projections",
     "beside_losses",
     "calls",
     "copy",
     "current_loop",
     "decompose_call",
+    "decomposed",
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
+    "has_code",
     "has_open_sizes",
     "inner_layers",
     "input_names",
     "is_functional",
     "is_fused",
+    "is_own",
     "is_quantized",
     "layers",
     "left_open",
@@ -158,5 +164,6 @@ __all__ = [
     "with_class_of",
     "with_input_shapes",
     "with_losses",
+    "with_own_layers_decomposed",
     "without_losses",
 ]

@@ -17,6 +17,8 @@ from typing import Any
 
 import keras
 
+from tfopt.graph import _keras
+
 
 def own_trainable(layer: keras.Layer) -> list[keras.Variable]:
     """Return the variables that `layer` itself made to be trained, also where it is frozen now."""
@@ -90,6 +92,18 @@ class LossesByThread(keras.layers.Layer):
         found = super()._get_own_losses()
         own = [loss for loss in found if self._threads.get(id(loss)) == threading.get_ident()]
         return own or found
+
+
+def attention_projections(layer: keras.Layer) -> dict[str, Any]:
+    """Return the projections in an attention layer by what they make; Keras makes them in this order.
+
+    A layer that was copied out of another may have numbers in the names of its projections.
+    """
+    found = [each for each in _keras.sublayers(layer) if isinstance(each, keras.layers.EinsumDense)]
+    names = ["query", "key", "gate", "value", "attention_output"]
+    if len(found) < len(names):
+        names.remove("gate")
+    return dict(zip(names, found, strict=True))
 
 
 def attention_dropout(layer: keras.Layer) -> float:

@@ -60,6 +60,10 @@ class StructuralCopy:
             self._calls.wire(self._memo)
         return copied
 
+    def copied(self, value: Any) -> Any:
+        """Return what was copied of a value, None where it was not copied."""
+        return self._memo.get(id(value))
+
     def _copy(self, value: Any) -> Any:
         if id(value) in self._memo:
             return self._memo[id(value)]

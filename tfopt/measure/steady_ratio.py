@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -16,8 +17,11 @@ import numpy as np
 from tfopt.measure.latency import Latency, latency
 
 _TURNS, _WARMUP = 10, 1
-_ROUNDS = 4, 12
-"""The fewest and the most rounds; in each, both files are measured in both orders."""
+_ROUNDS, _LONG_ROUNDS = (8, 40), (4, 12)
+"""The fewest and the most rounds; in each, both files are measured in both orders. The second where they
+take long: the spread of few rounds is often too small by chance, but one of a large file takes seconds."""
+_LONG = 20.0
+"""Seconds after which a measurement takes long."""
 _PRECISION = 0.005
 """The standard error, as a share of the figure, at which it is steady."""
 _ERROR_OF_MEDIAN = math.sqrt(math.pi / 2)
@@ -48,7 +52,8 @@ class SteadyRatio:
 def steady_ratio(original: bytes, file: bytes, *, measure: Measure | None = None) -> SteadyRatio:
     """Return the time of a file as a ratio to that of an original.
 
-    Both are measured in rounds, until the standard error is at most 0.5 % or there were 12 of them.
+    Both are measured in rounds, in 8 at least, until the standard error is at most 0.5 % or there were 40 of
+    them; in 4 to 12 where that takes more than 20 seconds.
 
     Args:
         original, file: contents of TFLite files.
@@ -58,11 +63,11 @@ def steady_ratio(original: bytes, file: bytes, *, measure: Measure | None = None
         InvalidArgumentError: LiteRT cannot run one of them.
     """
     run = measure or _by_turns
-    fewest, most = _ROUNDS
     ratios: list[float] = []
     seconds: list[float] = []
     error = math.inf
-    while len(ratios) < fewest or (len(ratios) < most and error > _PRECISION):
+    start = time.monotonic()
+    while _unsteady(len(ratios), error, time.monotonic() - start):
         one = run({"original": original, "file": file})["file"]
         turned = run({"file": file, "original": original})
         ratios.append(math.sqrt(one.ratio / turned["original"].ratio))
@@ -71,6 +76,12 @@ def steady_ratio(original: bytes, file: bytes, *, measure: Measure | None = None
     return SteadyRatio(
         ratio=float(np.median(ratios)), seconds=float(np.median(seconds)), error=error, rounds=len(ratios)
     )
+
+
+def _unsteady(rounds: int, error: float, taken: float) -> bool:
+    """Return whether one more round is measured after so many, in so many seconds."""
+    fewest, most = _ROUNDS if taken < _LONG else _LONG_ROUNDS
+    return rounds < fewest or (rounds < most and error > _PRECISION)
 
 
 def _by_turns(files: Mapping[str, bytes]) -> Mapping[str, Latency]:

@@ -17,6 +17,7 @@ from tfopt.data.streaming.read_errors import unwrapped
 from tfopt.errors import InvalidArgumentError
 from tfopt.export import TFLiteModel, to_tflite
 from tfopt.files import replacing, write_atomically
+from tfopt.measure.arithmetic import known_macs
 from tfopt.pipeline import model_file
 from tfopt.pipeline.progress import Display
 from tfopt.pipeline.results import stage_results
@@ -109,7 +110,7 @@ class StageRun:
         return dataclasses.replace(
             stage,
             status="complete",
-            macs=measure.macs(graph.with_input_shapes(model, shapes)),
+            macs=known_macs(graph.with_input_shapes(model, shapes)),
             params=None if graph.is_quantized(model) else model.count_params(),
             history={name: tuple(values) for name, values in self._context.history.items()},
             files=stage_files.described(self._path, _files(stage)),

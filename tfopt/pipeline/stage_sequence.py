@@ -7,10 +7,11 @@ import functools
 import logging
 from pathlib import Path
 
-from tfopt import graph, measure
+from tfopt import graph
 from tfopt.export import to_tflite
 from tfopt.export.runtime.findings import CUT_OFF_KIND
 from tfopt.files import write_atomically
+from tfopt.measure.arithmetic import known_macs
 from tfopt.pipeline import model_file
 from tfopt.pipeline.following import announce
 from tfopt.pipeline.progress import Display
@@ -138,7 +139,7 @@ class StageSequence:
     def macs(self) -> int | None:
         """Of the model that the run begins with."""
         model = self.plan.model
-        return measure.macs(graph.with_input_shapes(model, graph.shapes_of(model, self.plan.config.data)))
+        return known_macs(graph.with_input_shapes(model, graph.shapes_of(model, self.plan.config.data)))
 
     def _took(self, planned: PlannedStage) -> bool:
         """Take a stage from another run that has done it; return whether there was one."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import keras
 
 from tfopt import graph
 from tfopt.errors import InvalidArgumentError
-from tfopt.rules import resolve, wholes
+from tfopt.rules import matched_part, resolve
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +84,7 @@ def planned(model: keras.Model, rules: Rules) -> list[TiedLayers]:
         pattern, name = match or ("", None)
         if name is None:
             continue
-        part = next(whole for whole in wholes(path) if fnmatchcase(whole, pattern))
-        inside = path[len(part) :]
+        inside = path[len(matched_part(path, pattern)) :]
         if inside and isinstance(layers[path], keras.layers.BatchNormalization):
             logger.info("%s keeps its own statistics; name it in a rule to tie it too", path)
             continue

@@ -14,7 +14,9 @@ from tfopt.channels.costs.metric import Metric
 from tfopt.channels.costs.terms import Term, Terms
 from tfopt.channels.groups import Dependencies, Slice
 from tfopt.errors import InvalidArgumentError
-from tfopt.measure.products import products_of, size_of
+from tfopt.measure.arithmetic import macs
+from tfopt.measure.products import products
+from tfopt.measure.sizes import Sizes
 
 
 class ModelCosts:
@@ -49,6 +51,7 @@ class ModelCosts:
                 (factor * stored[key], rows) for key, (factor, rows) in size.items() if stored.get(key)
             ),
         }
+        self._tensors = Sizes(graph.without_losses(dependencies.model))
         self._open: InvalidArgumentError | None = None
         try:
             self._macs = Terms(self._products(size))
@@ -91,7 +94,7 @@ class ModelCosts:
             if units is not None:
                 rows = (*rows, self.sizes.row(units))
             elif axis:
-                factor *= size_of(path, tensor, axis)
+                factor *= self._tensors.of(path, tensor, axis)
         return factor, rows
 
     def _size(self, variable: keras.Variable, slices: Iterable[Slice]) -> Term:
@@ -101,13 +104,14 @@ class ModelCosts:
         return float(np.prod(fixed, dtype=float)), tuple(cut.values())
 
     def _products(self, size: dict[int, Term]) -> Iterable[Term]:
-        for node in graph.nodes(graph.without_losses(self.dependencies.model)):
-            for product in products_of(node):
-                factor, rows = size[id(product.kernel)]
-                for tensor, axis in product.positions:
-                    units = self.dependencies.axes.get(id(tensor), (None,) * len(tensor.shape))[axis]
-                    if units is None:
-                        factor *= size_of(product.path, tensor, axis)
-                    else:
-                        rows = (*rows, self.sizes.row(units))
-                yield factor, rows
+        model = graph.without_losses(self.dependencies.model)
+        for product in products(graph.nodes(model), self._tensors, macs):
+            factor, rows = (1.0, ()) if product.kernel is None else size[id(product.kernel)]
+            factor *= product.factor
+            for tensor, axis in product.positions:
+                units = self.dependencies.axes.get(id(tensor), (None,) * len(tensor.shape))[axis]
+                if units is None:
+                    factor *= self._tensors.of(product.path, tensor, axis)
+                else:
+                    rows = (*rows, self.sizes.row(units))
+            yield factor, rows

@@ -10,16 +10,7 @@ import keras
 import numpy as np
 
 from tfopt.channels.rule import Call, Layout, Rule, Sizes, fixed, stays, table
-from tfopt.graph import Node, inner_layers
-
-
-def _inner(layer: Any) -> dict[str, Any]:
-    """Return the projections in an attention layer, by what they make; Keras makes them in this order."""
-    found = [each for each in inner_layers(layer) if isinstance(each, keras.layers.EinsumDense)]
-    names = ["query", "key", "gate", "value", "attention_output"]
-    if len(found) < len(names):
-        names.remove("gate")
-    return dict(zip(names, found, strict=True))
+from tfopt.graph import Node, attention_projections, inner_layers
 
 
 def _tensors(call: Call) -> dict[str, Any]:
@@ -67,7 +58,7 @@ def _multi_head(call: Call) -> list[Layout]:
     layouts = _read(call, given)
     if layouts is None or any(getattr(each, "lora_enabled", False) for each in inner_layers(layer)):
         return stays(call, "attends to arrays, or has adapted kernels")
-    inner = _inner(layer)
+    inner = attention_projections(layer)
     scored = len(call.node.outputs) > 1 and len(call.node.outputs[1].shape) != 4
     own = scored or _has_own_masks(given, layer.num_heads)
     heads = None if own else call.fresh(layer.num_heads)
@@ -91,7 +82,7 @@ def _multi_head(call: Call) -> list[Layout]:
 
 def _multi_head_config(sizes: Sizes, node: Node) -> dict[str, Any]:
     layer: Any = node.operation
-    inner = _inner(layer)
+    inner = attention_projections(layer)
     kernel = inner["attention_output"].kernel
     config: dict[str, Any] = {
         "num_heads": sizes.of_variable(kernel, 0),
@@ -106,7 +97,7 @@ def _multi_head_config(sizes: Sizes, node: Node) -> dict[str, Any]:
 def _multi_head_factors(sizes: Sizes, node: Node) -> dict[int, float]:
     """Return the factors of the query: scores are divided by the root of the width, which is another now."""
     layer: Any = node.operation
-    query = _inner(layer)["query"]
+    query = attention_projections(layer)["query"]
     factor = math.sqrt(sizes.of_variable(query.kernel, 2) / layer.key_dim)
     return {id(variable): factor for variable in (query.kernel, query.bias) if variable is not None}
 
@@ -117,7 +108,7 @@ def _grouped_query(call: Call) -> list[Layout]:
     layouts = _read(call, given)
     if layouts is None or any(getattr(each, "lora_enabled", False) for each in inner_layers(layer)):
         return stays(call, "attends to arrays, or has adapted kernels")
-    inner = _inner(layer)
+    inner = attention_projections(layer)
     shared = None if _has_own_masks(given, layer.num_query_heads) else call.fresh(layer.num_key_value_heads)
     heads = None if shared is None else np.repeat(shared, layer.num_query_heads // layer.num_key_value_heads)
     for name in ("query", "gate"):
@@ -133,7 +124,7 @@ def _grouped_query(call: Call) -> list[Layout]:
 
 
 def _grouped_query_config(sizes: Sizes, node: Node) -> dict[str, Any]:
-    inner = _inner(node.operation)
+    inner = attention_projections(node.operation)
     return {
         "num_query_heads": sizes.of_variable(inner["query"].kernel, 1),
         "num_key_value_heads": sizes.of_variable(inner["key"].kernel, 1),

@@ -152,10 +152,16 @@ class Decomposer:
         logger.debug("decomposed: %s (%s): %s", node.path, type(node.operation).__name__, names)
         return model
 
-    def restore_names(self) -> None:
-        """Give layers that had to be renamed their names back."""
+    def restore_names(self, inside: Callable[[keras.Layer], keras.Layer | None] = lambda _: None) -> None:
+        """Give layers that had to be renamed their names back.
+
+        Args:
+            inside: returns the copy of a layer, where that stands inside of another: no graph names it.
+        """
         for layer, name in self._renamed:
-            layer.name = name
+            for each in (layer, inside(layer)):
+                if each is not None:
+                    each.name = name
 
     def _make_names_distinct(self, operation: keras.Operation) -> None:
         """Number the layers in a layer that have the same name, for a functional model allows none."""

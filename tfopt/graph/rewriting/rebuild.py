@@ -233,6 +233,10 @@ class Copier:
                 self._change(layer)
         return copied
 
+    def copied(self, layer: keras.Layer) -> keras.Layer | None:
+        """Return the copy of a layer, None where there is none yet."""
+        return self._structural.copied(layer)
+
     def name(self, node: Node) -> str:
         """Return the name of the copy."""
         return node.path.replace("/", ".") + self._suffixes.get(node.path, "")
