@@ -1,7 +1,7 @@
 """Our int8 files of published models beside the int8 files that their authors published.
 
-For the image classifier and the anomaly detector of MLPerf Tiny (`pretrainedResnet.h5`, `ad01.h5` and their
-`.tflite` files, from the project mlcommons/tiny): bytes, compressed bytes, latency in LiteRT measured in turn
+For the image classifier, the anomaly detector and the keyword spotter of MLPerf Tiny (`pretrainedResnet.h5`,
+`ad01.h5`, the SavedModel `kws_ref_model`, and their `.tflite` files, from the project mlcommons/tiny): bytes, compressed bytes, latency in LiteRT measured in turn
 in one process, and, with images, the accuracy of each. Our files are the converter's after training
 (`to_tflite(model, "int8")`, and with one scale for each kernel in place of each channel) and, with images,
 those of a short quantization-aware training.
@@ -20,6 +20,7 @@ import tfopt
 MODELS = {
     "ResNet-8": ("pretrainedResnet.h5", "pretrainedResnet_quant.tflite"),
     "autoencoder": ("ad01.h5", "ad01_int8.tflite"),
+    "DS-CNN": ("kws_ref_model", "kws_ref_model.tflite"),
 }
 
 HEAD = f"{'model':<13}{'file':<18}{'bytes':>9}{'gzip':>9}{'of theirs':>11}{'latency':>10}{'accuracy':>10}"
@@ -58,7 +59,7 @@ def main():
     keras.utils.set_random_seed(0)
     print(HEAD)
     for name, (model_file, theirs_file) in MODELS.items():
-        model = keras.models.load_model(arguments.folder / model_file, compile=False)
+        model = tfopt.from_legacy(arguments.folder / model_file)
         theirs = tfopt.TFLiteModel(arguments.folder / theirs_file)
         classifies = arguments.images and model.output_shape[-1] == 10
         if classifies:

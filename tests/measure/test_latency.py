@@ -3,6 +3,8 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
 import tfopt
 from tfopt import measure
@@ -41,6 +43,14 @@ def test_integer_inputs_are_fed(contents):
     int8 = tfopt.to_tflite(dense, "int8", np.random.default_rng(0).random((9, 8), np.float32))
     found = measure.latency({"embedding": bytes(tfopt.to_tflite(model)), "int8": bytes(int8)}, turns=1)
     assert len(found) == 2
+
+
+def test_a_file_of_an_open_batch_runs_on_one_sample(contents):
+    dense = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
+    theirs = tf.lite.TFLiteConverter.from_keras_model(dense).convert()
+    (details,) = Interpreter(model_content=theirs).get_input_details()
+    assert list(details["shape_signature"]) == [-1, 8]
+    assert measure.latency({"theirs": theirs, "ours": contents["small"]}, turns=1)["ours"].ratio > 0
 
 
 def test_misuse_is_said_clearly(contents):

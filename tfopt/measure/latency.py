@@ -95,7 +95,7 @@ def _ready(name: str, content: bytes) -> Any:
     try:
         interpreter = Interpreter(model_content=content, num_threads=1)
         for details in interpreter.get_input_details():
-            if (details["shape_signature"] < 0).any():
+            if (details["shape_signature"][1:] < 0).any():  # an open batch is 1
                 raise InvalidArgumentError(
                     f"The file {name!r} leaves sizes of its input {details['name']!r} open, "
                     f"{list(map(int, details['shape_signature']))}, and how long it takes depends on them: "

@@ -77,11 +77,8 @@ def products(nodes: Iterable[graph.Node], sizes: Sizes, count: Count) -> list[Pr
     found: list[Product] = []
     for node in nodes:
         operation = node.operation
-        if isinstance(operation, graph.Constant):
-            constant |= set(map(id, node.outputs))
-            continue
-        is_constant = [not isinstance(x, keras.KerasTensor) or id(x) in constant for x in node.inputs]
-        if node.inputs and all(is_constant):
+        read = set(map(id, node.inputs))
+        if isinstance(operation, graph.Constant) or (read and read <= constant):
             constant |= set(map(id, node.outputs))
             continue
         if isinstance(operation, keras.Layer):
