@@ -1,10 +1,11 @@
 """Our int8 files of published models beside the int8 files that their authors published.
 
 For the image classifier, the anomaly detector and the keyword spotter of MLPerf Tiny (`pretrainedResnet.h5`,
-`ad01.h5`, the SavedModel `kws_ref_model`, and their `.tflite` files, from the project mlcommons/tiny): bytes, compressed bytes, latency in LiteRT measured in turn
-in one process, and, with images, the accuracy of each. Our files are the converter's after training
-(`to_tflite(model, "int8")`, and with one scale for each kernel in place of each channel) and, with images,
-those of a short quantization-aware training.
+`ad01.h5`, the SavedModel `kws_ref_model`, and their `.tflite` files, from the project mlcommons/tiny): bytes,
+compressed bytes, latency in LiteRT measured in turn in one process, and, with images, the accuracy of each
+classifier of images. Our files are the converter's after training (`to_tflite(model, "int8")`, and with one
+scale for each kernel in place of each channel) and, with images, those of a short quantization-aware
+training.
 
     python benchmarks/published.py FOLDER_WITH_THE_MODELS [--images cifar10.npz] [--epochs 3]
 """

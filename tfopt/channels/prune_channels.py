@@ -76,7 +76,8 @@ def prune_channels(
         min_share: the share of its channels that each group keeps at least, in (0, 1].
         data: `(x, y)`, inputs alone, or a `tfopt.data.Dataset` (its training split), for criteria that look
             at samples, for the allocation `"sensitivity"`, and for the ranges of int8 files. At most 512
-            samples are taken, spread evenly.
+            samples are taken, spread evenly. Or a `tf.data.Dataset`, `keras.utils.PyDataset` or generator of
+            batches: the first 512 samples.
         loss: as `compile` takes it; by default that of the compiled model.
         batch_size: samples at a time, 1 or more.
         seed: of `importance="random"`, 0 or more.

@@ -20,6 +20,7 @@ from tfopt.clustering.importance import importances
 from tfopt.clustering.kept import attach
 from tfopt.clustering.nearest import NearestClusters
 from tfopt.clustering.plan import KernelPlan, planned
+from tfopt.data.labelled import labelled, require_fitting
 from tfopt.errors import InvalidArgumentError
 from tfopt.pruning.masks import bridges, carry_masks
 
@@ -76,7 +77,8 @@ def cluster(
             quantized.
         rules: layer path pattern -> clusters, or None for a layer that is left as it is; first match wins.
             Paths go into layers: `"mha/query"`, `"lstm/recurrent_kernel"`, `"block/dense"`.
-        data: inputs for `"gradient"`, such as `x_train[:256]`.
+        data: samples for `"gradient"`, such as `x_train[:256]` or a `tf.data.Dataset`; labels are not looked
+            at.
         seed: of what is drawn at random.
         engine: `"keras"`, or `"tfmot"` for tensorflow-model-optimization, run and trained by Keras 3: train
             the model that is returned, then call `tfopt.tfmot.strip` on it.
@@ -206,8 +208,11 @@ def _weighed(
         return {}
     if data is None:
         raise InvalidArgumentError('cluster: init="gradient" reads samples: give data=x_train[:256].')
+    x, _ = labelled(data, "cluster: data")
+    if graph.is_functional(model):
+        require_fitting("cluster: data", x, graph.named_inputs(model))
     variables = [plan.kernel.variable for plan in plans]
-    found = importances(model, data, variables, seed)
+    found = importances(model, x, variables, seed)
     return {id(variable): array for variable, array in zip(variables, found, strict=True)}
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tfopt.data.sample_formats import Samples, batches_of, is_array
+from tfopt.data.sample_formats import Samples, batches_of, is_array, is_batches
 from tfopt.data.sets import as_samples
 from tfopt.data.structure import fits, in_order
 from tfopt.errors import DataError, InvalidArgumentError
@@ -88,7 +88,7 @@ def _level_of_caller() -> int:
 
 def _samples(data: Any, names: tuple[str, ...]) -> list[np.ndarray]:
     batches = batches_of(data, len(names), WHAT, MAX_SAMPLES)
-    if is_array(data) or isinstance(data, list | tuple | Mapping):
+    if is_array(data) or (isinstance(data, list | tuple | Mapping) and not is_batches(data)):
         return _some(in_order(next(batches), names, WHAT))
     return _gathered(batches, names)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import tensorflow as tf
 
 from tfopt.data.dataset import Dataset
+from tfopt.data.streaming.elements import batched
 from tfopt.data.structure import count as count_of
-from tfopt.data.structure import map_leaves
+from tfopt.data.structure import map_leaves, unlisted
 from tfopt.errors import DataError, InvalidArgumentError, TfoptError
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 Samples: TypeAlias = (
     "np.ndarray | tf.Tensor | list | tuple | Mapping[str, Any] | Dataset | tf.data.Dataset | Iterable[Any] "
@@ -31,8 +30,9 @@ FORMS = (
 def batches_of(data: Any, inputs: int, what: str, samples: int) -> Iterator[Any]:
     """Yield the data batch by batch, each one what a model takes in one of its forms.
 
-    A batch that is a tuple is `(inputs, labels)` or `(inputs, labels, weights)`, as `fit` has it, but for one
-    with an array for each of several inputs. One that is a list has one array an input.
+    A tuple of two or three, which may be a batch or all of the data, is `(inputs, labels)` or `(inputs,
+    labels, weights)`, as `fit` has it, but for one with an array for each of several inputs. A list has one
+    array an input, or is one array as lists of numbers.
 
     Args:
         data: see `Samples`.
@@ -47,8 +47,9 @@ def batches_of(data: Any, inputs: int, what: str, samples: int) -> Iterator[Any]
         total = count_of(data.x_train)
         chosen = np.linspace(0, total - 1, min(samples, total)).astype(int)
         yield map_leaves(lambda array: array[chosen], data.x_train)
-    elif is_array(data) or isinstance(data, list | tuple | Mapping):
-        yield data
+    elif is_array(data) or (isinstance(data, list | tuple | Mapping) and not is_batches(data)):
+        whole = _inputs_alone(data, inputs) if isinstance(data, tuple) and len(data) in (2, 3) else data
+        yield unlisted(whole, None)[0]
     else:
         for batch in _drawn(data, what):
             yield _inputs_alone(batch, inputs)
@@ -90,6 +91,11 @@ def never_ends(data: Any) -> bool:
     return cardinality is not None and int(cardinality()) == -1
 
 
+def is_batches(data: Any) -> bool:
+    """Return whether data is a list of batches `(inputs, labels)`."""
+    return isinstance(data, list) and bool(data) and all(isinstance(each, tuple) for each in data)
+
+
 def is_array(value: Any) -> bool:
     """Return whether a value is an array or tensor."""
     return hasattr(value, "shape") and hasattr(value, "dtype")
@@ -107,6 +113,8 @@ def _stream(data: Any, what: str) -> Iterable[Any]:
         and not isinstance(data, list | str | Mapping)
     ):
         return (data[index] for index in range(len(data)))
+    if isinstance(data, tf.data.Dataset):
+        return batched(data)
     if isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping):
         return data
     raise InvalidArgumentError(f"{what} must be {FORMS}; got {type(data).__name__}.")

@@ -109,6 +109,11 @@ def input_names(model: keras.Model) -> tuple[str, ...]:
     return tuple(sorted(structure)) if isinstance(structure, dict) else tuple(x.name for x in model.inputs)
 
 
+def named_inputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
+    """Return the inputs of a functional model by name, in the order of `model.inputs`."""
+    return dict(zip(input_names(model), model.inputs, strict=True))
+
+
 def nodes(model: keras.Model) -> list[Node]:
     """Return every call in an order that runs, nested models flattened.
 

@@ -50,7 +50,7 @@ class Sizes:
 
     def rows(self, tensor: keras.KerasTensor) -> int:
         """Return the size of the axis of the samples, the first: 1, or as many as code moved there."""
-        return self._known.get(id(tensor), (1,))[0]
+        return math.prod(self._known.get(id(tensor), (1,))[:1])  # of a number 1
 
 
 def is_open(node: graph.Node) -> bool:

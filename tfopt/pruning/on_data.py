@@ -10,12 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt import _validation
-from tfopt.data import Dataset
+from tfopt.data.labelled import labelled, require_fitting
 from tfopt.data.samples import batches, finite, lengths
 from tfopt.data.streaming.stored import indexable
 from tfopt.data.structure import count
 from tfopt.errors import DataError, InvalidArgumentError
+from tfopt.graph import is_functional, named_inputs
 from tfopt.pruning.criteria import FromGradients
+
+WHAT = "prune: data"
 
 Loss: TypeAlias = "str | keras.losses.Loss | Callable[[Any, Any], Any]"
 
@@ -25,7 +28,7 @@ class OnData:
 
     Args:
         model: built.
-        data: `(x, y)`, or a `tfopt.data.Dataset`, whose training split it is.
+        data: with labels; see `tfopt.data.labelled.labelled`.
         loss: of labels and outputs, as `compile` takes it; by default that of `compiled`.
         compiled: the model that was compiled, where `model` is a copy of it.
         batch_size: samples at once, 1 or more. The last batch may be smaller.
@@ -52,6 +55,9 @@ class OnData:
         )
         self._batch_size = batch_size
         self._loss = _loss(compiled, loss, why)
+        if is_functional(model):
+            chosen = getattr(compiled, "loss", None) if loss is None else loss
+            require_fitting(WHAT, self._x, named_inputs(model), self._y, chosen, model.outputs)
         self._measure = tf.function(self._of_batch)
 
     def loss(self) -> float:
@@ -90,14 +96,14 @@ class OnData:
 
 def _checked(data: Any, batch_size: int, why: str) -> tuple[Any, Any]:
     """Return inputs and labels as arrays."""
-    if isinstance(data, Dataset):
-        data = data.split("train")
-    if not isinstance(data, tuple) or len(data) != 2:
-        came = "none" if data is None else type(data).__name__
+    x, y = (None, None) if data is None else labelled(data, WHAT)
+    if x is None or y is None:
+        came = "none" if x is None else "inputs alone"
         raise InvalidArgumentError(
-            f"{why} is measured on data: give data=(x, y) or a tfopt.data.Dataset; got {came}."
+            f"{why} is measured on data: give data=(x, y), a tfopt.data.Dataset or a "
+            f"tf.data.Dataset; got {came}."
         )
-    x, y = (keras.tree.map_structure(indexable, part) for part in data)
+    x, y = (keras.tree.map_structure(indexable, part) for part in (x, y))
     found = lengths(x, y)
     if len(found) != 1:
         raise DataError(f"{why} needs as many labels as inputs, got {sorted(found)}.")

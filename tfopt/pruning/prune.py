@@ -77,8 +77,9 @@ def prune(
             itself, whatever the distribution. Paths go into layers: `"mha/query"`,
             `"lstm/recurrent_kernel"`, `"block/dense"`.
         scope: `"layer"` or `"global"`, the older name of the distributions `"uniform"` and `"global"`.
-        data: `(x, y)` or a `tfopt.data.Dataset` (its training split) for what is measured before training:
-            `"snip"`, `"taylor"`, `"sensitivity"`. All samples are used.
+        data: for what is measured before training, `"snip"`, `"taylor"`, `"sensitivity"`: `(x, y)` or a
+            `tfopt.data.Dataset` (its training split), of which all samples are used, or a `tf.data.Dataset`,
+            `keras.utils.PyDataset` or generator of batches `(x, y)`, of which the first 512 are.
         loss: of labels and outputs, as `compile` takes it; by default that of the compiled model.
         batch_size: samples at once, 1 or more.
         seed: of the criterion `"random"`, 0 or more.

@@ -11,11 +11,13 @@ import keras
 import numpy as np
 
 from tfopt import _validation
-from tfopt.data import Dataset
+from tfopt.data.labelled import labelled
 from tfopt.data.samples import batches, finite, lengths
 from tfopt.data.streaming.stored import indexable
 from tfopt.data.structure import count
 from tfopt.errors import DataError, InvalidArgumentError
+
+WHAT = "prune_channels: data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ def checked_samples(
 
     Args:
         importance: the name of the criterion, for messages.
-        data: `(x, y)`, a `tfopt.data.Dataset` (its training split), or inputs alone.
+        data: see `tfopt.data.labelled.labelled`.
         loss: see `Samples`.
         labels: whether labels and a loss are needed.
         batch_size: samples a batch, 1 or more.
@@ -70,7 +72,7 @@ def checked_samples(
             f"prune_channels: importance={importance!r} looks at samples, and there are none: give {given} "
             'or a tfopt.data.Dataset, or take a criterion of the weights alone, such as importance="l2".'
         )
-    x, y = _split(data)
+    x, y = labelled(data, WHAT)
     if labels and y is None:
         raise InvalidArgumentError(
             f"prune_channels: importance={importance!r} needs labels, and data holds inputs alone: give "
@@ -87,7 +89,7 @@ def checked_samples(
 
 def any_samples(data: Any, loss: Any, limit: int = 512) -> Samples | None:
     """Return what there is of `data` as samples, for what can do with inputs alone, or without any."""
-    return None if data is None else _some(*_split(data), loss, 32, limit)
+    return None if data is None else _some(*labelled(data, WHAT), loss, 32, limit)
 
 
 def _some(x: Any, y: Any, loss: Any, batch_size: int, limit: int) -> Samples:
@@ -98,12 +100,6 @@ def _some(x: Any, y: Any, loss: Any, batch_size: int, limit: int) -> Samples:
         for part in (x, y)
     )
     return Samples(x, y, loss, batch_size)
-
-
-def _split(data: Any) -> tuple[Any, Any]:
-    if isinstance(data, Dataset):
-        return data.split("train")
-    return data if isinstance(data, tuple) and len(data) == 2 else (data, None)
 
 
 def _check(x: Any, y: Any, importance: str, batch_size: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tfopt.channels.importance import samples_for, scores
-from tfopt.channels.importance.samples import any_samples
+from tfopt.channels.importance.samples import WHAT, any_samples
 from tfopt.channels.planning.choose import choose, original_costs
 from tfopt.channels.planning.group_rules import group_settings
 from tfopt.channels.planning.named_groups import named_groups
@@ -16,7 +16,9 @@ from tfopt.channels.planning.plan import ChannelPlan, planned
 from tfopt.channels.planning.settings import ChannelSettings
 from tfopt.channels.planning.step import Step
 from tfopt.channels.prunable import prunable
+from tfopt.data.labelled import labelled, require_fitting
 from tfopt.errors import InvalidArgumentError
+from tfopt.graph import named_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ def decide(
     """
     found = prunable(model)
     loss = getattr(model, "loss", None) if loss is None else loss
+    if data is not None:
+        data = labelled(data, WHAT)  # once, for a generator can be read once
+        require_fitting(WHAT, data[0], named_inputs(found.model), data[1], loss, found.model.outputs)
     samples = samples_for(settings.importance, data, loss, batch_size)
     own = group_settings(found, settings.rules)
     default = settings.ratio if not settings.budgets else 0.5

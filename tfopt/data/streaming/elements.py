@@ -31,7 +31,7 @@ def is_source(data: Any) -> bool:
 
 
 def batches_of_source(
-    data: Any, what: str, *, steps: int | None = None, batched: bool | None = None
+    data: Any, what: str, *, steps: int | None = None, batched: bool | None = None, targets: bool = True
 ) -> Iterator[tuple[Any, ...]]:
     """Yield batches as tuples of arrays, or of tuples and dicts of arrays.
 
@@ -40,6 +40,7 @@ def batches_of_source(
         what: how an error calls it, such as `"The training data"`.
         steps: take so many batches (of a dataset without batches: samples), where it has more or never ends.
         batched: whether the elements of a `tf.data.Dataset` are batches; `None` finds out.
+        targets: whether there have to be any; a batch that is no tuple or list is its inputs otherwise.
 
     Raises:
         InvalidArgumentError: the data is of another kind, never ends, or can be read only once.
@@ -49,7 +50,8 @@ def batches_of_source(
     number = -1
     try:
         for number, element in enumerate(elements):
-            yield _parts(element, what, number)
+            alone = not targets and not isinstance(element, tuple | list)
+            yield _parts((element,) if alone else element, what, number, (1,) if alone else _PARTS)
     except TfoptError:
         raise
     except Exception as error:  # code of the user's, which may raise anything
@@ -113,6 +115,13 @@ def _of_tensorflow(
     return data.prefetch(1).as_numpy_iterator()
 
 
+def batched(data: tf.data.Dataset) -> tf.data.Dataset:
+    """Return a dataset of batches: the same, or of single samples these in batches."""
+    specs = tf.nest.flatten(data.element_spec)
+    dense = all(isinstance(spec, tf.TensorSpec) for spec in specs)
+    return data.batch(_BATCH) if dense and not _has_batches(specs) else data
+
+
 def _has_batches(specs: list[tf.TensorSpec]) -> bool:
     """Return whether elements are batches: all parts have one first axis, of one length or an open one."""
     firsts = {spec.shape[0] if spec.shape.rank else 0 for spec in specs if spec.shape.rank is not None}
@@ -126,9 +135,9 @@ def _endless(what: str) -> InvalidArgumentError:
     )
 
 
-def _parts(element: Any, what: str, number: int) -> tuple[Any, ...]:
-    """Return a batch as arrays, checked."""
-    if not isinstance(element, tuple | list) or len(element) not in _PARTS:
+def _parts(element: Any, what: str, number: int, lengths: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return a batch of so many parts as arrays, checked."""
+    if not isinstance(element, tuple | list) or len(element) not in lengths:
         found = (
             f"{type(element).__name__} of {len(element)}"
             if isinstance(element, tuple | list | Mapping)

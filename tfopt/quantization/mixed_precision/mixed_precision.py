@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from tfopt import _validation
-from tfopt.data import Dataset
+from tfopt.data.labelled import labelled
 from tfopt.errors import GoalError, InvalidArgumentError
 from tfopt.quantization.mixed_precision.bit_allocation import BitAllocation, LayerChoice
 from tfopt.quantization.mixed_precision.evaluation_loss import Loss
-from tfopt.quantization.mixed_precision.sensitivity import labelled, sensitivity
+from tfopt.quantization.mixed_precision.sensitivity import sensitivity
 from tfopt.quantization.qat.calibrate import calibrate
 from tfopt.quantization.qat.quantize_aware import quantize_aware
 from tfopt.quantization.scheme import SCHEMES
@@ -111,7 +111,7 @@ def mixed_precision(
         the integer program.
     """
     _check_arguments(max_bytes, max_drop, schemes, calibration_samples)
-    x, y = data.split("validation") if isinstance(data, Dataset) else labelled(data)
+    x, y = labelled(data, "mixed_precision: data", split="validation")
     scored = None if y is None else (metric or _accuracy_of(y))
     if max_drop is not None and scored is None:
         raise InvalidArgumentError("mixed_precision: max_drop needs labels: give data=(x, y).")

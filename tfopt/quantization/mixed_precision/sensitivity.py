@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt import _validation
-from tfopt.data import Dataset
+from tfopt.data.labelled import labelled, require_fitting
 from tfopt.errors import InvalidArgumentError
-from tfopt.graph import as_functional, copy, is_quantized, layers, require_built
+from tfopt.graph import as_functional, copy, is_quantized, layers, named_inputs, require_built
 from tfopt.pruning.selection import magnitude_masks
 from tfopt.quantization.canonicalize.canonicalize import canonical
 from tfopt.quantization.mixed_precision.evaluation_loss import Loss, LossOnData
@@ -90,9 +90,10 @@ def sensitivity(
 
     Args:
         model: a built Sequential or functional model in float. It is not changed.
-        data: `(x, y)`, a `tfopt.data.Dataset` (its validation split), or inputs alone. Without labels the
-            loss is the noise that a setting adds: the squared change of the outputs as a share of their
-            squares.
+        data: `(x, y)`, a `tfopt.data.Dataset` (its validation split), or inputs alone; or a
+            `tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches of these, of which the first
+            512 samples are taken. Without labels the loss is the noise that a setting adds: the squared
+            change of the outputs as a share of their squares.
         settings: schemes, or shares in (0, 1) of weights that become zero.
         loss: of labels and outputs, as `compile` takes it; by default that of the compiled model.
         batch_size: samples at once, 1 or more.
@@ -116,9 +117,11 @@ def sensitivity(
         raise InvalidArgumentError(
             f"The model {model.name!r} is quantization-aware already: give the float model it was made of."
         )
-    x, y = data.split("validation") if isinstance(data, Dataset) else labelled(data)
+    x, y = labelled(data, "sensitivity: data", split="validation")
     copied, paths = canonical(as_functional(copy(model)))
-    measured = LossOnData(copied, x, y, _loss(model, y, loss), batch_size)
+    chosen = _loss(model, y, loss)
+    require_fitting("sensitivity: data", x, named_inputs(copied), y, chosen, copied.outputs)
+    measured = LossOnData(copied, x, y, chosen, batch_size)
     found = [
         LayerSensitivity(
             path=path,
@@ -152,11 +155,6 @@ def coarser(layer: keras.Layer, variable: keras.Variable, setting: Scheme | floa
         return WeightQuantizer(layer, setting).quantized().numpy()
     values = variable.numpy()
     return values * magnitude_masks([values], [np.ones(values.shape, bool)], setting)[0]
-
-
-def labelled(data: Any) -> tuple[Any, Any]:
-    """Return inputs and labels of data given as `(x, y)`, or inputs and None."""
-    return data if isinstance(data, tuple) and len(data) == 2 else (data, None)
 
 
 def _name(setting: Setting) -> str:
