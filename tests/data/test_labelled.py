@@ -132,3 +132,26 @@ def test_an_exported_file_is_calibrated_by_each_form(model):
         "generator",
     ):
         assert bytes(tfopt.to_tflite(model, "int8", FORMS[form]())) == expected, form
+
+
+STREAMS = [
+    name for name in FORMS if name.startswith(("tf.data of", "PyDataset", "list of", "generator", "function"))
+]
+
+
+@pytest.mark.parametrize("form", STREAMS)
+def test_a_file_runs_on_each_form_that_comes_in_batches(model, form):
+    file = tfopt.to_tflite(model, "int8", X)
+    np.testing.assert_array_equal(file.predict(FORMS[form]()), file.predict(X))
+    np.testing.assert_array_equal(file.predict_quantized(FORMS[form]()), file.predict_quantized(X))
+    assert file.verify(model, FORMS[form]()) == file.verify(model, X)
+    found, expected = (tfopt.debug_quantization(model, file, data) for data in (FORMS[form](), X))
+    assert str(found) == str(expected)
+
+
+def test_a_file_that_gets_no_batches_or_endless_ones_says_so(model):
+    file = tfopt.to_tflite(model)
+    with pytest.raises(DataError, match="no batches"):
+        file.predict(iter(()))
+    with pytest.raises(InvalidArgumentError, match="never ends"):
+        file.predict(FORMS["tf.data without end"]())

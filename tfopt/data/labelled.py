@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from tfopt.data.dataset import Dataset
-from tfopt.data.sample_formats import is_batches
 from tfopt.data.streaming.elements import batches_of_source, is_source
-from tfopt.data.structure import count, fits, in_order, nested_map, unlisted
+from tfopt.data.structure import count, fits, in_order, is_batches, nested_map, unlisted
 from tfopt.errors import DataError
 
 MOST = 512
@@ -39,6 +38,18 @@ def labelled(data: Any, what: str, *, split: str = "train") -> tuple[Any, Any]:
     if isinstance(data, tuple) and len(data) in (2, 3):
         return unlisted(data[0], data[1])
     return unlisted(data, None)
+
+
+def inputs_by_batch(data: Any, what: str) -> Iterator[Any]:
+    """Yield the inputs of each batch of what `comes_in_batches`.
+
+    Raises:
+        InvalidArgumentError: it never ends.
+        DataError: its batches are none.
+    """
+    source = (lambda: data) if isinstance(data, Iterator | list) else data
+    for inputs, *_ in batches_of_source(source, what, targets=False):
+        yield inputs
 
 
 def require_fitting(

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tfopt.data.sample_formats import Samples, batches_of, is_array, is_batches
+from tfopt.data.sample_formats import Samples, batches_of, is_array
 from tfopt.data.sets import as_samples
-from tfopt.data.structure import fits, in_order
+from tfopt.data.structure import fits, in_order, is_batches
 from tfopt.errors import DataError, InvalidArgumentError
 
 Representative: TypeAlias = Samples

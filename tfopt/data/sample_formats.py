@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfopt.data.dataset import Dataset
 from tfopt.data.streaming.elements import batched
 from tfopt.data.structure import count as count_of
-from tfopt.data.structure import map_leaves, unlisted
+from tfopt.data.structure import is_batches, map_leaves, unlisted
 from tfopt.errors import DataError, InvalidArgumentError, TfoptError
 
 Samples: TypeAlias = (
@@ -89,11 +89,6 @@ def never_ends(data: Any) -> bool:
     """Return whether the data is a `tf.data.Dataset` that repeats itself for ever."""
     cardinality = getattr(data, "cardinality", None)
     return cardinality is not None and int(cardinality()) == -1
-
-
-def is_batches(data: Any) -> bool:
-    """Return whether data is a list of batches `(inputs, labels)`."""
-    return isinstance(data, list) and bool(data) and all(isinstance(each, tuple) for each in data)
 
 
 def is_array(value: Any) -> bool:

@@ -75,6 +75,17 @@ def _array(value: Any, samples: int) -> Any:
         ) from error
 
 
+def is_batches(data: Any) -> bool:
+    """Return whether data is a list of batches `(inputs, labels)`."""
+    return isinstance(data, list) and bool(data) and all(isinstance(each, tuple) for each in data)
+
+
+def comes_in_batches(data: Any) -> bool:
+    """Return whether data comes batch by batch: it is no array, and no list, tuple or dict of arrays."""
+    whole = hasattr(data, "shape") or isinstance(data, list | tuple | Mapping | int | float | str | None)
+    return is_batches(data) or not whole
+
+
 def map_leaves(function: Callable[[Any], Any], arrays: Any) -> Any:
     """Return the same structure with `function` applied to each array; a list becomes a tuple."""
     if isinstance(arrays, Mapping):

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from tfopt import graph
-from tfopt.data.structure import fits, in_order
+from tfopt.data.labelled import labelled
+from tfopt.data.structure import comes_in_batches, fits, in_order
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export.debug.align import Values, aligned
 from tfopt.export.debug.error_statistics import (
@@ -57,7 +58,8 @@ def debug_quantization(
         model: a built Sequential or functional Keras 3 model, in float or quantization-aware.
         tflite: the file, its content or its path: written by tfopt or by anything else.
         data: samples as the model takes them: one array; for several inputs a tuple in the model's order or
-            a dict by name. 16 to 100 do.
+            a dict by name; or a `tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches, of which
+            the first 512 are taken. 16 to 100 do.
         kernels: what computes the file: `"delegate"`, as LiteRT does by itself, by XNNPACK where that takes
             an operator; `"builtin"`, without it; `"reference"`, by plain kernels.
 
@@ -79,6 +81,8 @@ def debug_quantization(
     file = tflite if isinstance(tflite, TFLiteModel) else TFLiteModel(tflite)
     trace = Trace(file, kernels)
     order = _order_of_inputs(model, file)
+    if comes_in_batches(data):
+        data, _ = labelled(data, "debug_quantization: data", split="test")
     arrays = _checked(model, data)
     tensors = file_tensors(file)
     totals: dict[int, Sums] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,7 +13,7 @@ import numpy as np
 
 from tfopt.data.samples import in_parts
 from tfopt.data.sets import as_samples
-from tfopt.data.structure import fits, in_order
+from tfopt.data.structure import comes_in_batches, fits, in_order, nested_map
 from tfopt.errors import DataError, InvalidArgumentError
 from tfopt.export.flatbuffer.check_scales import are_unusual, require_scales
 from tfopt.export.flatbuffer.class_names import with_class_names
@@ -109,7 +109,8 @@ class TFLiteModel:
         Integer inputs and outputs are quantized and dequantized here.
 
         Args:
-            x: of shape (samples, ...) each; see `Inputs`.
+            x: of shape (samples, ...) each; see `Inputs`. Or a `tf.data.Dataset`, `keras.utils.PyDataset` or
+                generator of batches, with labels or without.
 
         Returns:
             float32 of shape (samples, ...); a dict by name where there are several outputs.
@@ -119,8 +120,7 @@ class TFLiteModel:
                 such as a token beyond an embedding.
             DataError: a value that must be quantized is NaN or infinite.
         """
-        outputs: Outputs = in_parts(self._predict, x)
-        return outputs
+        return self._in_parts(self._predict, x)
 
     def _predict(self, x: Inputs) -> Outputs:
         outputs = {
@@ -133,7 +133,11 @@ class TFLiteModel:
 
         Args, returns and raises: as `predict`, but for the type.
         """
-        return _single(dict(zip((spec.name for spec in self.outputs), self._run(x), strict=True)))
+
+        def run(part: Inputs) -> Outputs:
+            return _single(dict(zip((spec.name for spec in self.outputs), self._run(part), strict=True)))
+
+        return self._in_parts(run, x)
 
     def verify(
         self,
@@ -147,7 +151,8 @@ class TFLiteModel:
 
         Args:
             model: the Keras model.
-            x: samples that no training saw, such as the test split.
+            x: samples that no training saw, such as the test split; of a `tf.data.Dataset`, a
+                `keras.utils.PyDataset` or a generator of batches the first 512.
             tolerance: how far they may be apart; `None` is that of the file's scheme in
                 `tfopt.export.TOLERANCES`.
             classification: whether the outputs choose a class.
@@ -158,6 +163,10 @@ class TFLiteModel:
         """
         from tfopt.export.runtime.keras_outputs import default_tolerance, is_own, outputs_of
 
+        if comes_in_batches(x):
+            from tfopt.data.labelled import labelled
+
+            x, _ = labelled(x, "verify: x", split="test")
         arrays = self._arrays(x)
         if not len(arrays[0]):
             raise DataError("Verifying a file needs at least one sample, got none.")
@@ -251,6 +260,19 @@ class TFLiteModel:
     @property
     def _has_open_sizes(self) -> bool:
         return any(None in spec.shape for spec in self.inputs)
+
+    def _in_parts(self, run: Callable[[Inputs], Outputs], x: Inputs) -> Outputs:
+        """Return the outputs for samples in memory, on disk, or in batches."""
+        if not comes_in_batches(x):
+            outputs: Outputs = in_parts(run, x)
+            return outputs
+        from tfopt.data.labelled import inputs_by_batch
+
+        parts = [run(inputs) for inputs in inputs_by_batch(x, "The input")]
+        if not parts:
+            raise DataError("The input has no batches: give some, and a new generator for one that was read.")
+        outputs = nested_map(lambda *arrays: np.concatenate(arrays), *parts)
+        return outputs
 
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
         arrays = in_order(x, [spec.name for spec in self.inputs], "The input")
