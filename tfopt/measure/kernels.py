@@ -166,8 +166,7 @@ def prunable(model: keras.Model) -> list[Kernel]:
 
 def _holds_configs(layer: keras.Layer) -> bool:
     """Return whether the config of a layer is made of those of the layers in it."""
-    ours = type(layer).__module__.startswith(("keras.", "tfopt."))
-    return ours or not graph.inner_layers(layer) or graph.is_functional(layer)
+    return not graph.is_own(layer) or not graph.inner_layers(layer) or graph.is_functional(layer)
 
 
 def kernels(model: keras.Model) -> list[Kernel]:
