@@ -64,9 +64,9 @@ MEASURES = {
 }
 
 
-@pytest.mark.parametrize("form", [name for name in FORMS if name != "tf.data without end"])
+@pytest.mark.parametrize("form", ["lists", "tfopt", "tf.data of batches", "generator"])
 @pytest.mark.parametrize("measure", MEASURES)
-def test_each_function_takes_each_form(model, measure, form):
+def test_each_function_takes_what_is_read_as_samples(model, measure, form):
     result = MEASURES[measure](model, FORMS[form]())
     expected = MEASURES[measure](model, (X, Y))
     assert result.count_params() == expected.count_params()
