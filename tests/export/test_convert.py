@@ -160,7 +160,7 @@ MISUSE = {
     "other shape": (lambda m: tfopt.to_tflite(m, "int8", X[:, 1:]), InvalidArgumentError, r"\(7, 8, 1\)"),
     "no batch": (lambda m: tfopt.to_tflite(m, "int8", lambda: iter(X)), InvalidArgumentError, "takes"),
     "other kind": (lambda m: tfopt.to_tflite(m, "int8", "x.npz"), InvalidArgumentError, "got str"),
-    "two arrays": (lambda m: tfopt.to_tflite(m, "int8", (X, X)), InvalidArgumentError, "each of 'image'"),
+    "two arrays": (lambda m: tfopt.to_tflite(m, "int8", [X, X]), InvalidArgumentError, "each of 'image'"),
     "int8 ends": (lambda m: tfopt.to_tflite(m, input_type="int8"), InvalidArgumentError, "must be 'float32'"),
     "batch": (lambda m: tfopt.to_tflite(m, batch_size=0), InvalidArgumentError, "batch_size must be"),
     "dynamic": (lambda _: tfopt.to_tflite(_sequential(None, 8, 1)), InvalidArgumentError, "fixed shapes"),

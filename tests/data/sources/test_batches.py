@@ -19,14 +19,15 @@ Y = np.arange(90) % 3
 class Batches(keras.utils.PyDataset):
     def __init__(self, x=X, y=Y, random=False):
         super().__init__()
-        self.x, self.y, self.random = x, y, random
+        self.x, self.y, self.random, self.reads = x, y, random, 0
 
     def __len__(self):
         return -(-len(self.x) // 16)
 
     def __getitem__(self, index):
         rows = slice(16 * index, 16 * index + 16)
-        noise = np.random.default_rng().integers(0, 9) if self.random else 0
+        self.reads += self.random
+        noise = self.reads
         return self.x[rows] + np.uint8(noise), self.y[rows]
 
 
