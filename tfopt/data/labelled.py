@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfopt.data.dataset import Dataset
+from tfopt.data.samples import is_streamed
 from tfopt.data.streaming.elements import batches_of_source, is_source
-from tfopt.data.structure import count, fits, in_order, is_batches, nested_map, unlisted
+from tfopt.data.structure import count, fits, in_order, is_batches, map_leaves, nested_map, unlisted
 from tfopt.errors import DataError
 
 MOST = 512
@@ -68,13 +69,15 @@ def require_fitting(
         InvalidArgumentError: the number or names of the inputs do not fit.
         DataError: their shapes do not, or a class number is none of the model's.
     """
-    for (name, tensor), array in zip(inputs.items(), in_order(x, [*inputs], what), strict=True):
+    without_samples = map_leaves(lambda array: np.empty((0, *np.shape(array)[1:]), bool), x)
+    arrays = in_order(without_samples, [*inputs], what)  # what is on disk stays there
+    for (name, tensor), array in zip(inputs.items(), arrays, strict=True):
         if not fits(array.shape[1:], tensor.shape[1:]):
             raise DataError(
                 f"{what} has samples of the shape {array.shape[1:]} for the input {name!r}, and the model "
                 f"takes {tuple(tensor.shape[1:])}: give samples as in its training, all in one array."
             )
-    if y is None or len(outputs) != 1 or not _compares_classes(loss):
+    if y is None or is_streamed(y) or len(outputs) != 1 or not _compares_classes(loss):
         return
     labels, classes = np.asarray(y), outputs[0].shape[-1]
     if classes and labels.size and not 0 <= labels.min() <= labels.max() < classes:
