@@ -2,7 +2,7 @@
 
 For each seed, a ResNet-20 (He et al., 2016, for CIFAR-10) is trained. Then for each criterion its channels
 are removed until `--macs` of the multiply-accumulates are left, and what is left is trained on, by itself and
-with the unpruned model as teacher (`keras.distillation`, as `teacher="float"` of the stages). Printed are
+with the unpruned model as teacher (as with `teacher="float"` of the stages). Printed are
 accuracies on the test images, of the float models and of the int8 files (quantized after training), and the
 latency of the int8 file as a ratio to that of the unpruned model, by turns in this process.
 `unpruned, trained on` is the control: the unpruned model with the same further training. `recalibrated` is
@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfopt
+from tfopt.distillation import distilling
 
 L = keras.layers
 NO_FILES = "no files"
@@ -84,26 +85,24 @@ def batches(x, y, seed, flips):
     return data.map(moved)
 
 
-def fit(model, data, epochs, rate):
-    """Train with fused batch normalization, as each stage of a pipeline does."""
+def compiled(model, steps, rate):
+    """Compile with fused batch normalization, as each stage of a pipeline does."""
     tfopt.graph.fuse_in_place(model)
-    steps = epochs * len(data)
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
     model.compile(optimizer, LOSS, jit_compile=False)  # XLA takes 1.6 times as long here
-    model.fit(data, epochs=epochs, verbose=0)
+    return model
+
+
+def fit(model, data, epochs, rate):
+    compiled(model, epochs * len(data), rate).fit(data, epochs=epochs, verbose=0)
     return model
 
 
 def distilled(student, teacher, data, epochs, rate):
     """Train `student` on the labels and on what `teacher` says."""
-    tfopt.graph.fuse_in_place(student)
-    distiller = keras.distillation.Distiller(
-        tfopt.graph.copy(teacher),  # for it is frozen
-        student,
-        distillation_losses=keras.distillation.LogitsDistillation(temperature=4.0),
-        student_loss_weight=0.5,
-    )
-    fit(distiller, data, epochs, rate)
+    compiled(student, epochs * len(data), rate)
+    with distilling(student, teacher, temperature=4.0):
+        student.fit(data, epochs=epochs, verbose=0)
     return student
 
 
