@@ -96,6 +96,20 @@ def test_inputs_alone_and_several_inputs():
     np.testing.assert_array_equal(y, Y)
 
 
+def test_a_tuple_of_an_array_for_each_of_several_inputs_is_inputs_alone():
+    x, y = labelled((X, X), "data", inputs=2)
+    assert len(x) == 2
+    assert y is None
+    x, y = labelled(((X, X), Y), "data", inputs=2)
+    assert len(x) == 2
+    np.testing.assert_array_equal(y, Y)
+    a, b = keras.Input((16,)), keras.Input((16,))
+    dense = keras.layers.Dense
+    two = keras.Model([a, b], dense(4)(keras.layers.Add()([dense(32)(a), dense(32)(b)])))
+    assert tfopt.cluster(two, 8, init="gradient", data=(X, X)).count_params() == two.count_params()
+    tfopt.prune_channels(two, 0.5, importance="activation", data=(X, X))
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

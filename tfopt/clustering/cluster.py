@@ -208,8 +208,9 @@ def _weighed(
         return {}
     if data is None:
         raise InvalidArgumentError('cluster: init="gradient" reads samples: give data=x_train[:256].')
-    x, _ = labelled(data, "cluster: data")
-    if graph.is_functional(model):
+    functional = graph.is_functional(model)
+    x, _ = labelled(data, "cluster: data", inputs=len(model.inputs) if functional else 1)
+    if functional:
         require_fitting("cluster: data", x, graph.named_inputs(model))
     variables = [plan.kernel.variable for plan in plans]
     found = importances(model, x, variables, seed)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfopt.data.dataset import Dataset
+from tfopt.data.sample_formats import inputs_alone
 from tfopt.data.samples import is_streamed
 from tfopt.data.streaming.elements import batches_of_source, is_source
 from tfopt.data.structure import count, fits, in_order, is_batches, map_leaves, nested_map, unlisted
@@ -17,7 +18,7 @@ MOST = 512
 """Of what comes batch by batch, the first so many samples are taken."""
 
 
-def labelled(data: Any, what: str, *, split: str = "train") -> tuple[Any, Any]:
+def labelled(data: Any, what: str, *, split: str = "train", inputs: int = 1) -> tuple[Any, Any]:
     """Return inputs and labels as arrays, samples first; None for labels where there are none.
 
     Args:
@@ -27,6 +28,7 @@ def labelled(data: Any, what: str, *, split: str = "train") -> tuple[Any, Any]:
             512 samples are read. Sample weights, a third element, are not looked at.
         what: how an error calls it, such as `"prune_channels: data"`.
         split: of a `tfopt.data.Dataset`.
+        inputs: how many the model has: a tuple of an array for each of several is inputs alone.
 
     Raises:
         InvalidArgumentError: data of another kind.
@@ -37,7 +39,8 @@ def labelled(data: Any, what: str, *, split: str = "train") -> tuple[Any, Any]:
     if is_source(data) or is_batches(data):
         return _first(data, what)
     if isinstance(data, tuple) and len(data) in (2, 3):
-        return unlisted(data[0], data[1])
+        x = inputs_alone(data, inputs)
+        return unlisted(x, None if x is data else data[1])
     return unlisted(data, None)
 
 
@@ -48,8 +51,7 @@ def inputs_by_batch(data: Any, what: str) -> Iterator[Any]:
         InvalidArgumentError: it never ends.
         DataError: its batches are none.
     """
-    source = (lambda: data) if isinstance(data, Iterator | list) else data
-    for inputs, *_ in batches_of_source(source, what, targets=False):
+    for inputs, *_ in batches_of_source(_source(data), what, targets=False):
         yield inputs
 
 
@@ -93,12 +95,16 @@ def _compares_classes(loss: Any) -> bool:
     return str(name).startswith("sparse_categorical")
 
 
+def _source(data: Any) -> Any:
+    """Return what `batches_of_source` reads: for a list of batches or a generator, a function."""
+    return (lambda: data) if isinstance(data, Iterator | list) else data
+
+
 def _first(data: Any, what: str) -> tuple[Any, Any]:
     """Return the first samples of what comes batch by batch."""
-    source = (lambda: data) if isinstance(data, Iterator | list) else data
     batches: list[tuple[Any, ...]] = []
     found = 0
-    for batch in batches_of_source(source, what, steps=MOST, targets=False):
+    for batch in batches_of_source(_source(data), what, steps=MOST, targets=False):
         batches.append(batch[:2])
         found += count(batch[0])
         if found >= MOST:

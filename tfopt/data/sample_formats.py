@@ -48,11 +48,11 @@ def batches_of(data: Any, inputs: int, what: str, samples: int) -> Iterator[Any]
         chosen = np.linspace(0, total - 1, min(samples, total)).astype(int)
         yield map_leaves(lambda array: array[chosen], data.x_train)
     elif is_array(data) or (isinstance(data, list | tuple | Mapping) and not is_batches(data)):
-        whole = _inputs_alone(data, inputs) if isinstance(data, tuple) and len(data) in (2, 3) else data
+        whole = inputs_alone(data, inputs) if isinstance(data, tuple) and len(data) in (2, 3) else data
         yield unlisted(whole, None)[0]
     else:
         for batch in _drawn(data, what):
-            yield _inputs_alone(batch, inputs)
+            yield inputs_alone(batch, inputs)
 
 
 def _drawn(data: Any, what: str) -> Iterator[Any]:
@@ -115,7 +115,8 @@ def _stream(data: Any, what: str) -> Iterable[Any]:
     raise InvalidArgumentError(f"{what} must be {FORMS}; got {type(data).__name__}.")
 
 
-def _inputs_alone(batch: Any, inputs: int) -> Any:
+def inputs_alone(batch: Any, inputs: int) -> Any:
+    """Return the inputs of a batch, or of data like one: all of it with an array for each of several."""
     if not isinstance(batch, tuple):
         return batch
     nested = any(isinstance(part, list | tuple | Mapping) for part in batch)

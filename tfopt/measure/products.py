@@ -13,7 +13,7 @@ import keras
 from tfopt import graph
 from tfopt.errors import UnsupportedModel
 from tfopt.measure.kernels import kernels_of
-from tfopt.measure.products_in_code import FUNCTIONS, batch_axis
+from tfopt.measure.products_in_code import FUNCTIONS, Positions, batch_axis
 from tfopt.measure.sizes import Sizes
 
 # Where each weight is used once for every position of the input; elsewhere, of the output.
@@ -23,9 +23,6 @@ _ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
 _REVERSIBLE = getattr(keras.layers, "ReversibleEmbedding", ())
 """Since Keras 3.12."""
-
-Positions: TypeAlias = tuple[tuple[Any, int], ...]
-"""Tensor and axis, whose sizes multiplied are how many positions there are."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

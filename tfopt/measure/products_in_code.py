@@ -11,7 +11,7 @@ import keras
 from tfopt import graph
 
 Positions: TypeAlias = tuple[tuple[Any, int], ...]
-"""Tensor and axis, whose sizes multiplied are the multiply-accumulates."""
+"""Tensor and axis, whose sizes multiplied are how many positions, or multiply-accumulates, there are."""
 
 _Function: TypeAlias = Callable[[graph.Node, set[int]], list[Positions]]
 

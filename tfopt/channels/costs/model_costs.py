@@ -51,7 +51,8 @@ class ModelCosts:
                 (factor * stored[key], rows) for key, (factor, rows) in size.items() if stored.get(key)
             ),
         }
-        self._tensors = Sizes(graph.without_losses(dependencies.model))
+        self._model = graph.without_losses(dependencies.model)
+        self._tensors = Sizes(self._model)
         self._open: InvalidArgumentError | None = None
         try:
             self._macs = Terms(self._products(size))
@@ -83,7 +84,7 @@ class ModelCosts:
     def work(self) -> Terms:
         """Return multiply-accumulates and values of tensors together, as rough a measure of time as any."""
         terms = list(self._macs)
-        for node in graph.nodes(graph.without_losses(self.dependencies.model)):
+        for node in graph.nodes(self._model):
             terms += [self._values(node.path, tensor) for tensor in node.outputs]
         return Terms(terms)
 
@@ -104,8 +105,7 @@ class ModelCosts:
         return float(np.prod(fixed, dtype=float)), tuple(cut.values())
 
     def _products(self, size: dict[int, Term]) -> Iterable[Term]:
-        model = graph.without_losses(self.dependencies.model)
-        for product in products(graph.nodes(model), self._tensors, macs):
+        for product in products(graph.nodes(self._model), self._tensors, macs):
             factor, rows = (1.0, ()) if product.kernel is None else size[id(product.kernel)]
             factor *= product.factor
             for tensor, axis in product.positions:

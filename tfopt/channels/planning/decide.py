@@ -50,7 +50,7 @@ def decide(
     found = prunable(model)
     loss = getattr(model, "loss", None) if loss is None else loss
     if data is not None:
-        data = labelled(data, WHAT)  # once, for a generator can be read once
+        data = labelled(data, WHAT, inputs=len(found.model.inputs))  # once, for a generator can be read once
         require_fitting(WHAT, data[0], named_inputs(found.model), data[1], loss, found.model.outputs)
     samples = samples_for(settings.importance, data, loss, batch_size)
     own = group_settings(found, settings.rules)

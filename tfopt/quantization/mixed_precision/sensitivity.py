@@ -117,8 +117,8 @@ def sensitivity(
         raise InvalidArgumentError(
             f"The model {model.name!r} is quantization-aware already: give the float model it was made of."
         )
-    x, y = labelled(data, "sensitivity: data", split="validation")
     copied, paths = canonical(as_functional(copy(model)))
+    x, y = labelled(data, "sensitivity: data", split="validation", inputs=len(copied.inputs))
     chosen = _loss(model, y, loss)
     require_fitting("sensitivity: data", x, named_inputs(copied), y, chosen, copied.outputs)
     measured = LossOnData(copied, x, y, chosen, batch_size)
