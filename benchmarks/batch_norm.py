@@ -69,7 +69,9 @@ def contestants(make, x):
 def clock(library, times):
     """Return a callback of `library` that appends the seconds of each step to `times`."""
 
-    class Clock(library.callbacks.Callback):
+    callback = library.callbacks.Callback
+
+    class Clock(callback):  # type: ignore[valid-type]
         def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002
             self.start = time.perf_counter()
 

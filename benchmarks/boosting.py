@@ -82,7 +82,7 @@ def main():
         loss = "binary_crossentropy" if classes else "mse"
         found = {"one": [], "boosting": [], "wide": [], "trees": []}
         for seed in SEEDS:
-            train, stop, (x, y) = parts(*load(), seed)
+            train, stop, (x, y) = parts(*load(), seed=seed)
             error = functools.partial(error_of, y=y, classes=classes)
             one = boosted(train, stop, loss, seed, 1, 1.0)
             many = boosted(train, stop, loss, seed, ROUNDS, 0.3)

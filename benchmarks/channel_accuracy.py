@@ -19,34 +19,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from models import kept, moved, resnet_20
 
 import tfopt
 from tfopt.distillation import distilling
 
-L = keras.layers
 NO_FILES = "no files"
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def resnet_20(shape, classes, width):
-    """Return ResNet-20: three stages of three blocks, `width`, twice and four times as wide."""
-
-    def conv(x, filters, kernel, strides=1):
-        x = L.Conv2D(
-            filters, kernel, strides, padding="same", use_bias=False, kernel_initializer="he_normal"
-        )(x)
-        return L.BatchNormalization(momentum=0.9)(x)  # 0.99 needs more steps than a short training has
-
-    inputs = keras.Input(shape)
-    x = L.ReLU()(conv(inputs, width, 3))
-    for stage in range(3):
-        for block in range(3):
-            strides = 2 if stage and not block else 1
-            y = L.ReLU()(conv(x, width << stage, 3, strides))
-            y = conv(y, width << stage, 3)
-            x = conv(x, width << stage, 1, strides) if strides > 1 else x
-            x = L.ReLU()(L.Add()([x, y]))
-    return keras.Model(inputs, L.Dense(classes)(L.GlobalAveragePooling2D()(x)), name="resnet_20")
 
 
 def load(path, images):
@@ -61,28 +40,9 @@ def load(path, images):
     return x[:images], y.ravel().astype("int32")[:images], x_test, y_test.ravel().astype("int32")
 
 
-def kept(folder, name, make):
-    """Return the model of that name in a folder; made, and saved there, where it is not yet."""
-    if folder is None:
-        return make()
-    path = folder / f"{name}.keras"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        make().save(path)
-    return keras.models.load_model(path, compile=False)
-
-
 def batches(x, y, seed, flips):
     data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(64)
-    if not flips:
-        return data
-    pad = [[0, 0], [2, 2], [2, 2], [0, 0]]
-
-    def moved(images, labels):
-        crop = tf.image.random_crop(tf.pad(images, pad, "REFLECT"), tf.shape(images))
-        return tf.image.random_flip_left_right(crop), labels
-
-    return data.map(moved)
+    return data.map(moved) if flips else data
 
 
 def compiled(model, steps, rate):

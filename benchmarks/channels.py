@@ -98,16 +98,16 @@ def planning() -> None:
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the two, or both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("latency", "planning"))
+    parser.add_argument("what", nargs="?", choices=("latency", "planning"), help="both if not given")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--schemes", nargs="+", default=["float32", "int8"])
     parser.add_argument("--turns", type=int, default=30)
     arguments = parser.parse_args()
-    if arguments.what == "planning":
+    if arguments.what != "latency":
         planning()
-    else:
+    if arguments.what != "planning":
         latencies(arguments.models, arguments.schemes, arguments.turns)
 
 

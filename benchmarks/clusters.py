@@ -24,7 +24,7 @@ from tfopt.clustering.budget import compressed_weights
 
 STEPS, WARM_UP = 12, 3
 
-VARIANTS = {
+VARIANTS: dict[str, dict] = {
     "tfopt": {},
     "tfopt, fixed": {"assignments": "fixed"},
     "tfopt, linear": {"init": "linear"},
@@ -139,6 +139,8 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*VARIANTS])
     arguments = parser.parse_args()
+    if not arguments.mnist and not (arguments.resnet and arguments.cifar):
+        parser.error("give --mnist, or --resnet and --cifar, or all: there is nothing to cluster")
     for seed in arguments.seeds:
         if arguments.resnet and arguments.cifar:
             model = keras.models.load_model(arguments.resnet, compile=False)
@@ -146,7 +148,7 @@ def main():
         if arguments.mnist:
             data = images(arguments.mnist, arguments.samples, 1 / 255)
             keras.utils.set_random_seed(seed)
-            model = trained(ds_cnn(data[0].shape[1:], 10), *data[:2], 3, 3e-3, seed)
+            model = trained(ds_cnn(data[0].shape[1:], 10), *data[:2], epochs=3, rate=3e-3, seed=seed)
             report("DS-CNN", model, data, arguments, seed)
 
 

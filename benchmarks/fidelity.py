@@ -78,7 +78,7 @@ def by_operator(models, kernels):
     for name, make in models.items():
         keras.utils.set_random_seed(0)
         try:
-            added += operators(name, *make(), kernels)
+            added += operators(name, *make(), kernels=kernels)
         except tfopt.errors.TfoptError as error:
             print(f"{name:<30}{type(error).__name__}: {error}")
         keras.backend.clear_session()
@@ -221,7 +221,7 @@ def trained_row(data, model, epochs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("zoo", "applications", "trained"))
+    parser.add_argument("what", nargs="?", default="zoo", choices=("zoo", "applications", "trained"))
     parser.add_argument("names", nargs="*")
     parser.add_argument("--kernels", default="delegate", choices=("delegate", "builtin", "reference"))
     parser.add_argument("--epochs", type=int, default=12, help="of the float training in `trained`")

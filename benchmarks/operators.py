@@ -68,7 +68,7 @@ OPERATIONS = {
 
 _slopes = keras.initializers.Constant(0.25)
 _IMAGES = ((56, 56, 64), (28, 28, 32), (14, 14, 128), (8, 8, 16), (4, 4, 4), (1024,))
-SIZES = {
+SIZES: dict[str, list] = {
     "AVERAGE_POOL_2D": [
         (shape, L.AveragePooling2D(pool, strides, padding))
         for shape, pool, strides, padding in (

@@ -12,7 +12,7 @@ import contextlib
 import statistics
 
 import keras
-from distillation import BATCH, accuracy, compiled, images, network, options
+from distillation import BATCH, LOSS, accuracy, cnn, images, options
 
 from tfopt.callbacks import AverageWeights
 from tfopt.regularization import (
@@ -55,7 +55,8 @@ def trained(method, x, y, seed, epochs):
     """Return the model that a method makes of the network with the weights of a seed."""
     make, consistency, averages = METHODS[method]
     keras.utils.set_random_seed(seed)
-    model = compiled(make(network()), 3e-3)
+    model = make(cnn())
+    model.compile(keras.optimizers.Adam(3e-3), LOSS)
     callbacks = [AverageWeights(start_epoch=3 * epochs // 4, data=x)] if averages else []
     with ConsistencyRegularization(model, consistency) if consistency else contextlib.nullcontext():
         model.fit(x, y, batch_size=BATCH, epochs=epochs, callbacks=callbacks, verbose=0)

@@ -116,11 +116,12 @@ def conducted(folder: Path, slot, trials: int, sampler: str = "tpe"):
 
     from tfopt.search.conduct import conduct
     from tfopt.search.journal import Journal
+    from tfopt.search.spending import Spending
 
     goal = Goal.of(minimize="bytes")
     return conduct(
         Journal(folder, goal, {"name": "fake"}),
-        trials=trials,
+        spending=Spending(trials=trials),
         seed=0,
         slots=[slot],
         runs=folder / "trials",
@@ -158,15 +159,17 @@ def storage(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Print one of the tables."""
+    """Print one of the tables, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["workers", "overhead", "storage"])
+    tables = {"workers": workers, "overhead": overhead, "storage": storage}
+    parser.add_argument("what", nargs="?", choices=tables, help="all if not given")
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--folder", help="where the storage is; a temporary folder by default")
     options = parser.parse_args()
-    {"workers": workers, "overhead": overhead, "storage": storage}[options.what](options)
+    for name in [options.what] if options.what else tables:
+        tables[name](options)
 
 
 if __name__ == "__main__":
