@@ -51,8 +51,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# `make zoo` and `make bench-recipes` run two of them; three want files of yours; one holds models for others.
-NOT_BENCH := zoo recipes accuracy clusters published models
+# `make zoo` and `make bench-recipes` run three of them; three want files of yours; one holds models for others.
+NOT_BENCH := zoo zoo_stages recipes accuracy clusters published models
 bench: $(VENV)/.dev
 	@failed=; for script in $(filter-out $(NOT_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do \
 	  echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; done; \

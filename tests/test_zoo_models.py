@@ -8,9 +8,12 @@ import keras
 import numpy as np
 import pytest
 
+import tfopt
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import zoo
+import zoo_stages
 from zoo_models import FIELDS, models
 
 STYLES = ("actor_critic_cartpole", "retina_net", "gated_variable_selection", "translation_transformer")
@@ -29,7 +32,7 @@ def test_the_zoo_has_models_of_four_collections():
 def test_a_model_builds_and_answers_differently_to_each_sample(name):
     keras.utils.set_random_seed(0)
     model, x = models()[name].build()
-    for output in zoo.outputs(model, x):
+    for output in zoo_stages.outputs(model, x):
         assert np.isfinite(output).all()
         assert output.std(axis=0).max() > 0
 
@@ -41,11 +44,11 @@ def test_all_models_of_a_field_build(field):
     for name, entry in table.items():
         keras.utils.set_random_seed(0)
         model, x = entry.build()
-        assert all(np.isfinite(output).all() for output in zoo.outputs(model, x)), name
+        assert all(np.isfinite(output).all() for output in zoo_stages.outputs(model, x)), name
 
 
 def _answers(name, path, stages):
-    zoo.run_stages(name, path, stages)
+    zoo_stages.run_stages(name, path, stages)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return {line["stage"]: line for line in lines if "started" not in line}
 
@@ -56,15 +59,35 @@ def test_the_stages_of_a_small_model_are_all_right(tmp_path):
     assert answers["prune"]["zeros"] == pytest.approx(0.5, abs=0.02)
     assert answers["training"]["reload"] == "equal"
     assert answers["training"]["max_lsb"] <= 2
+    assert answers["channels"]["weights"] < 0.6
+    assert answers["channels"]["rest_db"] > 100
+    assert answers["clusters"]["values"] <= 16
+
+
+def test_a_model_cut_in_the_wrong_places_computes_something_else():
+    inputs = keras.Input((6,))
+    x = keras.layers.Dense(16, activation="tanh", name="first")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="head")(x))
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        variable.assign(rng.normal(size=variable.shape))
+    x, before = rng.normal(size=(9, 6)).astype("float32"), model.get_weights()
+    smaller = tfopt.prune_channels(model, 0.5, round_to=1)
+    for reader, near in ((np.asarray, True), (lambda rows: rows[::-1], False)):
+        smaller.get_layer("head").kernel.assign(reader(smaller.get_layer("head").kernel.numpy()))
+        with zoo_stages.restored(model):
+            assert zoo_stages.zero_what_is_gone(model, smaller)
+            rest = zoo_stages.outputs(model, x)
+        db = zoo_stages.signal_to_noise(rest, zoo_stages.outputs(smaller, x))
+        assert (db > 100) == near
+    assert all(map(np.array_equal, before, model.get_weights()))
 
 
 def test_an_error_is_told_with_its_text_and_whether_it_was_meant(tmp_path, monkeypatch):
-    import tfopt
-
     def refuse(model, x, entry):
         raise tfopt.errors.UnsupportedModel("no such luck")
 
-    monkeypatch.setattr(zoo, "stage_int8", refuse)
+    monkeypatch.setitem(zoo_stages.STAGES, "int8", refuse)
     answer = _answers("hello_world_sine", tmp_path / "answers", ["int8"])["int8"]
     assert answer["error"] == "UnsupportedModel: no such luck"
     assert answer["refused"]
@@ -85,7 +108,7 @@ def test_embeddings_depthwise_kernels_and_biases_are_not_counted_as_kernels():
     x = keras.layers.Reshape((4, 5))(x)
     x = keras.layers.MultiHeadAttention(2, 3, name="attention")(x, x)
     model = keras.Model(inputs, keras.layers.Dense(2, name="head")(x))
-    assert [each.path for each in zoo.kernels_of(model)] == [
+    assert [each.path for each in zoo_stages.kernels_of(model)] == [
         "separable/pointwise_kernel",
         "attention/query/kernel",
         "attention/key/kernel",
@@ -107,7 +130,10 @@ def test_the_page_has_a_row_a_model_the_counts_and_the_errors():
         },
     ]
     page = zoo.page(rows)
-    assert "| convnet_from_scratch | yes | yes | yes | 1 | yes | 40 | 50% | equal | 3 |" in page
+    assert (
+        "| convnet_from_scratch | yes | yes | yes | 1 | yes | 40 | 50% | yes | yes | yes | equal | 3 |"
+        in page
+    )
     assert "| verified int8 file without further training | 1 | 2 |" in page
     assert "| conv_mixer | yes | yes | yes | 1 | refused |" in page
     assert "`conv_mixer`, int8: UnsupportedModel: use a \\| b" in page

@@ -18,7 +18,7 @@ from tfopt.measure.arithmetic import known_macs
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-import zoo
+import zoo_stages
 from zoo_models import models
 
 STEPS, CHANNELS, UNITS = 5, 12, 16
@@ -238,7 +238,7 @@ def test_models_in_the_style_of_public_examples_count_as_their_files_do(name):
     keras.utils.set_random_seed(0)
     model, x = ENTRIES[name].build()
     model.predict(x, batch_size=8, verbose=0)
-    shapes = zoo.shapes_of(model, x)
+    shapes = zoo_stages.shapes_of(model, x)
     try:
         file = tfopt.to_tflite(model, input_shapes=shapes)
     except UnsupportedOperation as error:
