@@ -6,6 +6,7 @@ import logging
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import tfopt
@@ -217,6 +218,67 @@ def test_open_sizes_have_no_macs_in_the_plan_and_are_compared_all_the_same():
     assert tfopt.low_rank(source, 0.3).output_shape == source.output_shape
     with pytest.raises(InvalidArgumentError, match="depend on a size that the model leaves open"):
         tfopt.low_rank(source, macs=0.5)
+
+
+def test_open_sizes_of_other_layers_leave_the_plan_without_macs():
+    inputs = keras.Input((None,), dtype="int32")
+    x = layers.LSTM(32)(layers.Embedding(50, 16)(inputs))
+    source = keras.Model(inputs, layers.Dense(64, name="head")(x))
+    plan = tfopt.low_rank(source, rank=4, dry_run=True)
+    assert plan.macs is None
+    assert [layer.path for layer in plan.factorized] == ["head"]
+    assert plan.factorized[0].macs == (32 * 64, 32 * 4 + 4 * 64)
+    assert tfopt.low_rank(source, rank=4).output_shape == (None, 64)
+
+
+class TensorFlowMask(layers.Layer):
+    """In functional models Keras calls `compute_mask` with symbolic tensors, which TensorFlow refuses."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.embed = layers.Embedding(20, 48)
+
+    def call(self, tokens):
+        return self.embed(tokens)
+
+    def compute_mask(self, tokens, mask=None):
+        return tf.math.not_equal(tokens, 0)
+
+
+def test_layers_of_subclassed_models_need_not_take_symbolic_tensors():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = TensorFlowMask(), layers.Dense(64, name="head")
+
+        def call(self, tokens):
+            return self.head(self.embed(tokens))
+
+    keras.utils.set_random_seed(0)
+    source, tokens = Net(), np.arange(30).reshape(5, 6) % 20
+    source(tokens)
+    kernel = source.head.kernel
+    kernel.assign(np.outer(*np.random.default_rng(0).normal(size=(2, 64)))[: kernel.shape[0]])
+    small = tfopt.low_rank(source, rank=1)
+    assert small.count_params() < source.count_params() - 40 * 64
+    np.testing.assert_allclose(small.predict(tokens, verbose=0), source.predict(tokens, verbose=0), atol=1e-5)
+
+
+class OwnAttention(layers.MultiHeadAttention):
+    def _compute_attention(self, query, key, value, *args, **kwargs):
+        return super()._compute_attention(query * 0.5, key, value, *args, **kwargs)
+
+
+def test_sizes_are_known_after_attention_of_ones_own():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 32))
+    x = OwnAttention(2, 16, name="attention")(inputs, inputs)
+    source = keras.Model(inputs, layers.Dense(64, name="head")(layers.Flatten()(x)))
+    plan = tfopt.low_rank(source, 0.5, dry_run=True)
+    assert plan.macs is not None
+    small = tfopt.low_rank(source, 0.5)
+    assert tfopt.measure.macs(small) == plan.macs[1] < plan.macs[0] == tfopt.measure.macs(source)
+    assert small.get_layer("head").kernel.shape[0] < 192
 
 
 @pytest.mark.parametrize("budget", [{"macs": 0.5}, {"params": 0.5}, {"macs": 0.6, "params": "9k"}])

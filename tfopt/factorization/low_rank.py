@@ -137,8 +137,10 @@ def decided(
             f"The model {model.name!r} is quantization-aware: factors are made of float kernels. Call "
             "low_rank on the float model, then quantize_aware on what it returns."
         )
-    if not graph.is_functional(model) or any(map(_is_decomposed, graph.inner_layers(model))):
-        with model.distribute_strategy.scope():
+    with model.distribute_strategy.scope():
+        if not graph.is_functional(model):  # whose layers need not take symbolic tensors
+            model = graph.with_own_layers_decomposed(model)
+        elif any(map(_is_decomposed, graph.inner_layers(model))):
             model = graph.with_own_layers_decomposed(model, _is_decomposed)
     decision = Decision(model, method, rules)
     if chosen is None:

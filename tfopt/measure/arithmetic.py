@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import keras
 
 from tfopt import graph
-from tfopt.errors import UnsupportedModel
+from tfopt.errors import InvalidArgumentError, UnsupportedModel
 from tfopt.measure.products import products
 from tfopt.measure.sizes import Sizes, is_open
 
@@ -50,10 +50,10 @@ def _is_plain(model: keras.Model) -> bool:
 
 
 def known_macs(model: keras.Model) -> int | None:
-    """Return `macs(model)`; None, and the log says so, where code that multiplies cannot be read."""
+    """Return `macs(model)`; None, and the log says why, where a size is open or code cannot be read."""
     try:
         return macs(model)
-    except UnsupportedModel as error:
+    except (InvalidArgumentError, UnsupportedModel) as error:
         logger.warning("The multiply-accumulates of %r are not known: %s", model.name, error)
         return None
 

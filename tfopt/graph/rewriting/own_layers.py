@@ -15,7 +15,7 @@ from tfopt.graph.rewriting.decompose import Decomposer, Decomposition, decompose
 from tfopt.graph.rewriting.model_class import with_class_of
 from tfopt.graph.rewriting.rebuild import Copier, copy, replay
 from tfopt.graph.tracing.trace import as_functional
-from tfopt.graph.walk import Node, nodes
+from tfopt.graph.walk import Node, nodes, tensors_in
 
 logger = logging.getLogger(__name__)
 
@@ -72,10 +72,14 @@ def decomposed(model: keras.Model, decompose: Callable[[Any], bool] = has_code) 
     functional = as_functional(model)
     decomposer = Decomposer(find)
     copier = Copier(share_variables=True)
+    sizes = _Sizes()
 
     def emit(node: Node, args: tuple, kwargs: dict[str, Any]) -> Any:
         args, kwargs = keras.tree.map_structure(functools.partial(_single, node), (args, kwargs))
-        return copier(node)(*args, **kwargs)
+        layer = copier(node)
+        if isinstance(layer, keras.layers.EinsumDense):
+            sizes.take(layer, args)
+        return layer(*args, **kwargs)
 
     called: set[int] = set()
 
@@ -91,6 +95,37 @@ def decomposed(model: keras.Model, decompose: Callable[[Any], bool] = has_code) 
     for path, reason in decomposer.left_whole.items():
         logger.info("%s is left whole: %s", path, reason)
     return graph
+
+
+class _Sizes:
+    """Gives an EinsumDense the sizes that its config leaves open, taken from what it is called with.
+
+    Keras infers its output's shape from the config alone, so that after it a size is open that the model
+    has: what is built later, on what a `Flatten` makes of it, could not be. A layer that is called with
+    several sizes leaves them open.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[int, tuple] = {}
+        self._known: dict[int, set[tuple]] = {}
+
+    def take(self, layer: keras.layers.EinsumDense, args: tuple) -> None:
+        """Let a layer know of the sizes of one of its calls, before it."""
+        said = self._said.setdefault(id(layer), layer.partial_output_shape)
+        inputs, outputs = layer.equation.replace(" ", "").split("->")
+        letters = inputs.split(",")[0]
+        (tensor,) = tensors_in(args)
+        if "." in layer.equation or len(letters) != len(tensor.shape):
+            return
+        sizes = dict(zip(letters, tensor.shape, strict=True))
+        known = self._known.setdefault(id(layer), set())
+        known.add(
+            tuple(
+                sizes.get(letter) if size is None else size
+                for letter, size in zip(outputs[1:], said, strict=True)
+            )
+        )
+        layer.partial_output_shape = next(iter(known)) if len(known) == 1 else said
 
 
 def _single(node: Node, value: Any) -> Any:
