@@ -116,11 +116,12 @@ def low_rank(model, x, entry):
 
 
 def clusters(model, x, entry):
-    """Kernels of nine values: sixteen clusters leave them as they are, and a step leaves sixteen values."""
+    """Weights of nine values: sixteen clusters leave them as they are, and a step leaves sixteen values."""
     with restored(model):
-        for kernel in kernels_of(model):
-            step = max(np.abs(kernel.numpy()).max() / 4, 1e-9)
-            kernel.assign(np.round(kernel.numpy() / step) * step)
+        for variable in model.variables:
+            if "float" in variable.dtype and len(variable.shape) > 1:
+                step = max(np.abs(variable.numpy()).max() / 4, 1e-9)
+                variable.assign(np.round(variable.numpy() / step) * step)
         clustered = tfopt.cluster(model, 16)
         near = signal_to_noise(outputs(model, x), outputs(clustered, x))
     if near is not None and near < 60:
@@ -142,7 +143,7 @@ def converter(model, x, entry):
 def train_a_step(model, x):
     """Train by Keras's step, whatever the model's own wants, on what it returns: weights hardly move."""
     first = keras.tree.map_structure(lambda array: array[:16], x)
-    targets = model.predict(first, verbose=0)
+    targets = keras.tree.map_structure(keras.ops.convert_to_numpy, model(first, training=True))
     losses = keras.tree.map_structure(loss_of, targets)
     keras.Model.compile(model, keras.optimizers.SGD(1e-4), losses)
     model.train_step = lambda data: keras.Model.train_step(model, data)

@@ -74,3 +74,13 @@ def test_a_model_that_becomes_no_file_is_pruned_all_the_same(model, monkeypatch,
         smaller = tfopt.prune_channels(model, macs=0.95, round_to=1)
     assert tfopt.measure.macs(smaller) < tfopt.measure.macs(model)
     assert "no such operator" in caplog.text
+
+
+def test_a_model_of_lookups_alone_has_nothing_that_could_be_faster():
+    inputs = keras.Input((1,), dtype="int32")
+    one, two = (keras.layers.Embedding(50, 16, name=name)(inputs) for name in ("one", "two"))
+    model = keras.Model(inputs, keras.layers.Dot(axes=2)([one, two]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        smaller = tfopt.prune_channels(model, 0.5)
+    assert smaller.count_params() == model.count_params() / 2

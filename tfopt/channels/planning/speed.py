@@ -32,7 +32,7 @@ def warn_unless_faster(
         stacklevel: of the warning: 2 for the caller of this function.
     """
     macs = plan.costs.get("macs")
-    if "latency" in plan.costs or macs is None or macs[1] < _LITTLE * macs[0] or not plan.removed:
+    if "latency" in plan.costs or not macs or not plan.removed or macs[1] < _LITTLE * max(macs[0], 1):
         return
     model = plan.dependencies.model
     try:
