@@ -212,3 +212,32 @@ def test_two_devices_take_the_steps_of_one(two_devices):
     single.compile(keras.optimizers.SGD(0.3), LOGITS)
     for a, b in zip(found, trained(single, _model(1)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_teacher_that_normalizes_teaches_what_it_predicts_and_stays_what_it_is():
+    keras.utils.set_random_seed(0)
+    images = RNG.normal(size=(16, 5, 5, 3)).astype("float32")
+
+    def network():
+        layers = [
+            keras.layers.Conv2D(4, 3),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.ReLU(),
+        ]
+        model = keras.Sequential(
+            [keras.Input((5, 5, 3)), *layers, keras.layers.Flatten(), keras.layers.Dense(3)]
+        )
+        for variable in model.variables:
+            variable.assign(RNG.uniform(-1, 2, variable.shape) ** 2)
+        return model
+
+    teacher, student = network(), network()
+    student.compile(keras.optimizers.SGD(0.0), "mse")
+    student.get_layer("norm").trainable = False  # so that it predicts what it trains on
+    taught, answers = teacher.predict(images, verbose=0), student.predict(images, verbose=0)
+    with distilling(student, teacher, student_weight=0.0):
+        found = student.fit(images, np.zeros((16, 3)), batch_size=16, verbose=0).history["loss"][0]
+        assert type(teacher.get_layer("norm")) is not keras.layers.BatchNormalization
+    assert found == pytest.approx(np.mean((taught - answers) ** 2), rel=1e-4)
+    assert type(teacher.get_layer("norm")) is keras.layers.BatchNormalization
+    np.testing.assert_array_equal(teacher.predict(images, verbose=0), taught)

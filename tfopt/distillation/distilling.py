@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfopt import _validation
+from tfopt import _validation, graph
 from tfopt.distillation.outputs import OutputKinds, output_kinds
 from tfopt.distillation.soft_targets import distance
 from tfopt.distillation.training_loss import require_keras_step, training_loss
@@ -87,7 +87,7 @@ def distilling(
         return student_weight * (loss - added) + added + (1 - student_weight) * soft
 
     logger.info("%s learns from %s, at temperature %g", model.name, teacher.name, temperature)
-    with training_loss(model, combine):
+    with graph.fused_inference(teacher), training_loss(model, combine):
         yield
 
 

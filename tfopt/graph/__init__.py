@@ -35,7 +35,12 @@ from tfopt.graph.layers.recurrence import Recurrence
 from tfopt.graph.layers.step_loop import Loop, current_loop
 from tfopt.graph.layers.tie import Tie, shared_config
 from tfopt.graph.rewriting.decompose import Decomposer, Decomposition, Parts, decompose_call
-from tfopt.graph.rewriting.fused_batch_norm import fuse_batch_norm, fuse_in_place, is_fused
+from tfopt.graph.rewriting.fused_batch_norm import (
+    fuse_batch_norm,
+    fuse_in_place,
+    fused_inference,
+    is_fused,
+)
 from tfopt.graph.rewriting.input_shapes import (
     InputShapes,
     has_open_sizes,
@@ -116,6 +121,7 @@ __all__ = [
     "evaluate",
     "fuse_batch_norm",
     "fuse_in_place",
+    "fused_inference",
     "has_code",
     "has_open_sizes",
     "inner_layers",

@@ -115,6 +115,25 @@ def test_inference_is_the_very_graph_of_keras(training):
     )
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_an_inference_in_the_context_is_that_of_keras(name):
+    arguments, shape, fused = LAYERS[name]
+    layer, _ = _pair(arguments, shape)
+    model = keras.Sequential([keras.Input(shape[1:], dtype=layer.compute_dtype), layer])
+    data = tf.cast(_data(shape), layer.compute_dtype)
+    expected = model(data, training=False)
+    with graph.fused_inference(model):
+        trace = tf.function(lambda x: model(x, training=False)).get_concrete_function(data)
+        actual = trace(data)
+        assert "tfopt" not in model.to_json()
+    one = "FusedBatchNormV3" in {each.type for each in trace.graph.get_operations()}
+    assert one == (len(shape) == 4 and (fused or name == "frozen"))
+    assert actual.dtype == expected.dtype
+    tolerance = TOLERANCE[layer.compute_dtype]
+    np.testing.assert_allclose(tf.cast(actual, "float64"), tf.cast(expected, "float64"), tolerance, tolerance)
+    assert type(layer) is keras.layers.BatchNormalization
+
+
 def test_a_mask_leaves_samples_out():
     plain, fused = _pair({}, (6, 5, 3))
     call = {"training": True, "mask": tf.constant(np.arange(30).reshape(6, 5) % 3 > 0)}

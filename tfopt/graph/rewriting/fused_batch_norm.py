@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
@@ -29,13 +32,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Normalize, and in training move the averages."""
-        if not (training and self.trainable and mask is None and self._can_fuse(inputs)):
+        if not (training and self.trainable and mask is None and _can_fuse(self, inputs)):
             return super().call(inputs, training=training, mask=mask)
         channels = self.moving_mean.shape[0]
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=_of_rank_4(inputs, channels),
-            scale=keras.ops.cast(self.gamma, "float32") if self.scale else tf.ones(channels),
-            offset=keras.ops.cast(self.beta, "float32") if self.center else tf.zeros(channels),
+            **_scale_and_offset(self),
             mean=tf.zeros(0),
             variance=tf.zeros(0),
             epsilon=self.epsilon,
@@ -54,21 +56,51 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             outputs = tf.ensure_shape(tf.reshape(outputs, tf.shape(inputs)), inputs.shape)
         return keras.ops.cast(outputs, self.compute_dtype)
 
-    def _can_fuse(self, inputs: tf.Tensor) -> bool:
-        return (
-            isinstance(inputs, tf.Tensor)
-            and inputs.dtype in _DTYPES
-            and inputs.shape.rank >= 3
-            and self.axis in (-1, inputs.shape.rank - 1)
-            and not self.synchronized
-            and not self.renorm
+
+class _FusedInference(keras.layers.BatchNormalization):
+    """A `BatchNormalization` whose inference is TensorFlow's `FusedBatchNormV3`."""
+
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Normalize."""
+        if (training and self.trainable) or not (_can_fuse(self, inputs) and inputs.shape.rank == 4):
+            return super().call(inputs, training=training, mask=mask)
+        outputs, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            **_scale_and_offset(self),
+            mean=keras.ops.cast(self.moving_mean, "float32"),
+            variance=keras.ops.cast(self.moving_variance, "float32"),
+            epsilon=self.epsilon,
+            is_training=False,
         )
+        return keras.ops.cast(outputs, self.compute_dtype)
+
+
+def _can_fuse(layer: keras.layers.BatchNormalization, inputs: tf.Tensor) -> bool:
+    return (
+        isinstance(inputs, tf.Tensor)
+        and inputs.dtype in _DTYPES
+        and inputs.shape.rank >= 3
+        and layer.axis in (-1, inputs.shape.rank - 1)
+        and not layer.synchronized
+        and not layer.renorm
+    )
+
+
+def _scale_and_offset(layer: keras.layers.BatchNormalization) -> dict[str, tf.Tensor]:
+    channels = layer.moving_mean.shape[0]
+    return {
+        "scale": keras.ops.cast(layer.gamma, "float32") if layer.scale else tf.ones(channels),
+        "offset": keras.ops.cast(layer.beta, "float32") if layer.center else tf.zeros(channels),
+    }
 
 
 # Keras writes a layer's class into files by module and name. Under its parent's the layer is saved as the
 # plain layer that it replaces, which loads without tfopt, and what knows layers by name knows it too.
-FusedBatchNormalization.__module__ = "keras.layers"
-FusedBatchNormalization.__name__ = FusedBatchNormalization.__qualname__ = "BatchNormalization"
+for _kind in (FusedBatchNormalization, _FusedInference):
+    _kind.__module__ = "keras.layers"
+    _kind.__name__ = _kind.__qualname__ = "BatchNormalization"
 
 
 def fuse_batch_norm(model: keras.Model) -> keras.Model:
@@ -107,6 +139,28 @@ def fuse_in_place(model: keras.Model) -> None:
         if type(layer) is keras.layers.BatchNormalization:
             # Layers that hold others make them by themselves: only the class can be replaced everywhere.
             layer.__class__ = FusedBatchNormalization
+
+
+@contextlib.contextmanager
+def fused_inference(model: keras.Model) -> Iterator[None]:
+    """Let inferences that are traced in the context normalize in one operation; Keras takes two passes.
+
+    TensorFlow makes one operation of a convolution, that one and a ReLU. Outputs are the same up to float32
+    rounding. Nothing of the model is changed for good.
+
+    Args:
+        model: any built Keras model; models and layers in it count. Subclasses of
+            `keras.layers.BatchNormalization` are left as they are.
+    """
+    kinds = (keras.layers.BatchNormalization, FusedBatchNormalization)
+    found = [(layer, type(layer)) for layer in _keras.sublayers(model) if type(layer) in kinds]
+    for layer, _ in found:
+        layer.__class__ = _FusedInference
+    try:
+        yield
+    finally:
+        for layer, kind in found:
+            layer.__class__ = kind
 
 
 def is_fused(model: keras.Model) -> bool:
