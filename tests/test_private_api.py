@@ -38,7 +38,7 @@ ADAPTERS = {
     "graph/_keras.py": (
         "keras",
         "_flatten_layers _functional _inbound_nodes _keras_history _keras_mask _layers _nodes_by_depth "
-        "_outbound_nodes _shape keras.src.models.functional.Functional",
+        "_outbound_nodes _shape _sparse keras.src.models.functional.Functional",
     ),
     "graph/_keras_layers.py": (
         "keras",

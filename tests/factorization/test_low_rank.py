@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 import tfopt
 from tests.at_length import some
@@ -279,6 +279,53 @@ def test_sizes_are_known_after_attention_of_ones_own():
     small = tfopt.low_rank(source, 0.5)
     assert tfopt.measure.macs(small) == plan.macs[1] < plan.macs[0] == tfopt.measure.macs(source)
     assert small.get_layer("head").kernel.shape[0] < 192
+
+
+def test_a_part_of_a_layer_whose_code_cannot_be_read_is_told_as_such():
+    class Eager(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.hidden = layers.Dense(64, name="hidden")
+
+        def build(self, shape):
+            self.hidden.build(shape)
+
+        def compute_output_spec(self, x):
+            return keras.KerasTensor(x.shape, x.dtype)
+
+        def call(self, x):
+            return self.hidden(x) if float(ops.convert_to_numpy(ops.sum(x))) > 0 else x
+
+    inputs = keras.Input((64,))
+    plan = tfopt.low_rank(
+        keras.Model(inputs, layers.Dense(64, name="head")(Eager()(inputs))), rank=4, dry_run=True
+    )
+    assert [layer.path for layer in plan.factorized] == ["head"]
+    assert "it is a part of Eager, whose code could not be read" in plan.layers[0].reason
+
+
+def test_what_code_multiplies_by_a_number_stays_dense():
+    """Keras takes such a product for sparse, and what it is given to fails."""
+
+    class Scaled(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.hidden = layers.Dense(64, name="hidden")
+
+        def call(self, x):
+            return self.hidden(x) * 4.0
+
+    class Norm(layers.Layer):
+        def call(self, x):
+            return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + 1e-3)
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((64,))
+    source = keras.Model(inputs, Norm()(Scaled()(inputs)))
+    small = tfopt.low_rank(source, rank=8)
+    assert not small.layers[-1].input.sparse
+    assert small.count_params() < source.count_params()
+    assert tfopt.to_tflite(small).verify(small, np.eye(64, dtype="float32")).passed
 
 
 @pytest.mark.parametrize("budget", [{"macs": 0.5}, {"params": 0.5}, {"macs": 0.6, "params": "9k"}])

@@ -13,7 +13,7 @@ from tfopt.errors import InvalidArgumentError
 from tfopt.factorization.budget import BudgetedRanks
 from tfopt.factorization.build import built
 from tfopt.factorization.candidates import candidates
-from tfopt.factorization.options import Option, Options
+from tfopt.factorization.options import EXTRA_LAYER_BYTES, Option, Options
 from tfopt.factorization.plan import LayerRanks, LowRankPlan
 from tfopt.factorization.sensitivity import measured_losses
 from tfopt.factorization.targets import Setting, Target, by_rule
@@ -171,5 +171,6 @@ def _no_gain(options: Options, option: Option | None = None) -> str:
     ranks = ", ".join(map(str, option.ranks or ()))
     return (
         f"no gain: with rank {ranks} it has {option.macs / whole.macs:.2f} of the MACs and "
-        f"{option.weights / whole.weights:.2f} of the weights, in {option.extra_layers + 1} layers"
+        f"{option.weights / whole.weights:.2f} of the weights, in {option.extra_layers + 1} layers, of which each "
+        f"more takes up to {EXTRA_LAYER_BYTES} bytes of a file"
     )

@@ -42,6 +42,15 @@ def structure(model: keras.Model) -> tuple[Any, Any]:
     return inner.input, inner.output
 
 
+def mark_dense(tensor: keras.KerasTensor) -> None:
+    """Say of a symbolic tensor that it is dense.
+
+    Keras takes a product of a dense tensor and a number or an array for sparse, and traces a layer that is
+    called with it on a `SparseTensor`.
+    """
+    tensor._sparse = False
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Call:
     """One call of an operation, the outputs flat."""

@@ -152,7 +152,11 @@ class _Replay:
         decomposed = self.decomposer and self.decomposer(node, args, kwargs, fill)
         if decomposed:
             return self.model(*decomposed, node.path + "/")
-        return keras.tree.flatten(self.emit(node, args, kwargs | _lost_masks(node, fill)))
+        results = keras.tree.flatten(self.emit(node, args, kwargs | _lost_masks(node, fill)))
+        if not any(each.sparse for each in tensors_in((args, kwargs))):
+            for each in tensors_in(results):
+                _keras.mark_dense(each)
+        return results
 
     def _held(self, node: Node, number: int, value: Any, fill: Callable[[Any], Any]) -> Any:
         """Return what a nested model is called with; an array or a variable becomes a layer."""
