@@ -171,6 +171,6 @@ def _no_gain(options: Options, option: Option | None = None) -> str:
     ranks = ", ".join(map(str, option.ranks or ()))
     return (
         f"no gain: with rank {ranks} it has {option.macs / whole.macs:.2f} of the MACs and "
-        f"{option.weights / whole.weights:.2f} of the weights, in {option.extra_layers + 1} layers, of which each "
-        f"more takes up to {EXTRA_LAYER_BYTES} bytes of a file"
+        f"{option.weights / whole.weights:.2f} of the weights, in {option.extra_layers + 1} layers, of "
+        f"which each more takes up to {EXTRA_LAYER_BYTES} bytes of a file"
     )
