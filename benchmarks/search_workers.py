@@ -112,9 +112,8 @@ def declared():
 
 def conducted(folder: Path, slot, trials: int, sampler: str = "tpe"):
     """Run a search in one slot."""
-    from tfopt.search.goal import Goal
-
     from tfopt.search.conduct import conduct
+    from tfopt.search.goals.goal import Goal
     from tfopt.search.journal import Journal
     from tfopt.search.spending import Spending
 
