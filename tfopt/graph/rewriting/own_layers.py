@@ -78,7 +78,7 @@ def decomposed(model: keras.Model, decompose: Callable[[Any], bool] = has_code) 
         args, kwargs = keras.tree.map_structure(functools.partial(_single, node), (args, kwargs))
         layer = copier(node)
         if isinstance(layer, keras.layers.EinsumDense):
-            sizes.take(layer, args)
+            sizes.take(layer, next(iter(tensors_in((args, kwargs))), None))
         return layer(*args, **kwargs)
 
     called: set[int] = set()
@@ -109,13 +109,12 @@ class _Sizes:
         self._said: dict[int, tuple] = {}
         self._known: dict[int, set[tuple]] = {}
 
-    def take(self, layer: keras.layers.EinsumDense, args: tuple) -> None:
-        """Let a layer know of the sizes of one of its calls, before it."""
+    def take(self, layer: keras.layers.EinsumDense, tensor: keras.KerasTensor | None) -> None:
+        """Let a layer know of the sizes of what it is going to be called with."""
         said = self._said.setdefault(id(layer), layer.partial_output_shape)
         inputs, outputs = layer.equation.replace(" ", "").split("->")
         letters = inputs.split(",")[0]
-        (tensor,) = tensors_in(args)
-        if "." in layer.equation or len(letters) != len(tensor.shape):
+        if tensor is None or "." in layer.equation or len(letters) != len(tensor.shape):
             return
         sizes = dict(zip(letters, tensor.shape, strict=True))
         known = self._known.setdefault(id(layer), set())
