@@ -18,14 +18,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
-from models import kept, moved, resnet_20
+from models import LOGITS, batches, compiled, kept, resnet_20
 
 import tfopt
 from tfopt.distillation import distilling
 
 NO_FILES = "no files"
-LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def load(path, images):
@@ -40,27 +38,14 @@ def load(path, images):
     return x[:images], y.ravel().astype("int32")[:images], x_test, y_test.ravel().astype("int32")
 
 
-def batches(x, y, seed, flips):
-    data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(64)
-    return data.map(moved) if flips else data
-
-
-def compiled(model, steps, rate):
-    """Compile with fused batch normalization, as each stage of a pipeline does."""
-    tfopt.graph.fuse_in_place(model)
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
-    model.compile(optimizer, LOSS, jit_compile=False)  # XLA takes 1.6 times as long here
-    return model
-
-
 def fit(model, data, epochs, rate):
-    compiled(model, epochs * len(data), rate).fit(data, epochs=epochs, verbose=0)
+    compiled(model, rate, epochs * len(data)).fit(data, epochs=epochs, verbose=0)
     return model
 
 
 def distilled(student, teacher, data, epochs, rate):
     """Train `student` on the labels and on what `teacher` says."""
-    compiled(student, epochs * len(data), rate)
+    compiled(student, rate, epochs * len(data))
     with distilling(student, teacher, temperature=4.0):
         student.fit(data, epochs=epochs, verbose=0)
     return student
@@ -125,7 +110,7 @@ def main():
     tuning = arguments.tuning, arguments.rate * arguments.tuning_rate
     for seed in arguments.seeds:
         keras.utils.set_random_seed(seed)
-        data = batches(x, y, seed, flips=arguments.data is not None)
+        data = batches(x, y, seed, 64, flips=arguments.data is not None)
         new = resnet_20(x.shape[1:], int(y.max()) + 1, arguments.width)
         name = (
             f"seed{seed}-width{arguments.width}-{len(x)}images-{arguments.epochs}epochs-rate{arguments.rate}"
@@ -158,7 +143,7 @@ def main():
                     allocation=allocation,
                     round_to=round_to,
                     data=(x, y),
-                    loss=LOSS,
+                    loss=LOGITS,
                     seed=seed,
                 )
 

@@ -23,15 +23,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
-from models import kept, moved, resnet_20
+from models import batches, compiled, kept, resnet_20
 
 import tfopt
 from tfopt.distillation import distilling
 
 L = keras.layers
 BATCH, ROUNDS, STEPS = 32, 7, 15
-LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def cnn(shape=(8, 8, 1), classes=10, width=32):
@@ -53,20 +51,6 @@ def images(samples, noise, seed, source="digits"):
     x, x_test = data.x_train[some], data.x_test
     x, x_test = ((a + rng.normal(scale=noise, size=a.shape)).astype("float32") for a in (x, x_test))
     return x, data.y_train[some], x_test, data.y_test
-
-
-def compiled(model, rate, steps):
-    """Return the model compiled for so many steps, at whose end the rate is 0, as a stage compiles it."""
-    tfopt.graph.fuse_in_place(model)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(keras.optimizers.Adam(schedule), LOSS, jit_compile=False)
-    return model
-
-
-def batches(x, y, seed, asked):
-    """Return the batches of an epoch, in another order in each, and moved if that is asked for."""
-    data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(asked.batch)
-    return data.map(moved) if asked.flips else data
 
 
 def taught(model, teacher, asked):
@@ -152,12 +136,11 @@ def teacher_of(x, y, seed, asked):
         f"{name}{getattr(asked, name)}"
         for name in ("samples", "noise", "width", "flips", "batch", "teacher_epochs", "teacher_rate")
     )
+    data = batches(x, y, seed, asked.batch, asked.flips)
     return kept(
         asked.cache,
         f"{asked.network}-seed{seed}-{said}",
-        lambda: trained(
-            new, batches(x, y, seed, asked), asked.teacher_rate, asked.teacher_epochs, None, asked
-        ),
+        lambda: trained(new, data, asked.teacher_rate, asked.teacher_epochs, None, asked),
     )
 
 
@@ -174,7 +157,7 @@ def main():
             pair = []
             for who in (None, teacher):
                 keras.utils.set_random_seed(100 + seed)
-                data = batches(x, y, 100 + seed, asked)
+                data = batches(x, y, 100 + seed, asked.batch, asked.flips)
                 student = STUDENTS[name](teacher)
                 model = trained(student, data, asked.student_rate, asked.epochs, who, asked)
                 runs = (

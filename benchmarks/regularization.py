@@ -12,7 +12,8 @@ import contextlib
 import statistics
 
 import keras
-from distillation import BATCH, LOSS, accuracy, cnn, images, options
+from distillation import BATCH, accuracy, cnn, images, options
+from models import LOGITS
 
 from tfopt.callbacks import AverageWeights
 from tfopt.regularization import (
@@ -56,7 +57,7 @@ def trained(method, x, y, seed, epochs):
     make, consistency, averages = METHODS[method]
     keras.utils.set_random_seed(seed)
     model = make(cnn())
-    model.compile(keras.optimizers.Adam(3e-3), LOSS)
+    model.compile(keras.optimizers.Adam(3e-3), LOGITS)
     callbacks = [AverageWeights(start_epoch=3 * epochs // 4, data=x)] if averages else []
     with ConsistencyRegularization(model, consistency) if consistency else contextlib.nullcontext():
         model.fit(x, y, batch_size=BATCH, epochs=epochs, callbacks=callbacks, verbose=0)

@@ -111,6 +111,13 @@ def rows_of(names, limit, asked=STAGES):
                     stages = list(asked)
 
 
+def joined(before, row, asked):
+    """Return a row with what an earlier one tells of the stages that were not asked for."""
+    if not row.get("build", {}).get("ok"):
+        return row
+    return {stage: before[stage] for stage in STAGES if stage in before and stage not in asked} | row
+
+
 def mark(row, stage):
     answer = row.get(stage)
     if answer is None:
@@ -174,40 +181,26 @@ def errors(row):
 
 def counts(rows):
     """Return {what: (how many, of how many)}."""
+
+    def right(stage, of=rows):
+        return sum(mark(row, stage) == "yes" for row in of), len(of)
+
     taken = [row for row in rows if mark(row, "converter") == "yes"]
     kernels = [row for row in rows if zeros(row) != "no kernel"]
     reloads = [row for row in rows if cells(row)[-2] != "-"]
     return {
-        "verified float32 file": (sum(mark(row, "float32") == "yes" for row in rows), len(rows)),
-        "the same, of the models that TensorFlow's converter converts": (
-            sum(mark(row, "float32") == "yes" for row in taken),
-            len(taken),
-        ),
-        "verified file after quantization-aware training": (
-            sum(mark(row, "training") == "yes" for row in rows),
-            len(rows),
-        ),
-        "verified int8 file without further training": (
-            sum(mark(row, "int8") == "yes" for row in rows),
-            len(rows),
-        ),
-        "`prune(model, 0.5)` runs": (sum(mark(row, "prune") == "yes" for row in rows), len(rows)),
+        "verified float32 file": right("float32"),
+        "the same, of the models that TensorFlow's converter converts": right("float32", taken),
+        "verified file after quantization-aware training": right("training"),
+        "verified int8 file without further training": right("int8"),
+        "`prune(model, 0.5)` runs": right("prune"),
         "at least 45 % of all kernel weights are zero": (
             sum(bool(row.get("prune", {}).get("ok")) and row["prune"]["zeros"] >= 0.45 for row in kernels),
             len(kernels),
         ),
-        "half of the channels: verified file": (
-            sum(mark(row, "channels") == "yes" for row in rows),
-            len(rows),
-        ),
-        "low rank: the same outputs, verified file": (
-            sum(mark(row, "low_rank") == "yes" for row in rows),
-            len(rows),
-        ),
-        "16 clusters: the same outputs, verified file": (
-            sum(mark(row, "clusters") == "yes" for row in rows),
-            len(rows),
-        ),
+        "half of the channels: verified file": right("channels"),
+        "low rank: the same outputs, verified file": right("low_rank"),
+        "16 clusters: the same outputs, verified file": right("clusters"),
         "equal after saving and loading": (sum(cells(row)[-2] == "equal" for row in reloads), len(reloads)),
         "no errors except tfopt's own": (
             sum(all(answer["refused"] for _, answer in errors(row)) for row in rows),
@@ -305,7 +298,7 @@ def main():
 
     def show(group):
         for row in rows_of(group, arguments.limit, arguments.stages):
-            rows[row["name"]] = {**rows.get(row["name"], {}), **row}
+            rows[row["name"]] = joined(rows.get(row["name"], {}), row, arguments.stages)
             told = [f"    {stage}: {answer['error']}" for stage, answer in errors(row)]
             print("\n".join([text(cells(row)), *told]), flush=True)
             if arguments.json:

@@ -32,8 +32,7 @@ NO_KERNEL = re.compile(
 
 
 def float32(model, x, entry):
-    file = tfopt.to_tflite(model, input_shapes=shapes_of(model, x))
-    return verified(file, file.verify(model, x, classification=entry.classification))
+    return float_file(model, x, entry)
 
 
 def save(model, x, entry):
@@ -89,10 +88,7 @@ def channels(model, x, entry):
     with restored(model):
         matched = zero_what_is_gone(model, smaller)
         near = signal_to_noise(outputs(model, x), outputs(smaller, x)) if matched else None
-    train_a_step(smaller, x)
-    file = tfopt.to_tflite(smaller, input_shapes=shapes_of(smaller, x))
-    verification = file.verify(smaller, x, classification=entry.classification)
-    return {"weights": round(weights, 3), "rest_db": near, **verified(file, verification)}
+    return {"weights": round(weights, 3), "rest_db": near, **trained_and_verified(smaller, x, entry)}
 
 
 def low_rank(model, x, entry):
@@ -107,12 +103,8 @@ def low_rank(model, x, entry):
         smaller = tfopt.low_rank(model, energy=0.9999)
         near = signal_to_noise(outputs(model, x), outputs(smaller, x))
     weights = smaller.count_params() / model.count_params()
-    if near is not None and near < 60:
-        raise ArithmeticError(f"factors compute something else: {near} dB")
-    train_a_step(smaller, x)
-    file = tfopt.to_tflite(smaller, input_shapes=shapes_of(smaller, x))
-    verification = file.verify(smaller, x, classification=entry.classification)
-    return {"weights": round(weights, 3), "rest_db": near, **verified(file, verification)}
+    require_near(near, "factors")
+    return {"weights": round(weights, 3), "rest_db": near, **trained_and_verified(smaller, x, entry)}
 
 
 def clusters(model, x, entry):
@@ -124,13 +116,10 @@ def clusters(model, x, entry):
                 variable.assign(np.round(variable.numpy() / step) * step)
         clustered = tfopt.cluster(model, 16)
         near = signal_to_noise(outputs(model, x), outputs(clustered, x))
-    if near is not None and near < 60:
-        raise ArithmeticError(f"clusters compute something else: {near} dB")
-    train_a_step(clustered, x)
+    require_near(near, "clusters")
+    row = trained_and_verified(clustered, x, entry)
     most = max((len(np.unique(each.numpy())) for each in kernels_of(clustered)), default=0)
-    file = tfopt.to_tflite(clustered, input_shapes=shapes_of(clustered, x))
-    verification = file.verify(clustered, x, classification=entry.classification)
-    return {"values": most, "rest_db": near, **verified(file, verification)}
+    return {"values": most, "rest_db": near, **row}
 
 
 def converter(model, x, entry):
@@ -138,6 +127,22 @@ def converter(model, x, entry):
     with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):
         content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     return {"bytes": len(content)}
+
+
+def float_file(model, x, entry):
+    """Return the figures of the verification of a model's float file."""
+    file = tfopt.to_tflite(model, input_shapes=shapes_of(model, x))
+    return verified(file, file.verify(model, x, classification=entry.classification))
+
+
+def trained_and_verified(model, x, entry):
+    train_a_step(model, x)
+    return float_file(model, x, entry)
+
+
+def require_near(near, what):
+    if near is not None and near < 60:
+        raise ArithmeticError(f"{what} compute something else: {near} dB")
 
 
 def train_a_step(model, x):

@@ -118,6 +118,15 @@ def test_embeddings_depthwise_kernels_and_biases_are_not_counted_as_kernels():
     ]
 
 
+def test_a_run_of_some_stages_keeps_what_is_known_of_the_others_alone():
+    right, wrong = {"ok": True}, {"ok": False}
+    before = {"name": "it", "seconds": 9, "build": right, "float32": right, "int8": right}
+    now = {"name": "it", "seconds": 2, "build": right}  # the process ended in int8 without an answer
+    assert zoo.joined(before, now, ["int8"]) == now | {"float32": right}
+    failed = now | {"build": wrong}
+    assert zoo.joined(before, failed, ["int8"]) == failed
+
+
 def test_the_page_has_a_row_a_model_the_counts_and_the_errors():
     right = {"ok": True, "max_lsb": 1, "reload": "equal", "zeros": 0.5, "db": 40.0}
     rows = [

@@ -328,6 +328,14 @@ def test_what_code_multiplies_by_a_number_stays_dense():
     assert tfopt.to_tflite(small).verify(small, np.eye(64, dtype="float32")).passed
 
 
+def test_a_layer_that_makes_sparse_tensors_still_says_so():
+    inputs = keras.Input((1,), dtype="int32")
+    x = layers.CategoryEncoding(64, sparse=True)(inputs)
+    source = keras.Model(inputs, layers.Dense(64, name="head")(x))
+    small = tfopt.low_rank(source, rank=8)
+    assert small.get_layer("head_factor1").input.sparse == source.get_layer("head").input.sparse is True
+
+
 @pytest.mark.parametrize("budget", [{"macs": 0.5}, {"params": 0.5}, {"macs": 0.6, "params": "9k"}])
 def test_budgets_are_met_and_used(model, budget):
     small = tfopt.low_rank(model, **budget)

@@ -95,9 +95,11 @@ def candidates(model: keras.Model, method: str) -> tuple[list[Candidate], dict[s
         _require_finite(first.path, layer)
         found.append(Candidate(first.path, layer, _factorization(layer, method), tuple(sizes), sized))
     known = {candidate.path for candidate in found} | {*others}
+    called = {id(node.operation) for node in nodes}
+    holders = {id(each): node.operation for node in nodes for each in graph.inner_layers(node.operation)}
     for kernel in prunable(model):
         if kernel.path not in known and kernel.layer_path not in known:
-            others[kernel.path] = _reason_of_other(kernel.layer, [node.operation for node in nodes])
+            others[kernel.path] = _reason_of_other(kernel.layer, called, holders)
     return found, others
 
 
@@ -139,12 +141,12 @@ def _reason(layer: Any, method: str, owners: dict[int, int]) -> str:
     return ""
 
 
-def _reason_of_other(layer: keras.Layer, called: list[Any]) -> str:
+def _reason_of_other(layer: keras.Layer, called: set[int], holders: dict[int, Any]) -> str:
     kind = type(layer).__name__
-    if isinstance(layer, KINDS) or not any(layer is each for each in called):
-        whole = next((each for each in called if layer in graph.inner_layers(each)), None)
-        if whole is not None and graph.has_code(whole):
-            return f"it is a part of {type(whole).__name__}, whose code could not be read: the log says why"
+    if isinstance(layer, KINDS) or id(layer) not in called:
+        holder = holders.get(id(layer))
+        if graph.has_code(holder):
+            return f"it is a part of {type(holder).__name__}, whose code could not be read: the log says why"
         return "it is a part of another layer"
     if "Depthwise" in kind or "Separable" in kind:
         return "depthwise: a matrix of few weights for each channel"

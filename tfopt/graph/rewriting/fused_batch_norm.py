@@ -32,12 +32,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Normalize, and in training move the averages."""
-        if not (training and self.trainable and mask is None and _can_fuse(self, inputs)):
+        if not (training and self.trainable and mask is None and self._can_fuse(inputs)):
             return super().call(inputs, training=training, mask=mask)
         channels = self.moving_mean.shape[0]
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=_of_rank_4(inputs, channels),
-            **_scale_and_offset(self),
+            **self._scale_and_offset(),
             mean=tf.zeros(0),
             variance=tf.zeros(0),
             epsilon=self.epsilon,
@@ -56,44 +56,42 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             outputs = tf.ensure_shape(tf.reshape(outputs, tf.shape(inputs)), inputs.shape)
         return keras.ops.cast(outputs, self.compute_dtype)
 
+    def _can_fuse(self, inputs: tf.Tensor) -> bool:
+        return (
+            isinstance(inputs, tf.Tensor)
+            and inputs.dtype in _DTYPES
+            and inputs.shape.rank >= 3
+            and self.axis in (-1, inputs.shape.rank - 1)
+            and not self.synchronized
+            and not self.renorm
+        )
 
-class _FusedInference(keras.layers.BatchNormalization):
-    """A `BatchNormalization` whose inference is TensorFlow's `FusedBatchNormV3`."""
+    def _scale_and_offset(self) -> dict[str, tf.Tensor]:
+        channels = self.moving_mean.shape[0]
+        return {
+            "scale": keras.ops.cast(self.gamma, "float32") if self.scale else tf.ones(channels),
+            "offset": keras.ops.cast(self.beta, "float32") if self.center else tf.zeros(channels),
+        }
+
+
+class _FusedInference(FusedBatchNormalization):
+    """One whose inference is TensorFlow's `FusedBatchNormV3`, too."""
 
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Normalize."""
-        if (training and self.trainable) or not (_can_fuse(self, inputs) and inputs.shape.rank == 4):
+        """Normalize, and in training move the averages."""
+        if (training and self.trainable) or not (self._can_fuse(inputs) and inputs.shape.rank == 4):
             return super().call(inputs, training=training, mask=mask)
         outputs, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            **_scale_and_offset(self),
+            **self._scale_and_offset(),
             mean=keras.ops.cast(self.moving_mean, "float32"),
             variance=keras.ops.cast(self.moving_variance, "float32"),
             epsilon=self.epsilon,
             is_training=False,
         )
         return keras.ops.cast(outputs, self.compute_dtype)
-
-
-def _can_fuse(layer: keras.layers.BatchNormalization, inputs: tf.Tensor) -> bool:
-    return (
-        isinstance(inputs, tf.Tensor)
-        and inputs.dtype in _DTYPES
-        and inputs.shape.rank >= 3
-        and layer.axis in (-1, inputs.shape.rank - 1)
-        and not layer.synchronized
-        and not layer.renorm
-    )
-
-
-def _scale_and_offset(layer: keras.layers.BatchNormalization) -> dict[str, tf.Tensor]:
-    channels = layer.moving_mean.shape[0]
-    return {
-        "scale": keras.ops.cast(layer.gamma, "float32") if layer.scale else tf.ones(channels),
-        "offset": keras.ops.cast(layer.beta, "float32") if layer.center else tf.zeros(channels),
-    }
 
 
 # Keras writes a layer's class into files by module and name. Under its parent's the layer is saved as the

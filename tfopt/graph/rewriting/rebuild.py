@@ -153,7 +153,8 @@ class _Replay:
         if decomposed:
             return self.model(*decomposed, node.path + "/")
         results = keras.tree.flatten(self.emit(node, args, kwargs | _lost_masks(node, fill)))
-        if not any(each.sparse for each in tensors_in((args, kwargs))):
+        makes_sparse = isinstance(node.operation, keras.Layer) or getattr(node.operation, "sparse", False)
+        if not makes_sparse and not any(each.sparse for each in tensors_in((args, kwargs))):
             for each in tensors_in(results):
                 _keras.mark_dense(each)
         return results
